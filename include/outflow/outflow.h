@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Outflow: find images that do not belong, with invertible networks on CPUs.
+ *
+ * A tour
+ * ------
+ *     of_error error;
+ *     of_model *model = NULL;
+ *     of_plan *plan = NULL;
+ *     double logp[64];
+ *
+ *     of_model_load("cifar10.safetensors", &model, &error);
+ *     of_plan_compile(model, NULL, &plan, &error);          // packs the weights, chooses kernels
+ *     of_model_free(model);                                 // the plan keeps what it needs
+ *     of_plan_forward(plan, &(of_batch){OF_PIXEL_U8, pixels, 64},
+ *                     &(of_likelihoods){.logp = logp}, &error);
+ *     of_plan_free(plan);
+ *
+ * Conventions
+ * -----------
+ * - Every function that can fail returns an `of_status` and takes an `of_error *` as its last
+ *   argument (NULL is allowed). On failure the error holds one line that names the place, the
+ *   reason and, where there is one, the remedy; outputs are left untouched unless stated.
+ * - Who creates a handle frees it with the matching `_free`, which accepts NULL.
+ * - Images are arrays of [count][height][width][channels], without gaps, 1 (grey) or 3 (RGB)
+ *   channels.
+ * - Likelihoods are natural logarithms of probabilities of 8-bit images' dequantised values
+ *   x = (v + 1/2)/256 - 1/2; `of_bits_per_dim` converts.
+ * - Functions may be called from several threads at once on different handles. A handle itself
+ *   serves one caller at a time, except that a model may be read by any number of threads.
+ * - The library never prints, never exits and leaves the caller's OpenMP settings as they were.
+ */
+#ifndef OUTFLOW_OUTFLOW_H
+#define OUTFLOW_OUTFLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(OF_STATIC)
+#define OF_API
+#elif defined(__GNUC__)
+#define OF_API __attribute__((visibility("default")))
+#else
+#define OF_API
+#endif
+
+/* ---- Version and errors ---------------------------------------------------------------- */
+
+#define OF_VERSION_MAJOR 0
+#define OF_VERSION_MINOR 1
+#define OF_VERSION_PATCH 0
+
+/** "MAJOR.MINOR.PATCH" of the library that is linked. */
+OF_API const char *of_version(void);
+
+/** Outcome of a call. The values are stable across versions. */
+typedef enum of_status {
+    OF_OK = 0,
+    OF_ERROR_ARGUMENT = 1,    /**< the caller passed something that makes no sense */
+    OF_ERROR_MEMORY = 2,      /**< an allocation failed */
+    OF_ERROR_IO = 3,          /**< a file could not be opened, read or written */
+    OF_ERROR_FORMAT = 4,      /**< a file's content is damaged or not what it claims to be */
+    OF_ERROR_UNSUPPORTED = 5, /**< valid, but this build or this CPU cannot do it */
+    OF_ERROR_MISMATCH = 6,    /**< two things that must fit each other do not */
+    OF_ERROR_NUMERIC = 7,     /**< a computation left the finite numbers */
+    OF_ERROR_INTERNAL = 8     /**< a library underneath failed unexpectedly */
+} of_status;
+
+/** Name of a status, for logs: "ok", "argument", ... */
+OF_API const char *of_status_name(of_status status);
+
+/** What went wrong: one line, no newline at its end. */
+typedef struct of_error {
+    of_status status;
+    char message[1024];
+} of_error;
+
+/* ---- Processor --------------------------------------------------------------------------- */
+
+/** Instruction sets that the kernels are written for. Each includes the ones before it. */
+typedef enum of_isa {
+    OF_ISA_AUTO = 0,   /**< the best that the CPU and the operating system support */
+    OF_ISA_SCALAR = 1, /**< portable C */
+    OF_ISA_AVX2 = 2,   /**< AVX2 and FMA */
+    OF_ISA_AVX512 = 3  /**< AVX-512 F, BW, DQ and VL */
+} of_isa;
+
+/** "auto", "scalar", "avx2" or "avx512". */
+OF_API const char *of_isa_name(of_isa isa);
+
+/** Reads one of the names above. */
+OF_API of_status of_isa_parse(const char *name, of_isa *isa, of_error *error);
+
+/**
+ * Resolves a wish to the instruction set that will run. OF_ISA_AUTO takes the environment
+ * variable OUTFLOW_ISA if it is set, else the best one. One that this machine lacks, or an
+ * unknown name in the variable, is OF_ERROR_UNSUPPORTED or OF_ERROR_ARGUMENT.
+ */
+OF_API of_status of_isa_resolve(of_isa wish, of_isa *resolved, of_error *error);
+
+/** Number of CPUs this process may use: its affinity mask, lowered by a cgroup quota. At least 1. */
+OF_API unsigned of_cpu_count(void);
+
+/* ---- Models ------------------------------------------------------------------------------ */
+
+typedef enum of_family {
+    OF_FAMILY_GLOW = 0,
+    OF_FAMILY_PATCH_GLOW = 1 /**< one scale over non-overlapping 8x8 patches */
+} of_family;
+
+typedef enum of_coupling {
+    OF_COUPLING_AFFINE = 0,
+    OF_COUPLING_ADDITIVE = 1
+} of_coupling;
+
+typedef enum of_permutation {
+    OF_PERMUTATION_INVCONV = 0,       /**< trained mixing matrix */
+    OF_PERMUTATION_INVCONV_FIXED = 1, /**< a fixed mixing matrix */
+    OF_PERMUTATION_SHUFFLE = 2        /**< a fixed permutation of channels */
+} of_permutation;
+
+typedef enum of_block {
+    OF_BLOCK_CONV = 0, /**< 3x3, 1x1, 3x3 convolutions */
+    OF_BLOCK_DENSE = 1 /**< three linear layers on the flattened scale */
+} of_block;
+
+/** Shape of a network; fully determines the names and shapes of its parameters. */
+typedef struct of_architecture {
+    of_family family;
+    uint32_t channels; /**< of the image: 1 or 3 */
+    uint32_t height;   /**< pixels, divisible by 2^scales (patch-glow: by 8) */
+    uint32_t width;    /**< pixels, divisible by 2^scales (patch-glow: by 8) */
+    uint32_t scales;   /**< 1..6; patch-glow runs one scale whatever this says */
+    uint32_t steps;    /**< flow steps a scale, 1..256 */
+    uint32_t hidden;   /**< width of the coupling networks, 1..8192 */
+    of_coupling coupling;
+    of_permutation permutation;
+    bool lu; /**< INVCONV only: mixing matrix stored as P (L+I) (U+diag) */
+    of_block block;
+    uint32_t classes; /**< 0, or the number of class-conditional densities, up to 1000 */
+} of_architecture;
+
+/** The defaults: glow, 3x32x32, 3 scales, 8 steps, hidden 64, affine, invconv with LU, conv. */
+OF_API of_architecture of_architecture_default(void);
+
+/** Scales that are really run: `scales`, or 1 for patch-glow. */
+OF_API uint32_t of_architecture_scale_count(const of_architecture *architecture);
+
+/** channels * height * width. */
+OF_API size_t of_architecture_dimensions(const of_architecture *architecture);
+
+/** nats of log-likelihood -> bits per dimension, 8 - logp / (D ln 2). */
+OF_API double of_bits_per_dim(const of_architecture *architecture, double logp);
+
+/** Negative log-likelihood of the 8-bit image in nats, -(logp - D ln 256). */
+OF_API double of_nll(const of_architecture *architecture, double logp);
+
+/** Weights with their architecture and metadata. */
+typedef struct of_model of_model;
+
+/**
+ * Reads a safetensors weight file. Every tensor is checked against the architecture in the
+ * header: names, shapes, types, finite values, no overlap and no holes.
+ */
+OF_API of_status of_model_load(const char *path, of_model **model, of_error *error);
+
+/**
+ * Makes a model with random weights: mixing matrices are random rotations (or permutations),
+ * the first two layers of a coupling network normal(0, 0.05), the last one zero, everything
+ * else neutral. The same architecture and seed give the same weights on every machine.
+ */
+OF_API of_status of_model_create(const of_architecture *architecture, uint64_t seed,
+                                 of_model **model, of_error *error);
+
+/**
+ * Writes a safetensors weight file: to a temporary file beside `path`, synchronised, then
+ * renamed over it. Refuses to write values that are not finite.
+ */
+OF_API of_status of_model_save(const of_model *model, const char *path, of_error *error);
+
+OF_API void of_model_free(of_model *model);
+
+/** The architecture; valid as long as the model. */
+OF_API const of_architecture *of_model_architecture(const of_model *model);
+
+/** Number of parameter values, the fixed ones (permutations, signs) included. */
+OF_API size_t of_model_parameter_count(const of_model *model);
+
+/** One tensor of a model. Strings and arrays are valid as long as the model. */
+typedef struct of_tensor_info {
+    const char *name;
+    uint32_t rank;
+    uint64_t shape[4];
+    bool trainable;
+    bool is_index;         /**< values are int64 channel indices, not floats */
+    const float *values;   /**< NULL for an index tensor */
+    const int64_t *indices; /**< NULL for a float tensor */
+} of_tensor_info;
+
+OF_API size_t of_model_tensor_count(const of_model *model);
+OF_API of_tensor_info of_model_tensor(const of_model *model, size_t index);
+
+/** A metadata string (for example "training"), or NULL. Valid until it is set again. */
+OF_API const char *of_model_metadata(const of_model *model, const char *key);
+
+/** Stores a copy of a metadata string (UTF-8); NULL as value removes the key. */
+OF_API of_status of_model_set_metadata(of_model *model, const char *key, const char *value,
+                                       of_error *error);
+
+/* ---- Plans: compiled models -------------------------------------------------------------- */
+
+/** A model compiled for this machine: fused layers, packed weights, a workspace a thread. */
+typedef struct of_plan of_plan;
+
+typedef struct of_plan_options {
+    unsigned threads;     /**< 0: of_cpu_count() */
+    of_isa isa;           /**< default OF_ISA_AUTO */
+    unsigned micro_batch; /**< images a thread takes through the graph at a time; 0: chosen */
+} of_plan_options;
+
+/** All fields at their defaults. */
+OF_API of_plan_options of_plan_options_default(void);
+
+/**
+ * Compiles a model. `options` may be NULL for the defaults. The plan does not refer to the
+ * model afterwards. A mixing matrix that cannot be inverted is OF_ERROR_NUMERIC.
+ */
+OF_API of_status of_plan_compile(const of_model *model, const of_plan_options *options,
+                                 of_plan **plan, of_error *error);
+
+OF_API void of_plan_free(of_plan *plan);
+
+OF_API const of_architecture *of_plan_architecture(const of_plan *plan);
+
+typedef enum of_pixel_type {
+    OF_PIXEL_U8 = 0, /**< bytes v in 0..255 */
+    OF_PIXEL_F32 = 1 /**< floats v/255, so 0 is black and 1 is white; must be finite */
+} of_pixel_type;
+
+/** Images in memory, [count][height][width][channels], of the plan's size. */
+typedef struct of_batch {
+    of_pixel_type type;
+    const void *pixels;
+    size_t count;
+} of_batch;
+
+/**
+ * Where results go: arrays of the caller's, each may be NULL.
+ *
+ * A scale's contribution is its flow log-determinant, plus the log-determinant of its prior
+ * ActNorm, plus the Gaussian log-density of its latents; logp is their sum (Schirrmeister et
+ * al. 2020, arXiv 2006.10848, section 3.2). With class-conditional densities, logp is the
+ * mixture's, and the contributions are those under the standard normal prior, which then do
+ * not sum to logp.
+ */
+typedef struct of_likelihoods {
+    double *logp;          /**< [count] nats */
+    double *contributions; /**< [count][scale_count] nats */
+    double *class_logp;    /**< [count][classes] nats; must be NULL without classes */
+    float *latents;        /**< [count][dimensions]: the scales one after the other, each flattened
+                                channel-major, as of_plan_inverse takes them */
+} of_likelihoods;
+
+/**
+ * Runs images through the flow. The result for an image does not depend, in any bit, on the
+ * number of images, on its place among them, or on the number of threads.
+ */
+OF_API of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
+                                 of_error *error);
+
+/**
+ * Runs latents ([count][dimensions], as of_plan_forward gives them) backwards. `images` gets
+ * [count][height][width][channels] floats in the units of OF_PIXEL_F32 (values may lie outside
+ * 0..1). The first call inverts the mixing matrices.
+ */
+OF_API of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, float *images,
+                                 of_error *error);
+
+/**
+ * Draws images: latents from N(0, temperature^2), run backwards. Image i depends on `seed` and
+ * i alone. Temperature 0 gives the image of the zero latents.
+ */
+OF_API of_status of_plan_sample(of_plan *plan, size_t count, double temperature, uint64_t seed,
+                                float *images, of_error *error);
+
+/** Summary of a plan. */
+typedef struct of_plan_info {
+    of_isa isa;
+    unsigned threads;
+    unsigned micro_batch;     /**< images a thread holds in flight */
+    bool bitwise_tails;       /**< a partial micro-batch runs without padding */
+    double flops_per_image;   /**< multiplications and additions of the direct network */
+    size_t weight_bytes;      /**< packed weights */
+    size_t workspace_bytes;   /**< of all threads */
+    const char *convolutions; /**< library and version, e.g. "oneDNN 2.6.3" */
+} of_plan_info;
+
+OF_API of_plan_info of_plan_describe(const of_plan *plan);
+
+/** One fused layer of a plan, in the order of execution. Strings live as long as the plan. */
+typedef struct of_layer_info {
+    char name[64];            /**< e.g. "scales.0.steps.3.conv1" */
+    char operation[48];       /**< e.g. "3x3 6->64 +relu" */
+    const char *kernel;       /**< what runs it, e.g. "avx512" or "onednn jit:avx512_core" */
+    unsigned images_per_call; /**< images (patches) that one call takes */
+    double flops;             /**< for one image */
+    size_t weight_bytes;
+    size_t output_bytes; /**< for one image */
+} of_layer_info;
+
+OF_API size_t of_plan_layer_count(const of_plan *plan);
+OF_API of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info,
+                               of_error *error);
+
+/* ---- Image sources ----------------------------------------------------------------------- */
+
+/**
+ * A stream of images of one size from a folder, an image file, a .tar, .tar.gz or .zip archive,
+ * CIFAR-10/100 binary files, IDX files (gzip too), a .npy array, "-" (paths on standard input)
+ * or "synthetic:NAME". Files are decoded by threads of the source's own while the caller works;
+ * the order is that of the source, and memory does not grow with the number of images.
+ */
+typedef struct of_source of_source;
+
+typedef struct of_source_options {
+    uint32_t channels;  /**< 1 or 3: images are converted to this many channels */
+    uint32_t height;    /**< images are resized to this height */
+    uint32_t width;     /**< and this width */
+    unsigned threads;   /**< decoding threads; 0: chosen */
+    uint64_t limit;     /**< stop after this many images; 0: no limit */
+    uint64_t seed;      /**< of synthetic sources */
+    uint64_t max_pixels; /**< larger images are refused before decoding; 0: 2^26 */
+    bool strict;        /**< the first unreadable file ends the stream with its error */
+    /** Called from of_source_next for every file that could not be read. May be NULL. */
+    void (*on_unreadable)(void *user, const char *path, const char *reason);
+    void *user; /**< passed to on_unreadable */
+} of_source_options;
+
+/** One image of a batch. */
+typedef struct of_item {
+    const char *path;  /**< inside the source; "7" is the eighth record of a record file */
+    const char *label; /**< class name (first folder, or the record's label), "" without one */
+    int32_t class_index; /**< number of the label in order of first appearance (record files:
+                              the stored label), -1 without one */
+} of_item;
+
+/** Images in order; all pointers are valid until the next call on the source. */
+typedef struct of_source_batch {
+    size_t count;
+    const uint8_t *pixels; /**< [count][height][width][channels] */
+    const of_item *items;  /**< [count] */
+} of_source_batch;
+
+OF_API of_source_options of_source_options_default(const of_architecture *architecture);
+
+/**
+ * Opens a source. What cannot be opened at all, or has nothing in it that could be an image,
+ * is an error here or, where that shows only at the end of a stream, from of_source_next.
+ */
+OF_API of_status of_source_open(const char *spec, const of_source_options *options,
+                                of_source **source, of_error *error);
+
+/**
+ * Takes the next images, at most `max_count`. At the end of the stream the batch has count 0.
+ * Unreadable files are left out and counted.
+ */
+OF_API of_status of_source_next(of_source *source, size_t max_count, of_source_batch *batch,
+                                of_error *error);
+
+/** Files that could not be read so far. */
+OF_API uint64_t of_source_unreadable(const of_source *source);
+
+/** Number of images if it is known in advance (folders, record files), else 0. */
+OF_API uint64_t of_source_expected(const of_source *source);
+
+OF_API void of_source_free(of_source *source);
+
+/* ---- Scores and metrics ------------------------------------------------------------------ */
+
+/** Higher is more anomalous, for each of them. */
+typedef enum of_score_kind {
+    OF_SCORE_NLL = 0,       /**< "nll": negative log-likelihood in nats */
+    OF_SCORE_LAST = 1,      /**< "last": minus the last scale's contribution */
+    OF_SCORE_SCALE = 2,     /**< "scale:i": minus the contribution of scale i */
+    OF_SCORE_RATIO = 3,     /**< "ratio": nll - nll under the general model */
+    OF_SCORE_RATIO_LAST = 4 /**< "ratio-last": the same on the last scale only */
+} of_score_kind;
+
+typedef struct of_score {
+    of_score_kind kind;
+    uint32_t scale; /**< of OF_SCORE_SCALE */
+} of_score;
+
+/**
+ * Reads a score's name. `scale:i` must name a scale of the architecture. Scores that compare
+ * with a general model need `has_general`.
+ */
+OF_API of_status of_score_parse(const char *name, const of_architecture *architecture,
+                                bool has_general, of_score *score, of_error *error);
+
+/** Writes a score's name, zero-terminated; 32 bytes are enough. */
+OF_API void of_score_name(of_score score, char *name, size_t size);
+
+/** True for scores that need a general model. */
+OF_API bool of_score_needs_general(of_score score);
+
+/** Likelihoods of one image under the model and, or zeros, under the general model. */
+typedef struct of_image_likelihood {
+    double logp;
+    const double *contributions; /**< [scale_count] */
+    double general_logp;
+    const double *general_contributions; /**< [scale_count], NULL without a general model */
+} of_image_likelihood;
+
+/** The value of a score for one image. Not finite where the likelihood is not. */
+OF_API double of_score_value(of_score score, const of_architecture *architecture,
+                             const of_image_likelihood *likelihood);
+
+/** How well a score separates two sets; the outliers are the positive class. */
+typedef struct of_metrics {
+    double auroc;    /**< P(outlier's score > inlier's) + P(equal)/2 */
+    double aupr_out; /**< average precision, outliers as positives */
+    double aupr_in;  /**< average precision, inliers as positives, scores negated */
+    double fpr95;    /**< smallest share of inliers at or above a threshold that at least 95 %
+                          of the outliers reach */
+    size_t inliers, outliers;
+    size_t non_finite_in, non_finite_out; /**< scores that were not finite: ranked as most
+                                               anomalous, all equal */
+} of_metrics;
+
+/** Compares two sets of scores, ties counted exactly. An empty set is OF_ERROR_ARGUMENT. */
+OF_API of_status of_metrics_compute(const double *inlier_scores, size_t inliers,
+                                    const double *outlier_scores, size_t outliers,
+                                    of_metrics *metrics, of_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

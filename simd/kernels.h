@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel table: hand-written flow kernels, one implementation per instruction set.
+ *
+ * Layout. The flow state of a scale with C channels (C even) on H x W positions is two dense
+ * arrays per image, `pass` and `rest`, each [H*W][C/2] floats, position-major: channels 0..C/2-1
+ * (the half that a coupling passes through, and that its network reads) and C/2..C-1.
+ *
+ * Kernels work on one row of positions of one image. What a row computes depends on that image
+ * alone, in a fixed order, so results do not depend on batching or threads.
+ *
+ * Alignment: none is required, any pointer may be misaligned. Nothing is read or written outside
+ * the arrays described. NaN in gives NaN out. No kernel keeps state or allocates. */
+#ifndef OF_SIMD_KERNELS_H
+#define OF_SIMD_KERNELS_H
+
+#include <outflow/outflow.h>
+
+/* An affine map of the C channels of a position, y = A x + b.
+ * matrix: [C][2*half_padded]: row c is column c of A; outputs 0..C/2-1 stand at 0.., outputs
+ * C/2..C-1 at half_padded..; the padding is zero. bias: [2*half_padded], padded alike. */
+typedef struct of_channel_map {
+    const float *matrix;
+    const float *bias;
+    uint32_t channels;    /* C */
+    uint32_t half_padded; /* C/2 rounded up to OF_MAP_PADDING */
+} of_channel_map;
+
+enum {
+    OF_MAP_PADDING = 8,
+    /* Floats of scratch that a row kernel needs for N values per position (N = coefficients of
+     * tap_sum and coupling, 2*half_padded of a map): the larger of this and 2*N, plus
+     * OF_SCRATCH_EXTRA. */
+    OF_SCRATCH_FLOATS = 4096,
+    OF_SCRATCH_EXTRA = 64
+};
+
+/* One row of the first map of a scale: squeeze 2x2, then y = A x + b.
+ * Squeezed channel c*4 + dy*2 + dx at (row, column) is source channel c at
+ * (2*row + dy, 2*column + dx); C = 4 * source_channels. */
+typedef struct of_squeeze_row {
+    const void *source;       /* the whole image, [2*height][...]: see row_stride */
+    size_t row_stride;        /* elements from one source row to the next */
+    uint32_t source_channels; /* 1, 3 or any even number */
+    uint32_t width, row;      /* of the squeezed state */
+    const of_channel_map *map;
+    float *pass, *rest; /* the whole image's state; row `row` is written */
+    float *scratch;
+} of_squeeze_row;
+
+/* The inverse of the squeeze alone: row `row` of the state -> two rows of `target`. */
+typedef struct of_unsqueeze_row {
+    const float *pass, *rest;
+    float *target; /* the whole image, [2*height][...] */
+    size_t row_stride;
+    uint32_t source_channels;
+    uint32_t width, row;
+} of_unsqueeze_row;
+
+/* Coefficients of a coupling from "taps". A 3x3 convolution with N outputs, taken as a 1x1
+ * product with 9*N outputs, leaves at each position p and tap t = ky*3 + kx (N values each)
+ * what that position contributes to the output at p - (ky-1, kx-1):
+ *     out[y][x][o] = bias[o] + sum over t of taps[(y+ky-1)*W + x+kx-1][t*N + o],
+ * terms outside the image left out (zero padding), added in the order of t. With kernel 1 there
+ * is one tap, the position itself (dense networks, or convolutions already summed). */
+typedef struct of_tap_row {
+    const float *taps; /* the whole image, [height*width][stride] */
+    size_t stride;     /* floats from one position to the next, >= kernel*kernel*outputs */
+    const float *bias; /* [outputs] */
+    uint32_t outputs;  /* N */
+    uint32_t kernel;   /* 3 or 1 */
+    uint32_t height, width, row;
+} of_tap_row;
+
+/* One row of the tail of a step. With C/2 = half:
+ *   coefficients: N = half: add; or N = 2*half: add[half] then raw[half]   (tap sum above)
+ *   affine:    s = sigmoid(raw + 2)
+ *     forward  rest' = (rest + add) * s         inverse  rest' = rest / s - add
+ *   additive:
+ *     forward  rest' = rest + add               inverse  rest' = rest - add
+ *   then, if `map` is set, [pass, rest'] is replaced by A [pass, rest'] + b, else rest by rest'.
+ * Returns the sum over the row of log s (natural logarithm; 0 for additive), each logarithm in
+ * float with an absolute error below 5e-7 + 2e-7*|log s|, summed in double, in both directions. */
+typedef struct of_coupling_row {
+    of_tap_row taps;
+    uint32_t half;
+    bool affine, inverse;
+    float *pass, *rest;        /* the whole image's state; row `row` is read and written */
+    const of_channel_map *map; /* or NULL */
+    float *scratch;
+} of_coupling_row;
+
+typedef struct of_kernels {
+    of_isa isa;
+
+    void (*squeeze_row_u8)(const of_squeeze_row *row);  /* source: uint8_t */
+    void (*squeeze_row_f32)(const of_squeeze_row *row); /* source: float */
+    void (*unsqueeze_row)(const of_unsqueeze_row *row);
+
+    /* coefficients: [width][outputs] of row `row`. */
+    void (*tap_sum_row)(const of_tap_row *row, float *coefficients);
+
+    double (*coupling_row)(const of_coupling_row *row);
+
+    /* z[i] = scale[i]*x[i] + shift[i]; returns the sum of z[i]^2 in double. z may be x, or NULL
+     * when only the sum is wanted. The prior ActNorm with its Gaussian, a class's density, and,
+     * with inverted coefficients, the way back. */
+    double (*scale_shift)(const float *x, const float *scale, const float *shift, float *z,
+                          size_t n);
+} of_kernels;
+
+/* The table of an instruction set, or NULL if this machine cannot run it. `isa` is not AUTO. */
+const of_kernels *of_kernels_for(of_isa isa);
+
+/* The implementations; reach them through of_kernels_for. */
+extern const of_kernels of_kernels_scalar, of_kernels_avx2, of_kernels_avx512;
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/error.h"
+
+#include <stdio.h>
+
+const char *of_version(void) {
+#define OF_TEXT_(x) #x
+#define OF_TEXT(x) OF_TEXT_(x)
+    return OF_TEXT(OF_VERSION_MAJOR) "." OF_TEXT(OF_VERSION_MINOR) "." OF_TEXT(OF_VERSION_PATCH);
+}
+
+const char *of_status_name(of_status status) {
+    switch (status) {
+    case OF_OK:
+        return "ok";
+    case OF_ERROR_ARGUMENT:
+        return "argument";
+    case OF_ERROR_MEMORY:
+        return "memory";
+    case OF_ERROR_IO:
+        return "io";
+    case OF_ERROR_FORMAT:
+        return "format";
+    case OF_ERROR_UNSUPPORTED:
+        return "unsupported";
+    case OF_ERROR_MISMATCH:
+        return "mismatch";
+    case OF_ERROR_NUMERIC:
+        return "numeric";
+    case OF_ERROR_INTERNAL:
+        return "internal";
+    }
+    return "unknown";
+}
+
+static void replace_control_characters(char *text) {
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == 0x7f)
+            *text = '?';
+    }
+}
+
+of_status of_fail(of_error *error, of_status status, const char *format, ...) {
+    if (error != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        error->status = status;
+        (void)vsnprintf(error->message, sizeof error->message, format, arguments);
+        va_end(arguments);
+        replace_control_characters(error->message);
+    }
+    return status;
+}
+
+of_status of_error_copy(of_error *to, const of_error *from) {
+    if (from == NULL)
+        return OF_OK;
+    if (to != NULL && to != from)
+        *to = *from;
+    return from->status;
+}
+
+of_status of_fail_memory(of_error *error, const char *what) {
+    return of_fail(error, OF_ERROR_MEMORY, "out of memory while allocating %s", what);
+}

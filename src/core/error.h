@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Errors travel as an of_status with a one-line message. */
+#ifndef OF_CORE_ERROR_H
+#define OF_CORE_ERROR_H
+
+#include <outflow/outflow.h>
+#include <stdarg.h>
+
+/* Fills `error` (may be NULL) with a status and a printf message; returns the status, so that a
+ * failing branch is one line: `return of_fail(error, OF_ERROR_IO, "%s: %s", path, reason);`
+ * Control characters and newlines in the result are replaced by '?', so that a hostile name
+ * cannot break the one-line rule or a terminal. */
+__attribute__((format(printf, 3, 4))) of_status of_fail(of_error *error, of_status status,
+                                                        const char *format, ...);
+
+/* Copies `from` into `to` (either may be NULL) and returns its status. */
+of_status of_error_copy(of_error *to, const of_error *from);
+
+/* "out of memory" with what was being allocated. */
+of_status of_fail_memory(of_error *error, const char *what);
+
+#endif
