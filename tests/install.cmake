@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# Checks of the project around the code: what is installed, exported, and who uses whom.
+separate_arguments(example_flags NATIVE_COMMAND "${CMAKE_C_FLAGS}")
+if(OUTFLOW_SANITIZE)
+  list(APPEND example_flags -fsanitize=${OUTFLOW_SANITIZE})
+endif()
+
+add_test(NAME layer_order
+         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/layers.sh ${PROJECT_SOURCE_DIR}
+                 $<TARGET_OBJECTS:outflow_objects>
+         COMMAND_EXPAND_LISTS)
+if(TARGET outflow_program)
+  add_test(NAME install
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install/run.sh ${PROJECT_BINARY_DIR}
+                   ${CMAKE_CURRENT_BINARY_DIR}/install ${CMAKE_C_COMPILER} ${example_flags})
+  set_tests_properties(install PROPERTIES RUN_SERIAL TRUE)
+endif()
+if(NOT OUTFLOW_SANITIZE)
+  # Sanitizers export symbols of their own.
+  add_test(NAME exported_symbols
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/symbols.sh $<TARGET_FILE:outflow>
+                   ${PROJECT_SOURCE_DIR}/include/outflow/outflow.h)
+endif()
