@@ -14,6 +14,10 @@ if(TARGET outflow_program)
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install/run.sh ${PROJECT_BINARY_DIR}
                    ${CMAKE_CURRENT_BINARY_DIR}/install ${CMAKE_C_COMPILER} ${example_flags})
   set_tests_properties(install PROPERTIES RUN_SERIAL TRUE)
+  add_test(NAME readme_commands
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/readme.sh ${PROJECT_SOURCE_DIR}/README.md
+                   ${PROJECT_BINARY_DIR} ${CMAKE_CURRENT_BINARY_DIR}/readme)
+  set_tests_properties(readme_commands PROPERTIES SKIP_RETURN_CODE 77)
 endif()
 if(NOT OUTFLOW_SANITIZE)
   # Sanitizers export symbols of their own.
