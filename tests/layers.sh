@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Checks the order of the layers: each uses only those before it, peers (data and model; train and
-# report) do not use each other, kernels see only the kernel table, and one file knows oneDNN.
+# report) do not use each other, kernels see only headers of simd/, and one file knows oneDNN.
 # Both ways of using are checked: #include lines, and symbols in the compiled objects.
+# Also: code built for an instruction set stays in that set's folder. Headers that several sets
+# share define no function, and the objects hold no wider registers than their folder allows.
 #
 #   layers.sh SOURCE_DIR [OBJECT...]
 set -euo pipefail
@@ -44,15 +46,12 @@ check_includes() {
     while IFS=: read -r file name; do
         from=$(layer_of "$file")
         target=$(resolve "$file" "$name")
-        if [[ -z $target ]]; then
-            # Not ours: a library's header. oneDNN's belongs to one file of the graph layer.
-            continue
-        fi
+        [[ -n $target ]] || continue # a library's header
         to=$(layer_of "$target")
         [[ -n ${rank[$from]-} ]] || fail "$file: '$from' is no layer"
         may_use "$from" "$to" || fail "$file includes \"$name\": '$from' may not use '$to'"
-        if [[ $file == simd/*/* && $target != simd/kernels.h && $target != "$(dirname "$file")"/* ]]; then
-            fail "$file includes \"$name\": kernels see only kernels.h and their own folder"
+        if [[ $file == simd/*/* && $to != simd ]]; then
+            fail "$file includes \"$name\": kernels see only headers of simd/"
         fi
     done < <(grep -rEo '^[[:space:]]*#[[:space:]]*include[[:space:]]+"[^"]+"' --include='*.[ch]' src simd |
         sed -E 's/:[[:space:]]*#[[:space:]]*include[[:space:]]+"([^"]+)"/:\1/')
@@ -81,9 +80,30 @@ check_symbols() {
              if (f[2] == "U" && f[1] in home) print f[3], home[f[1]], f[1], f[4]}}' <<<"$symbols")
 }
 
+check_instruction_sets() {
+    local header object path registers
+    for header in simd/*.h simd/scalar/*.h; do
+        if grep -nE '\binline\b|^\}$' "$header" | grep -vE '^[0-9]+: ?\*' >/dev/null; then
+            fail "$header defines a function: each instruction set would compile its own copy"
+        fi
+    done
+    for object in "$@"; do
+        path=${object#*.dir/}
+        case $path in
+        simd/avx512/*) continue ;;
+        simd/avx2/*) registers=zmm ;;
+        *) registers='[yz]mm' ;;
+        esac
+        if objdump -d --no-show-raw-insn "$object" | grep -qE "%$registers[0-9]"; then
+            fail "$path uses $registers registers"
+        fi
+    done
+}
+
 check_includes
 check_onednn
 check_symbols "$@"
+check_instruction_sets "$@"
 if ((failures)); then
     echo "$failures break(s) of: core -> simd -> data, model -> graph -> score -> train, report -> cli" >&2
     exit 1
