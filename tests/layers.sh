@@ -94,7 +94,7 @@ check_instruction_sets() {
         simd/avx2/*) registers=zmm ;;
         *) registers='[yz]mm' ;;
         esac
-        if objdump -d --no-show-raw-insn "$object" | grep -qE "%$registers[0-9]"; then
+        if objdump -d --no-show-raw-insn "$object" | grep -E "%$registers[0-9]" >/dev/null; then
             fail "$path uses $registers registers"
         fi
     done
