@@ -1,44 +1,46 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Proves that tools/setup names everything the build uses: every header outside the tree that the
-# compiler read, and every library that was linked, must come from a package that tools/setup
-# lists, or from one that those depend on.
+# Proves that tools/setup names all that a build uses: every header outside the tree that the
+# compiler read, and every library that the programs load, must come from a package that
+# tools/setup lists or that one of those depends on.
 #
 #   packages.sh BUILD_DIR
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=$1
+export LC_ALL=C
 
-# The listed packages and all they depend on.
-closure=$(tools/setup --list --dev | awk '{print $1}' |
-    xargs apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts \
-        --no-breaks --no-replaces --no-enhances | sed -nE 's/^( *(Pre)?Depends: )?<?([a-z0-9][^ :<>]*)(:[a-z0-9]+)?>?$/\3/p' | sort -u)
-
-headers=$(ninja -C "$build" -t deps | sed -nE 's/^ +(\/.*)/\1/p' | grep -v "^$PWD/" | sort -u)
-libraries=$(find "$build" -maxdepth 2 -type f \( -name 'outflow' -o -name 'liboutflow.so.*' -o -name 'test_*' \) \
-    -perm -u+x -exec ldd {} + | sed -nE 's/.* => (\/[^ ]+) .*/\1/p' | sort -u)
-
-# Some systems have /lib -> /usr/lib, and dpkg knows a file by only one of the names.
-owner() {
-    local real
-    real=$(realpath "$1")
-    { dpkg -S "$1" || dpkg -S "$real" || dpkg -S "${real#/usr}"; } 2>/dev/null | head -n 1 |
-        sed -E 's/(:[a-z0-9]+)?: .*//'
+brought() {
+    tools/setup --list | awk '{print $1}' |
+        xargs apt-cache depends --recurse --installed --no-recommends --no-suggests \
+            --no-conflicts --no-breaks --no-replaces --no-enhances |
+        sed -nE 's/^[ |]*((Pre)?Depends: )?<?([a-z0-9][a-z0-9.+-]*)(:[a-z0-9]+)?>?$/\3/p' | sort -u
 }
 
-failures=0
-files=0
-for file in $headers $libraries; do
-    package=$(owner "$file")
-    files=$((files + 1))
-    if [[ -z $package ]]; then
-        echo "$file belongs to no package" >&2
-    elif ! grep -qx -- "$package" <<<"$closure"; then
-        echo "$file is of $package, which tools/setup does not bring" >&2
-    else
-        continue
-    fi
-    failures=$((failures + 1))
-done
-((failures == 0)) || exit 1
-echo "$files headers and libraries, all from packages that tools/setup installs"
+used_files() {
+    ninja -C "$build" -t deps | sed -nE 's/^ +(\/.*)/\1/p' | grep -v "^$PWD/"
+    find "$build" -maxdepth 2 -type f -perm -u+x \
+        \( -name outflow -o -name 'liboutflow.so.*' -o -name 'test_*' \) -exec ldd {} + |
+        sed -nE 's/.* => (\/[^ ]+) .*/\1/p'
+}
+
+# "file package" lines. dpkg may know a file below /lib by its name below /usr/lib, or the reverse.
+owners() {
+    local file real
+    while read -r file; do
+        real=$(realpath "$file")
+        printf '%s\n' "$file" "$real" "${real#/usr}" | sort -u | sed "s|^|$file |"
+    done | sort -k 2 >"$build/paths.txt"
+    cut -d ' ' -f 2 "$build/paths.txt" | xargs dpkg -S 2>/dev/null |
+        sed -nE 's/^([^:, ]+)(:[a-z0-9]+)?: (.*)/\3 \1/p' | sort >"$build/owners.txt"
+    join -1 2 -2 1 -o 1.1,2.2 "$build/paths.txt" "$build/owners.txt" | sort -u
+}
+
+used_files | sort -u >"$build/used.txt"
+owners <"$build/used.txt" >"$build/owned.txt" || true
+foreign=$(join -v 1 "$build/used.txt" "$build/owned.txt")
+missing=$(sort -k 2 "$build/owned.txt" | join -1 2 -v 1 -o 1.1,1.2 - <(brought))
+[[ -z $foreign ]] || printf 'of no package: %s\n' $foreign >&2
+[[ -z $missing ]] || printf '%s is of %s, which tools/setup does not bring\n' $missing >&2
+[[ -z $foreign$missing ]] || exit 1
+echo "$(wc -l <"$build/used.txt") headers and libraries, all from packages that tools/setup installs"
