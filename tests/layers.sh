@@ -27,6 +27,12 @@ layer_of() { # path below the source tree -> layer name
 
 declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [train]=5 [report]=5 [cli]=6)
 
+object_path() { # object file -> path of its source, without the .o
+    local path=${1#*.dir/}
+    path=${path#./}
+    echo "${path%.o}"
+}
+
 may_use() { # user's layer, used layer
     [[ $1 == "$2" ]] || ((rank[$1] > rank[$2]))
 }
@@ -48,7 +54,7 @@ check_includes() {
         target=$(resolve "$file" "$name")
         [[ -n $target ]] || continue # a library's header
         to=$(layer_of "$target")
-        [[ -n ${rank[$from]-} ]] || fail "$file: '$from' is no layer"
+        [[ -n ${rank[$from]-} ]] || { fail "$file is in no layer" && continue; }
         may_use "$from" "$to" || fail "$file includes \"$name\": '$from' may not use '$to'"
         if [[ $file == simd/*/* && $to != simd ]]; then
             fail "$file includes \"$name\": kernels see only headers of simd/"
@@ -69,11 +75,12 @@ check_onednn() {
 check_symbols() {
     local symbols
     symbols=$(for object in "$@"; do
-        path=${object#*.dir/}
+        path=$(object_path "$object")
         nm --format=posix "$object" | awk -v layer="$(layer_of "$path")" -v file="$path" \
             '$1 ~ /^of_/ && $2 ~ /^[A-Z]$/ {print $1, $2, layer, file}'
     done)
     while read -r user used symbol file; do
+        [[ -n ${rank[$user]-} && -n ${rank[$used]-} ]] || { fail "$file is in no layer" && continue; }
         may_use "$user" "$used" || fail "$file uses $symbol: '$user' may not use '$used'"
     done < <(awk '$2 != "U" {home[$1] = $3} {line[NR] = $0}
         END {for (i = 1; i <= NR; i++) {split(line[i], f, " ")
@@ -88,7 +95,7 @@ check_instruction_sets() {
         fi
     done
     for object in "$@"; do
-        path=${object#*.dir/}
+        path=$(object_path "$object")
         case $path in
         simd/avx512/*) continue ;;
         simd/avx2/*) registers=zmm ;;
