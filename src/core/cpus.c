@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static unsigned affinity_count(void) {
     for (int capacity = 1024; capacity <= 1 << 20; capacity *= 4) {
@@ -23,29 +22,32 @@ static unsigned affinity_count(void) {
     return 1;
 }
 
-/* The cgroup v2 (or v1) quota in CPUs, or 0 without one. */
+/* The first line of a small file. */
+static bool read_line(const char *path, char line[64]) {
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    bool read = fgets(line, 64, file) != NULL;
+    (void)fclose(file);
+    return read;
+}
+
+/* The quota of cgroup v2 ("QUOTA PERIOD" or "max PERIOD") or v1 (a file each) in CPUs, or 0
+ * without one. What is not a number reads as 0. */
 static double cgroup_quota(void) {
+    char line[64];
     double quota = 0, period = 0;
-    char text[64];
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%63s %lf", text, &period) == 2 && strcmp(text, "max") != 0)
-            quota = strtod(text, NULL);
-        (void)fclose(file);
-        return period > 0 && quota > 0 ? quota / period : 0;
+    if (read_line("/sys/fs/cgroup/cpu.max", line)) {
+        char *rest = line;
+        quota = strtod(line, &rest);
+        period = strtod(rest, NULL);
+    } else {
+        if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line))
+            quota = strtod(line, NULL);
+        if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line))
+            period = strtod(line, NULL);
     }
-    const char *const paths[2] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
-                                  "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
-    double values[2] = {0, 0};
-    for (int i = 0; i < 2; i++) {
-        file = fopen(paths[i], "re");
-        if (file == NULL)
-            return 0;
-        if (fscanf(file, "%lf", &values[i]) != 1)
-            values[i] = 0;
-        (void)fclose(file);
-    }
-    return values[0] > 0 && values[1] > 0 ? values[0] / values[1] : 0;
+    return quota > 0 && period > 0 ? quota / period : 0;
 }
 
 unsigned of_cpu_count(void) {

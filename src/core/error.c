@@ -3,6 +3,10 @@
 
 #include <stdio.h>
 
+/* The functions themselves, not what the static analyzer is told about them. */
+#undef of_fail
+#undef of_fail_memory
+
 const char *of_version(void) {
 #define OF_TEXT_(x) #x
 #define OF_TEXT(x) OF_TEXT_(x)
