@@ -92,15 +92,13 @@ of_status of_model_allocate(const of_architecture *architecture, of_model **mode
 
 /* Values of a parameter; NULL for OF_NO_PARAMETER. */
 static inline float *of_model_values(const of_model *model, int parameter) {
-    return parameter < 0
-               ? NULL
-               : (float *)(void *)(model->values + model->parameters[parameter].offset);
+    return parameter < 0 ? NULL
+                         : (float *)(void *)(model->values + model->parameters[parameter].offset);
 }
 
 static inline int64_t *of_model_indices(const of_model *model, int parameter) {
-    return parameter < 0
-               ? NULL
-               : (int64_t *)(void *)(model->values + model->parameters[parameter].offset);
+    return parameter < 0 ? NULL
+                         : (int64_t *)(void *)(model->values + model->parameters[parameter].offset);
 }
 
 /* Number of the parameter with this name, or OF_NO_PARAMETER. */
