@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The "architecture" text of a weight file. */
+#define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "model/json.h"
 #include "model/model.h"

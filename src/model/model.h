@@ -79,6 +79,7 @@ struct of_model {
     of_architecture architecture;
     size_t parameter_count; /* entries of the table */
     of_parameter *parameters;
+    uint32_t *by_name;  /* numbers of the parameters in the order of their names */
     size_t value_bytes; /* of the block */
     unsigned char *values;
     of_scale_parameters scales[OF_MAX_SCALES];
