@@ -252,7 +252,7 @@ static of_status read_length(const unsigned char *bytes, size_t length, const ch
 of_status of_safetensors_parse(const unsigned char *bytes, size_t length, const char *place,
                                of_safetensors *file, of_error *error) {
     const size_t most = (size_t)OF_SAFETENSORS_MAX_TENSORS * VALUES_PER_TENSOR;
-    size_t header_bytes;
+    size_t header_bytes = 0;
     of_status status = read_length(bytes, length, place, &header_bytes, error);
     if (status != OF_OK)
         return status;
@@ -301,7 +301,7 @@ static of_status map_file(const char *path, void **mapping, size_t *bytes, of_er
 
 of_status of_safetensors_open(const char *path, of_safetensors *file, of_error *error) {
     static const unsigned char nothing[1] = {0};
-    void *mapping;
+    void *mapping = NULL;
     size_t bytes = 0;
     of_status status = map_file(path, &mapping, &bytes, error);
     if (status != OF_OK)
