@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* From a block of exactly that size, so that a sanitizer sees every overrun. */
 static void run(const uint8_t *data, size_t size) {
-    uint8_t *exact = malloc(size + (size == 0));
+    uint8_t *exact = calloc(1, size + (size == 0));
     if (exact == NULL)
         exit(EXIT_FAILURE);
     memcpy(exact, data, size);
