@@ -79,6 +79,7 @@ struct of_model {
     of_architecture architecture;
     size_t parameter_count; /* entries of the table */
     of_parameter *parameters;
+    uint32_t *by_name;  /* numbers of the parameters in the order of their names */
     size_t value_bytes; /* of the block */
     unsigned char *values;
     of_scale_parameters scales[OF_MAX_SCALES];
@@ -92,15 +93,13 @@ of_status of_model_allocate(const of_architecture *architecture, of_model **mode
 
 /* Values of a parameter; NULL for OF_NO_PARAMETER. */
 static inline float *of_model_values(const of_model *model, int parameter) {
-    return parameter < 0
-               ? NULL
-               : (float *)(void *)(model->values + model->parameters[parameter].offset);
+    return parameter < 0 ? NULL
+                         : (float *)(void *)(model->values + model->parameters[parameter].offset);
 }
 
 static inline int64_t *of_model_indices(const of_model *model, int parameter) {
-    return parameter < 0
-               ? NULL
-               : (int64_t *)(void *)(model->values + model->parameters[parameter].offset);
+    return parameter < 0 ? NULL
+                         : (int64_t *)(void *)(model->values + model->parameters[parameter].offset);
 }
 
 /* Number of the parameter with this name, or OF_NO_PARAMETER. */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weight files: safetensors whose tensors are exactly those of their architecture. */
+#ifndef OF_MODEL_WEIGHTS_H
+#define OF_MODEL_WEIGHTS_H
+
+#include "model/model.h"
+#include "model/safetensors.h"
+
+/* of_model_load from bytes in memory; `place` stands for the path in messages. */
+of_status of_model_parse(const unsigned char *bytes, size_t length, const char *place,
+                         of_model **model, of_error *error);
+
+/* of_model_save with float tensors stored as F32 or BF16. */
+of_status of_model_save_as(const of_model *model, of_dtype storage, const char *path,
+                           of_error *error);
+
+#endif
