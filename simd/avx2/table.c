@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../scalar/kernels_scalar.h"
+#include "kernels_avx2.h"
+
+/* Undoing the squeeze only moves data: the compiler's code serves. */
+const of_kernels of_kernels_avx2 = {
+    .isa = OF_ISA_AVX2,
+    .squeeze_row_u8 = of_avx2_squeeze_row_u8,
+    .squeeze_row_f32 = of_avx2_squeeze_row_f32,
+    .unsqueeze_row = of_scalar_unsqueeze_row,
+    .tap_sum_row = of_avx2_tap_sum_row,
+    .coupling_row = of_avx2_coupling_row,
+    .scale_shift = of_avx2_scale_shift,
+};

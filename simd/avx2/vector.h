@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Helpers of the AVX2 kernels; for avx2/ only. Partial vectors are loaded with a mask and stored
+ * in parts (masked stores are slow on AMD), so that nothing outside an array is touched. */
+#ifndef OF_SIMD_AVX2_VECTOR_H
+#define OF_SIMD_AVX2_VECTOR_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LANES = 8 };
+
+static inline size_t at_most(size_t value, size_t limit) {
+    return value < limit ? value : limit;
+}
+
+/* All bits set in the first n lanes, 0..8. */
+static inline __m256i first_lanes(size_t n) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+
+/* The first n floats at p, 0..8, zero after them. */
+static inline __m256 load_first(const float *p, size_t n) {
+    return n == LANES ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(n));
+}
+
+/* v with zero after its first n lanes. */
+static inline __m256 keep_first(__m256 v, size_t n) {
+    return _mm256_and_ps(v, _mm256_castsi256_ps(first_lanes(n)));
+}
+
+static inline void store_first(float *p, __m256 v, size_t n) {
+    if (n == LANES) {
+        _mm256_storeu_ps(p, v);
+        return;
+    }
+    __m128 part = _mm256_castps256_ps128(v);
+    if (n & 4) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, part);
+        part = _mm_movehl_ps(part, part);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, part);
+}
+
+/* Eight partial sums in double, added in a fixed order. */
+typedef struct double_sum {
+    __m256d low, high;
+} double_sum;
+
+static inline double_sum double_sum_zero(void) {
+    return (double_sum){_mm256_setzero_pd(), _mm256_setzero_pd()};
+}
+
+static inline __m256d low_half(__m256 v) {
+    return _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+}
+
+static inline __m256d high_half(__m256 v) {
+    return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+}
+
+static inline double_sum double_sum_add(double_sum sum, __m256 v) {
+    return (double_sum){_mm256_add_pd(sum.low, low_half(v)), _mm256_add_pd(sum.high, high_half(v))};
+}
+
+static inline double_sum double_sum_add_squares(double_sum sum, __m256 v) {
+    __m256d low = low_half(v), high = high_half(v);
+    return (double_sum){_mm256_fmadd_pd(low, low, sum.low), _mm256_fmadd_pd(high, high, sum.high)};
+}
+
+static inline double double_sum_total(double_sum sum) {
+    __m256d four = _mm256_add_pd(sum.low, sum.high);
+    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+/* exp(x) for x in [-87, 0], NaN for NaN: 2^n exp(f) with n = round(x / ln 2) and f = x - n ln 2 in
+ * two parts (Cody and Waite 1980); minimax polynomial on |f| <= ln(2)/2, relative error 1e-8
+ * before rounding. Adding `magic` leaves n + 127, the exponent of 2^n, in the low bits. */
+static inline __m256 exp_nonpositive(__m256 x) {
+    const __m256 magic = _mm256_set1_ps(0x1.8p23f + 127.0f);
+    __m256 k = _mm256_fmadd_ps(x, _mm256_set1_ps(0x1.715476p+0f), magic);
+    __m256 n = _mm256_sub_ps(k, magic);
+    __m256 f = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e43p-1f), x);
+    f = _mm256_fnmadd_ps(n, _mm256_set1_ps(-0x1.05c61p-29f), f);
+    __m256 p = _mm256_set1_ps(0x1.6d754cp-10f);
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(0x1.120b72p-7f));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(0x1.5554b8p-5f));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(0x1.5554dcp-3f));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(0.5f));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0f));
+    p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(1.0f));
+    return _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(k), 23)));
+}
+
+/* log(1 + e) for e in [0, 1]: minimax polynomial e P(e), absolute error 3.2e-8 before rounding. */
+static inline __m256 log1p_unit(__m256 e) {
+    __m256 p = _mm256_set1_ps(-0x1.a6e102p-8f);
+    p = _mm256_fmadd_ps(p, e, _mm256_set1_ps(0x1.279acap-5f));
+    p = _mm256_fmadd_ps(p, e, _mm256_set1_ps(-0x1.8670eep-4f));
+    p = _mm256_fmadd_ps(p, e, _mm256_set1_ps(0x1.5757c8p-3f));
+    p = _mm256_fmadd_ps(p, e, _mm256_set1_ps(-0x1.ed0442p-3f));
+    p = _mm256_fmadd_ps(p, e, _mm256_set1_ps(0x1.53c2ecp-2f));
+    p = _mm256_fmadd_ps(p, e, _mm256_set1_ps(-0x1.ffdefcp-2f));
+    p = _mm256_fmadd_ps(p, e, _mm256_set1_ps(0x1.ffff88p-1f));
+    return _mm256_mul_ps(p, e);
+}
+
+/* sigmoid(t) = numerator / denominator, and its logarithm. */
+typedef struct sigmoid {
+    __m256 numerator, denominator, logarithm;
+} sigmoid;
+
+/* As in ../scalar/coupling.c. min and max return their second operand when either is NaN. */
+static inline sigmoid sigmoid_of(__m256 t) {
+    const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f);
+    __m256 distance = _mm256_or_ps(t, _mm256_set1_ps(-0.0f));
+    __m256 e = exp_nonpositive(_mm256_max_ps(_mm256_set1_ps(-87.0f), distance));
+    __m256 negative = _mm256_cmp_ps(t, zero, _CMP_LT_OQ);
+    return (sigmoid){
+        .numerator = _mm256_blendv_ps(one, e, negative),
+        .denominator = _mm256_add_ps(one, e),
+        .logarithm = _mm256_sub_ps(_mm256_min_ps(zero, t), log1p_unit(e)),
+    };
+}
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "row.h"
+
+static of_tap_window tap_window(const of_tap_row *row, bool first_column, bool last_column) {
+    of_tap_window window = {0};
+    int reach = (int)(row->kernel / 2);
+    for (int dy = -reach; dy <= reach; dy++) {
+        if ((dy < 0 && row->row == 0) || (dy > 0 && row->row + 1 == row->height))
+            continue;
+        for (int dx = -reach; dx <= reach; dx++) {
+            if ((dx < 0 && first_column) || (dx > 0 && last_column))
+                continue;
+            ptrdiff_t t = (dy + reach) * (ptrdiff_t)row->kernel + dx + reach;
+            ptrdiff_t position = dy * (ptrdiff_t)row->width + dx;
+            window.offset[window.count++] =
+                position * (ptrdiff_t)row->stride + t * (ptrdiff_t)row->outputs;
+        }
+    }
+    return window;
+}
+
+void of_tap_windows(const of_tap_row *row, of_tap_window windows[OF_WINDOWS]) {
+    windows[OF_WINDOW_FIRST] = tap_window(row, true, row->width == 1);
+    windows[OF_WINDOW_INNER] = tap_window(row, false, false);
+    windows[OF_WINDOW_LAST] = tap_window(row, false, true);
+}
+
+of_map_task of_squeeze_task(const of_squeeze_row *row, size_t column, size_t positions,
+                            const float *top, const float *bottom) {
+    uint32_t count = row->source_channels;
+    size_t start = ((size_t)row->row * row->width + column) * (row->map->channels / 2);
+    of_map_task task = {.map = row->map,
+                        .segment_count = 4,
+                        .pass = row->pass + start,
+                        .rest = row->rest + start,
+                        .positions = positions};
+    for (uint32_t i = 0; i < 4; i++)
+        task.segments[i] = (of_map_segment){
+            .x = (i < 2 ? top : bottom) + (i % 2) * count,
+            .step = 2 * (size_t)count,
+            .channel = i,
+            .channel_step = 4,
+            .count = count,
+        };
+    return task;
+}
+
+size_t of_chunk_positions(size_t values) {
+    size_t positions = OF_SCRATCH_FLOATS / (2 * values);
+    return positions > 0 ? positions : 1;
+}
+
+/* Floats of scratch per position, as OF_SCRATCH_FLOATS counts them. */
+static size_t coupling_values(const of_coupling_row *row) {
+    size_t values = row->taps.outputs;
+    if (row->map != NULL && 2 * (size_t)row->map->half_padded > values)
+        values = 2 * (size_t)row->map->half_padded;
+    return values;
+}
+
+of_coupling_chunk of_coupling_chunk_at(const of_coupling_row *row, size_t column) {
+    size_t positions = of_chunk_positions(coupling_values(row));
+    if (positions > row->taps.width - column)
+        positions = row->taps.width - column;
+    size_t values = positions * row->half;
+    float *raw = row->scratch + values + OF_SPILL;
+    return (of_coupling_chunk){
+        .row = row,
+        .column = column,
+        .positions = positions,
+        .start = (size_t)row->taps.row * row->taps.width + column,
+        .add = row->scratch,
+        .raw = raw,
+        .pass = row->affine ? raw + values + OF_SPILL : raw,
+    };
+}
+
+of_map_task of_coupling_task(const of_coupling_chunk *chunk) {
+    uint32_t half = chunk->row->half;
+    return (of_map_task){
+        .map = chunk->row->map,
+        .segment_count = 2,
+        .segments = {{chunk->pass, .step = half, .channel_step = 1, .count = half},
+                     {chunk->add, .step = half, .channel = half, .channel_step = 1, .count = half}},
+        .pass = chunk->row->pass + chunk->start * half,
+        .rest = chunk->row->rest + chunk->start * half,
+        .positions = chunk->positions,
+    };
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Geometry of a row, shared by the vector kernels. Plain functions compiled for the baseline:
+ * nothing here may become inline, see README.md. */
+#ifndef OF_SIMD_ROW_H
+#define OF_SIMD_ROW_H
+
+#include "kernels.h"
+
+/* The taps that reach one position, in the order of t: offsets in floats from that position's
+ * own taps. */
+typedef struct of_tap_window {
+    uint32_t count; /* 1..9 */
+    ptrdiff_t offset[9];
+} of_tap_window;
+
+enum { OF_WINDOW_FIRST, OF_WINDOW_INNER, OF_WINDOW_LAST, OF_WINDOWS };
+
+/* The windows of a row's first column, its inner columns and its last column. A row of one
+ * column has the first only. */
+void of_tap_windows(const of_tap_row *row, of_tap_window windows[OF_WINDOWS]);
+
+/* How a coupling works through a row: chunks of positions, for which scratch holds the
+ * coefficients, later the inputs of the map. */
+typedef struct of_coupling_chunk {
+    const of_coupling_row *row;
+    size_t column, positions; /* the chunk's first column, its length */
+    size_t start;             /* the first position, counted in the image */
+    float *add, *raw, *pass;  /* [positions][half] each, OF_SPILL floats apart */
+} of_coupling_chunk;
+
+enum { OF_SPILL = 16 }; /* a vector's tail may be stored beyond the end of a scratch array */
+
+/* The chunk that begins at `column`. */
+of_coupling_chunk of_coupling_chunk_at(const of_coupling_row *row, size_t column);
+
+/* Inputs of a map: channel `channel + i*channel_step` of position p stands at x[p*step + i]. */
+typedef struct of_map_segment {
+    const float *x;
+    size_t step;
+    uint32_t channel, channel_step, count;
+} of_map_segment;
+
+/* A map over `positions` neighbouring positions; the outputs, [positions][C/2] each, do not
+ * overlap the inputs. */
+typedef struct of_map_task {
+    const of_channel_map *map;
+    uint32_t segment_count;
+    of_map_segment segments[4];
+    float *pass, *rest;
+    size_t positions;
+} of_map_task;
+
+/* The map of `positions` positions from `column` on of a squeezed row; the floats of its two
+ * source rows start there at top and bottom. */
+of_map_task of_squeeze_task(const of_squeeze_row *row, size_t column, size_t positions,
+                            const float *top, const float *bottom);
+
+/* The map after a coupling: pass and the coupled rest, `add` here, have been copied to scratch. */
+of_map_task of_coupling_task(const of_coupling_chunk *chunk);
+
+/* Positions that scratch holds at a time, with `values` floats for each; at least 1. */
+size_t of_chunk_positions(size_t values);
+
+#endif

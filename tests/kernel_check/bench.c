@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Times each kernel on the shapes of real models: a whole image, row by row, as the plan calls
+ * it. Prints the least and the median of several runs in nanoseconds per position (scale_shift:
+ * per value), and the ratio to scalar. */
+#define _POSIX_C_SOURCE 199309L
+#include "check.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RUNS = 15, RUN_NANOSECONDS = 2000000 };
+
+typedef enum kind { SQUEEZE_U8, SQUEEZE_F32, UNSQUEEZE, TAP_SUM, COUPLING, GAUSSIAN } kind;
+
+typedef struct shape {
+    const char *name; /* kernel, then the shape */
+    kind kind;
+    uint32_t channels, side, kernel; /* C, height = width */
+    bool affine, inverse, mapped;
+} shape;
+
+static const shape shapes[] = {
+    {"squeeze_row_u8 C=12 16x16", SQUEEZE_U8, 12, 16, 0, 0, 0, 1},
+    {"squeeze_row_u8 C=4 16x16", SQUEEZE_U8, 4, 16, 0, 0, 0, 1},
+    {"squeeze_row_f32 C=24 8x8", SQUEEZE_F32, 24, 8, 0, 0, 0, 1},
+    {"squeeze_row_f32 C=48 4x4", SQUEEZE_F32, 48, 4, 0, 0, 0, 1},
+    {"unsqueeze_row C=12 16x16", UNSQUEEZE, 12, 16, 0, 0, 0, 0},
+    {"unsqueeze_row C=24 8x8", UNSQUEEZE, 24, 8, 0, 0, 0, 0},
+    {"tap_sum_row C=12 16x16", TAP_SUM, 12, 16, 3, 1, 0, 0},
+    {"tap_sum_row C=48 4x4", TAP_SUM, 48, 4, 3, 1, 0, 0},
+    {"coupling_row C=12 16x16", COUPLING, 12, 16, 3, 1, 0, 1},
+    {"coupling_row C=24 8x8", COUPLING, 24, 8, 3, 1, 0, 1},
+    {"coupling_row C=48 4x4", COUPLING, 48, 4, 3, 1, 0, 1},
+    {"coupling_row C=96 4x4", COUPLING, 96, 4, 3, 1, 0, 1},
+    {"coupling_row C=4 16x16", COUPLING, 4, 16, 3, 1, 0, 1},
+    {"coupling_row C=8 8x8", COUPLING, 8, 8, 3, 1, 0, 1},
+    {"coupling_row C=16 4x4", COUPLING, 16, 4, 3, 1, 0, 1},
+    {"coupling_row C=12 16x16 kernel 1", COUPLING, 12, 16, 1, 1, 0, 1},
+    {"coupling_row C=12 16x16 no map", COUPLING, 12, 16, 3, 1, 0, 0},
+    {"coupling_row C=12 16x16 additive", COUPLING, 12, 16, 3, 0, 0, 1},
+    {"coupling_row C=12 16x16 inverse", COUPLING, 12, 16, 3, 1, 1, 0},
+    {"coupling_row dense 3072", COUPLING, 3072, 1, 1, 1, 0, 0},
+    {"scale_shift 1536", GAUSSIAN, 3072, 1, 0, 0, 0, 0},
+};
+
+/* Everything a shape needs, of random values. */
+typedef struct workload {
+    const shape *shape;
+    uint8_t *bytes;
+    float *source, *pass, *rest, *rest_start, *taps, *bias, *coefficients, *scratch;
+    float *matrix, *map_bias;
+    of_channel_map map;
+    size_t tap_values;
+} workload;
+
+static float *random_values(of_random *random, size_t count, float limit) {
+    float *values = malloc((count + 1) * sizeof *values);
+    if (values == NULL) {
+        fputs("out of memory\n", stderr);
+        exit(2);
+    }
+    for (size_t i = 0; i < count; i++)
+        values[i] = limit * (2.0f * of_random_uniform(random) - 1.0f);
+    return values;
+}
+
+static workload make_workload(const shape *s) {
+    of_random random = of_random_stream(1, 1);
+    size_t positions = (size_t)s->side * s->side, half = s->channels / 2;
+    uint32_t padded = (s->channels / 2 + OF_MAP_PADDING - 1) / OF_MAP_PADDING * OF_MAP_PADDING;
+    size_t outputs = s->affine ? s->channels : half;
+    workload w = {.shape = s, .tap_values = (size_t)s->kernel * s->kernel * outputs};
+    w.source = random_values(&random, positions * s->channels, 1.0f);
+    w.bytes = (uint8_t *)random_values(&random, positions * s->channels, 1.0f);
+    w.pass = random_values(&random, positions * half, 1.0f);
+    w.rest = random_values(&random, positions * half, 1.0f);
+    w.rest_start = random_values(&random, positions * half, 1.0f);
+    w.taps = random_values(&random, positions * w.tap_values, 0.5f);
+    w.bias = random_values(&random, outputs, 0.5f);
+    w.coefficients = random_values(&random, s->side * outputs, 1.0f);
+    w.scratch = random_values(&random, scratch_floats(2 * (size_t)padded), 1.0f);
+    if (s->mapped) { /* small, so that repeated use stays finite */
+        w.matrix = random_values(&random, s->channels * 2 * (size_t)padded, 0.5f / (float)half);
+        w.map_bias = random_values(&random, 2 * (size_t)padded, 1.0f);
+        w.map = (of_channel_map){w.matrix, w.map_bias, s->channels, padded};
+    }
+    return w;
+}
+
+static void free_workload(workload *w) {
+    float *blocks[] = {w->source, w->pass,         w->rest,    w->rest_start, w->taps,
+                       w->bias,   w->coefficients, w->scratch, w->matrix,     w->map_bias};
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        free(blocks[i]);
+    free(w->bytes);
+}
+
+static void run_coupling(const of_kernels *kernels, const workload *w, of_tap_row taps) {
+    const shape *s = w->shape;
+    if (!s->mapped) /* repeated products would shrink to denormals */
+        memcpy(w->rest + (size_t)taps.row * s->side * s->channels / 2, w->rest_start,
+               (size_t)s->side * s->channels / 2 * sizeof *w->rest);
+    (void)kernels->coupling_row(&(of_coupling_row){
+        .taps = taps,
+        .half = s->channels / 2,
+        .affine = s->affine,
+        .inverse = s->inverse,
+        .pass = w->pass,
+        .rest = w->rest,
+        .map = s->mapped ? &w->map : NULL,
+        .scratch = w->scratch,
+    });
+}
+
+static void run_row(const of_kernels *kernels, const workload *w, uint32_t row) {
+    const shape *s = w->shape;
+    size_t row_stride = (size_t)s->side * s->channels / 2;
+    of_squeeze_row squeeze = {.source = s->kind == SQUEEZE_U8 ? (void *)w->bytes : w->source,
+                              .row_stride = row_stride,
+                              .source_channels = s->channels / 4,
+                              .width = s->side,
+                              .row = row,
+                              .map = &w->map,
+                              .pass = w->pass,
+                              .rest = w->rest,
+                              .scratch = w->scratch};
+    of_tap_row taps = {.taps = w->taps,
+                       .stride = w->tap_values,
+                       .bias = w->bias,
+                       .outputs = s->affine ? s->channels : s->channels / 2,
+                       .kernel = s->kernel,
+                       .height = s->side,
+                       .width = s->side,
+                       .row = row};
+    switch (s->kind) {
+    case SQUEEZE_U8:
+        kernels->squeeze_row_u8(&squeeze);
+        break;
+    case SQUEEZE_F32:
+        kernels->squeeze_row_f32(&squeeze);
+        break;
+    case UNSQUEEZE:
+        kernels->unsqueeze_row(&(of_unsqueeze_row){w->pass, w->rest, w->source, row_stride,
+                                                   s->channels / 4, s->side, row});
+        break;
+    case TAP_SUM:
+        kernels->tap_sum_row(&taps, w->coefficients);
+        break;
+    case COUPLING:
+        run_coupling(kernels, w, taps);
+        break;
+    case GAUSSIAN:
+        (void)kernels->scale_shift(w->source, w->pass, w->rest, NULL, s->channels / 2);
+        break;
+    }
+}
+
+static double now(void) {
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return 1e9 * (double)time.tv_sec + (double)time.tv_nsec;
+}
+
+/* Nanoseconds of `count` images. */
+static double time_images(const of_kernels *kernels, const workload *w, unsigned count) {
+    double start = now();
+    for (unsigned i = 0; i < count; i++)
+        for (uint32_t row = 0; row < w->shape->side; row++)
+            run_row(kernels, w, row);
+    return now() - start;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+typedef struct timing {
+    double least, median; /* nanoseconds per position or value */
+} timing;
+
+static timing time_shape(const of_kernels *kernels, const shape *s) {
+    workload w = make_workload(s);
+    unsigned count = 1;
+    while (time_images(kernels, &w, count) < RUN_NANOSECONDS)
+        count *= 2;
+    double times[RUNS];
+    for (int i = 0; i < RUNS; i++)
+        times[i] = time_images(kernels, &w, count);
+    qsort(times, RUNS, sizeof *times, ascending);
+    free_workload(&w);
+    double units = (double)count * (s->kind == GAUSSIAN ? s->channels / 2 : s->side * s->side);
+    return (timing){times[0] / units, times[RUNS / 2] / units};
+}
+
+int bench(const char *pattern, of_isa only) {
+    printf("%-34s %-7s %10s %10s %10s\n", "kernel", "isa", "least ns", "median ns", "x scalar");
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        if (fnmatch(pattern, shapes[i].name, 0) != 0)
+            continue;
+        timing scalar = time_shape(of_kernels_for(OF_ISA_SCALAR), &shapes[i]);
+        for (of_isa isa = OF_ISA_SCALAR; isa <= OF_ISA_AVX512; isa++) {
+            const of_kernels *kernels = of_kernels_for(isa);
+            if (kernels == NULL || (only != OF_ISA_AUTO && only != isa))
+                continue;
+            timing t = isa == OF_ISA_SCALAR ? scalar : time_shape(kernels, &shapes[i]);
+            printf("%-34s %-7s %10.3f %10.3f %10.2f\n", shapes[i].name, of_isa_name(isa), t.least,
+                   t.median, scalar.least / t.least);
+        }
+    }
+    return 0;
+}

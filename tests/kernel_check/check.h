@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks of the flow kernels: each kernel of each instruction set against a double-precision
+ * reference and against the scalar kernel. */
+#ifndef KERNEL_CHECK_H
+#define KERNEL_CHECK_H
+
+#include "core/random.h"
+#include "kernels.h"
+
+typedef struct checker {
+    const of_kernels *kernels, *scalar;
+    of_random random;
+    unsigned cases, failures;
+    double worst; /* the largest error met, as a fraction of its tolerance */
+    char shape[200];
+} checker;
+
+typedef void check_function(checker *check);
+
+/* check_squeeze.c, check_coupling.c, check_gaussian.c */
+check_function check_squeeze_u8, check_squeeze_f32, check_unsqueeze;
+check_function check_tap_sum, check_coupling, check_coupling_inverse, check_coupling_extremes,
+    check_coupling_nan, check_coupling_independence, check_log_sigmoid;
+check_function check_scale_shift, check_scale_shift_nan;
+
+/* Starts a case: describes it for failure messages. */
+__attribute__((format(printf, 2, 3))) void begin_case(checker *check, const char *format, ...);
+
+/* got must equal want within tolerance; NaN must meet NaN, infinities be equal. Reports the first
+ * failures of a test. */
+void expect_near(checker *check, const char *what, size_t index, double got, double want,
+                 double tolerance);
+void expect_true(checker *check, bool condition, const char *what);
+
+/* Random numbers. */
+uint32_t between(checker *check, uint32_t low, uint32_t high); /* inclusive */
+float normal(checker *check, double deviation);
+bool coin(checker *check);
+
+/* ---- Guarded memory: a block ends (or begins) right at an unreadable page, and the bytes around
+ * it are known, so that reads and writes outside it are noticed. ---- */
+
+void *guarded(checker *check, size_t count, size_t size);
+float *guarded_floats(checker *check, size_t count); /* filled with NaN */
+float *guarded_copy(checker *check, const float *source, size_t count);
+/* Reports bytes written outside any block since it was made, and releases all blocks. */
+void guarded_release(checker *check);
+/* Releases without looking, after a crash. */
+void guarded_drop(void);
+
+/* ---- Random cases ---- */
+
+/* A random map of `channels` channels. NULL never. The arrays are guarded. */
+of_channel_map random_map(checker *check, uint32_t channels);
+double map_matrix(const of_channel_map *map, uint32_t output, uint32_t input);
+double map_bias(const of_channel_map *map, uint32_t output);
+
+/* Expects pass/rest of `position` to be the map of x, where |x - exact x| <= error. */
+void expect_mapped(checker *check, const of_channel_map *map, const double *x, const double *error,
+                   const float *pass, const float *rest, size_t position);
+
+/* Floats of scratch for N values per position, as kernels.h asks for. */
+size_t scratch_floats(size_t values);
+
+/* ---- bench.c ---- */
+int bench(const char *pattern, of_isa only);
+
+#endif
