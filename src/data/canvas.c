@@ -64,14 +64,17 @@ static float hue_ramp(float hue, float offset) {
     return away < 0.0f ? 0.0f : away > 1.0f ? 1.0f : away;
 }
 
+of_colour of_colour_of_hue(float hue, float saturation, float value) {
+    of_colour pure = {hue_ramp(hue, 0.0f), hue_ramp(hue, 2.0f / 3.0f), hue_ramp(hue, 1.0f / 3.0f)};
+    of_colour tint = of_mix((of_colour){1.0f, 1.0f, 1.0f}, pure, saturation);
+    return (of_colour){tint.red * value, tint.green * value, tint.blue * value};
+}
+
 of_colour of_random_colour(of_random *random, float low_saturation, float high_saturation,
                            float low_value, float high_value) {
     float hue = of_random_uniform(random);
     float saturation = of_random_between(random, low_saturation, high_saturation);
-    float value = of_random_between(random, low_value, high_value);
-    of_colour pure = {hue_ramp(hue, 0.0f), hue_ramp(hue, 2.0f / 3.0f), hue_ramp(hue, 1.0f / 3.0f)};
-    of_colour tint = of_mix((of_colour){1.0f, 1.0f, 1.0f}, pure, saturation);
-    return (of_colour){tint.red * value, tint.green * value, tint.blue * value};
+    return of_colour_of_hue(hue, saturation, of_random_between(random, low_value, high_value));
 }
 
 of_colour of_random_contrast(of_random *random, of_colour other, float contrast) {

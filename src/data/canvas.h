@@ -58,6 +58,9 @@ float of_luma(of_colour colour);
 /* low + uniform * (high - low) */
 float of_random_between(of_random *random, float low, float high);
 
+/* Hue in turns, 0 and 1 being red. */
+of_colour of_colour_of_hue(float hue, float saturation, float value);
+
 /* Any hue, with saturation and value between the bounds. */
 of_colour of_random_colour(of_random *random, float low_saturation, float high_saturation,
                            float low_value, float high_value);

@@ -12,7 +12,7 @@ typedef enum of_synthetic_kind {
     OF_SYNTHETIC_STRIPES,  /* two colours alternating along one direction */
     OF_SYNTHETIC_FLAT,     /* one colour */
     OF_SYNTHETIC_NOISE,    /* independent uniform bytes */
-    OF_SYNTHETIC_GENERAL   /* all of these mixed, and smooth gradients: a general distribution */
+    OF_SYNTHETIC_GENERAL   /* all of these but noise, and smooth gradients, mixed */
 } of_synthetic_kind;
 
 typedef struct of_synthetic {

@@ -10,7 +10,19 @@
 
 #define TWO_PI 6.2831853f
 
-enum { MAX_LEAVES = 14 };
+enum { MAX_LEAVES = 11 };
+
+/* A scene keeps to two hues and their neighbours. */
+typedef struct palette {
+    float hues[2];
+} palette;
+
+static of_colour palette_colour(const palette *hues, float high_saturation, float low_value,
+                                of_random *random) {
+    float hue = hues->hues[of_random_below(random, 2)] + of_random_between(random, -0.05f, 0.05f);
+    float saturation = of_random_between(random, 0.05f, high_saturation);
+    return of_colour_of_hue(hue, saturation, of_random_between(random, low_value, 0.95f));
+}
 
 typedef struct leaf {
     of_point centre;
@@ -22,9 +34,9 @@ typedef struct leaf {
     float shade_x, shade_y; /* change of brightness along the axes */
 } leaf;
 
-static leaf random_leaf(of_random *random, float reach) {
-    /* Sizes with density s^-3 between 0.15 and 1.2 by inversion of their distribution. */
-    float low = 1.0f / (0.15f * 0.15f), high = 1.0f / (1.2f * 1.2f);
+static leaf random_leaf(const palette *hues, float reach, of_random *random) {
+    /* Sizes with density s^-3 between 0.2 and 1.4 by inversion of their distribution. */
+    float low = 1.0f / (0.2f * 0.2f), high = 1.0f / (1.4f * 1.4f);
     float size = 1.0f / sqrtf(low + of_random_uniform(random) * (high - low));
     float angle = of_random_between(random, 0.0f, TWO_PI);
     float aspect = of_random_between(random, 0.35f, 1.0f);
@@ -36,7 +48,7 @@ static leaf random_leaf(of_random *random, float reach) {
         .half_x = size,
         .half_y = size * aspect,
         .roundness = of_random_uniform(random) < 0.5f ? 1.0f : 0.2f,
-        .colour = of_random_colour(random, 0.05f, 0.65f, 0.1f, 0.95f),
+        .colour = palette_colour(hues, 0.7f, 0.1f, random),
         .texture = of_random_between(random, 0.05f, 0.5f),
         .shade_x = of_random_between(random, -0.15f, 0.15f),
         .shade_y = of_random_between(random, -0.15f, 0.15f),
@@ -81,9 +93,9 @@ static void paint_leaf(of_canvas *canvas, const leaf *shape) {
     }
 }
 
-static void paint_ground(of_canvas *canvas, of_random *random) {
-    of_colour from = of_random_colour(random, 0.05f, 0.6f, 0.2f, 0.9f);
-    of_colour to = of_random_colour(random, 0.05f, 0.6f, 0.2f, 0.9f);
+static void paint_ground(of_canvas *canvas, const palette *hues, of_random *random) {
+    of_colour from = palette_colour(hues, 0.6f, 0.2f, random);
+    of_colour to = palette_colour(hues, 0.6f, 0.2f, random);
     of_canvas_gradient(canvas, from, to, 0.8f, random);
 }
 
@@ -98,16 +110,17 @@ static void add_field(of_canvas *canvas, of_colour weight) {
 }
 
 void of_paint_scene(of_canvas *canvas, of_random *random) {
-    paint_ground(canvas, random);
+    palette hues = {{of_random_uniform(random), of_random_uniform(random)}};
+    paint_ground(canvas, &hues, random);
     of_canvas_noise(canvas, of_random_between(random, 2.0f, 7.0f), 8, random);
     float contrast = of_random_between(random, 0.15f, 0.9f);
-    add_field(canvas, of_brighten(of_random_colour(random, 0.0f, 0.5f, contrast, contrast), 0));
+    add_field(canvas, of_random_colour(random, 0.0f, 0.5f, contrast, contrast));
 
     float reach = 0.5f * canvas->pixel *
                   (float)(canvas->width > canvas->height ? canvas->width : canvas->height);
-    uint32_t leaves = 2 + of_random_below(random, MAX_LEAVES - 1);
+    uint32_t leaves = 1 + of_random_below(random, MAX_LEAVES);
     for (uint32_t i = 0; i < leaves; i++) {
-        leaf shape = random_leaf(random, reach);
+        leaf shape = random_leaf(&hues, reach, random);
         paint_leaf(canvas, &shape);
     }
     of_canvas_grain(canvas, of_random_between(random, 0.008f, 0.03f), random);

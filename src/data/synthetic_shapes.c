@@ -146,9 +146,9 @@ static of_colour colour_at(const of_canvas *canvas, of_point point) {
 }
 
 static object random_object(const of_canvas *canvas, uint32_t shape, of_random *random) {
-    object thing = {.shape = shape, .size = of_random_between(random, 0.45f, 0.8f)};
+    object thing = {.shape = shape, .size = of_random_between(random, 0.5f, 0.85f)};
     thing.corner_count = class_corners(shape, thing.corners);
-    float room = 0.9f - thing.size;
+    float room = 0.95f - thing.size;
     float angle = of_random_between(random, -0.4f, 0.4f);
     thing.centre =
         (of_point){of_random_between(random, -room, room), of_random_between(random, -room, room)};
