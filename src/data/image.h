@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decoding of image files held in memory. */
+#ifndef OF_DATA_IMAGE_H
+#define OF_DATA_IMAGE_H
+
+#include "data/convert.h"
+
+/* For messages: what of_has_image_extension accepts. */
+#define OF_IMAGE_EXTENSIONS ".png .jpg .jpeg .bmp .gif .tga .ppm .pgm .pnm"
+
+/* True if the file name ends like an image's, in small or capital letters. */
+bool of_has_image_extension(const char *name);
+
+/* True if the content begins like a PNG, JPEG, BMP, GIF or binary PNM file. */
+bool of_has_image_magic(const uint8_t *bytes, size_t size);
+
+/*
+ * Decodes an image file and converts it to the target. The header's size is checked before any
+ * memory for pixels is taken, and the decoder's memory is capped by that size; data that is
+ * cut short, or a PNG whose checksums do not hold, is an error and never a half-filled image.
+ * The name decides only whether a file without a signature may be TGA. The first frame of a
+ * GIF is taken; of 16 bits a channel the upper 8.
+ */
+of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
+                          const of_target *target, uint8_t *pixels, of_error *error);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread reads entries, several decode them, the caller takes the results in order: all over
+ * one ring of slots, so that memory stays the same however long the source is.
+ */
+#ifndef OF_DATA_PIPELINE_H
+#define OF_DATA_PIPELINE_H
+
+#include "data/reader.h"
+
+typedef struct of_slot {
+    of_entry entry;  /* its encoded bytes may be gone */
+    uint8_t *pixels; /* one target image if `result` is OF_OK */
+    of_error result;
+    bool done;
+} of_slot;
+
+typedef struct of_pipeline of_pipeline;
+
+/* Starts the threads. The pipeline owns the reader from here on, also when it cannot start. */
+of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned threads,
+                            of_pipeline **pipeline, of_error *error);
+
+/*
+ * Waits for the next entry in order: *slot, or NULL at the end. `wanted` is how many the caller
+ * is going to take; it is woken when a good part of them is there. The reader's failure comes
+ * after everything that was read before it.
+ */
+of_status of_pipeline_take(of_pipeline *pipeline, size_t wanted, of_slot **slot, of_error *error);
+
+/* Gives the slot of the last of_pipeline_take back. */
+void of_pipeline_release(of_pipeline *pipeline);
+
+/* Ends the threads wherever they are. Accepts NULL. */
+void of_pipeline_free(of_pipeline *pipeline);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Image files in tar and zip archives, read in one pass without unpacking to disk. */
+#include "core/error.h"
+#include "data/image.h"
+#include "data/reader.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 1 << 17, FIRST_RESERVATION = 1 << 20 };
+
+typedef struct archive_reader {
+    of_reader reader;
+    of_target target;
+    struct archive *archive;
+    uint64_t members, images;
+    char name[];
+} archive_reader;
+
+static void close_archive(of_reader *reader) {
+    archive_reader *opened = (archive_reader *)reader;
+    if (opened->archive != NULL)
+        (void)archive_read_free(opened->archive);
+    free(opened);
+}
+
+static const char *archive_reason(struct archive *archive) {
+    const char *reason = archive_error_string(archive);
+    return reason != NULL ? reason : "unknown reason";
+}
+
+static of_status fail_archive(const archive_reader *opened, of_error *error) {
+    return of_fail(error, OF_ERROR_FORMAT, "%s: damaged or not an archive: %s", opened->name,
+                   archive_reason(opened->archive));
+}
+
+/* "./a/b.png" and "/a/b.png" are "a/b.png". */
+static const char *relative_name(const char *name) {
+    for (;;) {
+        if (name[0] == '/')
+            name += 1;
+        else if (name[0] == '.' && name[1] == '/')
+            name += 2;
+        else
+            return name;
+    }
+}
+
+/* ".DS_Store", "a/._b.png", "__MACOSX/...": what systems leave behind. */
+static bool is_hidden(const char *name) {
+    if (strncmp(name, "__MACOSX/", 9) == 0)
+        return true;
+    for (const char *part = name; part != NULL; part = strchr(part, '/')) {
+        part += *part == '/';
+        if (part[0] == '.' && part[1] != '/' && strncmp(part, "../", 3) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Name of an image member, or NULL for what is passed over in silence. */
+static const char *image_name(struct archive_entry *member) {
+    const char *name = archive_entry_pathname(member);
+    if (name == NULL)
+        name = archive_entry_pathname_utf8(member);
+    if (name == NULL || archive_entry_filetype(member) == AE_IFDIR)
+        return NULL;
+    name = relative_name(name);
+    return of_has_image_extension(name) && !is_hidden(name) ? name : NULL;
+}
+
+static of_status unreadable(of_entry *entry, of_status status, const char *reason) {
+    entry->content = OF_CONTENT_UNREADABLE;
+    (void)of_fail(&entry->reason, status, "%s", reason);
+    return OF_OK;
+}
+
+static of_status too_large(of_entry *entry, size_t limit) {
+    entry->content = OF_CONTENT_UNREADABLE;
+    (void)of_fail(&entry->reason, OF_ERROR_UNSUPPORTED, "file is over the limit of %zu bytes",
+                  limit);
+    return OF_OK;
+}
+
+/* Reads a member's data. Lengths in the archive are only believed as far as data follows. */
+static of_status read_data(archive_reader *opened, of_entry *entry, of_error *error) {
+    of_bytes *bytes = &entry->bytes;
+    size_t limit = opened->target.max_bytes;
+    for (;;) {
+        if (bytes->size == bytes->capacity &&
+            !of_bytes_reserve(bytes, bytes->size + (bytes->size >> 1) + 4096))
+            return of_fail_memory(error, "a file's content");
+        la_ssize_t count = archive_read_data(opened->archive, bytes->data + bytes->size,
+                                             bytes->capacity - bytes->size);
+        if (count == 0)
+            return OF_OK;
+        if (count == ARCHIVE_RETRY)
+            continue;
+        if (count == ARCHIVE_FATAL)
+            return fail_archive(opened, error);
+        if (count < 0)
+            return unreadable(entry, OF_ERROR_FORMAT, archive_reason(opened->archive));
+        bytes->size += (size_t)count;
+        if (bytes->size > limit)
+            return too_large(entry, limit);
+    }
+}
+
+static of_status read_member(archive_reader *opened, struct archive_entry *member, const char *name,
+                             of_entry *entry, of_error *error) {
+    of_status status = of_entry_begin_in_folder(entry, name, error);
+    if (status != OF_OK)
+        return status;
+    if (archive_entry_filetype(member) != AE_IFREG || archive_entry_hardlink(member) != NULL)
+        return unreadable(entry, OF_ERROR_UNSUPPORTED,
+                          "a link or special file inside an archive; unpack the archive");
+    size_t reservation = 4096;
+    if (archive_entry_size_is_set(member)) {
+        la_int64_t size = archive_entry_size(member);
+        if (size > 0 && (uint64_t)size > opened->target.max_bytes)
+            return too_large(entry, opened->target.max_bytes);
+        /* One byte more than the size, so that the end is seen without growing again. */
+        if (size > 0)
+            reservation = (size_t)size < FIRST_RESERVATION ? (size_t)size + 1 : FIRST_RESERVATION;
+    }
+    if (!of_bytes_reserve(&entry->bytes, reservation))
+        return of_fail_memory(error, "a file's content");
+    return read_data(opened, entry, error);
+}
+
+static of_status fail_empty(const archive_reader *opened, of_error *error) {
+    return of_fail(error, OF_ERROR_FORMAT,
+                   "%s: no images in this archive (%" PRIu64
+                   " other entries); looked for files ending in %s",
+                   opened->name, opened->members, OF_IMAGE_EXTENSIONS);
+}
+
+static of_status next_member(of_reader *reader, of_entry *entry, bool *end, of_error *error) {
+    archive_reader *opened = (archive_reader *)reader;
+    for (;;) {
+        struct archive_entry *member;
+        int result = archive_read_next_header(opened->archive, &member);
+        *end = result == ARCHIVE_EOF;
+        if (*end)
+            return opened->images > 0 ? OF_OK : fail_empty(opened, error);
+        if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
+            return fail_archive(opened, error);
+        opened->members++;
+        const char *name = image_name(member);
+        if (name == NULL)
+            continue;
+        opened->images++;
+        return read_member(opened, member, name, entry, error);
+    }
+}
+
+/* Only filters that run inside this process: some others would start programs. */
+static int support(struct archive *archive) {
+    int worst = ARCHIVE_OK;
+    int (*const parts[])(struct archive *) = {
+        archive_read_support_format_tar,  archive_read_support_format_zip,
+        archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
+        archive_read_support_filter_xz,   archive_read_support_filter_zstd};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int result = parts[i](archive);
+        worst = result < worst ? result : worst;
+    }
+    return worst;
+}
+
+static of_status new_archive(const char *name, const of_target *target, archive_reader **opened,
+                             of_error *error) {
+    size_t length = strlen(name) + 1;
+    archive_reader *made = calloc(1, sizeof *made + length);
+    if (made == NULL)
+        return of_fail_memory(error, "an archive reader");
+    made->reader = (of_reader){.next = next_member, .close = close_archive};
+    made->target = *target;
+    memcpy(made->name, name, length);
+    made->archive = archive_read_new();
+    if (made->archive == NULL || support(made->archive) == ARCHIVE_FATAL) {
+        close_archive(&made->reader);
+        return of_fail_memory(error, "an archive reader");
+    }
+    *opened = made;
+    return OF_OK;
+}
+
+static of_status finish_open(archive_reader *opened, int result, of_reader **reader,
+                             of_error *error) {
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+        of_status status = fail_archive(opened, error);
+        close_archive(&opened->reader);
+        return status;
+    }
+    *reader = &opened->reader;
+    return OF_OK;
+}
+
+of_status of_reader_open_archive(const char *path, const of_target *target, of_reader **reader,
+                                 of_error *error) {
+    archive_reader *opened;
+    of_status status = new_archive(path, target, &opened, error);
+    if (status != OF_OK)
+        return status;
+    return finish_open(opened, archive_read_open_filename(opened->archive, path, BLOCK), reader,
+                       error);
+}
+
+of_status of_reader_open_archive_memory(const void *bytes, size_t size, const of_target *target,
+                                        of_reader **reader, of_error *error) {
+    archive_reader *opened;
+    of_status status = new_archive("archive", target, &opened, error);
+    if (status != OF_OK)
+        return status;
+    return finish_open(opened, archive_read_open_memory(opened->archive, bytes, size), reader,
+                       error);
+}

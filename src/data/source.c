@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The public face: batches of items out of the pipeline. */
+#include "data/source.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "data/labels.h"
+#include "data/pipeline.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_MAX_PIXELS ((uint64_t)1 << 26)
+#define MAX_FILE_BYTES ((size_t)256 << 20)
+
+enum { MAX_THREADS = 256, MAX_CHOSEN_THREADS = 16 };
+
+/* The strings behind an of_item. */
+typedef struct names {
+    of_bytes path, label;
+} names;
+
+struct of_source {
+    of_pipeline *pipeline;
+    of_source_options options;
+    of_labels labels;
+    uint64_t expected, delivered, unreadable;
+    bool ended;
+    of_error failure; /* what every further call returns */
+
+    size_t image_bytes, capacity, count; /* the batch */
+    uint8_t *pixels;
+    of_item *items;
+    names *names;
+};
+
+of_source_options of_source_options_default(const of_architecture *architecture) {
+    of_source_options options = {.channels = 3, .height = 32, .width = 32};
+    if (architecture != NULL) {
+        options.channels = architecture->channels;
+        options.height = architecture->height;
+        options.width = architecture->width;
+    }
+    options.max_pixels = DEFAULT_MAX_PIXELS;
+    return options;
+}
+
+of_status of_source_target(const of_source_options *options, of_target *target, of_error *error) {
+    of_target checked = {.channels = options->channels,
+                         .height = options->height,
+                         .width = options->width,
+                         .max_pixels =
+                             options->max_pixels > 0 ? options->max_pixels : DEFAULT_MAX_PIXELS,
+                         .max_bytes = MAX_FILE_BYTES};
+    if (checked.channels != 1 && checked.channels != 3)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "image source: %" PRIu32 " channels; expected 1 "
+                       "(grey) or 3 (RGB)",
+                       checked.channels);
+    if (checked.height == 0 || checked.width == 0 || checked.height > OF_MAX_SIDE ||
+        checked.width > OF_MAX_SIDE || (uint64_t)checked.height * checked.width > 1u << 26)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "image source: images of %" PRIu32 " x %" PRIu32 " pixels asked for",
+                       checked.width, checked.height);
+    *target = checked;
+    return OF_OK;
+}
+
+static of_status choose_threads(const of_source_options *options, unsigned *threads,
+                                of_error *error) {
+    unsigned cpus = of_cpu_count();
+    *threads = options->threads > 0        ? options->threads
+               : cpus < MAX_CHOSEN_THREADS ? cpus
+                                           : MAX_CHOSEN_THREADS;
+    if (*threads > MAX_THREADS)
+        return of_fail(error, OF_ERROR_ARGUMENT, "image source: %u threads; at most %d", *threads,
+                       (int)MAX_THREADS);
+    return OF_OK;
+}
+
+of_status of_source_from_reader(of_reader *reader, const of_source_options *options,
+                                of_source **source, of_error *error) {
+    of_target target;
+    unsigned threads;
+    of_source *made = NULL;
+    uint64_t expected = reader->expected;
+    of_status status = of_source_target(options, &target, error);
+    if (status == OF_OK)
+        status = choose_threads(options, &threads, error);
+    if (status == OF_OK && (made = calloc(1, sizeof *made)) == NULL)
+        status = of_fail_memory(error, "an image source");
+    if (status != OF_OK) {
+        of_reader_close(reader);
+        return status;
+    }
+    made->options = *options;
+    made->image_bytes = of_target_bytes(&target);
+    made->expected = options->limit > 0 && expected > options->limit ? options->limit : expected;
+    status = of_pipeline_start(reader, &target, threads, &made->pipeline, error);
+    if (status != OF_OK)
+        of_source_free(made);
+    else
+        *source = made;
+    return status;
+}
+
+of_status of_source_open(const char *spec, const of_source_options *options, of_source **source,
+                         of_error *error) {
+    of_target target;
+    of_reader *reader;
+    if (spec == NULL || options == NULL || source == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_source_open: NULL argument");
+    of_status status = of_source_target(options, &target, error);
+    if (status == OF_OK)
+        status = of_reader_open(spec, &target, options->seed, &reader, error);
+    return status != OF_OK ? status : of_source_from_reader(reader, options, source, error);
+}
+
+void of_source_free(of_source *source) {
+    if (source == NULL)
+        return;
+    of_pipeline_free(source->pipeline);
+    of_labels_free(&source->labels);
+    for (size_t i = 0; i < source->capacity; i++) {
+        of_bytes_free(&source->names[i].path);
+        of_bytes_free(&source->names[i].label);
+    }
+    free(source->names);
+    free(source->items);
+    free(source->pixels);
+    free(source);
+}
+
+uint64_t of_source_unreadable(const of_source *source) {
+    return source->unreadable;
+}
+
+uint64_t of_source_expected(const of_source *source) {
+    return source->expected;
+}
+
+/* ---- Batches ------------------------------------------------------------------------------- */
+
+static void *grow(void *block, size_t capacity, size_t size) {
+    size_t bytes;
+    return of_multiply(capacity, size, &bytes) ? realloc(block, bytes) : NULL;
+}
+
+/* Makes room for one more image; grows with what arrives, not with what is asked for. */
+static of_status reserve_image(of_source *source, size_t max_count, of_error *error) {
+    if (source->count < source->capacity)
+        return OF_OK;
+    size_t capacity = source->capacity + (source->capacity >> 1) + 16;
+    if (capacity > max_count)
+        capacity = max_count;
+    void *pixels = grow(source->pixels, capacity, source->image_bytes);
+    source->pixels = pixels != NULL ? pixels : source->pixels;
+    void *items = grow(source->items, capacity, sizeof *source->items);
+    source->items = items != NULL ? items : source->items;
+    void *storage = grow(source->names, capacity, sizeof *source->names);
+    source->names = storage != NULL ? storage : source->names;
+    if (pixels == NULL || items == NULL || storage == NULL)
+        return of_fail_memory(error, "a batch of images");
+    memset(source->names + source->capacity, 0,
+           (capacity - source->capacity) * sizeof *source->names);
+    source->capacity = capacity;
+    return OF_OK;
+}
+
+static of_status append(of_source *source, of_slot *slot, size_t max_count, of_error *error) {
+    of_status status = reserve_image(source, max_count, error);
+    if (status != OF_OK)
+        return status;
+    names *kept = &source->names[source->count];
+    of_item *item = &source->items[source->count];
+    memcpy(source->pixels + source->count * source->image_bytes, slot->pixels, source->image_bytes);
+    of_bytes_swap(&kept->path, &slot->entry.path);
+    of_bytes_swap(&kept->label, &slot->entry.label);
+    *item = (of_item){of_text(&kept->path), of_text(&kept->label), slot->entry.class_index};
+    if (item->class_index < 0 && item->label[0] != '\0' &&
+        !of_labels_number(&source->labels, item->label, &item->class_index))
+        return of_fail_memory(error, "the class names");
+    source->count++;
+    source->delivered++;
+    return OF_OK;
+}
+
+static of_status report(of_source *source, const of_slot *slot, of_error *error) {
+    const char *path = of_text(&slot->entry.path);
+    source->unreadable++;
+    if (source->options.strict || slot->result.status == OF_ERROR_MEMORY)
+        return of_fail(error, slot->result.status, "%s: %s", path, slot->result.message);
+    if (source->options.on_unreadable != NULL)
+        source->options.on_unreadable(source->options.user, path, slot->result.message);
+    return OF_OK;
+}
+
+/* Takes one entry; sets source->ended at the end of the stream. */
+static of_status advance(of_source *source, size_t max_count, of_error *error) {
+    of_slot *slot;
+    if (source->options.limit > 0 && source->delivered == source->options.limit) {
+        source->ended = true;
+        return OF_OK;
+    }
+    of_status status = of_pipeline_take(source->pipeline, max_count - source->count, &slot, error);
+    source->ended = slot == NULL;
+    if (status != OF_OK || slot == NULL)
+        return status;
+    status = slot->result.status == OF_OK ? append(source, slot, max_count, error)
+                                          : report(source, slot, error);
+    of_pipeline_release(source->pipeline);
+    return status;
+}
+
+of_status of_source_next(of_source *source, size_t max_count, of_source_batch *batch,
+                         of_error *error) {
+    if (source == NULL || batch == NULL || max_count == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_source_next: NULL or an empty batch");
+    source->count = 0;
+    while (!source->ended && source->failure.status == OF_OK && source->count < max_count) {
+        of_error failure;
+        if (advance(source, max_count, &failure) != OF_OK)
+            source->failure = failure;
+    }
+    /* Images that came before a failure are handed out first. */
+    if (source->count == 0 && source->failure.status != OF_OK)
+        return of_error_copy(error, &source->failure);
+    *batch = (of_source_batch){source->count, source->pixels, source->items};
+    return OF_OK;
+}
