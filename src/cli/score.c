@@ -162,10 +162,19 @@ static of_status check_score_name(const score_settings *settings, of_error *erro
                                 &score, error);
 }
 
+static bool reads_input_twice(const of_text_list *sources) {
+    size_t times = 0;
+    for (size_t i = 0; i < sources->count; i++)
+        times += strcmp(sources->items[i], "-") == 0;
+    return times > 1;
+}
+
 static int check_and_score(score_settings *settings, of_console *console) {
     of_error error;
     if (settings->sources.count == 0)
         return of_usage_error(console, &of_score_command, "no SRC is given");
+    if (reads_input_twice(&settings->sources))
+        return of_usage_error(console, &of_score_command, "standard input ('-') is given twice");
     if (check_score_name(settings, &error) != OF_OK)
         return of_usage_error(console, &of_score_command, "%s", error.message);
     return score_with(settings, console);
