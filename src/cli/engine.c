@@ -157,5 +157,5 @@ of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, o
     tally->unreadable += of_source_unreadable(source);
     tally->seconds += of_seconds() - start;
     of_source_free(source);
-    return status;
+    return status == OF_OK ? of_interrupt_check(error) : status;
 }

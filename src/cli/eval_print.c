@@ -30,7 +30,7 @@ static void print_set(const of_evaluation *evaluation, const of_eval_set *set, F
                   set->name, set->tally.images, set->tally.unreadable, set->non_finite,
                   bits(evaluation, set->mean_logp), set->mean_logp);
     if (has_general(evaluation))
-        (void)fprintf(file, " %9.4f %12.2f %9.4f", bits(evaluation, set->mean_general_logp),
+        (void)fprintf(file, " %11.4f %12.2f %9.4f", bits(evaluation, set->mean_general_logp),
                       set->mean_general_logp, set->rank_correlation);
     (void)fputc('\n', file);
 }
@@ -39,7 +39,7 @@ static void print_sets(const of_evaluation *evaluation, FILE *file) {
     (void)fprintf(file, "%-*s %8s %10s %10s %9s %12s", NAME_WIDTH, "set", "images", "unreadable",
                   "non-finite", "bits/dim", "mean logp");
     if (has_general(evaluation))
-        (void)fprintf(file, " %9s %12s %9s", "general", "mean logp", "rank corr");
+        (void)fprintf(file, " %11s %12s %9s", "general b/d", "general logp", "rank corr");
     (void)fputc('\n', file);
     for (size_t i = 0; i < evaluation->set_count; i++)
         print_set(evaluation, &evaluation->sets[i], file);
@@ -68,8 +68,8 @@ void of_evaluation_print(const of_evaluation *evaluation, FILE *file) {
         print_metrics(evaluation, &evaluation->sets[i], file);
     (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s\n", of_evaluation_rate(evaluation),
                   info.threads, info.threads == 1 ? "" : "s", of_isa_name(info.isa));
-    (void)fputs("Convention: ", file);
-    of_help_wrap(file, of_eval_convention, 12, 0);
+    (void)fputs("Convention:", file);
+    of_help_wrap(file, of_eval_convention, 11, 0);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------- */

@@ -39,7 +39,7 @@ static int unknown_verb(const char *name, of_console *console) {
     of_nearest_offer(&nearest, "help");
     of_nearest_offer(&nearest, "version");
     if (nearest.word != NULL)
-        return of_usage_error(console, &program, "unknown verb '%s', did you mean '%s'?", name,
+        return of_usage_error(console, &program, "unknown verb '%s' (did you mean '%s'?)", name,
                               nearest.word);
     return of_usage_error(console, &program, "unknown verb '%s'", name);
 }

@@ -28,8 +28,9 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
 }
 
 of_nearest of_nearest_to(const char *wanted, size_t length) {
-    /* One change in three letters may still be a slip; beyond that it is another word. */
-    return (of_nearest){wanted, length, length / 3 + 1, NULL};
+    /* Two changes (a swap of letters counts as two) may be a slip, in a short word only one. */
+    size_t slips = length <= 3 ? 1 : 2;
+    return (of_nearest){wanted, length, slips + 1, NULL};
 }
 
 void of_nearest_offer(of_nearest *nearest, const char *word) {
@@ -38,7 +39,7 @@ void of_nearest_offer(of_nearest *nearest, const char *word) {
         return;
     bool prefix = nearest->length >= 2 && strncmp(word, nearest->wanted, nearest->length) == 0;
     size_t distance = prefix ? 0 : edit_distance(nearest->wanted, nearest->length, word, length);
-    if (distance < nearest->distance + (nearest->word == NULL && prefix)) {
+    if (distance < nearest->distance) {
         nearest->distance = distance;
         nearest->word = word;
     }

@@ -202,7 +202,7 @@ static of_status fail_unknown(const option_parser *parser, const char *name, siz
         of_nearest_offer(&nearest, parser->table->rows[i].name);
     of_nearest_offer(&nearest, "help");
     if (nearest.word != NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT, "unknown option '--%.*s', did you mean '--%s'?",
+        return of_fail(error, OF_ERROR_ARGUMENT, "unknown option '--%.*s' (did you mean '--%s'?)",
                        (int)length, name, nearest.word);
     return of_fail(error, OF_ERROR_ARGUMENT, "unknown option '--%.*s'", (int)length, name);
 }

@@ -61,13 +61,21 @@ static of_status open_beside(of_output *output, const char *path, of_error *erro
     return status;
 }
 
+/* /dev/stdout, or the file that it leads to: replacing that by a new file would lose what others
+ * wrote to it. */
+static bool is_stdout(const char *path) {
+    struct stat named, standard;
+    return stat(path, &named) == 0 && fstat(STDOUT_FILENO, &standard) == 0 &&
+           named.st_dev == standard.st_dev && named.st_ino == standard.st_ino;
+}
+
 of_status of_output_open(const char *path, of_output *output, of_error *error) {
-    struct stat status;
     *output = (of_output){.name = path};
-    if (path == NULL || strcmp(path, "-") == 0) {
+    if (path == NULL || strcmp(path, "-") == 0 || is_stdout(path)) {
         *output = (of_output){.file = stdout, .name = "standard output"};
         return OF_OK;
     }
+    struct stat status;
     if (stat(path, &status) != 0 || S_ISREG(status.st_mode))
         return open_beside(output, path, error);
     output->file = fopen(path, "we");

@@ -14,8 +14,9 @@ typedef struct of_output {
     char *temporary;  /* beside the target */
 } of_output;
 
-/* `path` NULL or "-": standard output. A path that exists and is not a regular file (a device, a
- * pipe) is written in place; everything else through a temporary file beside it. */
+/* `path` NULL, "-" or the file that standard output is: standard output. A path that exists and is
+ * not a regular file (a device, a pipe) is written in place; everything else through a temporary
+ * file beside it. */
 of_status of_output_open(const char *path, of_output *output, of_error *error);
 
 /* Writes out what is buffered, so that a reader at the other end of a pipe sees it; an error if

@@ -32,8 +32,8 @@ static size_t run_length(const double *sorted, size_t count, size_t from, double
 
 /* With a group of `a` inliers and `b` outliers of one score, from the highest score down:
  *   U        += b * (inliers strictly below + a/2)                       (Mann and Whitney 1947)
- *   aupr_out += b/outliers * precision of "outlier if at or above this score"
- *   aupr_in  += a/inliers  * precision of "inlier if at or below this score"
+ *   aupr_out += b * precision of "outlier if at or above this score", over the outliers at the end
+ *   aupr_in  += a * precision of "inlier if at or below this score", over the inliers at the end
  *   fpr95     = share of inliers at or above the first score that 95 % of the outliers reach */
 static void walk_groups(const double *in, size_t inliers, const double *out, size_t outliers,
                         of_metrics *metrics) {
@@ -46,12 +46,11 @@ static void walk_groups(const double *in, size_t inliers, const double *out, siz
         size_t a = run_length(in, inliers, above_in, value);
         size_t b = run_length(out, outliers, above_out, value);
         double left_in = (double)(inliers - above_in), left_out = (double)(outliers - above_out);
-        metrics->aupr_in += (double)a / n_in * (left_in / (left_in + left_out));
+        metrics->aupr_in += (double)a * (left_in / (left_in + left_out));
         u += (double)b * (left_in - (double)a + (double)a / 2);
         above_in += a;
         above_out += b;
-        metrics->aupr_out +=
-            (double)b / n_out * ((double)above_out / (double)(above_in + above_out));
+        metrics->aupr_out += (double)b * ((double)above_out / (double)(above_in + above_out));
         if (!reached &&
             above_out >= outliers - outliers / 20) { /* ceil(0.95 n) = n - floor(n/20) */
             reached = true;
@@ -59,6 +58,8 @@ static void walk_groups(const double *in, size_t inliers, const double *out, siz
         }
     }
     metrics->auroc = u / n_in / n_out;
+    metrics->aupr_in /= n_in;
+    metrics->aupr_out /= n_out;
 }
 
 of_status of_metrics_compute(const double *inlier_scores, size_t inliers,
