@@ -100,9 +100,13 @@ static void warn_unreadable(void *user, const char *path, const char *reason) {
     of_log_write(&console->log, OF_LOG_WARNING, "%s: %s", path, reason);
 }
 
+/* More decoders than this would only wait for the flow. */
+enum { MAX_DECODERS = 16 };
+
 static of_source_options source_options(const of_engine *engine, const of_run *run) {
     of_source_options options = of_source_options_default(&engine->architecture);
-    options.threads = (unsigned)engine->settings->threads;
+    uint64_t threads = engine->settings->threads;
+    options.threads = (unsigned)(threads < MAX_DECODERS ? threads : MAX_DECODERS);
     options.limit = run->limit;
     options.seed = engine->settings->seed;
     options.strict = engine->settings->strict;
