@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/console.h"
+
+#include "core/error.h"
+
+#include <signal.h>
+#include <string.h>
+
+static volatile sig_atomic_t caught_signal;
+
+void of_console_open(of_console *console) {
+    *console = (of_console){.log = of_log_to(stderr, OF_LOG_INFO)};
+    console->log.progress = &console->progress;
+}
+
+void of_console_quiet(of_console *console) {
+    console->quiet = true;
+    console->log.level = OF_LOG_WARNING;
+}
+
+FILE *of_console_progress_stream(const of_console *console) {
+    return console->quiet ? NULL : stderr;
+}
+
+int of_console_fail(of_console *console, const of_error *error) {
+    of_progress_finish(&console->progress);
+    int signal_number = of_interrupted();
+    if (signal_number != 0) {
+        of_log_write(&console->log, OF_LOG_ERROR, "interrupted by signal %d (%s)", signal_number,
+                     strsignal(signal_number));
+        return OF_EXIT_SIGNAL + signal_number;
+    }
+    of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
+    return OF_EXIT_FAILURE;
+}
+
+static void remember_signal(int signal_number) {
+    caught_signal = signal_number;
+}
+
+void of_interrupt_watch(void) {
+    /* SA_RESETHAND: a second signal acts as if there were no handler. */
+    struct sigaction action = {.sa_handler = remember_signal,
+                               .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+int of_interrupted(void) {
+    return (int)caught_signal;
+}
+
+of_status of_interrupt_check(of_error *error) {
+    return of_interrupted() != 0 ? of_fail(error, OF_ERROR_IO, "interrupted") : OF_OK;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outflow eval: how well each score separates other data from in-distribution data. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/eval_sets.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "core/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const of_command of_eval_command = {
+    .name = "eval",
+    .summary = "Measure how well the scores separate other data from in-distribution data",
+    .operands = "[NAME=SRC...]",
+    .details =
+        "Scores the in-distribution set and every out set, and prints for each out set the AUROC, "
+        "average precisions and false positive rate of each score: nll, last, scale:N, and with a "
+        "general model ratio and ratio-last; mean bits/dim and log-likelihood of each set; with a "
+        "general model also the rank correlation of the two models' log-likelihoods. Outliers are "
+        "the positive class; the convention is printed with the numbers.\n\n"
+        "SRC is what 'outflow score --help' says. Out sets may be given with --out-of or as "
+        "operands.\n\n"
+        "Exit code 3: finished, but some files could not be read.",
+    .examples = "outflow eval -m in.safetensors -g general.safetensors --in test.tar \\\n"
+                "    --out-of street=street.tar --out-of noise=synthetic:noise --limit 1000 "
+                "--json eval.json",
+};
+
+typedef struct eval_settings {
+    of_engine_settings engine;
+    const char *in, *json;
+    of_text_list out_of, operands;
+} eval_settings;
+
+static void declare(eval_settings *settings, of_option_table *table) {
+    of_engine_model_option(&settings->engine, table);
+    of_option_text(table, 0, "in", "SRC", &settings->in, "In-distribution images.")->required =
+        true;
+    of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
+                   "Images from elsewhere, under the name NAME; may be repeated.");
+    of_engine_general_option(&settings->engine, table);
+    of_option_text(table, 'o', "json", "FILE", &settings->json,
+                   "Write all numbers to FILE as JSON, in full precision; '-' writes them to "
+                   "standard output in place of the tables.");
+    of_engine_source_options(&settings->engine, table);
+    of_engine_plan_options(&settings->engine, table);
+}
+
+/* ---- The sets ----------------------------------------------------------------------------- */
+
+static of_status check_new(const of_evaluation *evaluation, const of_eval_set *added,
+                           of_error *error) {
+    for (size_t i = 0; i < evaluation->set_count; i++) {
+        const of_eval_set *set = &evaluation->sets[i];
+        if (strcmp(set->name, added->name) == 0)
+            return of_fail(error, OF_ERROR_ARGUMENT, "two sets are named '%s'%s", set->name,
+                           i == 0 ? ", which is the in-distribution set's name" : "");
+        if (strcmp(set->source, "-") == 0 && strcmp(added->source, "-") == 0)
+            return of_fail(error, OF_ERROR_ARGUMENT,
+                           "standard input ('-') can be read for one set only");
+    }
+    return OF_OK;
+}
+
+static of_status add_set(of_evaluation *evaluation, const char *name, size_t length,
+                         const char *source, of_error *error) {
+    of_eval_set set = {.name = strndup(name, length), .source = source};
+    if (set.name == NULL)
+        return of_fail_memory(error, "a set's name");
+    of_status status = check_new(evaluation, &set, error);
+    if (status == OF_OK)
+        evaluation->sets[evaluation->set_count++] = set;
+    else
+        free(set.name);
+    return status;
+}
+
+static of_status add_out_sets(of_evaluation *evaluation, const of_text_list *list,
+                              of_error *error) {
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && i < list->count; i++) {
+        const char *text = list->items[i], *equals = strchr(text, '=');
+        if (equals == NULL || equals == text || equals[1] == '\0')
+            return of_fail(error, OF_ERROR_ARGUMENT, "out set '%s' is not of the form NAME=SRC",
+                           text);
+        status = add_set(evaluation, text, (size_t)(equals - text), equals + 1, error);
+    }
+    return status;
+}
+
+static of_status declare_sets(const eval_settings *settings, of_evaluation *evaluation,
+                              of_error *error) {
+    size_t outs = settings->out_of.count + settings->operands.count;
+    if (outs == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT, "no out set is given, --out-of NAME=SRC");
+    evaluation->sets = calloc(outs + 1, sizeof *evaluation->sets);
+    if (evaluation->sets == NULL)
+        return of_fail_memory(error, "sets");
+    of_status status = add_set(evaluation, "in", 2, settings->in, error);
+    if (status == OF_OK)
+        status = add_out_sets(evaluation, &settings->out_of, error);
+    if (status == OF_OK)
+        status = add_out_sets(evaluation, &settings->operands, error);
+    return status;
+}
+
+/* ---- The run ------------------------------------------------------------------------------ */
+
+static of_status print_tables(const of_evaluation *evaluation, of_error *error) {
+    of_output output;
+    of_status status = of_output_open(NULL, &output, error);
+    if (status != OF_OK)
+        return status;
+    of_evaluation_print(evaluation, output.file);
+    return of_output_commit(&output, error);
+}
+
+/* The JSON file is opened first, so that a path that cannot be written fails before the work. */
+static of_status run_and_write(const eval_settings *settings, of_evaluation *evaluation,
+                               of_error *error) {
+    of_output json = {0};
+    of_status status = OF_OK;
+    bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
+    if (settings->json != NULL)
+        status = of_output_open(settings->json, &json, error);
+    if (status == OF_OK)
+        status = of_evaluation_run(evaluation, error);
+    if (status == OF_OK && json.file != NULL) {
+        of_evaluation_write_json(evaluation, json.file);
+        status = of_output_commit(&json, error);
+    }
+    if (status == OF_OK && tables)
+        status = print_tables(evaluation, error);
+    of_output_discard(&json);
+    return status;
+}
+
+static int exit_code(const of_evaluation *evaluation) {
+    for (size_t i = 0; i < evaluation->set_count; i++)
+        if (evaluation->sets[i].tally.unreadable > 0)
+            return OF_EXIT_UNREADABLE;
+    return OF_EXIT_FINE;
+}
+
+static int eval_with(const eval_settings *settings, of_evaluation *evaluation,
+                     of_console *console) {
+    of_error error;
+    of_engine engine;
+    if (settings->engine.quiet)
+        of_console_quiet(console);
+    of_interrupt_watch();
+    of_status status = of_engine_open(&settings->engine, console, &engine, &error);
+    if (status == OF_OK) {
+        evaluation->engine = &engine;
+        status = run_and_write(settings, evaluation, &error);
+        of_engine_close(&engine);
+    }
+    return status == OF_OK ? exit_code(evaluation) : of_console_fail(console, &error);
+}
+
+int of_verb_eval(int argc, char **argv, of_console *console) {
+    eval_settings settings = {0};
+    of_option_table table = {.count = 0};
+    of_evaluation evaluation = {0};
+    of_error error;
+    int code;
+    declare(&settings, &table);
+    if (of_options_parse(&of_eval_command, &table, argc, argv, &settings.operands, console,
+                         &code)) {
+        code = declare_sets(&settings, &evaluation, &error) == OF_OK
+                   ? eval_with(&settings, &evaluation, console)
+                   : of_usage_error(console, &of_eval_command, "%s", error.message);
+    }
+    of_evaluation_free(&evaluation);
+    of_text_list_free(&settings.out_of);
+    of_text_list_free(&settings.operands);
+    return code;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outflow inspect: what a weight file holds and how it runs on this machine. */
+#include "cli/engine.h"
+#include "cli/json.h"
+#include "cli/layers.h"
+#include "cli/output.h"
+#include "cli/text.h"
+#include "cli/verbs.h"
+#include "model/model.h"
+
+#include <inttypes.h>
+
+const of_command of_inspect_command = {
+    .name = "inspect",
+    .summary = "Show a model's architecture, its cost and the kernels chosen for it",
+    .operands = "M",
+    .details = "Prints the architecture, number of parameters, floating-point operations, metadata "
+               "and memory of the weight file M, and the layers of the plan it is compiled to on "
+               "this machine: operation, the kernel chosen, images taken in one call, MFLOP and "
+               "bytes of packed weights (sums where steps share a line), bytes of output for one "
+               "image.",
+    .examples = "outflow inspect in.safetensors",
+};
+
+typedef struct inspect_settings {
+    of_engine_settings engine;
+    uint64_t micro_batch;
+    bool json, layers;
+} inspect_settings;
+
+static void declare(inspect_settings *settings, of_option_table *table) {
+    of_option_flag(table, 0, "json", &settings->json, "Print JSON, with every layer.");
+    of_option_flag(table, 0, "layers", &settings->layers,
+                   "Print every layer on its own line instead of folding equal steps.");
+    of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,
+                    "Images a thread holds in flight; without it, chosen.");
+    of_engine_plan_options(&settings->engine, table);
+}
+
+static const char *family_name(of_family family) {
+    return family == OF_FAMILY_GLOW ? "glow" : "patch-glow";
+}
+
+static const char *coupling_name(of_coupling coupling) {
+    return coupling == OF_COUPLING_AFFINE ? "affine" : "additive";
+}
+
+static const char *permutation_name(of_permutation permutation) {
+    static const char *const names[] = {"invconv", "invconvfixed", "shuffle"};
+    return names[permutation];
+}
+
+static const char *block_name(of_block block) {
+    return block == OF_BLOCK_CONV ? "conv" : "dense";
+}
+
+static uint64_t trained_parameters(const of_model *model) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < of_model_tensor_count(model); i++) {
+        of_tensor_info tensor = of_model_tensor(model, i);
+        uint64_t values = tensor.trainable;
+        for (uint32_t axis = 0; axis < tensor.rank; axis++)
+            values *= tensor.shape[axis];
+        sum += values;
+    }
+    return sum;
+}
+
+/* ---- For people --------------------------------------------------------------------------- */
+
+static void print_architecture(const of_architecture *a, FILE *file) {
+    (void)fprintf(file, "%-14s %s, %s block, %s coupling, %s%s\n", "architecture",
+                  family_name(a->family), block_name(a->block), coupling_name(a->coupling),
+                  permutation_name(a->permutation),
+                  a->permutation == OF_PERMUTATION_INVCONV && a->lu ? " (LU)" : "");
+    (void)fprintf(file, "%-14s %" PRIu32 " x %" PRIu32 " x %" PRIu32 " (channels, height, width)\n",
+                  "image", a->channels, a->height, a->width);
+    (void)fprintf(file, "%-14s %" PRIu32 " scales, %" PRIu32 " steps a scale, %" PRIu32 " hidden\n",
+                  "size", of_architecture_scale_count(a), a->steps, a->hidden);
+    if (a->classes > 0)
+        (void)fprintf(file, "%-14s %" PRIu32 "\n", "classes", a->classes);
+}
+
+static void print_plan_summary(const of_plan *plan, FILE *file) {
+    of_plan_info info = of_plan_describe(plan);
+    char text[OF_NUMBER_SIZE];
+    (void)fprintf(file, "%-14s %s FLOP an image\n", "cost",
+                  of_scaled_text(info.flops_per_image, text));
+    (void)fprintf(file, "%-14s %s, %u thread%s, micro-batch %u, %s\n", "plan",
+                  of_isa_name(info.isa), info.threads, info.threads == 1 ? "" : "s",
+                  info.micro_batch, info.convolutions);
+    (void)fprintf(file, "%-14s %s packed weights", "memory",
+                  of_bytes_text(info.weight_bytes, text));
+    (void)fprintf(file, ", %s workspace\n\n", of_bytes_text(info.workspace_bytes, text));
+}
+
+static void print_metadata(const of_model *model, FILE *file) {
+    for (size_t i = 0; i < model->metadata_count; i++) {
+        (void)fprintf(file, "%-14s ", i == 0 ? "metadata" : "");
+        of_plain_write(file, model->metadata[i].key);
+        (void)fputs(": ", file);
+        of_plain_write(file, model->metadata[i].value);
+        (void)fputc('\n', file);
+    }
+}
+
+static of_status print_text(const char *path, const of_model *model, const of_plan *plan,
+                            bool layers, FILE *file, of_error *error) {
+    (void)fprintf(file, "%-14s ", "file");
+    of_plain_write(file, path);
+    (void)fputc('\n', file);
+    print_architecture(of_model_architecture(model), file);
+    (void)fprintf(file, "%-14s %zu, %" PRIu64 " of them trained\n", "parameters",
+                  of_model_parameter_count(model), trained_parameters(model));
+    print_metadata(model, file);
+    print_plan_summary(plan, file);
+    return of_layers_print(plan, layers, file, error);
+}
+
+/* ---- For programs ------------------------------------------------------------------------- */
+
+static void write_architecture(of_json *json, const of_architecture *a) {
+    of_json_object(json, "architecture");
+    of_json_text(json, "family", family_name(a->family));
+    of_json_array(json, "image");
+    of_json_count(json, NULL, a->channels);
+    of_json_count(json, NULL, a->height);
+    of_json_count(json, NULL, a->width);
+    of_json_end(json);
+    of_json_count(json, "scales", of_architecture_scale_count(a));
+    of_json_count(json, "steps", a->steps);
+    of_json_count(json, "hidden", a->hidden);
+    of_json_text(json, "coupling", coupling_name(a->coupling));
+    of_json_text(json, "permutation", permutation_name(a->permutation));
+    of_json_flag(json, "lu", a->lu);
+    of_json_text(json, "block", block_name(a->block));
+    of_json_count(json, "classes", a->classes);
+    of_json_end(json);
+}
+
+static void write_metadata(of_json *json, const of_model *model) {
+    of_json_object(json, "metadata");
+    for (size_t i = 0; i < model->metadata_count; i++)
+        of_json_text(json, model->metadata[i].key, model->metadata[i].value);
+    of_json_end(json);
+}
+
+static void write_layer(of_json *json, const of_layer_info *layer) {
+    of_json_object(json, NULL);
+    of_json_text(json, "name", layer->name);
+    of_json_text(json, "operation", layer->operation);
+    of_json_text(json, "kernel", layer->kernel);
+    of_json_count(json, "images_per_call", layer->images_per_call);
+    of_json_real(json, "flops", layer->flops);
+    of_json_count(json, "weight_bytes", layer->weight_bytes);
+    of_json_count(json, "output_bytes", layer->output_bytes);
+    of_json_end(json);
+}
+
+static of_status write_plan(of_json *json, const of_plan *plan, of_error *error) {
+    of_plan_info info = of_plan_describe(plan);
+    of_status status = OF_OK;
+    of_json_object(json, "plan");
+    of_json_text(json, "isa", of_isa_name(info.isa));
+    of_json_count(json, "threads", info.threads);
+    of_json_count(json, "micro_batch", info.micro_batch);
+    of_json_flag(json, "bitwise_tails", info.bitwise_tails);
+    of_json_text(json, "convolutions", info.convolutions);
+    of_json_count(json, "weight_bytes", info.weight_bytes);
+    of_json_count(json, "workspace_bytes", info.workspace_bytes);
+    of_json_array(json, "layers");
+    for (size_t i = 0; status == OF_OK && i < of_plan_layer_count(plan); i++) {
+        of_layer_info layer;
+        status = of_plan_layer(plan, i, &layer, error);
+        if (status == OF_OK)
+            write_layer(json, &layer);
+    }
+    of_json_end(json);
+    of_json_end(json);
+    return status;
+}
+
+static of_status write_json(const char *path, const of_model *model, const of_plan *plan,
+                            FILE *file, of_error *error) {
+    of_json json = of_json_to(file, true);
+    of_json_object(&json, NULL);
+    of_json_text(&json, "file", path);
+    write_architecture(&json, of_model_architecture(model));
+    of_json_count(&json, "parameters", of_model_parameter_count(model));
+    of_json_count(&json, "trained_parameters", trained_parameters(model));
+    of_json_real(&json, "flops_per_image", of_plan_describe(plan).flops_per_image);
+    write_metadata(&json, model);
+    of_status status = write_plan(&json, plan, error);
+    of_json_end(&json);
+    return status;
+}
+
+/* ---- The verb ----------------------------------------------------------------------------- */
+
+static of_status inspect_file(const inspect_settings *settings, const char *path, of_error *error) {
+    of_model *model = NULL;
+    of_plan *plan = NULL;
+    of_plan_options options = of_engine_plan_wish(&settings->engine);
+    options.micro_batch = (unsigned)settings->micro_batch;
+    of_status status = of_model_load(path, &model, error);
+    if (status == OF_OK)
+        status = of_plan_compile(model, &options, &plan, error);
+    if (status == OF_OK)
+        status = settings->json ? write_json(path, model, plan, stdout, error)
+                                : print_text(path, model, plan, settings->layers, stdout, error);
+    of_plan_free(plan);
+    of_model_free(model);
+    return status;
+}
+
+int of_verb_inspect(int argc, char **argv, of_console *console) {
+    inspect_settings settings = {0};
+    of_option_table table = {.count = 0};
+    of_text_list operands = {0};
+    of_error error;
+    int code;
+    declare(&settings, &table);
+    if (of_options_parse(&of_inspect_command, &table, argc, argv, &operands, console, &code)) {
+        if (operands.count != 1)
+            code = of_usage_error(console, &of_inspect_command, "one weight file must be given");
+        else if (inspect_file(&settings, operands.items[0], &error) != OF_OK)
+            code = of_console_fail(console, &error);
+        else
+            code = of_output_finish_stdout(console);
+    }
+    of_text_list_free(&operands);
+    return code;
+}

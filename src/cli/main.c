@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outflow: the command-line program. One file per verb. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/help.h"
+#include "cli/nearest.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct verb_entry {
+    const of_command *command;
+    of_verb_run *run;
+} verb_entry;
+
+static const verb_entry verbs[] = {
+    {&of_score_command, of_verb_score},   {&of_eval_command, of_verb_eval},
+    {&of_sample_command, of_verb_sample}, {&of_inspect_command, of_verb_inspect},
+    {&of_cpu_command, of_verb_cpu},
+};
+
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static const of_command program = {.name = ""};
+
+static const verb_entry *find_verb(const char *name) {
+    for (size_t i = 0; i < VERBS; i++)
+        if (strcmp(verbs[i].command->name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static int unknown_verb(const char *name, of_console *console) {
+    of_nearest nearest = of_nearest_to(name, strlen(name));
+    for (size_t i = 0; i < VERBS; i++)
+        of_nearest_offer(&nearest, verbs[i].command->name);
+    of_nearest_offer(&nearest, "help");
+    of_nearest_offer(&nearest, "version");
+    if (nearest.word != NULL)
+        return of_usage_error(console, &program, "unknown verb '%s' (did you mean '%s'?)", name,
+                              nearest.word);
+    return of_usage_error(console, &program, "unknown verb '%s'", name);
+}
+
+static int print_version(of_console *console) {
+    (void)printf("outflow %s\n", of_version());
+    return of_output_finish_stdout(console);
+}
+
+static int print_help(of_console *console) {
+    (void)fputs("Usage: outflow VERB [options]\n\n"
+                "Finds images that do not belong, with invertible networks on CPUs.\n\nVerbs:\n",
+                stdout);
+    for (size_t i = 0; i < VERBS; i++)
+        (void)printf("  %-10s%s\n", verbs[i].command->name, verbs[i].command->summary);
+    (void)printf("  %-10s%s\n  %-10s%s\n", "version", "Print the version", "help",
+                 "Print this text, or with a verb its options");
+    (void)fputs(
+        "\n'outflow VERB --help' explains a verb. Results go to standard output, everything "
+        "else to\nstandard error. Exit codes: 0 fine, 1 failure, 2 usage, 3 finished with "
+        "unreadable inputs.\n\nExample:\n  outflow score --model m.safetensors photos/\n",
+        stdout);
+    return of_output_finish_stdout(console);
+}
+
+static int run_help(int argc, char **argv, of_console *console) {
+    if (argc < 2)
+        return print_help(console);
+    const verb_entry *verb = find_verb(argv[1]);
+    char *help[] = {argv[1], (char[]){"--help"}, NULL};
+    return verb != NULL ? verb->run(2, help, console) : unknown_verb(argv[1], console);
+}
+
+static bool is_one_of(const char *text, const char *a, const char *b, const char *c) {
+    return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0;
+}
+
+int main(int argc, char **argv) {
+    of_console console;
+    of_console_open(&console);
+    (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, with a message */
+    if (argc < 2)
+        return of_usage_error(&console, &program, "no verb is given");
+    if (is_one_of(argv[1], "help", "--help", "-h"))
+        return run_help(argc - 1, argv + 1, &console);
+    if (is_one_of(argv[1], "version", "--version", "-V"))
+        return print_version(&console);
+    const verb_entry *verb = find_verb(argv[1]);
+    return verb != NULL ? verb->run(argc - 1, argv + 1, &console) : unknown_verb(argv[1], &console);
+}

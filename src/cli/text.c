@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/text.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *of_number_text(double value, char text[OF_NUMBER_SIZE]) {
+    if (isnan(value))
+        return strcpy(text, "nan");
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, OF_NUMBER_SIZE, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return text;
+}
+
+void of_csv_write(FILE *file, const char *field) {
+    if (field[strcspn(field, ",\"\r\n")] == '\0') {
+        (void)fputs(field, file);
+        return;
+    }
+    (void)fputc('"', file);
+    for (; *field != '\0'; field++) {
+        if (*field == '"')
+            (void)fputc('"', file);
+        (void)fputc(*field, file);
+    }
+    (void)fputc('"', file);
+}
+
+void of_plain_write(FILE *file, const char *text) {
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        (void)fputc(c < 0x20 || c == 0x7f ? '?' : c, file);
+    }
+}
+
+static bool continues(unsigned char byte) {
+    return (byte & 0xc0) == 0x80;
+}
+
+/* Table 3-7 of the Unicode standard: well-formed byte sequences. */
+size_t of_utf8_length(const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    if (s[0] == 0)
+        return 0;
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || !continues(s[1]))
+        return 0;
+    if (s[0] < 0xe0)
+        return 2;
+    if (s[0] < 0xf0) {
+        bool overlong = s[0] == 0xe0 && s[1] < 0xa0, surrogate = s[0] == 0xed && s[1] > 0x9f;
+        return overlong || surrogate || !continues(s[2]) ? 0 : 3;
+    }
+    bool overlong = s[0] == 0xf0 && s[1] < 0x90, beyond = s[0] == 0xf4 && s[1] > 0x8f;
+    return overlong || beyond || !continues(s[2]) || !continues(s[3]) ? 0 : 4;
+}
+
+const char *of_bytes_text(uint64_t bytes, char text[OF_NUMBER_SIZE]) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1024;
+    (void)snprintf(text, OF_NUMBER_SIZE, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return text;
+}
+
+const char *of_scaled_text(double value, char text[OF_NUMBER_SIZE]) {
+    static const char *const units[] = {"", " k", " M", " G", " T"};
+    size_t unit = 0;
+    for (; value >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1000;
+    (void)snprintf(text, OF_NUMBER_SIZE, unit == 0 ? "%.0f%s" : "%.2f%s", value, units[unit]);
+    return text;
+}

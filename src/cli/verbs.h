@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of the program. */
+#ifndef OF_CLI_VERBS_H
+#define OF_CLI_VERBS_H
+
+#include "cli/options.h"
+
+/* Runs a verb; argv[0] is its name. Returns the exit code. */
+typedef int of_verb_run(int argc, char **argv, of_console *console);
+
+of_verb_run of_verb_score, of_verb_eval, of_verb_inspect, of_verb_sample, of_verb_cpu;
+
+extern const of_command of_score_command, of_eval_command, of_inspect_command, of_sample_command,
+    of_cpu_command;
+
+#endif
