@@ -293,7 +293,6 @@ typedef struct of_plan_info {
     of_isa isa;
     unsigned threads;
     unsigned micro_batch;     /**< images a thread holds in flight */
-    bool bitwise_tails;       /**< a partial micro-batch runs without padding */
     double flops_per_image;   /**< multiplications and additions of the direct network */
     size_t weight_bytes;      /**< packed weights */
     size_t workspace_bytes;   /**< of all threads */

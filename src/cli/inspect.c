@@ -164,7 +164,6 @@ static of_status write_plan(of_json *json, const of_plan *plan, of_error *error)
     of_json_text(json, "isa", of_isa_name(info.isa));
     of_json_count(json, "threads", info.threads);
     of_json_count(json, "micro_batch", info.micro_batch);
-    of_json_flag(json, "bitwise_tails", info.bitwise_tails);
     of_json_text(json, "convolutions", info.convolutions);
     of_json_count(json, "weight_bytes", info.weight_bytes);
     of_json_count(json, "workspace_bytes", info.workspace_bytes);

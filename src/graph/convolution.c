@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/convolution.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/random.h"
+
+#include <dnnl.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t layout; /* an owned or borrowed handle */
+typedef const_dnnl_memory_desc_t layout_view;
+#else
+typedef const dnnl_memory_desc_t *layout_view;
+#endif
+
+/* Code for 2^index images a call. */
+typedef struct variant {
+    dnnl_primitive_desc_t description;
+    dnnl_primitive_t primitive;
+    size_t weight_offset; /* bytes: variants whose code wants the weights alike share a packing */
+} variant;
+
+struct of_convolution {
+    of_convolution_shape shape;
+    uint32_t variant_count;
+    unsigned threads;
+    size_t weight_bytes, scratch_bytes;
+    char kernel[64];
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    variant variants[OF_CONVOLUTION_VARIANTS];
+};
+
+static of_status fail(of_error *error, dnnl_status_t status, const char *what) {
+    return of_fail(error, status == dnnl_out_of_memory ? OF_ERROR_MEMORY : OF_ERROR_INTERNAL,
+                   "oneDNN: %s failed with status %d", what, (int)status);
+}
+
+#define CHECK(call, what)                                                                          \
+    do {                                                                                           \
+        dnnl_status_t check_status = (call);                                                       \
+        if (check_status != dnnl_success)                                                          \
+            return fail(error, check_status, what);                                                \
+    } while (0)
+
+const char *of_convolution_library(void) {
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+    return "oneDNN " TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(
+        DNNL_VERSION_PATCH);
+}
+
+/* ---- The two C APIs: 2.x and 3.x --------------------------------------------------------- */
+
+static layout_view query(const_dnnl_primitive_desc_t description, dnnl_query_t what) {
+    return dnnl_primitive_desc_query_md(description, what, 0);
+}
+
+static dnnl_status_t append_relu(dnnl_post_ops_t operations) {
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_post_ops_append_eltwise(operations, dnnl_eltwise_relu, 0.0F, 0.0F);
+#else
+    return dnnl_post_ops_append_eltwise(operations, 1.0F, dnnl_eltwise_relu, 0.0F, 0.0F);
+#endif
+}
+
+/* A 1x1 convolution has no neighbours: all positions become one long row. */
+static void fold_positions(const of_convolution_shape *shape, uint32_t images, dnnl_dims_t size) {
+    size[0] = shape->kernel == 1 ? 1 : images;
+    size[2] = shape->kernel == 1 ? 1 : shape->height;
+    size[3] = shape->kernel == 1 ? (dnnl_dim_t)images * shape->height * shape->width
+                                 : (dnnl_dim_t)shape->width;
+}
+
+static dnnl_status_t describe(const of_convolution *convolution, uint32_t images,
+                              const_dnnl_primitive_attr_t attributes,
+                              dnnl_primitive_desc_t *description) {
+    const of_convolution_shape *shape = &convolution->shape;
+    dnnl_dims_t source_size, target_size;
+    fold_positions(shape, images, source_size);
+    fold_positions(shape, images, target_size);
+    source_size[1] = shape->inputs;
+    target_size[1] = shape->outputs;
+    const dnnl_dims_t weight_size = {shape->outputs, shape->inputs, shape->kernel, shape->kernel};
+    const dnnl_dims_t bias_size = {shape->outputs};
+    const dnnl_dims_t strides = {1, 1};
+    const dnnl_dims_t padding = {shape->kernel / 2, shape->kernel / 2};
+#if DNNL_VERSION_MAJOR >= 3
+    const dnnl_dims_t dilation = {0, 0};
+    layout source = NULL, target = NULL, bias = NULL, weights = NULL;
+    dnnl_status_t status =
+        dnnl_memory_desc_create_with_tag(&source, 4, source_size, dnnl_f32, dnnl_nhwc);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_create_with_tag(&target, 4, target_size, dnnl_f32, dnnl_nhwc);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_create_with_tag(&weights, 4, weight_size, dnnl_f32,
+                                                  dnnl_format_tag_any);
+    if (status == dnnl_success && shape->bias)
+        status = dnnl_memory_desc_create_with_tag(&bias, 1, bias_size, dnnl_f32, dnnl_x);
+    if (status == dnnl_success)
+        status = dnnl_convolution_forward_primitive_desc_create(
+            description, convolution->engine, dnnl_forward_inference, dnnl_convolution_direct,
+            source, weights, bias, target, strides, dilation, padding, padding, attributes);
+    (void)dnnl_memory_desc_destroy(source);
+    (void)dnnl_memory_desc_destroy(target);
+    (void)dnnl_memory_desc_destroy(bias);
+    (void)dnnl_memory_desc_destroy(weights);
+    return status;
+#else
+    dnnl_memory_desc_t source, target, bias, weights;
+    dnnl_convolution_desc_t operation;
+    dnnl_status_t status =
+        dnnl_memory_desc_init_by_tag(&source, 4, source_size, dnnl_f32, dnnl_nhwc);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&target, 4, target_size, dnnl_f32, dnnl_nhwc);
+    if (status == dnnl_success)
+        status =
+            dnnl_memory_desc_init_by_tag(&weights, 4, weight_size, dnnl_f32, dnnl_format_tag_any);
+    if (status == dnnl_success)
+        status = dnnl_memory_desc_init_by_tag(&bias, 1, bias_size, dnnl_f32, dnnl_x);
+    if (status == dnnl_success)
+        status = dnnl_convolution_forward_desc_init(
+            &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights,
+            shape->bias ? &bias : NULL, &target, strides, padding, padding);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(description, &operation, attributes,
+                                            convolution->engine, NULL);
+    return status;
+#endif
+}
+
+static dnnl_status_t reorder_weights(const of_convolution *convolution, const variant *code,
+                                     const float *from, float *to, bool pack) {
+    const of_convolution_shape *shape = &convolution->shape;
+    const dnnl_dims_t size = {shape->outputs, shape->inputs, shape->kernel, shape->kernel};
+    layout_view packed = query(code->description, dnnl_query_weights_md);
+    dnnl_primitive_desc_t description = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_memory_t source = NULL, target = NULL;
+#if DNNL_VERSION_MAJOR >= 3
+    layout plain = NULL;
+    dnnl_status_t status = dnnl_memory_desc_create_with_tag(&plain, 4, size, dnnl_f32, dnnl_oihw);
+    layout_view plain_view = plain;
+#else
+    dnnl_memory_desc_t plain;
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&plain, 4, size, dnnl_f32, dnnl_oihw);
+    layout_view plain_view = &plain;
+#endif
+    layout_view from_layout = pack ? plain_view : packed, to_layout = pack ? packed : plain_view;
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&description, from_layout, convolution->engine,
+                                                    to_layout, convolution->engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&primitive, description);
+    if (status == dnnl_success)
+        status =
+            dnnl_memory_create(&source, from_layout, convolution->engine, (void *)(size_t)from);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&target, to_layout, convolution->engine, to);
+    if (status == dnnl_success) {
+        const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}};
+        status = dnnl_primitive_execute(primitive, convolution->stream, 2, arguments);
+    }
+    if (status == dnnl_success)
+        status = dnnl_stream_wait(convolution->stream);
+    (void)dnnl_memory_destroy(source);
+    (void)dnnl_memory_destroy(target);
+    (void)dnnl_primitive_destroy(primitive);
+    (void)dnnl_primitive_desc_destroy(description);
+#if DNNL_VERSION_MAJOR >= 3
+    (void)dnnl_memory_desc_destroy(plain);
+#endif
+    return status;
+}
+
+/* ---- Creation ---------------------------------------------------------------------------- */
+
+static dnnl_status_t make_attributes(bool relu, dnnl_primitive_attr_t *attributes) {
+    dnnl_status_t status = dnnl_primitive_attr_create(attributes);
+    /* The caller brings the scratch memory: a primitive's own would be shared between threads. */
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success && relu) {
+        dnnl_post_ops_t operations = NULL;
+        status = dnnl_post_ops_create(&operations);
+        if (status == dnnl_success)
+            status = append_relu(operations);
+        if (status == dnnl_success)
+            status = dnnl_primitive_attr_set_post_ops(*attributes, operations);
+        (void)dnnl_post_ops_destroy(operations);
+    }
+    return status;
+}
+
+static size_t layout_bytes(layout_view view) {
+    return view == NULL ? 0 : dnnl_memory_desc_get_size(view);
+}
+
+/* Gives a variant the packing of an earlier one with the same layout, or one of its own. */
+static void place_weights(of_convolution *convolution, uint32_t index) {
+    layout_view mine = query(convolution->variants[index].description, dnnl_query_weights_md);
+    for (uint32_t i = convolution->variant_count; i-- > index + 1;) {
+        layout_view other = query(convolution->variants[i].description, dnnl_query_weights_md);
+        if (dnnl_memory_desc_equal(mine, other)) {
+            convolution->variants[index].weight_offset = convolution->variants[i].weight_offset;
+            return;
+        }
+    }
+    convolution->variants[index].weight_offset = convolution->weight_bytes;
+    convolution->weight_bytes += of_round_up(layout_bytes(mine), OF_ALIGNMENT);
+}
+
+static of_status create_variant(of_convolution *convolution, uint32_t index,
+                                const_dnnl_primitive_attr_t attributes, of_error *error) {
+    variant *made = &convolution->variants[index];
+    CHECK(describe(convolution, 1U << index, attributes, &made->description),
+          "describing a convolution");
+    CHECK(dnnl_primitive_create(&made->primitive, made->description), "compiling a convolution");
+    size_t scratch = layout_bytes(query(made->description, dnnl_query_scratchpad_md));
+    if (scratch > convolution->scratch_bytes)
+        convolution->scratch_bytes = scratch;
+    place_weights(convolution, index);
+    return OF_OK;
+}
+
+static of_status create_variants(of_convolution *convolution, of_error *error) {
+    uint32_t count = convolution->variant_count;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_status_t made = make_attributes(convolution->shape.relu, &attributes);
+    of_status status = made == dnnl_success ? OF_OK : fail(error, made, "making attributes");
+    for (uint32_t i = count; status == OF_OK && i-- > 0;)
+        status = create_variant(convolution, i, attributes, error);
+    if (status == OF_OK) {
+        const char *name = "";
+        (void)dnnl_primitive_desc_query(convolution->variants[count - 1].description,
+                                        dnnl_query_impl_info_str, 0, (void *)&name);
+        (void)snprintf(convolution->kernel, sizeof convolution->kernel, "onednn %s", name);
+    }
+    (void)dnnl_primitive_attr_destroy(attributes);
+    return status;
+}
+
+of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
+                                unsigned threads, of_convolution **result, of_error *error) {
+    of_convolution *convolution = of_allocate_zeroed(1, sizeof *convolution);
+    if (convolution == NULL)
+        return of_fail_memory(error, "a convolution");
+    convolution->shape = *shape;
+    convolution->threads = threads;
+    while (convolution->variant_count < OF_CONVOLUTION_VARIANTS &&
+           (1U << convolution->variant_count) <= max_images)
+        convolution->variant_count++;
+
+    /* oneDNN lays its work out for the OpenMP setting at compile time. The setting belongs to
+     * the calling thread and is put back. */
+    int callers_threads = omp_get_max_threads();
+    omp_set_num_threads((int)threads);
+    dnnl_status_t made = dnnl_engine_create(&convolution->engine, dnnl_cpu, 0);
+    if (made == dnnl_success)
+        made = dnnl_stream_create(&convolution->stream, convolution->engine,
+                                  dnnl_stream_default_flags);
+    of_status status = made == dnnl_success ? create_variants(convolution, error)
+                                            : fail(error, made, "creating an engine");
+    omp_set_num_threads(callers_threads);
+    if (status != OF_OK) {
+        of_convolution_free(convolution);
+        return status;
+    }
+    *result = convolution;
+    return OF_OK;
+}
+
+void of_convolution_free(of_convolution *convolution) {
+    if (convolution == NULL)
+        return;
+    for (uint32_t i = 0; i < OF_CONVOLUTION_VARIANTS; i++) {
+        (void)dnnl_primitive_destroy(convolution->variants[i].primitive);
+        (void)dnnl_primitive_desc_destroy(convolution->variants[i].description);
+    }
+    (void)dnnl_stream_destroy(convolution->stream);
+    (void)dnnl_engine_destroy(convolution->engine);
+    of_free(convolution);
+}
+
+const of_convolution_shape *of_convolution_shape_of(const of_convolution *convolution) {
+    return &convolution->shape;
+}
+
+bool of_convolution_same_packing(const of_convolution *a, const of_convolution *b) {
+    if (a->variant_count != b->variant_count || a->weight_bytes != b->weight_bytes)
+        return false;
+    for (uint32_t i = 0; i < a->variant_count; i++) {
+        const variant *first = &a->variants[i], *second = &b->variants[i];
+        if (first->weight_offset != second->weight_offset ||
+            !dnnl_memory_desc_equal(query(first->description, dnnl_query_weights_md),
+                                    query(second->description, dnnl_query_weights_md)))
+            return false;
+    }
+    return true;
+}
+
+const char *of_convolution_kernel(const of_convolution *convolution) {
+    return convolution->kernel;
+}
+
+size_t of_convolution_weight_bytes(const of_convolution *convolution) {
+    return convolution->weight_bytes;
+}
+
+size_t of_convolution_scratch_bytes(const of_convolution *convolution) {
+    return convolution->scratch_bytes;
+}
+
+/* ---- Running ----------------------------------------------------------------------------- */
+
+of_status of_convolution_pack(const of_convolution *convolution, const float *weights,
+                              float *packed, of_error *error) {
+    for (uint32_t i = 0; i < convolution->variant_count; i++) {
+        const variant *code = &convolution->variants[i];
+        bool shared = i > 0 && code->weight_offset == code[-1].weight_offset;
+        if (!shared)
+            CHECK(reorder_weights(convolution, code, weights,
+                                  packed + code->weight_offset / sizeof(float), true),
+                  "packing weights");
+    }
+    return OF_OK;
+}
+
+of_status of_convolution_unpack(const of_convolution *convolution, const float *packed,
+                                float *weights, of_error *error) {
+    const variant *first = &convolution->variants[0];
+    CHECK(reorder_weights(convolution, first, packed + first->weight_offset / sizeof(float),
+                          weights, false),
+          "unpacking weights");
+    return OF_OK;
+}
+
+of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
+                             const float *source, const float *packed, const float *bias,
+                             float *target, void *scratch, of_error *error) {
+    const variant *chosen = &convolution->variants[__builtin_ctz(images)];
+    const struct {
+        int name;
+        dnnl_query_t layout;
+        const void *data;
+    } wanted[] = {
+        {DNNL_ARG_SRC, dnnl_query_src_md, source},
+        {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, packed + chosen->weight_offset / sizeof(float)},
+        {DNNL_ARG_DST, dnnl_query_dst_md, target},
+        {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md, scratch},
+        {DNNL_ARG_BIAS, dnnl_query_weights_md, bias},
+    };
+    enum { MOST = sizeof wanted / sizeof *wanted };
+    dnnl_exec_arg_t arguments[MOST];
+    int count = 0;
+    dnnl_status_t status = dnnl_success;
+    for (int i = 0; i < MOST && status == dnnl_success; i++) {
+        bool is_bias = wanted[i].name == DNNL_ARG_BIAS;
+        if (is_bias && !convolution->shape.bias)
+            continue;
+        layout_view view =
+            dnnl_primitive_desc_query_md(chosen->description, wanted[i].layout, is_bias ? 1 : 0);
+        arguments[count].arg = wanted[i].name;
+        status = dnnl_memory_create(&arguments[count].memory, view, convolution->engine,
+                                    (void *)(size_t)wanted[i].data);
+        if (status == dnnl_success)
+            count++;
+    }
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(chosen->primitive, convolution->stream, count, arguments);
+    while (count > 0)
+        (void)dnnl_memory_destroy(arguments[--count].memory);
+    return status == dnnl_success ? OF_OK : fail(error, status, "running a convolution");
+}
+
+/* ---- Uniformity -------------------------------------------------------------------------- */
+
+typedef struct probe {
+    float *source, *target, *expected, *weights, *packed, *bias;
+    void *scratch;
+    size_t source_count, target_count; /* floats of one image */
+} probe;
+
+static void free_probe(probe *data) {
+    of_free(data->source);
+    of_free(data->target);
+    of_free(data->expected);
+    of_free(data->weights);
+    of_free(data->packed);
+    of_free(data->bias);
+    of_free(data->scratch);
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static of_status make_probe(const of_convolution *convolution, const of_convolution *other,
+                            probe *data, of_error *error) {
+    const of_convolution_shape *shape = &convolution->shape;
+    size_t images = (size_t)1 << (convolution->variant_count - 1);
+    size_t positions = (size_t)shape->height * shape->width;
+    size_t taps = (size_t)shape->kernel * shape->kernel;
+    size_t weight_count = taps * shape->inputs * shape->outputs;
+    *data = (probe){.source_count = positions * shape->inputs,
+                    .target_count = positions * shape->outputs};
+    data->source = of_allocate(images * data->source_count, sizeof(float));
+    data->target = of_allocate(images * data->target_count, sizeof(float));
+    data->expected = of_allocate(images * data->target_count, sizeof(float));
+    data->weights = of_allocate(weight_count, sizeof(float));
+    data->packed =
+        of_allocate_zeroed(larger(convolution->weight_bytes, other ? other->weight_bytes : 0), 1);
+    data->bias = of_allocate_zeroed(shape->outputs, sizeof(float));
+    data->scratch =
+        of_allocate(larger(convolution->scratch_bytes, other ? other->scratch_bytes : 0), 1);
+    if (!data->source || !data->target || !data->expected || !data->weights || !data->packed ||
+        !data->bias || !data->scratch) {
+        free_probe(data);
+        return of_fail_memory(error, "a convolution's self-check");
+    }
+    of_random random = of_random_stream(0x0f10, 0);
+    for (size_t i = 0; i < images * data->source_count; i++)
+        data->source[i] = of_random_uniform(&random) - 0.5F;
+    for (size_t i = 0; i < weight_count; i++)
+        data->weights[i] = of_random_uniform(&random) - 0.5F;
+    return OF_OK;
+}
+
+/* Runs all images of the probe in calls of `images` and compares with what is expected. */
+static of_status compare_calls(const of_convolution *convolution, uint32_t images, uint32_t total,
+                               const probe *data, bool *uniform, of_error *error) {
+    for (uint32_t first = 0; first < total; first += images) {
+        of_status status = of_convolution_run(
+            convolution, images, data->source + first * data->source_count, data->packed,
+            data->bias, data->target + first * data->target_count, data->scratch, error);
+        if (status != OF_OK)
+            return status;
+    }
+    if (memcmp(data->target, data->expected, total * data->target_count * sizeof(float)) != 0)
+        *uniform = false;
+    return OF_OK;
+}
+
+of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *other,
+                                    bool *uniform, of_error *error) {
+    probe data;
+    of_status status = make_probe(convolution, other, &data, error);
+    if (status != OF_OK)
+        return status;
+    *uniform = true;
+    uint32_t total = 1U << (convolution->variant_count - 1);
+    int callers_threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    status = of_convolution_pack(convolution, data.weights, data.packed, error);
+    if (status == OF_OK)
+        status = of_convolution_run(convolution, total, data.source, data.packed, data.bias,
+                                    data.expected, data.scratch, error);
+    for (uint32_t images = 1; status == OF_OK && images < total; images *= 2)
+        status = compare_calls(convolution, images, total, &data, uniform, error);
+    if (other != NULL) {
+        omp_set_num_threads((int)other->threads);
+        uint32_t most = 1U << (other->variant_count - 1);
+        if (status == OF_OK)
+            status = of_convolution_pack(other, data.weights, data.packed, error);
+        for (uint32_t images = 1; status == OF_OK && images <= most && images <= total; images *= 2)
+            status = compare_calls(other, images, total, &data, uniform, error);
+    }
+    omp_set_num_threads(callers_threads);
+    free_probe(&data);
+    return status;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolutions of the plan. convolution.c is the only file that knows oneDNN.
+ *
+ * Activations are [images][height][width][channels] floats without gaps. A convolution has unit
+ * stride and zero padding that keeps height and width (kernel 3), or is a product of each
+ * position's channels with a matrix (kernel 1). An of_convolution holds compiled code for one
+ * shape; weights are packed apart from it, so that all steps of a scale share the code. */
+#ifndef OF_GRAPH_CONVOLUTION_H
+#define OF_GRAPH_CONVOLUTION_H
+
+#include <outflow/outflow.h>
+
+typedef struct of_convolution_shape {
+    uint32_t height, width;
+    uint32_t inputs, outputs;
+    uint32_t kernel; /* 1 or 3 */
+    bool bias, relu; /* what follows the sum */
+} of_convolution_shape;
+
+/* Largest number of images in one call is 2^(OF_CONVOLUTION_VARIANTS - 1). */
+enum { OF_CONVOLUTION_VARIANTS = 8 };
+
+typedef struct of_convolution of_convolution;
+
+/* Compiles code for 1, 2, 4, ... up to `max_images` (a power of two) images a call, run by
+ * `threads` threads inside the call when it is made outside a parallel region, else by the
+ * calling thread alone. */
+of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
+                                unsigned threads, of_convolution **convolution, of_error *error);
+void of_convolution_free(of_convolution *convolution);
+
+/* The shape it was made for; as long as it lives. */
+const of_convolution_shape *of_convolution_shape_of(const of_convolution *convolution);
+
+/* True if weights packed for one can be used by the other. */
+bool of_convolution_same_packing(const of_convolution *a, const of_convolution *b);
+
+/* Name of the implementation, for people. */
+const char *of_convolution_kernel(const of_convolution *convolution);
+
+/* Bytes of packed weights, and of scratch memory that a call needs. */
+size_t of_convolution_weight_bytes(const of_convolution *convolution);
+size_t of_convolution_scratch_bytes(const of_convolution *convolution);
+
+/* Packs weights [outputs][inputs][kernel][kernel] into `packed` (of_convolution_weight_bytes,
+ * 64-byte aligned), or back. */
+of_status of_convolution_pack(const of_convolution *convolution, const float *weights,
+                              float *packed, of_error *error);
+of_status of_convolution_unpack(const of_convolution *convolution, const float *packed,
+                                float *weights, of_error *error);
+
+/* Runs `images` images, which must be a power of two up to the largest. `bias` is NULL for shapes
+ * without one. Safe to call from several threads at once, each with its own scratch (64-byte
+ * aligned). */
+of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
+                             const float *source, const float *packed, const float *bias,
+                             float *target, void *scratch, of_error *error);
+
+/* True if an image's result is the same, bit by bit, whatever the number of images in the call
+ * and the threads inside it (`other`: the same shape compiled for other threads, or NULL). */
+of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *other,
+                                    bool *uniform, of_error *error);
+
+/* "oneDNN 2.6.3" */
+const char *of_convolution_library(void);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph/plan.h"
+
+#include <omp.h>
+#include <string.h>
+
+uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left) {
+    uint32_t chunk = scale->chunk;
+    while (chunk > left)
+        chunk /= 2;
+    return chunk;
+}
+
+static size_t state_floats(const of_scale_plan *scale) {
+    return (size_t)scale->positions * scale->half;
+}
+
+static of_status run_layer(const of_run *run, const of_scale_plan *scale, const of_step_plan *step,
+                           int layer, uint32_t count, const float *source, float *target,
+                           of_error *error) {
+    bool latency = run->threads > 1;
+    const of_convolution *convolution = latency ? scale->latency[layer] : scale->layers[layer];
+    const of_packed_layer *packed = latency ? &step->latency[layer] : &step->layers[layer];
+    return of_convolution_run(convolution, count, source, packed->weights, packed->bias, target,
+                              run->worker->convolution_scratch, error);
+}
+
+of_status of_flow_network(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
+                          of_error *error) {
+    const of_scale_plan *scale = &run->plan->scales[s];
+    const of_step_plan *step = &scale->steps[k];
+    of_worker *worker = run->worker;
+    const float *pass = worker->pass[s] + first * state_floats(scale);
+    of_status status =
+        run_layer(run, scale, step, OF_LAYER_FIRST, count, pass, worker->hidden[0], error);
+    if (status == OF_OK)
+        status = run_layer(run, scale, step, OF_LAYER_MIDDLE, count, worker->hidden[0],
+                           worker->hidden[1], error);
+    if (status == OF_OK)
+        status = run_layer(run, scale, step, OF_LAYER_LAST, count, worker->hidden[1], worker->taps,
+                           error);
+    return status;
+}
+
+/* The map that a tail applies: the next step's, or on the way back this step's inverse. */
+static const of_channel_map *tail_map(const of_plan *plan, const of_scale_plan *scale, uint32_t k,
+                                      bool inverse) {
+    if (plan->architecture.block == OF_BLOCK_DENSE)
+        return NULL;
+    if (inverse)
+        return &scale->steps[k].inverse_map;
+    return k + 1 < plan->architecture.steps ? &scale->steps[k + 1].map : NULL;
+}
+
+static double tail_of_unit(const of_run *run, of_coupling_row *row, uint32_t rows) {
+    double sum = 0;
+    if (run->threads == 1) {
+        for (uint32_t y = 0; y < rows; y++) {
+            row->taps.row = y;
+            sum += run->plan->kernels->coupling_row(row);
+        }
+        return sum;
+    }
+    double *sums = run->worker->row_sums;
+#pragma omp parallel for num_threads(run->threads) schedule(static)
+    for (uint32_t y = 0; y < rows; y++) {
+        of_coupling_row mine = *row;
+        mine.taps.row = y;
+        mine.scratch = run->plan->workers[omp_get_thread_num()].row_scratch;
+        sums[y] = run->plan->kernels->coupling_row(&mine);
+    }
+    for (uint32_t y = 0; y < rows; y++) /* in the order of one thread */
+        sum += sums[y];
+    return sum;
+}
+
+void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
+                  bool inverse) {
+    const of_plan *plan = run->plan;
+    const of_scale_plan *scale = &plan->scales[s];
+    of_worker *worker = run->worker;
+    of_coupling_row row = {
+        .taps = {.stride = scale->tap_stride,
+                 .bias = scale->steps[k].coefficient_bias,
+                 .outputs = scale->outputs,
+                 .kernel = scale->kernel,
+                 .height = scale->rows,
+                 .width = scale->columns},
+        .half = scale->half,
+        .affine = plan->architecture.coupling == OF_COUPLING_AFFINE,
+        .inverse = inverse,
+        .map = tail_map(plan, scale, k, inverse),
+        .scratch = worker->row_scratch,
+    };
+    for (uint32_t u = 0; u < count; u++) {
+        row.taps.taps = worker->taps + (size_t)u * scale->positions * scale->tap_stride;
+        row.pass = worker->pass[s] + (first + u) * state_floats(scale);
+        row.rest = worker->rest[s] + (first + u) * state_floats(scale);
+        double log_det = tail_of_unit(run, &row, scale->rows);
+        if (!inverse)
+            worker->contributions[(size_t)(first + u) * plan->scale_count + s] += log_det;
+    }
+}
+
+of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
+                      bool inverse, of_error *error) {
+    const of_scale_plan *scale = &run->plan->scales[s];
+    const of_step_plan *step = &scale->steps[k];
+    of_worker *worker = run->worker;
+    size_t half = scale->half, bytes = half * sizeof(float);
+    float *pass = worker->pass[s] + first * half, *rest = worker->rest[s] + first * half;
+    for (uint32_t u = 0; u < count; u++) {
+        memcpy(worker->mix[0] + 2 * u * half, pass + u * half, bytes);
+        memcpy(worker->mix[0] + (2 * u + 1) * half, rest + u * half, bytes);
+    }
+    of_status status;
+    if (inverse)
+        status = of_convolution_run(scale->layers[OF_LAYER_MIX], count, worker->mix[0],
+                                    step->inverse_mix.weights, step->inverse_mix.bias,
+                                    worker->mix[1], worker->convolution_scratch, error);
+    else
+        status =
+            run_layer(run, scale, step, OF_LAYER_MIX, count, worker->mix[0], worker->mix[1], error);
+    for (uint32_t u = 0; status == OF_OK && u < count; u++) {
+        memcpy(pass + u * half, worker->mix[1] + 2 * u * half, bytes);
+        memcpy(rest + u * half, worker->mix[1] + (2 * u + 1) * half, bytes);
+    }
+    return status;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images to likelihoods: a thread takes a group of images through the whole graph. */
+#include "graph/plan.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+/* A group of images of a batch, and where their results go. */
+typedef struct group {
+    const of_batch *batch;
+    const of_likelihoods *out;
+    size_t first; /* image */
+    uint32_t images;
+} group;
+
+static void enter_scale(const of_run *run, const group *work, uint32_t s, uint32_t first,
+                        uint32_t count) {
+    const of_plan *plan = run->plan;
+    for (uint32_t u = first; u < first + count; u++) {
+        if (s > 0) {
+            of_pixels_enter(run, s, u, NULL);
+            continue;
+        }
+        of_pixel_view view =
+            of_pixel_unit(plan, work->batch, work->first + u / plan->units, u % plan->units);
+        of_pixels_enter(run, s, u, &view);
+    }
+}
+
+static of_status run_steps(const of_run *run, uint32_t s, uint32_t first, uint32_t count,
+                           of_error *error) {
+    bool dense = run->plan->architecture.block == OF_BLOCK_DENSE;
+    for (uint32_t k = 0; k < run->plan->architecture.steps; k++) {
+        of_status status = OF_OK;
+        if (dense)
+            status = of_flow_mix(run, s, k, first, count, false, error);
+        if (status == OF_OK)
+            status = of_flow_network(run, s, k, first, count, error);
+        if (status != OF_OK)
+            return status;
+        of_flow_tail(run, s, k, first, count, false);
+    }
+    return OF_OK;
+}
+
+/* Position-major latents -> the caller's channel-major array. */
+static void store_latents(const of_scale_plan *scale, const float *latents, float *target) {
+    for (size_t i = 0; i < scale->shape.latents; i++)
+        target[i] = latents[of_latent_place(scale, i)];
+}
+
+/* log-densities of the classes relative to the standard normal's: -(|a z + b|^2 - |z|^2)/2. */
+static void add_classes(const of_run *run, const of_scale_plan *scale, uint32_t unit,
+                        double square) {
+    const of_plan *plan = run->plan;
+    size_t latents = scale->shape.latents, classes = plan->architecture.classes;
+    for (size_t c = 0; c < classes; c++) {
+        double class_square =
+            plan->kernels->scale_shift(run->worker->latents, scale->class_scale + c * latents,
+                                       scale->class_shift + c * latents, NULL, latents);
+        run->worker->class_sums[unit * classes + c] +=
+            scale->class_constant[c] - 0.5 * (class_square - square);
+    }
+}
+
+/* Prior ActNorm, Gaussian and their sum for one unit, whose state has become latents. */
+static void finish_unit(const of_run *run, const group *work, uint32_t s, uint32_t unit) {
+    const of_plan *plan = run->plan;
+    const of_scale_plan *scale = &plan->scales[s];
+    of_worker *worker = run->worker;
+    size_t half = (size_t)scale->positions * scale->half;
+    bool classes = plan->architecture.classes > 0;
+    bool keep = classes || work->out->latents != NULL;
+    double square =
+        plan->kernels->scale_shift(worker->pass[s] + unit * half, scale->prior_scale,
+                                   scale->prior_shift, keep ? worker->latents : NULL, half);
+    if (scale->last)
+        square += plan->kernels->scale_shift(worker->rest[s] + unit * half,
+                                             scale->prior_scale + half, scale->prior_shift + half,
+                                             keep ? worker->latents + half : NULL, half);
+    worker->contributions[unit * plan->scale_count + s] += scale->constant - 0.5 * square;
+    if (classes)
+        add_classes(run, scale, unit, square);
+    if (work->out->latents != NULL) {
+        size_t dimensions = of_architecture_dimensions(&plan->architecture);
+        size_t place = (work->first * plan->units + unit) * (dimensions / plan->units);
+        for (uint32_t before = 0; before < s; before++)
+            place += plan->scales[before].shape.latents;
+        store_latents(scale, worker->latents, work->out->latents + place);
+    }
+}
+
+/* mixture = logsumexp over classes - ln(classes) */
+static double mixture(const double *class_logp, size_t classes) {
+    double most = class_logp[0], sum = 0;
+    for (size_t c = 1; c < classes; c++)
+        most = fmax(most, class_logp[c]);
+    if (!isfinite(most))
+        return most;
+    for (size_t c = 0; c < classes; c++)
+        sum += exp(class_logp[c] - most);
+    return most + log(sum) - log((double)classes);
+}
+
+static void store_image(const of_run *run, const group *work, uint32_t image) {
+    const of_plan *plan = run->plan;
+    const of_likelihoods *out = work->out;
+    size_t scales = plan->scale_count, classes = plan->architecture.classes;
+    double contributions[OF_MAX_SCALES] = {0}, logp = 0;
+    double *class_sums = run->worker->class_sums + (size_t)image * plan->units * classes;
+    for (size_t u = 0; u < plan->units; u++) {
+        const double *unit = run->worker->contributions + (image * plan->units + u) * scales;
+        for (size_t s = 0; s < scales; s++)
+            contributions[s] += unit[s];
+        for (size_t c = 0; u > 0 && c < classes; c++)
+            class_sums[c] += class_sums[u * classes + c];
+    }
+    for (size_t s = 0; s < scales; s++)
+        logp += contributions[s];
+    if (classes > 0) {
+        for (size_t c = 0; c < classes; c++)
+            class_sums[c] += logp;
+        logp = mixture(class_sums, classes);
+    }
+    size_t place = work->first + image;
+    if (out->logp != NULL)
+        out->logp[place] = logp;
+    if (out->contributions != NULL)
+        memcpy(out->contributions + place * scales, contributions, scales * sizeof(double));
+    if (out->class_logp != NULL)
+        memcpy(out->class_logp + place * classes, class_sums, classes * sizeof(double));
+}
+
+static of_status run_group(const of_run *run, const group *work, of_error *error) {
+    const of_plan *plan = run->plan;
+    uint32_t units = work->images * plan->units;
+    memset(run->worker->contributions, 0, (size_t)units * plan->scale_count * sizeof(double));
+    memset(run->worker->class_sums, 0, (size_t)units * plan->architecture.classes * sizeof(double));
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        for (uint32_t first = 0, count; first < units; first += count) {
+            count = of_flow_chunk(&plan->scales[s], units - first);
+            enter_scale(run, work, s, first, count);
+            of_status status = run_steps(run, s, first, count, error);
+            if (status != OF_OK)
+                return status;
+            for (uint32_t u = first; u < first + count; u++)
+                finish_unit(run, work, s, u);
+        }
+    }
+    for (uint32_t image = 0; image < work->images; image++)
+        store_image(run, work, image);
+    return OF_OK;
+}
+
+/* Images a group so that every thread gets the same number of groups of about the same size. */
+static uint32_t group_size(const of_plan *plan, size_t count) {
+    size_t at_once = (size_t)plan->threads * plan->group_images;
+    size_t rounds = (count + at_once - 1) / at_once;
+    size_t shares = rounds * plan->threads;
+    return (uint32_t)((count + shares - 1) / shares);
+}
+
+static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
+                            of_error *error) {
+    uint32_t size = group_size(plan, batch->count);
+    size_t groups = (batch->count + size - 1) / size;
+    for (unsigned t = 0; t < plan->threads; t++)
+        plan->workers[t].error.status = OF_OK;
+#pragma omp parallel num_threads(plan->threads)
+    {
+        of_worker *worker = &plan->workers[omp_get_thread_num()];
+        const of_run run = {plan, worker, 1};
+        /* also with one thread, where no region is active, the layers must not spread out */
+        omp_set_num_threads(1);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t g = 0; g < groups; g++) {
+            size_t first = g * size, left = batch->count - first;
+            const group work = {batch, out, first, left < size ? (uint32_t)left : size};
+            if (worker->error.status == OF_OK)
+                worker->error.status = run_group(&run, &work, &worker->error);
+        }
+    }
+    for (unsigned t = 0; t < plan->threads; t++)
+        if (plan->workers[t].error.status != OF_OK)
+            return of_error_copy(error, &plan->workers[t].error);
+    return OF_OK;
+}
+
+/* Fewer images than threads: one image after the other, all threads inside each layer. */
+static of_status run_latency(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
+                             of_error *error) {
+    const of_run run = {plan, &plan->workers[0], plan->threads};
+    int callers_threads = omp_get_max_threads();
+    of_status status = OF_OK;
+    omp_set_num_threads((int)plan->threads);
+    for (size_t i = 0; status == OF_OK && i < batch->count; i++)
+        status = run_group(&run, &(group){batch, out, i, 1}, error);
+    omp_set_num_threads(callers_threads);
+    return status;
+}
+
+of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
+                          of_error *error) {
+    if (plan == NULL || batch == NULL || out == NULL || (batch->pixels == NULL && batch->count > 0))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_plan_forward: plan, images and results are "
+                       "all needed");
+    if (batch->type != OF_PIXEL_U8 && batch->type != OF_PIXEL_F32)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_forward: unknown pixel type %d",
+                       (int)batch->type);
+    if (out->class_logp != NULL && plan->architecture.classes == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_plan_forward: class_logp was asked of a model without classes");
+    if (batch->count == 0)
+        return OF_OK;
+    if (batch->count < plan->threads) {
+        of_status status = of_plan_prepare_latency(plan, error);
+        if (status != OF_OK)
+            return status;
+        if (plan->latency_is_uniform)
+            return run_latency(plan, batch, out, error);
+    }
+    return run_groups(plan, batch, out, error);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Latents to images, and sampling. */
+#include "core/memory.h"
+#include "core/random.h"
+#include "graph/plan.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+/* Latents of a scale -> its last state: pass, and on the last scale rest. */
+static void start_scale(const of_run *run, uint32_t s, uint32_t unit, const float *latents) {
+    const of_plan *plan = run->plan;
+    const of_scale_plan *scale = &plan->scales[s];
+    const of_worker *worker = run->worker;
+    size_t half = (size_t)scale->positions * scale->half;
+    for (size_t i = 0; i < scale->shape.latents; i++)
+        worker->latents[of_latent_place(scale, i)] = latents[i];
+    (void)plan->kernels->scale_shift(worker->latents, scale->inverse_scale, scale->inverse_shift,
+                                     worker->pass[s] + unit * half, half);
+    if (scale->last)
+        (void)plan->kernels->scale_shift(worker->latents + half, scale->inverse_scale + half,
+                                         scale->inverse_shift + half, worker->rest[s] + unit * half,
+                                         half);
+}
+
+static of_status undo_steps(const of_run *run, uint32_t s, uint32_t first, uint32_t count,
+                            of_error *error) {
+    bool dense = run->plan->architecture.block == OF_BLOCK_DENSE;
+    for (uint32_t k = run->plan->architecture.steps; k-- > 0;) {
+        of_status status = of_flow_network(run, s, k, first, count, error);
+        if (status != OF_OK)
+            return status;
+        of_flow_tail(run, s, k, first, count, true);
+        if (dense)
+            status = of_flow_mix(run, s, k, first, count, true, error);
+        if (status != OF_OK)
+            return status;
+    }
+    return OF_OK;
+}
+
+/* Top left of a unit of an image, in floats. */
+static float *unit_target(const of_plan *plan, float *images, size_t image, uint32_t unit) {
+    of_batch batch = {OF_PIXEL_F32, images, 0};
+    of_pixel_view view = of_pixel_unit(plan, &batch, image, unit);
+    return images + ((const float *)view.pixels - images);
+}
+
+static of_status invert_group(const of_run *run, const float *latents, size_t first_image,
+                              uint32_t images, float *target, of_error *error) {
+    const of_plan *plan = run->plan;
+    const of_architecture *a = &plan->architecture;
+    size_t unit_latents = of_architecture_dimensions(a) / plan->units;
+    uint32_t units = images * plan->units;
+    size_t offset = unit_latents; /* of the scale in a unit's latents */
+    for (uint32_t s = plan->scale_count; s-- > 0;) {
+        offset -= plan->scales[s].shape.latents;
+        for (uint32_t u = 0; u < units; u++)
+            start_scale(run, s, u,
+                        latents + (first_image * plan->units + u) * unit_latents + offset);
+        for (uint32_t first = 0, count; first < units; first += count) {
+            count = of_flow_chunk(&plan->scales[s], units - first);
+            of_status status = undo_steps(run, s, first, count, error);
+            if (status != OF_OK)
+                return status;
+        }
+        for (uint32_t u = 0; u < units; u++)
+            of_pixels_leave(
+                run, s, u,
+                unit_target(plan, target, first_image + u / plan->units, u % plan->units),
+                (size_t)a->width * a->channels);
+    }
+    return OF_OK;
+}
+
+of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, float *images,
+                          of_error *error) {
+    if (plan == NULL || ((latents == NULL || images == NULL) && count > 0))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_plan_inverse: plan, latents and images are all needed");
+    of_status status = of_plan_prepare_inverse(plan, error);
+    if (status != OF_OK)
+        return status;
+    size_t size = plan->group_images, groups = (count + size - 1) / size;
+    for (unsigned t = 0; t < plan->threads; t++)
+        plan->workers[t].error.status = OF_OK;
+#pragma omp parallel num_threads(plan->threads)
+    {
+        of_worker *worker = &plan->workers[omp_get_thread_num()];
+        const of_run run = {plan, worker, 1};
+        omp_set_num_threads(1);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t g = 0; g < groups; g++) {
+            size_t left = count - g * size;
+            if (worker->error.status == OF_OK)
+                worker->error.status =
+                    invert_group(&run, latents, g * size, (uint32_t)(left < size ? left : size),
+                                 images, &worker->error);
+        }
+    }
+    for (unsigned t = 0; t < plan->threads; t++)
+        if (plan->workers[t].error.status != OF_OK)
+            return of_error_copy(error, &plan->workers[t].error);
+    return OF_OK;
+}
+
+of_status of_plan_sample(of_plan *plan, size_t count, double temperature, uint64_t seed,
+                         float *images, of_error *error) {
+    if (plan == NULL || (images == NULL && count > 0))
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_sample: plan and images are needed");
+    if (!(temperature >= 0) || !isfinite(temperature))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_plan_sample: temperature must be finite and not negative");
+    size_t dimensions = of_architecture_dimensions(&plan->architecture);
+    float *latents = of_allocate(dimensions, sizeof(float) * plan->group_images);
+    if (latents == NULL)
+        return of_fail_memory(error, "latents");
+    of_status status = OF_OK;
+    for (size_t first = 0; status == OF_OK && first < count; first += plan->group_images) {
+        size_t left = count - first, now = left < plan->group_images ? left : plan->group_images;
+        for (size_t i = 0; i < now; i++) {
+            of_random random = of_random_stream(seed, first + i);
+            for (size_t d = 0; d < dimensions; d++)
+                latents[i * dimensions + d] = (float)(temperature * of_random_normal(&random));
+        }
+        status = of_plan_inverse(plan, latents, now, images + first * dimensions, error);
+    }
+    of_free(latents);
+    return status;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A compiled model. A "unit" is what goes through the flow: an image, or a patch of one.
+ *
+ * Flow geometry. Convolutional blocks act on `positions` = H*W positions of `channels` = C values;
+ * dense blocks on one position of C*H*W values (channel-major). With half = channels/2, the state
+ * of a scale is two arrays a unit, pass and rest, [positions][half] each (see simd/kernels.h).
+ *
+ * Forward, for each scale: enter (squeeze, and the map of step 0), then for each step the coupling
+ * network layers[0..2] on pass, and the tail: coefficients, coupling, the next step's map. The
+ * pass half of a scale's last state is its latents; the rest half is the next scale's image. */
+#ifndef OF_GRAPH_PLAN_H
+#define OF_GRAPH_PLAN_H
+
+#include "core/arena.h"
+#include "core/error.h"
+#include "graph/convolution.h"
+#include "kernels.h"
+#include "model/model.h"
+
+enum { OF_LAYER_FIRST, OF_LAYER_MIDDLE, OF_LAYER_LAST, OF_LAYER_MIX, OF_LAYERS };
+
+/* Weights of one convolution, packed for its of_convolution. */
+typedef struct of_packed_layer {
+    float *weights;
+    const float *bias; /* NULL where the bias is added elsewhere */
+} of_packed_layer;
+
+typedef struct of_step_plan {
+    of_channel_map map, inverse_map;    /* convolutional blocks; inverse filled on demand */
+    of_packed_layer layers[OF_LAYERS];  /* MIX: the map of dense blocks */
+    of_packed_layer inverse_mix;        /* dense blocks, filled on demand */
+    of_packed_layer latency[OF_LAYERS]; /* the same weights for latency mode, on demand */
+    const float *coefficient_bias;      /* [outputs] */
+} of_step_plan;
+
+typedef struct of_scale_plan {
+    of_scale_shape shape;
+    uint32_t channels, positions, rows, columns, half; /* flow geometry */
+    uint32_t outputs;    /* coefficients a position: half (additive) or 2*half (affine) */
+    uint32_t kernel;     /* taps of the last layer: 3x3, or 1 if it sums them itself */
+    uint32_t tap_stride; /* floats a position of the last layer's output */
+    uint32_t chunk;      /* units a call of the network takes, a power of two */
+    bool last;           /* no split: pass and rest are latents */
+    of_convolution *layers[OF_LAYERS], *latency[OF_LAYERS];
+    of_step_plan *steps;
+    of_channel_map entry_u8, entry_f32; /* scale 0: map of step 0 for pixels */
+    /* prior ActNorm as scale*x + shift, for pass then rest, position-major */
+    const float *prior_scale, *prior_shift;
+    const float *inverse_scale, *inverse_shift; /* the way back */
+    /* class densities on latents z: standardised = scale*z + shift; [classes][latents] */
+    const float *class_scale, *class_shift;
+    const double *class_constant; /* [classes] log-dets of class ActNorm and standard deviation */
+    double constant; /* nats a unit: constant log-dets and the Gaussian's normalisation */
+} of_scale_plan;
+
+/* What one thread works with. */
+typedef struct of_worker {
+    of_arena arena;
+    float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES]; /* [group units][positions][half] */
+    float *hidden[2], *taps;                          /* of one chunk */
+    float *mix[2];  /* dense: [chunk][channels] before and after the map */
+    float *latents; /* of one unit, position-major */
+    float *row_scratch;
+    void *convolution_scratch;
+    double *contributions; /* [group units][scales] */
+    double *class_sums;    /* [group units][classes] */
+    double *row_sums;      /* [rows] log-dets, for latency mode */
+    of_error error;
+} of_worker;
+
+struct of_plan {
+    of_architecture architecture;
+    const of_kernels *kernels;
+    unsigned threads;
+    uint32_t units;               /* a image */
+    uint32_t group_images;        /* most images that a thread has in flight */
+    uint32_t scale_count, hidden; /* hidden: padded */
+    bool has_inverse, has_latency, latency_is_uniform;
+    of_scale_plan scales[OF_MAX_SCALES];
+    of_arena arena;     /* weights and everything constant */
+    of_worker *workers; /* [threads] */
+};
+
+/* Where a group of units is being run: one worker, or, in latency mode, all threads together. */
+typedef struct of_run {
+    of_plan *plan;
+    of_worker *worker;
+    unsigned threads; /* inside the layers */
+} of_run;
+
+/* ---- fold.c: parameters to what the kernels take ---- */
+
+/* Floats of each plain weight array of a scale; see of_fold_layer. */
+typedef struct of_folded_layer {
+    float *weights; /* [outputs][inputs][kernel][kernel] of the convolution's shape */
+    float *bias;    /* [outputs] */
+} of_folded_layer;
+
+/* Layer FIRST..LAST of a step: ActNorms and scales folded in, hidden units padded, coefficients
+ * sorted into add then raw, and, for taps, the last convolution as a 1x1 product. For the last
+ * layer `bias` gets the coefficients' bias, [outputs of the scale]. */
+void of_fold_layer(const of_plan *plan, const of_model *model, uint32_t scale, uint32_t step,
+                   int layer, of_folded_layer *folded);
+
+/* ActNorm and mixing of a step as y = A x + b, A row-major in double [channels][channels], and
+ * their log-determinant for one position. */
+of_status of_fold_mixing(const of_model *model, uint32_t scale, uint32_t step, double *matrix,
+                         double *bias, double *log_det, of_error *error);
+
+/* Packs y = A (factor*x + offset) + b for the kernels. */
+of_status of_fold_channel_map(of_arena *arena, const double *matrix, const double *bias,
+                              uint32_t channels, double factor, double offset, of_channel_map *map,
+                              of_error *error);
+
+/* A of a packed map, row-major in double. */
+void of_unfold_channel_map(const of_channel_map *map, double *matrix, double *bias);
+
+/* Prior and class densities of a scale; adds the prior's log-det to the scale's constant. */
+of_status of_fold_prior(of_plan *plan, const of_model *model, uint32_t scale, of_error *error);
+
+/* Position-major place of channel-major latent element `index` in [pass, rest]. */
+size_t of_latent_place(const of_scale_plan *scale, size_t index);
+
+/* ---- workspace.c ---- */
+
+/* Chooses chunks and group, and allocates every worker. */
+void of_workspace_choose_chunks(of_plan *plan, unsigned micro_batch);
+of_status of_workspace_create(of_plan *plan, of_error *error);
+void of_workspace_free(of_plan *plan);
+size_t of_workspace_bytes(const of_plan *plan);
+
+/* ---- flow.c: building blocks of forward and inverse ---- */
+
+/* Units from `first` on that one call takes when `left` remain: a power of two. */
+uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left);
+
+/* The coupling network of a step on units first..first+count of the scale's pass; leaves taps in
+ * the worker. */
+of_status of_flow_network(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
+                          uint32_t count, of_error *error);
+
+/* The tail of a step for the same units. Forward adds the log-dets to worker->contributions. */
+void of_flow_tail(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, uint32_t count,
+                  bool inverse);
+
+/* Dense blocks: the map of a step, or its inverse, on pass and rest. */
+of_status of_flow_mix(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
+                      uint32_t count, bool inverse, of_error *error);
+
+/* ---- latency.c, inverse_maps.c: made on first use ---- */
+
+of_status of_plan_prepare_latency(of_plan *plan, of_error *error);
+of_status of_plan_prepare_inverse(of_plan *plan, of_error *error);
+
+/* ---- pixels.c: squeezing between images and the first state of a scale ---- */
+
+/* Pixels of one unit of one image, or the previous scale's rest. */
+typedef struct of_pixel_view {
+    of_pixel_type type;
+    const void *pixels; /* of the unit's top left */
+    size_t row_stride;  /* elements */
+} of_pixel_view;
+
+of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
+                            uint32_t unit);
+
+/* Scale 0 from pixels, or a later scale (`view` NULL) from the previous one's rest; with the map
+ * of step 0 for convolutional blocks. */
+void of_pixels_enter(const of_run *run, uint32_t scale, uint32_t unit, const of_pixel_view *view);
+
+/* The way back, without the map: from a scale's state to the previous scale's rest, or for scale 0
+ * to floats in the units of OF_PIXEL_F32 at `target`. */
+void of_pixels_leave(const of_run *run, uint32_t scale, uint32_t unit, float *target,
+                     size_t row_stride);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How much a thread takes through the graph at a time, and the memory for it. */
+#include "core/memory.h"
+#include "graph/plan.h"
+
+#include <unistd.h>
+
+enum {
+    LEAST_POSITIONS = 256, /* enough to pay for streaming a layer's weights */
+    MOST_POSITIONS = 1024,
+    MOST_UNITS = 1 << (OF_CONVOLUTION_VARIANTS - 1)
+};
+
+static size_t cache_bytes(void) {
+    long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? (size_t)bytes : (size_t)1 << 20;
+}
+
+static uint32_t power_of_two_below(size_t value) {
+    uint32_t power = 1;
+    while ((size_t)power * 2 <= value)
+        power *= 2;
+    return power;
+}
+
+static size_t clamp(size_t value, size_t low, size_t high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* Hidden activations and taps of a chunk should stay in three quarters of a core's L2 cache. */
+static uint32_t choose_chunk(const of_plan *plan, const of_scale_plan *scale) {
+    size_t floats = (size_t)2 * plan->hidden + scale->tap_stride;
+    size_t positions = cache_bytes() * 3 / 4 / (floats * sizeof(float));
+    positions = clamp(positions, LEAST_POSITIONS, MOST_POSITIONS);
+    return power_of_two_below(clamp(positions / scale->positions, 1, MOST_UNITS));
+}
+
+void of_workspace_choose_chunks(of_plan *plan, unsigned micro_batch) {
+    uint32_t group_units = 1;
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        of_scale_plan *scale = &plan->scales[s];
+        scale->chunk = choose_chunk(plan, scale);
+        if (micro_batch > 0 && scale->chunk > micro_batch * plan->units)
+            scale->chunk = power_of_two_below((size_t)micro_batch * plan->units);
+        if (scale->chunk > group_units)
+            group_units = scale->chunk;
+    }
+    plan->group_images = (group_units + plan->units - 1) / plan->units;
+    if (micro_batch > 0)
+        plan->group_images = micro_batch;
+}
+
+/* Sizes in floats (convolution scratch: bytes) that serve every scale. */
+typedef struct sizes {
+    size_t hidden, taps, mix, latents, row_scratch, rows, convolution_scratch;
+} sizes;
+
+static void raise_to(size_t *value, size_t least) {
+    if (*value < least)
+        *value = least;
+}
+
+static sizes measure(const of_plan *plan) {
+    sizes need = {.row_scratch = OF_SCRATCH_FLOATS};
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        const of_scale_plan *scale = &plan->scales[s];
+        size_t positions = (size_t)scale->chunk * scale->positions;
+        raise_to(&need.hidden, positions * plan->hidden);
+        raise_to(&need.taps, positions * scale->tap_stride);
+        raise_to(&need.latents, scale->shape.latents);
+        raise_to(&need.rows, scale->rows);
+        /* coefficients, or the padded outputs of a map; twice, see OF_SCRATCH_FLOATS */
+        raise_to(&need.row_scratch, (size_t)4 * of_round_up(scale->half, OF_MAP_PADDING));
+        if (scale->layers[OF_LAYER_MIX] != NULL)
+            raise_to(&need.mix, (size_t)scale->chunk * scale->channels);
+        for (int layer = 0; layer < OF_LAYERS; layer++) {
+            const of_convolution *const made[] = {scale->layers[layer], scale->latency[layer]};
+            for (int i = 0; i < 2; i++)
+                if (made[i] != NULL)
+                    raise_to(&need.convolution_scratch, of_convolution_scratch_bytes(made[i]));
+        }
+    }
+    need.row_scratch += OF_SCRATCH_EXTRA;
+    return need;
+}
+
+static bool take(of_arena *arena, size_t count, float **floats) {
+    *floats = of_arena_take(arena, count, sizeof(float));
+    return *floats != NULL;
+}
+
+static bool allocate_states(const of_plan *plan, of_worker *worker) {
+    size_t units = (size_t)plan->group_images * plan->units;
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        size_t floats = units * plan->scales[s].positions * plan->scales[s].half;
+        if (!take(&worker->arena, floats, &worker->pass[s]) ||
+            !take(&worker->arena, floats, &worker->rest[s]))
+            return false;
+    }
+    return true;
+}
+
+static bool allocate_worker(const of_plan *plan, const sizes *need, of_worker *worker) {
+    size_t units = (size_t)plan->group_images * plan->units;
+    of_arena *arena = &worker->arena;
+    worker->convolution_scratch = of_arena_take(arena, need->convolution_scratch, 1);
+    worker->contributions = of_arena_take(arena, units * plan->scale_count, sizeof(double));
+    worker->class_sums = of_arena_take(arena, units * plan->architecture.classes, sizeof(double));
+    worker->row_sums = of_arena_take(arena, need->rows, sizeof(double));
+    return worker->convolution_scratch && worker->contributions && worker->class_sums &&
+           worker->row_sums && allocate_states(plan, worker) &&
+           take(arena, need->hidden, &worker->hidden[0]) &&
+           take(arena, need->hidden, &worker->hidden[1]) &&
+           take(arena, need->taps, &worker->taps) && take(arena, need->mix, &worker->mix[0]) &&
+           take(arena, need->mix, &worker->mix[1]) &&
+           take(arena, need->latents, &worker->latents) &&
+           take(arena, need->row_scratch, &worker->row_scratch);
+}
+
+of_status of_workspace_create(of_plan *plan, of_error *error) {
+    sizes need = measure(plan);
+    if (plan->workers == NULL)
+        plan->workers = of_allocate_zeroed(plan->threads, sizeof *plan->workers);
+    if (plan->workers == NULL)
+        return of_fail_memory(error, "workers");
+    for (unsigned t = 0; t < plan->threads; t++) {
+        of_arena_release(&plan->workers[t].arena);
+        if (!allocate_worker(plan, &need, &plan->workers[t]))
+            return of_fail_memory(error, "a thread's workspace");
+    }
+    return OF_OK;
+}
+
+void of_workspace_free(of_plan *plan) {
+    if (plan->workers == NULL)
+        return;
+    for (unsigned t = 0; t < plan->threads; t++)
+        of_arena_release(&plan->workers[t].arena);
+    of_free(plan->workers);
+    plan->workers = NULL;
+}
+
+size_t of_workspace_bytes(const of_plan *plan) {
+    size_t bytes = 0;
+    for (unsigned t = 0; t < plan->threads; t++)
+        bytes += plan->workers[t].arena.bytes;
+    return bytes;
+}
