@@ -43,8 +43,11 @@ void of_interrupt_watch(void) {
     /* SA_RESETHAND: a second signal acts as if there were no handler. */
     struct sigaction action = {.sa_handler = remember_signal,
                                .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    struct sigaction inherited;
     (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
+    /* Shells start background jobs with SIGINT ignored; that stays. */
+    if (sigaction(SIGINT, NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
+        (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
 }
 
