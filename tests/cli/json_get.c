@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks and reads JSON for the command-line tests:
  *     json_get FILE              fails unless FILE is one JSON value
- *     json_get FILE A/B/C        prints the value there: a string bare, the rest as in the file
+ *     json_get FILE A/B/C        prints the value there, a string bare, a number exactly
  *     json_get --lines FILE KEY  prints KEY of the object on each line */
 #define _POSIX_C_SOURCE 200809L
 #include <cjson/cJSON.h>
@@ -48,9 +48,15 @@ static int print_value(const cJSON *value, const char *path) {
         (void)fprintf(stderr, "json_get: there is no '%s'\n", path);
         return 1;
     }
-    char *text = cJSON_PrintUnformatted(value);
-    (void)puts(cJSON_IsString(value) ? value->valuestring : text);
-    cJSON_free(text);
+    if (cJSON_IsString(value)) {
+        (void)puts(value->valuestring);
+    } else if (cJSON_IsNumber(value)) {
+        (void)printf("%.17g\n", value->valuedouble); /* cJSON prints fewer digits */
+    } else {
+        char *text = cJSON_PrintUnformatted(value);
+        (void)puts(text != NULL ? text : "");
+        cJSON_free(text);
+    }
     return 0;
 }
 
