@@ -14,7 +14,6 @@ ASAN_OPTIONS=exitcode=99:${ASAN_OPTIONS:-}
 UBSAN_OPTIONS=exitcode=99:print_stacktrace=1:${UBSAN_OPTIONS:-}
 TSAN_OPTIONS=exitcode=99:${TSAN_OPTIONS:-}
 export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
-unset OUTFLOW_ISA
 
 log=$(mktemp -d) # stdout and stderr of the last run
 folder=$(mktemp -d)

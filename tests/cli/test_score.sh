@@ -138,7 +138,7 @@ expect_error 'cannot write standard output: Broken pipe'
 
 # ---- interruption
 command='outflow score (SIGINT)'
-timeout -s INT --preserve-status 1 "$program" score -m in.model synthetic:shapes:100000000 \
+timeout -s INT --preserve-status 2 "$program" score -m in.model synthetic:shapes:100000000 \
     -o never.csv >"$out" 2>"$err"
 check_code 130 $?
 expect_error 'interrupted'
