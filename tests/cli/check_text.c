@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/json.h"
 #include "cli/nearest.h"
+#include "cli/rows.h"
 #include "cli/text.h"
 #include "core/random.h"
 
@@ -153,6 +154,39 @@ static void test_nearest(void **state) {
     assert_null(nearest("a word that is far longer than every option that there is to choose"));
 }
 
+/* A likelihood that is not finite is printed as such, counted, and always anomalous. */
+static void write_rows(of_row_format format, const char *expected) {
+    const of_item item = {"a.png", "cat", 0};
+    const double fine[] = {-1, -2}, broken[] = {-(double)INFINITY, -2};
+    const of_image_likelihood images[] = {{-3, fine, 0, NULL}, {(double)NAN, broken, 0, NULL}};
+    of_architecture architecture = of_architecture_default();
+    of_score last = {OF_SCORE_LAST, 0}, first_scale = {OF_SCORE_SCALE, 0};
+    capture written;
+    of_rows rows;
+    architecture.scales = 2;
+    capture_open(&written);
+    of_rows_open(&rows, written.file, format, &architecture);
+    rows.count = 0; /* the columns whose values can be written out here */
+    of_rows_add_score(&rows, last);
+    of_rows_add_score(&rows, first_scale);
+    of_rows_add_threshold(&rows, first_scale, 1.5);
+    for (size_t i = 0; i < 2; i++)
+        of_rows_write(&rows, "", &item, &images[i]);
+    assert_int_equal(rows.non_finite, 1);
+    capture_equals(&written, expected);
+}
+
+static void test_rows_not_finite(void **state) {
+    (void)state;
+    write_rows(OF_ROWS_CSV, "path,label,score,score,anomalous\na.png,cat,2,1,0\n"
+                            "a.png,cat,2,inf,1\n");
+    write_rows(OF_ROWS_JSONL,
+               "{\"path\": \"a.png\", \"label\": \"cat\", \"score\": 2, \"score\": 1, "
+               "\"anomalous\": false}\n"
+               "{\"path\": \"a.png\", \"label\": \"cat\", \"score\": 2, \"score\": null, "
+               "\"anomalous\": true}\n");
+}
+
 static void test_units(void **state) {
     (void)state;
     char text[OF_NUMBER_SIZE];
@@ -168,6 +202,7 @@ int main(void) {
         cmocka_unit_test(test_numbers_read_back), cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_csv_fields),        cmocka_unit_test(test_json),
         cmocka_unit_test(test_nearest),           cmocka_unit_test(test_units),
+        cmocka_unit_test(test_rows_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
