@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
-static volatile sig_atomic_t caught_signal;
+static volatile sig_atomic_t caught_signal, caught_count;
 
 void of_console_open(of_console *console) {
     *console = (of_console){.log = of_log_to(stderr, OF_LOG_INFO)};
@@ -35,16 +35,23 @@ int of_console_fail(of_console *console, const of_error *error) {
     return OF_EXIT_FAILURE;
 }
 
+/* Wrappers such as timeout(1) send a signal twice at once, so the second one means nothing yet. */
 static void remember_signal(int signal_number) {
     caught_signal = signal_number;
+    caught_count = caught_count + 1;
+    if (caught_count == 3) {
+        (void)signal(signal_number, SIG_DFL);
+        (void)raise(signal_number);
+    }
 }
 
 void of_interrupt_watch(void) {
-    /* SA_RESETHAND: a second signal acts as if there were no handler. */
-    struct sigaction action = {.sa_handler = remember_signal,
-                               .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    struct sigaction action = {.sa_handler = remember_signal, .sa_flags = SA_RESTART};
+    struct sigaction inherited;
     (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
+    /* Shells start background jobs with SIGINT ignored; that stays. */
+    if (sigaction(SIGINT, NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
+        (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
 }
 

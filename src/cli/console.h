@@ -33,7 +33,8 @@ FILE *of_console_progress_stream(const of_console *console);
 /* Reports an error, or the signal that ended the run; returns the exit code. */
 int of_console_fail(of_console *console, const of_error *error);
 
-/* From now on SIGINT and SIGTERM only raise a flag; a second one ends the program at once. */
+/* From now on SIGINT and SIGTERM only raise a flag; the third one ends the
+ * program at once. */
 void of_interrupt_watch(void);
 
 /* The signal that arrived, or 0. */

@@ -154,6 +154,7 @@ static int eval_with(const eval_settings *settings, of_evaluation *evaluation,
     if (status == OF_OK) {
         evaluation->engine = &engine;
         status = run_and_write(settings, evaluation, &error);
+        evaluation->engine = NULL;
         of_engine_close(&engine);
     }
     return status == OF_OK ? exit_code(evaluation) : of_console_fail(console, &error);

@@ -19,9 +19,11 @@ const of_command of_score_command = {
         "higher for more anomalous images: nll = -log-likelihood, last and scale:N = minus that "
         "of one scale, ratio = nll - nll of the general model, ratio-last = the same on the last "
         "scale. Numbers are in nats and read back exactly.\n\n"
-        "SRC is a folder, an image, a .tar, .tar.gz or .zip of images, a CIFAR-10/100 binary "
-        "file, an IDX file, a .npy array, '-' for a list of paths on standard input, or "
-        "synthetic:NAME. With several, a column 'source' is added.\n\n"
+        "SRC is a folder, an image, a .tar, .tar.gz or .zip of images, a CIFAR-10/100 binary file, "
+        "an "
+        "IDX file, a .npy array, '-' for a list of paths on standard input, or synthetic:NAME or "
+        "synthetic:NAME:COUNT, made on the fly: shapes, digits, textures, stripes, flat, noise, "
+        "general. With several, a column 'source' is added.\n\n"
         "Exit code 3: finished, but some files could not be read.",
     .examples = "outflow score -m in.safetensors -g general.safetensors --score ratio "
                 "--threshold 0 -o scores.csv photos/",

@@ -7,8 +7,10 @@
 #include <string.h>
 
 const char *of_number_text(double value, char text[OF_NUMBER_SIZE]) {
-    if (isnan(value))
-        return strcpy(text, "nan");
+    if (isnan(value)) { /* without the sign that some have */
+        (void)snprintf(text, OF_NUMBER_SIZE, "nan");
+        return text;
+    }
     for (int digits = 15; digits <= 17; digits++) {
         (void)snprintf(text, OF_NUMBER_SIZE, "%.*g", digits, value);
         if (strtod(text, NULL) == value)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sources with nothing to score: one error line, exit 1, no output.
+. "$(dirname "$0")/lib.sh"
+
+make_model in.model 1 3 16 16 2 2 8
+
+# refuses SRC PATTERN
+refuses() {
+    expect_failure 1 "$2" score -m in.model "$1" --out o.csv
+    expect_failure 1 "$2" eval -m in.model --in synthetic:noise --limit 5 --out-of "x=$1" \
+        --json o.json
+    run 1 score -m in.model "$1"
+    expect_equal 'standard output' "$(lines "$out")" 0
+}
+
+refuses no-such-file.png 'no-such-file.png.*No such file'
+refuses no-such-folder/ 'no-such-folder.*No such file'
+refuses synthetic:nonsense 'nonsense'
+expect_failure 1 '' score -m in.model ''
+
+mkdir empty nothing-but-text
+echo hello >nothing-but-text/readme.txt
+refuses empty 'empty'
+refuses nothing-but-text 'nothing-but-text'
+
+tar -cf empty.tar -T /dev/null
+refuses empty.tar 'empty.tar'
+gzip -k empty.tar
+refuses empty.tar.gz 'empty.tar.gz'
+head -c 100 /dev/zero >damaged.zip
+refuses damaged.zip 'damaged.zip'
+
+echo 'this is text' >text.png
+refuses text.png 'text.png'
+: >zero.png
+refuses zero.png 'zero.png'
+: >zero.tar
+refuses zero.tar 'zero.tar'
+mkdir only-bad
+cp text.png zero.png only-bad
+refuses only-bad 'only-bad: no image could be read, 2 failed'
+
+make_images in.model images 2
+head -c 100 images/0.png >truncated.png
+refuses truncated.png 'truncated.png'
+
+# A PNG header of 100,000 x 100,000 pixels is refused without allocating them.
+{
+    head -c 16 images/0.png
+    printf '\000\001\206\240\000\001\206\240'
+    tail -c +25 images/0.png
+} >huge.png
+refuses huge.png 'huge.png'
+
+printf 'no-such-1.png\nno-such-2.png\n' >list
+command='outflow score - <list'
+"$program" score -m in.model - --out o.csv <list >"$out" 2>"$err"
+check_code 1 $?
+expect_error ''
+expect_no_file o.csv
+finish
