@@ -26,7 +26,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
 import export_pytorch  # noqa: E402
 
-MODEL_CHECK = sys.argv[1]
+MODEL_CHECK = os.path.abspath(sys.argv[1])
 GOLDEN = sys.argv[2] if len(sys.argv) > 2 else ""
 
 
@@ -426,9 +426,9 @@ class ExportTest(unittest.TestCase):
             with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as end:
                 export_pytorch.main(arguments)
             self.assertEqual(end.exception.code, 2)
-        os.chdir(self.folder)
+        arguments = [self.path("missing.pt"), self.path("out")]
         with contextlib.redirect_stderr(io.StringIO()) as stderr:
-            self.assertEqual(export_pytorch.main(["missing.pt", "out"]), 1)
+            self.assertEqual(export_pytorch.main(arguments), 1)
         self.assertIn("missing.pt", stderr.getvalue())
 
 
