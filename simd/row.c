@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "row.h"
 
-static of_tap_window tap_window(const of_tap_row *row, bool first_column, bool last_column) {
-    of_tap_window window = {0};
-    int reach = (int)(row->kernel / 2);
-    for (int dy = -reach; dy <= reach; dy++) {
-        if ((dy < 0 && row->row == 0) || (dy > 0 && row->row + 1 == row->height))
-            continue;
-        for (int dx = -reach; dx <= reach; dx++) {
-            if ((dx < 0 && first_column) || (dx > 0 && last_column))
-                continue;
-            ptrdiff_t t = (dy + reach) * (ptrdiff_t)row->kernel + dx + reach;
-            ptrdiff_t position = dy * (ptrdiff_t)row->width + dx;
-            window.offset[window.count++] =
-                position * (ptrdiff_t)row->stride + t * (ptrdiff_t)row->outputs;
-        }
-    }
-    return window;
+static void add_tap(of_tap_window *window, ptrdiff_t offset) {
+    window->offset[window->count++] = offset;
 }
 
 void of_tap_windows(const of_tap_row *row, of_tap_window windows[OF_WINDOWS]) {
-    windows[OF_WINDOW_FIRST] = tap_window(row, true, row->width == 1);
-    windows[OF_WINDOW_INNER] = tap_window(row, false, false);
-    windows[OF_WINDOW_LAST] = tap_window(row, false, true);
+    int reach = (int)(row->kernel / 2);
+    int above = row->row > 0 ? reach : 0, below = row->row + 1 < row->height ? reach : 0;
+    int right_of_first = row->width > 1 ? reach : 0;
+    for (int w = 0; w < OF_WINDOWS; w++)
+        windows[w].count = 0;
+    for (int dy = -above; dy <= below; dy++) {
+        ptrdiff_t t = (dy + reach) * (ptrdiff_t)row->kernel;
+        ptrdiff_t position = dy * (ptrdiff_t)row->width - reach;
+        for (int dx = -reach; dx <= reach; dx++, t++, position++) {
+            ptrdiff_t offset = position * (ptrdiff_t)row->stride + t * (ptrdiff_t)row->outputs;
+            add_tap(&windows[OF_WINDOW_INNER], offset);
+            if (dx >= 0 && dx <= right_of_first)
+                add_tap(&windows[OF_WINDOW_FIRST], offset);
+            if (dx <= 0)
+                add_tap(&windows[OF_WINDOW_LAST], offset);
+        }
+    }
 }
 
 of_map_task of_squeeze_task(const of_squeeze_row *row, size_t column, size_t positions,

@@ -103,7 +103,8 @@ OF_API of_status of_isa_parse(const char *name, of_isa *isa, of_error *error);
  */
 OF_API of_status of_isa_resolve(of_isa wish, of_isa *resolved, of_error *error);
 
-/** Number of CPUs this process may use: its affinity mask, lowered by a cgroup quota. At least 1. */
+/** Number of CPUs this process may use: its affinity mask, lowered by a cgroup quota. At least 1.
+ */
 OF_API unsigned of_cpu_count(void);
 
 /* ---- Models ------------------------------------------------------------------------------ */
@@ -113,10 +114,7 @@ typedef enum of_family {
     OF_FAMILY_PATCH_GLOW = 1 /**< one scale over non-overlapping 8x8 patches */
 } of_family;
 
-typedef enum of_coupling {
-    OF_COUPLING_AFFINE = 0,
-    OF_COUPLING_ADDITIVE = 1
-} of_coupling;
+typedef enum of_coupling { OF_COUPLING_AFFINE = 0, OF_COUPLING_ADDITIVE = 1 } of_coupling;
 
 typedef enum of_permutation {
     OF_PERMUTATION_INVCONV = 0,       /**< trained mixing matrix */
@@ -197,8 +195,8 @@ typedef struct of_tensor_info {
     uint32_t rank;
     uint64_t shape[4];
     bool trainable;
-    bool is_index;         /**< values are int64 channel indices, not floats */
-    const float *values;   /**< NULL for an index tensor */
+    bool is_index;          /**< values are int64 channel indices, not floats */
+    const float *values;    /**< NULL for an index tensor */
     const int64_t *indices; /**< NULL for a float tensor */
 } of_tensor_info;
 
@@ -327,14 +325,14 @@ OF_API of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info 
 typedef struct of_source of_source;
 
 typedef struct of_source_options {
-    uint32_t channels;  /**< 1 or 3: images are converted to this many channels */
-    uint32_t height;    /**< images are resized to this height */
-    uint32_t width;     /**< and this width */
-    unsigned threads;   /**< decoding threads; 0: chosen */
-    uint64_t limit;     /**< stop after this many images; 0: no limit */
-    uint64_t seed;      /**< of synthetic sources */
+    uint32_t channels;   /**< 1 or 3: images are converted to this many channels */
+    uint32_t height;     /**< images are resized to this height */
+    uint32_t width;      /**< and this width */
+    unsigned threads;    /**< decoding threads; 0: chosen */
+    uint64_t limit;      /**< stop after this many images; 0: no limit */
+    uint64_t seed;       /**< of synthetic sources */
     uint64_t max_pixels; /**< larger images are refused before decoding; 0: 2^26 */
-    bool strict;        /**< the first unreadable file ends the stream with its error */
+    bool strict;         /**< the first unreadable file ends the stream with its error */
     /** Called from of_source_next for every file that could not be read. May be NULL. */
     void (*on_unreadable)(void *user, const char *path, const char *reason);
     void *user; /**< passed to on_unreadable */
@@ -342,8 +340,8 @@ typedef struct of_source_options {
 
 /** One image of a batch. */
 typedef struct of_item {
-    const char *path;  /**< inside the source; "7" is the eighth record of a record file */
-    const char *label; /**< class name (first folder, or the record's label), "" without one */
+    const char *path;    /**< inside the source; "7" is the eighth record of a record file */
+    const char *label;   /**< class name (first folder, or the record's label), "" without one */
     int32_t class_index; /**< number of the label in order of first appearance (record files:
                               the stored label), -1 without one */
 } of_item;

@@ -4,20 +4,37 @@
 #include "kernels_avx2.h"
 #include "vector.h"
 
-/* Sums the taps of up to 8 coefficients of one position. */
-static inline __m256 tap_sum(const float *taps, const of_tap_window *window, const float *bias,
-                             size_t lanes) {
-    if (lanes == LANES) {
-        __m256 sum = _mm256_loadu_ps(bias);
-        for (uint32_t i = 0; i < window->count; i++)
-            sum = _mm256_add_ps(sum, _mm256_loadu_ps(taps + window->offset[i]));
-        return sum;
-    }
+ALWAYS_INLINE __m256 add_taps(const float *taps, const of_tap_window *window, uint32_t count,
+                              __m256 sum) {
+    for (uint32_t i = 0; i < count; i++)
+        sum = _mm256_add_ps(sum, _mm256_loadu_ps(taps + window->offset[i]));
+    return sum;
+}
+
+ALWAYS_INLINE __m256 add_partial_taps(const float *taps, const of_tap_window *window,
+                                      uint32_t count, __m256 sum, __m256i lanes) {
+    for (uint32_t i = 0; i < count; i++)
+        sum = _mm256_add_ps(sum, _mm256_maskload_ps(taps + window->offset[i], lanes));
+    return sum;
+}
+
+/* Sums the taps of 8 coefficients of one position. The inner window gets a loop of a constant
+ * length, which the compiler unrolls. */
+static inline __m256 tap_sum(const float *taps, const of_tap_window *window, const float *bias) {
+    __m256 sum = _mm256_loadu_ps(bias);
+    if (window->count == 9)
+        return add_taps(taps, window, 9, sum);
+    return add_taps(taps, window, window->count, sum);
+}
+
+/* The same for the first 1..7 coefficients. */
+static inline __m256 partial_tap_sum(const float *taps, const of_tap_window *window,
+                                     const float *bias, size_t lanes) {
     __m256i mask = first_lanes(lanes);
     __m256 sum = _mm256_maskload_ps(bias, mask);
-    for (uint32_t i = 0; i < window->count; i++)
-        sum = _mm256_add_ps(sum, _mm256_maskload_ps(taps + window->offset[i], mask));
-    return sum;
+    if (window->count == 9)
+        return add_partial_taps(taps, window, 9, sum, mask);
+    return add_partial_taps(taps, window, window->count, sum, mask);
 }
 
 static const of_tap_window *window_at(const of_tap_window windows[OF_WINDOWS], size_t column,
@@ -37,10 +54,12 @@ void of_avx2_tap_sum_row(const of_tap_row *row, float *coefficients) {
     for (size_t column = 0; column < row->width; column++, coefficients += row->outputs) {
         const of_tap_window *window = window_at(windows, column, row->width);
         const float *taps = taps_at(row, column);
-        for (size_t o = 0; o < row->outputs; o += LANES) {
-            size_t lanes = at_most(row->outputs - o, LANES);
-            store_first(coefficients + o, tap_sum(taps + o, window, row->bias + o, lanes), lanes);
-        }
+        size_t o = 0, left = row->outputs % LANES;
+        for (; o + LANES <= row->outputs; o += LANES)
+            _mm256_storeu_ps(coefficients + o, tap_sum(taps + o, window, row->bias + o));
+        if (left > 0)
+            store_first(coefficients + o, partial_tap_sum(taps + o, window, row->bias + o, left),
+                        left);
     }
 }
 
@@ -48,11 +67,13 @@ void of_avx2_tap_sum_row(const of_tap_row *row, float *coefficients) {
  * the next position is overwritten when its turn comes. */
 static inline void sum_half(const of_coupling_row *row, const float *taps,
                             const of_tap_window *window, size_t first, float *target) {
-    for (size_t i = 0; i < row->half; i += LANES) {
-        size_t lanes = at_most(row->half - i, LANES);
-        _mm256_storeu_ps(target + i,
-                         tap_sum(taps + first + i, window, row->taps.bias + first + i, lanes));
-    }
+    const float *bias = row->taps.bias + first;
+    size_t i = 0, left = row->half % LANES;
+    taps += first;
+    for (; i + LANES <= row->half; i += LANES)
+        _mm256_storeu_ps(target + i, tap_sum(taps + i, window, bias + i));
+    if (left > 0)
+        _mm256_storeu_ps(target + i, partial_tap_sum(taps + i, window, bias + i, left));
 }
 
 static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_window windows[OF_WINDOWS]) {
@@ -68,8 +89,8 @@ static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_window window
 }
 
 /* rest -> rest', which goes to `target`; returns the sum of log s. */
-static inline __attribute__((always_inline)) double
-couple_affine(const of_coupling_chunk *chunk, const float *rest, float *target, bool inverse) {
+ALWAYS_INLINE double couple_affine(const of_coupling_chunk *chunk, const float *rest, float *target,
+                                   bool inverse) {
     double_sum log_det = double_sum_zero();
     size_t n = chunk->positions * chunk->row->half;
     for (size_t i = 0; i < n; i += LANES) {

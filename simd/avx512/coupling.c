@@ -4,13 +4,26 @@
 #include "kernels_avx512.h"
 #include "vector.h"
 
-/* Sums the taps of up to 16 coefficients of one position. */
+ALWAYS_INLINE __m512 add_taps(const float *taps, const of_tap_window *window, uint32_t count,
+                              __m512 sum, __mmask16 lanes) {
+    for (uint32_t i = 0; i < count; i++)
+        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, taps + window->offset[i]));
+    return sum;
+}
+
+/* Sums the taps of up to 16 coefficients of one position. The usual windows get loops of a
+ * constant length, which the compiler unrolls. */
 static inline __m512 tap_sum(const float *taps, const of_tap_window *window, const float *bias,
                              __mmask16 lanes) {
     __m512 sum = _mm512_maskz_loadu_ps(lanes, bias);
-    for (uint32_t i = 0; i < window->count; i++)
-        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, taps + window->offset[i]));
-    return sum;
+    switch (window->count) {
+    case 9:
+        return add_taps(taps, window, 9, sum, lanes);
+    case 6:
+        return add_taps(taps, window, 6, sum, lanes);
+    default:
+        return add_taps(taps, window, window->count, sum, lanes);
+    }
 }
 
 static const of_tap_window *window_at(const of_tap_window windows[OF_WINDOWS], size_t column,
@@ -54,8 +67,8 @@ static inline void sum_both(const of_coupling_row *row, const float *taps,
                             const of_tap_window *window, __m512i raw_lanes, float *add,
                             float *raw) {
     __m512 both = tap_sum(taps, window, row->taps.bias, first_lanes(2 * (size_t)row->half));
-    _mm512_storeu_ps(add, both);
-    _mm512_storeu_ps(raw, _mm512_permutexvar_ps(raw_lanes, both));
+    _mm256_storeu_ps(add, _mm512_castps512_ps256(both));
+    _mm256_storeu_ps(raw, _mm512_castps512_ps256(_mm512_permutexvar_ps(raw_lanes, both)));
 }
 
 static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_window windows[OF_WINDOWS]) {
@@ -66,7 +79,7 @@ static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_window window
     for (size_t p = 0; p < chunk->positions; p++, add += row->half, raw += row->half) {
         const of_tap_window *window = window_at(windows, chunk->column + p, row->taps.width);
         const float *taps = taps_at(&row->taps, chunk->column + p);
-        if (row->affine && 2 * row->half <= LANES) {
+        if (row->affine && 2 * (size_t)row->half <= LANES) {
             sum_both(row, taps, window, raw_lanes, add, raw);
             continue;
         }
@@ -77,8 +90,8 @@ static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_window window
 }
 
 /* rest -> rest', which goes to `target`; returns the sum of log s. */
-static inline __attribute__((always_inline)) double
-couple_affine(const of_coupling_chunk *chunk, const float *rest, float *target, bool inverse) {
+ALWAYS_INLINE double couple_affine(const of_coupling_chunk *chunk, const float *rest, float *target,
+                                   bool inverse) {
     double_sum log_det = double_sum_zero();
     size_t n = chunk->positions * chunk->row->half;
     for (size_t i = 0; i < n; i += LANES) {

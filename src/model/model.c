@@ -14,13 +14,13 @@ void of_model_free(of_model *model) {
     if (model == NULL)
         return;
     for (size_t i = 0; i < OF_MAX_SCALES; i++)
-        free(model->scales[i].steps);
+        of_free(model->scales[i].steps);
     for (size_t i = 0; i < model->metadata_count; i++) {
         free(model->metadata[i].key);
         free(model->metadata[i].value);
     }
     free(model->metadata);
-    free(model->classes);
+    of_free(model->classes);
     free(model->by_name);
     free(model->parameters);
     of_free(model->values);

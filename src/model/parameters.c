@@ -160,7 +160,7 @@ static void add_scale(builder *table, uint32_t scale) {
     of_model *model = table->model;
     of_scale_parameters *tree = &model->scales[scale];
     of_scale_shape state = of_architecture_scale(&model->architecture, scale);
-    tree->steps = calloc(model->architecture.steps, sizeof *tree->steps);
+    tree->steps = of_allocate_zeroed(model->architecture.steps, sizeof *tree->steps);
     if (tree->steps == NULL) {
         table->status = of_fail_memory(table->error, "the flow steps of a model");
         return;
@@ -179,7 +179,7 @@ static void add_classes(builder *table, uint32_t scale_count) {
     size_t classes = model->architecture.classes;
     if (classes == 0 || table->status != OF_OK)
         return;
-    model->classes = calloc(classes * scale_count, sizeof *model->classes);
+    model->classes = of_allocate_zeroed(classes * scale_count, sizeof *model->classes);
     if (model->classes == NULL) {
         table->status = of_fail_memory(table->error, "the class densities of a model");
         return;

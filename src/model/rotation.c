@@ -85,7 +85,7 @@ static void rotate_blocks(of_random *random, size_t n, const double *rows, doubl
 
 static of_status fill_large(of_random *random, size_t n, double *matrix, of_error *error) {
     double *rows = of_allocate(n, n * sizeof *rows);
-    double *block = of_allocate(2 * BLOCK, BLOCK * sizeof *block);
+    double *block = of_allocate((size_t)2 * BLOCK, BLOCK * sizeof *block);
     size_t *order = of_allocate(n, sizeof *order);
     int sign = 1;
     of_status status = rows == NULL || block == NULL || order == NULL

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* A tensor's entry holds at most 3 members, a shape and two offsets. */
-enum { VALUES_PER_TENSOR = 8 + OF_SAFETENSORS_MAX_RANK, MAX_METADATA = 1000 };
+enum { LENGTH_BYTES = 8, VALUES_PER_TENSOR = 8 + OF_SAFETENSORS_MAX_RANK, MAX_METADATA = 1000 };
 
 static const struct {
     const char *name;
@@ -227,13 +227,17 @@ static of_status check_entries(const source *from, of_safetensors *file) {
     return status == OF_OK ? check_names(from, file) : status;
 }
 
+static of_status fail_short(size_t length, const char *place, of_error *error) {
+    return of_fail(error, OF_ERROR_FORMAT, "%.480s: %zu bytes are too few for a safetensors file",
+                   place, length);
+}
+
 /* The header's length from the first 8 bytes, checked against the file's. */
 static of_status read_length(const unsigned char *bytes, size_t length, const char *place,
                              size_t *header_bytes, of_error *error) {
     uint64_t claimed = 0;
-    if (length < 8)
-        return of_fail(error, OF_ERROR_FORMAT,
-                       "%.480s: %zu bytes are too few for a safetensors file", place, length);
+    if (length < LENGTH_BYTES)
+        return fail_short(length, place, error);
     for (int i = 7; i >= 0; i--)
         claimed = claimed << 8 | bytes[i];
     if (claimed > OF_SAFETENSORS_MAX_HEADER)
@@ -278,19 +282,21 @@ static of_status fail_errno(of_error *error, const char *path, const char *what)
     return of_fail(error, OF_ERROR_IO, "%.480s: %s: %s", path, what, strerror(reason));
 }
 
-/* Maps a whole regular file for reading. An empty one maps to NULL. */
+/* Maps a whole regular file for reading. */
 static of_status map_file(const char *path, void **mapping, size_t *bytes, of_error *error) {
     struct stat info;
     of_status status = OF_OK;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return fail_errno(error, path, "cannot open");
-    *mapping = NULL;
     if (fstat(descriptor, &info) != 0) {
         status = fail_errno(error, path, "cannot examine");
     } else if (!S_ISREG(info.st_mode)) {
         status = of_fail(error, OF_ERROR_IO, "%.480s: not a regular file", path);
-    } else if ((*bytes = (size_t)info.st_size) > 0) {
+    } else if (info.st_size < LENGTH_BYTES) {
+        status = fail_short((size_t)info.st_size, path, error); /* nothing to map */
+    } else {
+        *bytes = (size_t)info.st_size;
         *mapping = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, descriptor, 0);
         if (*mapping == MAP_FAILED)
             status = fail_errno(error, path, "cannot map");
@@ -300,17 +306,16 @@ static of_status map_file(const char *path, void **mapping, size_t *bytes, of_er
 }
 
 of_status of_safetensors_open(const char *path, of_safetensors *file, of_error *error) {
-    static const unsigned char nothing[1] = {0};
     void *mapping = NULL;
     size_t bytes = 0;
     of_status status = map_file(path, &mapping, &bytes, error);
     if (status != OF_OK)
         return status;
-    status = of_safetensors_parse(mapping == NULL ? nothing : mapping, bytes, path, file, error);
+    status = of_safetensors_parse(mapping, bytes, path, file, error);
     if (status == OF_OK) {
         file->mapping = mapping;
         file->mapping_bytes = bytes;
-    } else if (mapping != NULL) {
+    } else {
         (void)munmap(mapping, bytes);
     }
     return status;

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Image sources: tar and zip archives. */
+#define _XOPEN_SOURCE 700
+#include "source_fixture.h"
+
+#include <sys/stat.h>
+
+static void assert_archive_reads(void **state, const char *name, archive_kind kind) {
+    const char *names[] = {"b/1.png", "a/x/2.png", "b/3.png", "4.png"};
+    const char *labels[] = {"b", "a", "b", ""};
+    const int32_t classes[] = {0, 1, 0, -1};
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    struct archive *archive = begin_archive(state, name, kind);
+    add_member(archive, "b/", NULL, 0);
+    add_member(archive, "b/readme.txt", "hello", 5);
+    add_pattern(archive, "b/1.png", 0);
+    add_pattern(archive, "b/.hidden.png", 9);
+    add_pattern(archive, "__MACOSX/b/._1.png", 9);
+    add_pattern(archive, kind == ZIP ? "a/x/2.png" : "./a/x/2.png", 1);
+    add_member(archive, "b/bad.png", "text", 4);
+    add_pattern(archive, "b/3.png", 2);
+    add_pattern(archive, "4.png", 3);
+    end_archive(archive);
+
+    of_source *source = open_source(path_of(state, name), &options);
+    assert_int_equal(of_source_expected(source), 0);
+    of_source_batch batch = next_batch(source, 100);
+    assert_int_equal(batch.count, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_string_equal(batch.items[i].path, names[i]);
+        assert_string_equal(batch.items[i].label, labels[i]);
+        assert_int_equal(batch.items[i].class_index, classes[i]);
+        assert_pattern(batch.pixels + (size_t)i * 3072, i);
+    }
+    assert_int_equal(next_batch(source, 100).count, 0);
+    assert_int_equal(noted.count, 1);
+    assert_string_equal(noted.path, "b/bad.png");
+    of_source_free(source);
+}
+
+static void test_tar(void **state) {
+    assert_archive_reads(state, "images.tar", TAR);
+}
+
+static void test_tar_gz(void **state) {
+    assert_archive_reads(state, "images.tar.gz", TAR_GZ);
+}
+
+static void test_zip(void **state) {
+    assert_archive_reads(state, "images.zip", ZIP);
+}
+
+/* Content decides, not the name. */
+static void test_misnamed_archive(void **state) {
+    assert_archive_reads(state, "images.dat", TAR_GZ);
+}
+
+static void test_empty_archives(void **state) {
+    of_source_options options = test_options(NULL);
+    end_archive(begin_archive(state, "empty.tar", TAR));
+    end_archive(begin_archive(state, "empty.zip", ZIP));
+    struct archive *archive = begin_archive(state, "text.tar", TAR);
+    add_member(archive, "a/notes.txt", "hello", 5);
+    end_archive(archive);
+    write_file(state, "zero.tar", "", 0);
+    write_file(state, "text.zip", "no archive", 10);
+    assert_source_fails(path_of(state, "empty.tar"), &options, OF_ERROR_FORMAT, "no images");
+    assert_source_fails(path_of(state, "empty.zip"), &options, OF_ERROR_FORMAT, "no images");
+    assert_source_fails(path_of(state, "text.tar"), &options, OF_ERROR_FORMAT, "1 other entries");
+    assert_source_fails(path_of(state, "zero.tar"), &options, OF_ERROR_FORMAT, "zero.tar");
+    assert_source_fails(path_of(state, "text.zip"), &options, OF_ERROR_FORMAT, "text.zip");
+}
+
+/* An archive in which every image is damaged is not empty: it ends with all of them counted. */
+static void test_archive_of_bad_images(void **state) {
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    struct archive *archive = begin_archive(state, "bad.tar", TAR);
+    add_member(archive, "a/1.png", "text", 4);
+    add_member(archive, "a/2.png", NULL, 0);
+    end_archive(archive);
+    of_source *source = open_source(path_of(state, "bad.tar"), &options);
+    assert_int_equal(next_batch(source, 9).count, 0);
+    assert_int_equal(of_source_unreadable(source), 2);
+    of_source_free(source);
+    options.strict = true;
+    assert_source_fails(path_of(state, "bad.tar"), &options, OF_ERROR_FORMAT, "a/1.png");
+}
+
+static void truncate_file(void **state, const char *name, double share) {
+    struct stat information;
+    assert_int_equal(stat(path_of(state, name), &information), 0);
+    assert_int_equal(truncate(path_of(state, name), (off_t)((double)information.st_size * share)),
+                     0);
+}
+
+/* Good images first, then the error, then the error again. */
+static void assert_truncation(void **state, const char *name, archive_kind kind) {
+    of_source_options options = test_options(NULL);
+    struct archive *archive = begin_archive(state, name, kind);
+    uint32_t noise = 1; /* does not compress, so that the file is many of libarchive's buffers */
+    for (unsigned i = 0; i < 100; i++) {
+        char member[32];
+        uint8_t pixels[64 * 64];
+        for (size_t k = 0; k < sizeof pixels; k++)
+            pixels[k] = (uint8_t)((noise = noise * 1664525u + 1013904223u) >> 24);
+        encoded file = encode_png(pixels, 64, 64, PNG_FORMAT_GRAY);
+        (void)snprintf(member, sizeof member, "a/%02u.png", i);
+        add_member(archive, member, file.bytes, file.size);
+        free(file.bytes);
+    }
+    end_archive(archive);
+    truncate_file(state, name, 0.6);
+    size_t images = assert_source_fails(path_of(state, name), &options, OF_ERROR_FORMAT, "damaged");
+    assert_in_range(images, 30, 65);
+}
+
+static void test_truncated_tar(void **state) {
+    assert_truncation(state, "cut.tar", TAR);
+}
+
+static void test_truncated_tar_gz(void **state) {
+    assert_truncation(state, "cut.tar.gz", TAR_GZ);
+}
+
+static void test_truncated_zip(void **state) {
+    assert_truncation(state, "cut.zip", ZIP);
+}
+
+static long padded(size_t size) {
+    return (long)((size + 511) / 512 * 512);
+}
+
+static void test_damaged_tar_header(void **state) {
+    of_source_options options = test_options(NULL);
+    struct archive *archive = begin_archive(state, "damaged.tar", TAR);
+    add_pattern(archive, "a/1.png", 1);
+    add_pattern(archive, "a/2.png", 2);
+    end_archive(archive);
+    FILE *file = fopen(path_of(state, "damaged.tar"), "r+b");
+    assert_non_null(file);
+    encoded first = encode_pattern(1);
+    long second_header = 512 + padded(first.size);
+    free(first.bytes);
+    assert_int_equal(fseek(file, second_header + 20, SEEK_SET), 0);
+    assert_int_equal(fwrite("garbage", 1, 7, file), 7);
+    (void)fclose(file);
+    assert_int_equal(
+        assert_source_fails(path_of(state, "damaged.tar"), &options, OF_ERROR_FORMAT, "damaged"),
+        1);
+}
+
+/* A member that claims a gigabyte: refused by its claim, before anything is read. */
+static void test_member_over_the_limit(void **state) {
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    encoded first = encode_pattern(1);
+    struct archive *archive = begin_archive(state, "claim.tar", TAR);
+    add_pattern(archive, "a/1.png", 1);
+    add_pattern(archive, "a/2.png", 2);
+    end_archive(archive);
+    FILE *file = fopen(path_of(state, "claim.tar"), "r+b");
+    assert_non_null(file);
+    uint8_t header[512];
+    long at = 512 + padded(first.size);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fread(header, 1, sizeof header, file), sizeof header);
+    memcpy(header + 124, "10000000000", 12); /* the size, octal */
+    memset(header + 148, ' ', 8);            /* the checksum counts as spaces */
+    unsigned sum = 0;
+    for (size_t i = 0; i < sizeof header; i++)
+        sum += header[i];
+    (void)snprintf((char *)header + 148, 8, "%06o", sum);
+    assert_int_equal(fseek(file, at, SEEK_SET), 0);
+    assert_int_equal(fwrite(header, 1, sizeof header, file), sizeof header);
+    (void)fclose(file);
+    free(first.bytes);
+
+    /* What follows is missing, so the archive is damaged, too. */
+    assert_int_equal(
+        assert_source_fails(path_of(state, "claim.tar"), &options, OF_ERROR_FORMAT, "Truncated"),
+        1);
+    assert_int_equal(noted.count, 1);
+    assert_string_equal(noted.path, "a/2.png");
+    assert_non_null(strstr(noted.reason, "over the limit"));
+    options.strict = true;
+    assert_source_fails(path_of(state, "claim.tar"), &options, OF_ERROR_UNSUPPORTED, "a/2.png");
+}
+
+static void test_links_in_tar(void **state) {
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    struct archive *archive = begin_archive(state, "links.tar", TAR);
+    add_pattern(archive, "a/1.png", 1);
+    struct archive_entry *entry = archive_entry_new();
+    archive_entry_set_pathname(entry, "a/2.png");
+    archive_entry_set_filetype(entry, AE_IFLNK);
+    archive_entry_set_symlink(entry, "1.png");
+    assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
+    archive_entry_free(entry);
+    end_archive(archive);
+    of_source *source = open_source(path_of(state, "links.tar"), &options);
+    assert_int_equal(next_batch(source, 9).count, 1);
+    assert_string_equal(noted.path, "a/2.png");
+    assert_non_null(strstr(noted.reason, "link"));
+    of_source_free(source);
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_DIRECTORY(test_tar),
+        IN_DIRECTORY(test_tar_gz),
+        IN_DIRECTORY(test_zip),
+        IN_DIRECTORY(test_misnamed_archive),
+        IN_DIRECTORY(test_empty_archives),
+        IN_DIRECTORY(test_archive_of_bad_images),
+        IN_DIRECTORY(test_truncated_tar),
+        IN_DIRECTORY(test_truncated_tar_gz),
+        IN_DIRECTORY(test_truncated_zip),
+        IN_DIRECTORY(test_damaged_tar_header),
+        IN_DIRECTORY(test_member_over_the_limit),
+        IN_DIRECTORY(test_links_in_tar),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Image sources: folders, single files, lists of paths, and what may be wrong with a file. */
+#define _XOPEN_SOURCE 700
+#include "source_fixture.h"
+
+#include "data/source.h"
+
+static void test_folder_is_sorted_and_labelled(void **state) {
+    /* Bytewise: '.' < '/' < 'B' < 'a'. */
+    const char *names[] = {"B/2.PNG", "a.png", "a/1.png", "a/deep/er/0.png", "z/9.png"};
+    const char *labels[] = {"B", "", "a", "a", "z"};
+    const int32_t classes[] = {0, -1, 1, 1, 2};
+    make_folder(state, "B");
+    make_folder(state, "a");
+    make_folder(state, "a/deep");
+    make_folder(state, "a/deep/er");
+    make_folder(state, "z");
+    make_folder(state, ".hidden");
+    for (unsigned i = 5; i-- > 0;)
+        write_pattern(state, names[i], i);
+    write_pattern(state, ".hidden/x.png", 9);
+    write_pattern(state, "a/.x.png", 9);
+    write_file(state, "a/notes.txt", "hello", 5);
+    of_source_options options = test_options(NULL);
+    of_source *source = open_source(path_of(state, ""), &options);
+    assert_int_equal(of_source_expected(source), 5);
+    of_source_batch batch = next_batch(source, 100);
+    assert_int_equal(batch.count, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_string_equal(batch.items[i].path, names[i]);
+        assert_string_equal(batch.items[i].label, labels[i]);
+        assert_int_equal(batch.items[i].class_index, classes[i]);
+        assert_pattern(batch.pixels + (size_t)i * 3072, i);
+    }
+    assert_int_equal(next_batch(source, 100).count, 0);
+    assert_int_equal(next_batch(source, 100).count, 0);
+    of_source_free(source);
+}
+
+static void test_links_do_not_loop(void **state) {
+    char target[512];
+    make_folder(state, "a");
+    make_folder(state, "b");
+    write_pattern(state, "a/1.png", 1);
+    write_pattern(state, "b/2.png", 2);
+    (void)snprintf(target, sizeof target, "%s", path_of(state, "b"));
+    assert_int_equal(symlink("..", path_of(state, "a/up")), 0);
+    assert_int_equal(symlink(".", path_of(state, "a/self")), 0);
+    assert_int_equal(symlink(target, path_of(state, "a/to_b")), 0);
+    assert_int_equal(symlink(target, path_of(state, "a/to_b_again")), 0);
+    assert_int_equal(symlink("gone.png", path_of(state, "b/broken.png")), 0);
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    of_source *source = open_source(path_of(state, ""), &options);
+    of_source_batch batch = next_batch(source, 100);
+    assert_int_equal(batch.count, 3);
+    assert_string_equal(batch.items[0].path, "a/1.png");
+    assert_string_equal(batch.items[1].path, "a/to_b/2.png");
+    assert_string_equal(batch.items[2].path, "b/2.png");
+    assert_int_equal(noted.count, 2); /* the broken link, seen through both names of b */
+    assert_string_equal(noted.path, "b/broken.png");
+    of_source_free(source);
+}
+
+static void test_single_file(void **state) {
+    write_pattern(state, "one.png", 3);
+    of_source_options options = test_options(NULL);
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s", path_of(state, "one.png"));
+    of_source *source = open_source(path, &options);
+    assert_int_equal(of_source_expected(source), 1);
+    of_source_batch batch = next_batch(source, 8);
+    assert_int_equal(batch.count, 1);
+    assert_string_equal(batch.items[0].path, path);
+    assert_string_equal(batch.items[0].label, "");
+    assert_int_equal(batch.items[0].class_index, -1);
+    assert_pattern(batch.pixels, 3);
+    of_source_free(source);
+}
+
+static of_source *open_list(int descriptor, const of_source_options *options) {
+    of_target target;
+    of_reader *reader = NULL;
+    of_source *source = NULL;
+    assert_int_equal(of_source_target(options, &target, NULL), OF_OK);
+    assert_int_equal(of_reader_open_list(descriptor, &target, &reader, NULL), OF_OK);
+    assert_int_equal(of_source_from_reader(reader, options, &source, NULL), OF_OK);
+    return source;
+}
+
+static void test_list_of_paths(void **state) {
+    int ends[2];
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    write_pattern(state, "one.png", 1);
+    write_pattern(state, "two words.png", 2);
+    assert_int_equal(pipe(ends), 0);
+    dprintf(ends[1], "%s\n\n%s\r\n%s", path_of(state, "two words.png"),
+            path_of(state, "missing.png"), path_of(state, "one.png"));
+    close(ends[1]);
+    of_source *source = open_list(ends[0], &options);
+    of_source_batch batch = next_batch(source, 8);
+    assert_int_equal(batch.count, 2);
+    assert_string_equal(batch.items[0].path, path_of(state, "two words.png"));
+    assert_pattern(batch.pixels, 2);
+    assert_string_equal(batch.items[1].path, path_of(state, "one.png"));
+    assert_pattern(batch.pixels + 3072, 1);
+    assert_int_equal(of_source_unreadable(source), 1);
+    assert_string_equal(noted.path, path_of(state, "missing.png"));
+    of_source_free(source);
+    close(ends[0]);
+}
+
+static void test_list_without_paths(void **state) {
+    (void)state;
+    int ends[2];
+    of_source_batch batch;
+    of_error error;
+    of_source_options options = test_options(NULL);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "\n\n", 2), 2);
+    close(ends[1]);
+    of_source *source = open_list(ends[0], &options);
+    assert_int_equal(of_source_next(source, 1, &batch, &error), OF_ERROR_FORMAT);
+    assert_non_null(strstr(error.message, "no path"));
+    of_source_free(source);
+    close(ends[0]);
+}
+
+/* Nothing is ever written to the list: freeing the source must not wait for it. */
+static void test_free_while_list_waits(void **state) {
+    (void)state;
+    int ends[2];
+    of_source_options options = test_options(NULL);
+    assert_int_equal(pipe(ends), 0);
+    of_source_free(open_list(ends[0], &options));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* ---- Bad files ------------------------------------------------------------------------------ */
+
+static void put_crc(uint8_t *chunk, uint32_t length) {
+    /* CRC-32 of type and data, bit by bit. */
+    uint32_t crc = 0xffffffffu;
+    for (uint32_t i = 0; i < length + 4; i++) {
+        crc ^= chunk[4 + i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    for (int i = 0; i < 4; i++)
+        chunk[8 + length + (unsigned)i] = (uint8_t)(~crc >> (24 - 8 * i));
+}
+
+/* A valid small PNG whose header claims another size. */
+static encoded png_claiming(uint32_t height, uint32_t width) {
+    encoded file = encode_pattern(0);
+    for (int i = 0; i < 4; i++) {
+        file.bytes[16 + i] = (uint8_t)(width >> (24 - 8 * i));
+        file.bytes[20 + i] = (uint8_t)(height >> (24 - 8 * i));
+    }
+    put_crc(file.bytes + 8, 13);
+    return file;
+}
+
+/* Reads a folder with a good file, and this bad one: it must be left out, counted and named. */
+static void assert_unreadable(void **state, const char *name, const void *bytes, size_t size,
+                              const char *reason) {
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    make_folder(state, "mixed");
+    write_pattern(state, "mixed/good.png", 5);
+    char relative[64];
+    (void)snprintf(relative, sizeof relative, "mixed/%s", name);
+    write_file(state, relative, bytes, size);
+    of_source *source = open_source(path_of(state, "mixed"), &options);
+    assert_int_equal(of_source_expected(source), 2);
+    of_source_batch batch = next_batch(source, 8);
+    assert_int_equal(batch.count, 1);
+    assert_pattern(batch.pixels, 5);
+    assert_int_equal(of_source_unreadable(source), 1);
+    assert_int_equal(noted.count, 1);
+    assert_string_equal(noted.path, name);
+    if (strstr(noted.reason, reason) == NULL)
+        print_error("reason '%s' instead of '%s'\n", noted.reason, reason);
+    assert_non_null(strstr(noted.reason, reason));
+    of_source_free(source);
+
+    options.strict = true;
+    assert_source_fails(path_of(state, "mixed"), &options, OF_ERROR_FORMAT, name);
+    (void)remove(path_of(state, relative));
+    (void)remove(path_of(state, "mixed/good.png"));
+    (void)remove(path_of(state, "mixed"));
+}
+
+static void test_text_named_png(void **state) {
+    static const char text[] = "This is not an image at all.\n";
+    assert_unreadable(state, "text.png", text, sizeof text - 1, "not a PNG");
+}
+
+static void test_empty_file(void **state) {
+    assert_unreadable(state, "empty.jpg", "", 0, "empty file");
+}
+
+static void test_every_truncation_of_a_png(void **state) {
+    encoded file = encode_pattern(1);
+    of_target target = {3, 32, 32, 1 << 26, 1 << 28};
+    uint8_t pixels[3072];
+    assert_unreadable(state, "cut.png", file.bytes, file.size / 2, "truncated");
+    for (size_t size = 0; size < file.size; size++) {
+        of_entry entry = {.content = OF_CONTENT_FILE, .bytes = {file.bytes, size, size}};
+        assert_int_equal(of_entry_decode(&entry, &target, pixels, NULL), OF_ERROR_FORMAT);
+    }
+    free(file.bytes);
+}
+
+static void test_flipped_bit_in_a_png(void **state) {
+    encoded file = encode_pattern(1);
+    file.bytes[file.size - 40] ^= 0x10;
+    assert_unreadable(state, "flipped.png", file.bytes, file.size, "checksum");
+    free(file.bytes);
+}
+
+static void test_truncated_pnm(void **state) {
+    assert_unreadable(state, "cut.pgm", "P5 4 4 255\n0123456789", 21, "truncated");
+}
+
+/* The smallest baseline JPEG of one grey block: all coefficients 0. */
+static const uint8_t
+    jpeg[] = {0xff, 0xd8, 0xff, 0xdb, 0,    67, 0, /* DQT */
+              1,    1,    1,    1,    1,    1,  1, 1, 1,  1, 1,    1,    1, 1, 1, 1,
+              1,    1,    1,    1,    1,    1,  1, 1, /* */
+              1,    1,    1,    1,    1,    1,  1, 1, 1,  1, 1,    1,    1, 1, 1, 1,
+              1,    1,    1,    1,    1,    1,  1, 1,                                /* */
+              1,    1,    1,    1,    1,    1,  1, 1, 1,  1, 1,    1,    1, 1, 1, 1, /* */
+              0xff, 0xc0, 0,    11,   8,    0,  8, 0, 8,  1, 1,    0x11, 0, /* SOF0 8 x 8 */
+              0xff, 0xc4, 0,    20,   0x00, 1,  0, 0, 0,  0, 0,    0,    0, 0, 0, 0,
+              0,    0,    0,    0,    0,    0, /* DC: 0 -> 0 */
+              0xff, 0xc4, 0,    20,   0x10, 1,  0, 0, 0,  0, 0,    0,    0, 0, 0, 0,
+              0,    0,    0,    0,    0,    0,                     /* AC: 0 -> EOB */
+              0xff, 0xda, 0,    8,    1,    1,  0, 0, 63, 0, 0x3f, /* SOS, one block */
+              0xff, 0xd9};
+
+static void test_jpeg(void **state) {
+    of_source_options options = test_options(NULL);
+    write_file(state, "grey.jpg", jpeg, sizeof jpeg);
+    of_source *source = open_source(path_of(state, "grey.jpg"), &options);
+    of_source_batch batch = next_batch(source, 1);
+    assert_int_equal(batch.count, 1);
+    for (size_t i = 0; i < 3072; i++)
+        assert_int_equal(batch.pixels[i], 128);
+    of_source_free(source);
+}
+
+static void test_truncated_jpeg(void **state) {
+    assert_unreadable(state, "cut.jpg", jpeg, sizeof jpeg - 2, "truncated");
+    assert_unreadable(state, "cut.jpg", jpeg, sizeof jpeg - 4, "truncated");
+    assert_unreadable(state, "cut.jpg", jpeg, 40, "truncated");
+}
+
+static void test_hostile_sizes(void **state) {
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    const uint32_t sizes[][2] = {{100000, 100000}, {0x7fffffff, 0x7fffffff},
+                                 {1, 70000},       {9000, 9000},
+                                 {0, 32},          {8192, 8193}};
+    make_folder(state, "huge");
+    for (unsigned i = 0; i < 6; i++) {
+        char name[32];
+        encoded file = png_claiming(sizes[i][0], sizes[i][1]);
+        (void)snprintf(name, sizeof name, "huge/%u.png", i);
+        write_file(state, name, file.bytes, file.size);
+        free(file.bytes);
+    }
+    of_source *source = open_source(path_of(state, "huge"), &options);
+    assert_int_equal(next_batch(source, 100).count, 0);
+    assert_int_equal(of_source_unreadable(source), 6);
+    assert_non_null(strstr(noted.reason, "over the limit of 67108864"));
+    of_source_free(source);
+
+    /* The limit is the caller's. */
+    write_pattern(state, "small.png", 0);
+    options.max_pixels = 1023;
+    source = open_source(path_of(state, "small.png"), &options);
+    assert_int_equal(next_batch(source, 1).count, 0);
+    assert_non_null(strstr(noted.reason, "over the limit of 1023"));
+    of_source_free(source);
+    options.max_pixels = 1024;
+    source = open_source(path_of(state, "small.png"), &options);
+    assert_int_equal(next_batch(source, 1).count, 1);
+    of_source_free(source);
+}
+
+/* A header of 1 x 1 before data that unpacks to much more than that. */
+static void test_data_larger_than_header(void **state) {
+    uint8_t *pixels = calloc(2000 * 2000, 1);
+    assert_non_null(pixels);
+    encoded file = encode_png(pixels, 2000, 2000, PNG_FORMAT_GRAY);
+    free(pixels);
+    memcpy(file.bytes + 16, "\0\0\0\1\0\0\0\1", 8);
+    put_crc(file.bytes + 8, 13);
+    assert_unreadable(state, "bomb.png", file.bytes, file.size, "more data than its header");
+    free(file.bytes);
+}
+
+static void test_special_file(void **state) {
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    make_folder(state, "pipes");
+    assert_int_equal(mkfifo(path_of(state, "pipes/pipe.png"), 0600), 0);
+    of_source *source = open_source(path_of(state, "pipes"), &options);
+    assert_int_equal(next_batch(source, 1).count, 0);
+    assert_string_equal(noted.reason, "not a regular file");
+    of_source_free(source);
+    assert_source_fails(path_of(state, "pipes/pipe.png"), &options, OF_ERROR_UNSUPPORTED,
+                        "neither a regular file nor a folder");
+}
+
+static void test_control_characters_stay_out_of_messages(void **state) {
+    of_source_options options = test_options(NULL);
+    options.strict = true;
+    make_folder(state, "odd");
+    write_file(state, "odd/new\nline.png", "text", 4);
+    assert_source_fails(path_of(state, "odd"), &options, OF_ERROR_FORMAT, "new?line.png");
+}
+
+static void test_specs_that_cannot_be_opened(void **state) {
+    of_source_options options = test_options(NULL);
+    make_folder(state, "empty");
+    write_file(state, "data.xyz", "12345678", 8);
+    write_file(state, "nothing", "", 0);
+    assert_source_fails(path_of(state, "missing"), &options, OF_ERROR_IO, "No such file");
+    assert_source_fails(path_of(state, "empty"), &options, OF_ERROR_FORMAT, "no images");
+    assert_source_fails(path_of(state, "data.xyz"), &options, OF_ERROR_FORMAT, "not recognised");
+    assert_source_fails(path_of(state, "nothing"), &options, OF_ERROR_FORMAT, "empty file");
+    options.channels = 2;
+    assert_source_fails(path_of(state, "empty"), &options, OF_ERROR_ARGUMENT, "2 channels");
+    options.channels = 3;
+    options.height = 0;
+    assert_source_fails(path_of(state, "empty"), &options, OF_ERROR_ARGUMENT, "32 x 0");
+}
+
+static void test_unreadable_permissions(void **state) {
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    if (geteuid() == 0)
+        skip(); /* root may read everything */
+    make_folder(state, "locked");
+    write_pattern(state, "locked/a.png", 0);
+    make_folder(state, "locked/b");
+    write_pattern(state, "locked/b/b.png", 0);
+    assert_int_equal(chmod(path_of(state, "locked/b"), 0), 0);
+    of_source *source = open_source(path_of(state, "locked"), &options);
+    assert_int_equal(next_batch(source, 9).count, 1);
+    assert_string_equal(noted.path, "b/");
+    of_source_free(source);
+    assert_int_equal(chmod(path_of(state, "locked/b"), 0700), 0);
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_DIRECTORY(test_folder_is_sorted_and_labelled),
+        IN_DIRECTORY(test_links_do_not_loop),
+        IN_DIRECTORY(test_single_file),
+        IN_DIRECTORY(test_list_of_paths),
+        IN_DIRECTORY(test_list_without_paths),
+        IN_DIRECTORY(test_free_while_list_waits),
+        IN_DIRECTORY(test_text_named_png),
+        IN_DIRECTORY(test_empty_file),
+        IN_DIRECTORY(test_every_truncation_of_a_png),
+        IN_DIRECTORY(test_flipped_bit_in_a_png),
+        IN_DIRECTORY(test_truncated_pnm),
+        IN_DIRECTORY(test_jpeg),
+        IN_DIRECTORY(test_truncated_jpeg),
+        IN_DIRECTORY(test_hostile_sizes),
+        IN_DIRECTORY(test_data_larger_than_header),
+        IN_DIRECTORY(test_special_file),
+        IN_DIRECTORY(test_control_characters_stay_out_of_messages),
+        IN_DIRECTORY(test_specs_that_cannot_be_opened),
+        IN_DIRECTORY(test_unreadable_permissions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
