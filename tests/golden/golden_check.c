@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* golden_check [--isa NAME] PREFIX: compiles PREFIX.model.safetensors, runs the images of
+ * PREFIX.expected.safetensors and prints a line per quantity with its error and its bound.
+ * Without --isa it does so for every instruction set of this machine. Exit status 1 if a bound
+ * is broken, 2 for wrong use. */
+#include "core/error.h"
+#include "core/memory.h"
+#include "kernels.h"
+#include "model/model.h"
+#include "model/safetensors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double LOGP_BOUND = 0.02;       /* nats */
+static const double LATENT_BOUND = 1e-5;     /* relative L2 */
+static const double ROUND_TRIP_BOUND = 1e-3; /* of a pixel's range 0..1, largest */
+
+typedef struct golden {
+    of_model *model;
+    of_safetensors expected;
+    const uint8_t *images;
+    size_t count, scales, dimensions, classes;
+} golden;
+
+typedef struct results {
+    double *logp, *contributions, *class_logp;
+    float *latents, *images;
+} results;
+
+static double expected_value(const of_safetensor *tensor, size_t i) {
+    if (tensor->dtype == OF_DTYPE_F64) {
+        double value;
+        memcpy(&value, tensor->data + i * sizeof value, sizeof value);
+        return value;
+    }
+    float value;
+    memcpy(&value, tensor->data + i * sizeof value, sizeof value);
+    return (double)value;
+}
+
+static bool report(const char *isa, const char *what, double error, double bound) {
+    bool passed = error <= bound; /* false for NaN */
+    printf("%-7s %-22s error %.3e  bound %.0e  %s\n", isa, what, error, bound,
+           passed ? "ok" : "FAILED");
+    return passed;
+}
+
+/* Largest distance of got[i*stride] from the tensor's values; a missing tensor is no check. */
+static bool check_nats(const golden *g, const char *isa, const char *name, const double *got,
+                       size_t stride, size_t count) {
+    const of_safetensor *tensor = of_safetensors_find(&g->expected, name);
+    if (tensor == NULL)
+        return true;
+    double worst = tensor->count == count ? 0 : NAN;
+    for (size_t i = 0; i < count && tensor->count == count; i++) {
+        double error = fabs(got[i * stride] - expected_value(tensor, i));
+        if (!(error <= worst))
+            worst = error;
+    }
+    return report(isa, name, worst, LOGP_BOUND);
+}
+
+static bool check_latents(const golden *g, const char *isa, size_t scale, size_t offset,
+                          const float *got) {
+    char name[32];
+    (void)snprintf(name, sizeof name, "z.scale%zu", scale);
+    const of_safetensor *tensor = of_safetensors_find(&g->expected, name);
+    if (tensor == NULL)
+        return true;
+    size_t latents =
+        of_architecture_scale(of_model_architecture(g->model), (uint32_t)scale).latents;
+    double error = 0, norm = 0;
+    if (tensor->count != g->count * latents)
+        return report(isa, name, NAN, LATENT_BOUND);
+    for (size_t i = 0; i < g->count; i++)
+        for (size_t j = 0; j < latents; j++) {
+            double wanted = expected_value(tensor, i * latents + j);
+            double difference = (double)got[i * g->dimensions + offset + j] - wanted;
+            error += difference * difference;
+            norm += wanted * wanted;
+        }
+    return report(isa, name, sqrt(error / norm), LATENT_BOUND);
+}
+
+static bool check_round_trip(const golden *g, const char *isa, const results *r) {
+    double worst = 0;
+    for (size_t i = 0; i < g->count * g->dimensions; i++) {
+        double error = fabs((double)r->images[i] - g->images[i] / 255.0);
+        if (!(error <= worst))
+            worst = error;
+    }
+    return report(isa, "inverse(forward(x))", worst, ROUND_TRIP_BOUND);
+}
+
+static bool check_bits_per_dim(const golden *g, const char *isa, const results *r) {
+    double *bits = of_allocate(g->count, sizeof *bits);
+    if (bits == NULL)
+        return false;
+    for (size_t i = 0; i < g->count; i++)
+        bits[i] = of_bits_per_dim(of_model_architecture(g->model), r->logp[i]);
+    bool passed = check_nats(g, isa, "bits_per_dim", bits, 1, g->count);
+    of_free(bits);
+    return passed;
+}
+
+static bool check_all(const golden *g, const char *isa, const results *r) {
+    bool passed = check_nats(g, isa, "logp.float64", r->logp, 1, g->count);
+    passed &= check_nats(g, isa, "logp", r->logp, 1, g->count);
+    passed &= check_nats(g, isa, "logp.mixture", r->logp, 1, g->count);
+    if (of_safetensors_find(&g->expected, "bits_per_dim") != NULL)
+        passed &= check_bits_per_dim(g, isa, r);
+    if (g->classes > 0)
+        passed &= check_nats(g, isa, "logp.class", r->class_logp, 1, g->count * g->classes);
+    size_t offset = 0;
+    for (size_t s = 0; s < g->scales; s++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "logp.scale%zu", s);
+        passed &= check_nats(g, isa, name, r->contributions + s, g->scales, g->count);
+        passed &= check_latents(g, isa, s, offset, r->latents);
+        offset += of_architecture_scale(of_model_architecture(g->model), (uint32_t)s).latents;
+    }
+    return check_round_trip(g, isa, r) && passed;
+}
+
+static bool run(const golden *g, of_isa isa, results *r) {
+    of_plan_options options = of_plan_options_default();
+    of_plan *plan = NULL;
+    of_error error;
+    options.isa = isa;
+    of_status status = of_plan_compile(g->model, &options, &plan, &error);
+    if (status == OF_OK)
+        status = of_plan_forward(plan, &(of_batch){OF_PIXEL_U8, g->images, g->count},
+                                 &(of_likelihoods){.logp = r->logp,
+                                                   .contributions = r->contributions,
+                                                   .class_logp = g->classes ? r->class_logp : NULL,
+                                                   .latents = r->latents},
+                                 &error);
+    if (status == OF_OK)
+        status = of_plan_inverse(plan, r->latents, g->count, r->images, &error);
+    of_plan_free(plan);
+    if (status != OF_OK)
+        printf("%-7s %s\n", of_isa_name(isa), error.message);
+    return status == OF_OK && check_all(g, of_isa_name(isa), r);
+}
+
+static bool run_isas(const golden *g, of_isa only) {
+    results r = {.logp = of_allocate(g->count, sizeof(double)),
+                 .contributions = of_allocate(g->count * g->scales, sizeof(double)),
+                 .class_logp = of_allocate(g->count * (g->classes + 1), sizeof(double)),
+                 .latents = of_allocate(g->count * g->dimensions, sizeof(float)),
+                 .images = of_allocate(g->count * g->dimensions, sizeof(float))};
+    bool passed = r.logp && r.contributions && r.class_logp && r.latents && r.images;
+    for (int isa = OF_ISA_SCALAR; passed && isa <= OF_ISA_AVX512; isa++)
+        if (only == OF_ISA_AUTO ? of_kernels_for((of_isa)isa) != NULL : only == (of_isa)isa)
+            passed = run(g, (of_isa)isa, &r) && passed;
+    of_free(r.logp);
+    of_free(r.contributions);
+    of_free(r.class_logp);
+    of_free(r.latents);
+    of_free(r.images);
+    return passed;
+}
+
+static bool load(const char *prefix, golden *g, of_error *error) {
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s.model.safetensors", prefix);
+    if (of_model_load(path, &g->model, error) != OF_OK)
+        return false;
+    (void)snprintf(path, sizeof path, "%s.expected.safetensors", prefix);
+    if (of_safetensors_open(path, &g->expected, error) != OF_OK)
+        return false;
+    const of_architecture *a = of_model_architecture(g->model);
+    const of_safetensor *images = of_safetensors_find(&g->expected, "images");
+    g->dimensions = of_architecture_dimensions(a);
+    g->scales = of_architecture_scale_count(a);
+    g->classes = a->classes;
+    if (images == NULL || images->dtype != OF_DTYPE_U8 || images->count % g->dimensions != 0) {
+        (void)of_fail(error, OF_ERROR_MISMATCH, "%s: no images of the model's size", path);
+        return false;
+    }
+    g->images = images->data;
+    g->count = images->count / g->dimensions;
+    return true;
+}
+
+int main(int argc, char **argv) {
+    of_isa isa = OF_ISA_AUTO;
+    of_error error = {0};
+    if (argc == 4 && strcmp(argv[1], "--isa") == 0) {
+        if (of_isa_parse(argv[2], &isa, &error) != OF_OK ||
+            of_isa_resolve(isa, &isa, &error) != OF_OK) {
+            (void)fprintf(stderr, "golden_check: %s\n", error.message);
+            return 2;
+        }
+    } else if (argc != 2) {
+        (void)fprintf(stderr, "usage: golden_check [--isa scalar|avx2|avx512] PREFIX\n");
+        return 2;
+    }
+    golden g = {0};
+    bool passed = load(argv[argc - 1], &g, &error);
+    if (!passed)
+        (void)fprintf(stderr, "golden_check: %s\n", error.message);
+    else
+        passed = run_isas(&g, isa);
+    of_safetensors_close(&g.expected);
+    of_model_free(g.model);
+    return passed ? 0 : 1;
+}
