@@ -13,7 +13,7 @@ typedef struct tap_block {
     const of_tap_rows *rows;
     size_t o, lanes, step;
     const float *bias;
-    float *target; /* of column 0 */
+    float *target; /* of the first column */
     bool spill;    /* whole vectors may be stored; a later store repairs what follows */
 } tap_block;
 
@@ -21,9 +21,10 @@ ALWAYS_INLINE __m256 load_tap(const float *tap, bool whole, __mmask8 mask) {
     return whole ? _mm256_loadu_ps(tap) : _mm256_maskz_loadu_ps(mask, tap);
 }
 
-/* One column; all but `block` and `column` are constants at each call. */
+/* One column; count, left, right and whole are constants at each call. */
 ALWAYS_INLINE void sum_column(const tap_block *block, const of_tap_rows *rows, size_t column,
-                              uint32_t count, bool left, bool right, bool whole, __mmask8 mask) {
+                              float *target, uint32_t count, bool left, bool right, bool whole,
+                              __mmask8 mask) {
     __m256 sum = load_tap(block->bias, whole, mask);
     UNROLL
     for (uint32_t k = 0; k < count; k++) {
@@ -34,7 +35,6 @@ ALWAYS_INLINE void sum_column(const tap_block *block, const of_tap_rows *rows, s
         if (right)
             sum = _mm256_add_ps(sum, load_tap(tap + rows->reach, whole, mask));
     }
-    float *target = block->target + column * block->step;
     if (whole || block->spill)
         _mm256_storeu_ps(target, sum);
     else
@@ -48,19 +48,23 @@ ALWAYS_INLINE void sum_columns(const tap_block *shared, size_t begin, size_t end
     const tap_block block = *shared; /* copies that no store can alias */
     const of_tap_rows rows = *shared->rows;
     size_t column = begin, width = rows.width;
+    float *target = block.target;
     if (!rows.neighbours) {
-        for (; column < end; column++)
-            sum_column(&block, &rows, column, count, false, false, whole, mask);
+        for (; column < end; column++, target += block.step)
+            sum_column(&block, &rows, column, target, count, false, false, whole, mask);
         return;
     }
-    if (column == 0 && width > 1)
-        sum_column(&block, &rows, column++, count, false, true, whole, mask);
-    for (; column < end && column + 1 < width; column++)
-        sum_column(&block, &rows, column, count, true, true, whole, mask);
+    if (column == 0 && width > 1) {
+        sum_column(&block, &rows, column, target, count, false, true, whole, mask);
+        column++;
+        target += block.step;
+    }
+    for (; column < end && column + 1 < width; column++, target += block.step)
+        sum_column(&block, &rows, column, target, count, true, true, whole, mask);
     if (column < end && column > 0)
-        sum_column(&block, &rows, column, count, true, false, whole, mask);
+        sum_column(&block, &rows, column, target, count, true, false, whole, mask);
     else if (column < end)
-        sum_column(&block, &rows, column, count, false, false, whole, mask);
+        sum_column(&block, &rows, column, target, count, false, false, whole, mask);
 }
 
 static void sum_block(const tap_block *block, size_t begin, size_t end) {
@@ -111,7 +115,7 @@ static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, si
                            .lanes = at_most(half - i, TAP_LANES),
                            .step = half,
                            .bias = chunk->row->taps.bias + first + i,
-                           .target = target + i - chunk->column * half,
+                           .target = target + i,
                            .spill = true};
         sum_block(&block, chunk->column, chunk->column + chunk->positions);
     }
