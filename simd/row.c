@@ -1,28 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "row.h"
 
-static void add_tap(of_tap_window *window, ptrdiff_t offset) {
-    window->offset[window->count++] = offset;
-}
-
-void of_tap_windows(const of_tap_row *row, of_tap_window windows[OF_WINDOWS]) {
-    int reach = (int)(row->kernel / 2);
-    int above = row->row > 0 ? reach : 0, below = row->row + 1 < row->height ? reach : 0;
-    int right_of_first = row->width > 1 ? reach : 0;
-    for (int w = 0; w < OF_WINDOWS; w++)
-        windows[w].count = 0;
-    for (int dy = -above; dy <= below; dy++) {
-        ptrdiff_t t = (dy + reach) * (ptrdiff_t)row->kernel;
-        ptrdiff_t position = dy * (ptrdiff_t)row->width - reach;
-        for (int dx = -reach; dx <= reach; dx++, t++, position++) {
-            ptrdiff_t offset = position * (ptrdiff_t)row->stride + t * (ptrdiff_t)row->outputs;
-            add_tap(&windows[OF_WINDOW_INNER], offset);
-            if (dx >= 0 && dx <= right_of_first)
-                add_tap(&windows[OF_WINDOW_FIRST], offset);
-            if (dx <= 0)
-                add_tap(&windows[OF_WINDOW_LAST], offset);
-        }
+of_tap_rows of_tap_rows_of(const of_tap_row *row) {
+    of_tap_rows rows = {.stride = row->stride, .width = row->width, .outputs = row->outputs};
+    const float *taps = row->taps + (size_t)row->row * row->width * row->stride;
+    if (row->kernel == 1) {
+        rows.center[rows.count++] = taps;
+        return rows;
     }
+    size_t image_row = (size_t)row->width * row->stride;
+    rows.neighbours = true;
+    rows.reach = row->stride + row->outputs;
+    if (row->row > 0)
+        rows.center[rows.count++] = taps - image_row + 1 * (size_t)row->outputs;
+    rows.center[rows.count++] = taps + 4 * (size_t)row->outputs;
+    if (row->row + 1 < row->height)
+        rows.center[rows.count++] = taps + image_row + 7 * (size_t)row->outputs;
+    return rows;
 }
 
 of_map_task of_squeeze_task(const of_squeeze_row *row, size_t column, size_t positions,

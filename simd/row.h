@@ -6,18 +6,16 @@
 
 #include "kernels.h"
 
-/* The taps that reach one position, in the order of t: offsets in floats from that position's
- * own taps. */
-typedef struct of_tap_window {
-    uint32_t count; /* 1..9 */
-    ptrdiff_t offset[9];
-} of_tap_window;
+/* Where a row finds its taps. Along a row of the image, taps kx = 0, 1, 2 of an output column stand
+ * at center - reach, center, center + reach, where center moves by `stride` per column. */
+typedef struct of_tap_rows {
+    const float *center[3]; /* of column 0, coefficient 0, for each ky inside the image */
+    uint32_t count;         /* of them, 1..3 */
+    size_t stride, reach, width, outputs;
+    bool neighbours; /* false for kernel 1: the centre alone */
+} of_tap_rows;
 
-enum { OF_WINDOW_FIRST, OF_WINDOW_INNER, OF_WINDOW_LAST, OF_WINDOWS };
-
-/* The windows of a row's first column, its inner columns and its last column. A row of one
- * column has the first only. */
-void of_tap_windows(const of_tap_row *row, of_tap_window windows[OF_WINDOWS]);
+of_tap_rows of_tap_rows_of(const of_tap_row *row);
 
 /* How a coupling works through a row: chunks of positions, for which scratch holds the
  * coefficients, later the inputs of the map. */

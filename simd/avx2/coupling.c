@@ -4,88 +4,124 @@
 #include "kernels_avx2.h"
 #include "vector.h"
 
-ALWAYS_INLINE __m256 add_taps(const float *taps, const of_tap_window *window, uint32_t count,
-                              __m256 sum) {
-    for (uint32_t i = 0; i < count; i++)
-        sum = _mm256_add_ps(sum, _mm256_loadu_ps(taps + window->offset[i]));
-    return sum;
+/* The same coefficients of a run of columns: `o` and up to 7 more, of which `bias` is the start.
+ * Results go to `target`, `step` floats apart. */
+typedef struct tap_block {
+    const of_tap_rows *rows;
+    size_t o, lanes, step;
+    const float *bias;
+    float *target; /* of the first column */
+    bool spill;    /* whole vectors may be stored; a later store repairs what follows */
+} tap_block;
+
+ALWAYS_INLINE __m256 load_tap(const float *tap, bool whole, __m256i mask) {
+    return whole ? _mm256_loadu_ps(tap) : _mm256_maskload_ps(tap, mask);
 }
 
-ALWAYS_INLINE __m256 add_partial_taps(const float *taps, const of_tap_window *window,
-                                      uint32_t count, __m256 sum, __m256i lanes) {
-    for (uint32_t i = 0; i < count; i++)
-        sum = _mm256_add_ps(sum, _mm256_maskload_ps(taps + window->offset[i], lanes));
-    return sum;
+/* One column; count, left, right and whole are constants at each call. */
+ALWAYS_INLINE void sum_column(const tap_block *block, const of_tap_rows *rows, size_t column,
+                              float *target, uint32_t count, bool left, bool right, bool whole,
+                              __m256i mask) {
+    __m256 sum = load_tap(block->bias, whole, mask);
+    UNROLL
+    for (uint32_t k = 0; k < count; k++) {
+        const float *tap = rows->center[k] + column * rows->stride + block->o;
+        if (left)
+            sum = _mm256_add_ps(sum, load_tap(tap - rows->reach, whole, mask));
+        sum = _mm256_add_ps(sum, load_tap(tap, whole, mask));
+        if (right)
+            sum = _mm256_add_ps(sum, load_tap(tap + rows->reach, whole, mask));
+    }
+    if (whole || block->spill)
+        _mm256_storeu_ps(target, sum);
+    else
+        store_first(target, sum, block->lanes);
 }
 
-/* Sums the taps of 8 coefficients of one position. The inner window gets a loop of a constant
- * length, which the compiler unrolls. */
-static inline __m256 tap_sum(const float *taps, const of_tap_window *window, const float *bias) {
-    __m256 sum = _mm256_loadu_ps(bias);
-    if (window->count == 9)
-        return add_taps(taps, window, 9, sum);
-    return add_taps(taps, window, window->count, sum);
+/* Columns begin..end-1: the first and the last of the image row lack a neighbour. */
+ALWAYS_INLINE void sum_columns(const tap_block *shared, size_t begin, size_t end, uint32_t count,
+                               bool whole) {
+    __m256i mask = first_lanes(shared->lanes);
+    const tap_block block = *shared; /* copies that no store can alias */
+    const of_tap_rows rows = *shared->rows;
+    size_t column = begin, width = rows.width;
+    float *target = block.target;
+    if (!rows.neighbours) {
+        for (; column < end; column++, target += block.step)
+            sum_column(&block, &rows, column, target, count, false, false, whole, mask);
+        return;
+    }
+    if (column == 0 && width > 1) {
+        sum_column(&block, &rows, column, target, count, false, true, whole, mask);
+        column++;
+        target += block.step;
+    }
+    for (; column < end && column + 1 < width; column++, target += block.step)
+        sum_column(&block, &rows, column, target, count, true, true, whole, mask);
+    if (column < end && column > 0)
+        sum_column(&block, &rows, column, target, count, true, false, whole, mask);
+    else if (column < end)
+        sum_column(&block, &rows, column, target, count, false, false, whole, mask);
 }
 
-/* The same for the first 1..7 coefficients. */
-static inline __m256 partial_tap_sum(const float *taps, const of_tap_window *window,
-                                     const float *bias, size_t lanes) {
-    __m256i mask = first_lanes(lanes);
-    __m256 sum = _mm256_maskload_ps(bias, mask);
-    if (window->count == 9)
-        return add_partial_taps(taps, window, 9, sum, mask);
-    return add_partial_taps(taps, window, window->count, sum, mask);
-}
-
-static const of_tap_window *window_at(const of_tap_window windows[OF_WINDOWS], size_t column,
-                                      uint32_t width) {
-    if (column == 0)
-        return &windows[OF_WINDOW_FIRST];
-    return &windows[column + 1 == width ? OF_WINDOW_LAST : OF_WINDOW_INNER];
-}
-
-static const float *taps_at(const of_tap_row *row, size_t column) {
-    return row->taps + ((size_t)row->row * row->width + column) * row->stride;
+static void sum_block(const tap_block *block, size_t begin, size_t end) {
+    bool whole = block->lanes == LANES;
+    switch (block->rows->count) {
+    case 3:
+        if (whole)
+            sum_columns(block, begin, end, 3, true);
+        else
+            sum_columns(block, begin, end, 3, false);
+        break;
+    case 2:
+        if (whole)
+            sum_columns(block, begin, end, 2, true);
+        else
+            sum_columns(block, begin, end, 2, false);
+        break;
+    default:
+        if (whole)
+            sum_columns(block, begin, end, 1, true);
+        else
+            sum_columns(block, begin, end, 1, false);
+    }
 }
 
 void of_avx2_tap_sum_row(const of_tap_row *row, float *coefficients) {
-    of_tap_window windows[OF_WINDOWS];
-    of_tap_windows(row, windows);
-    for (size_t column = 0; column < row->width; column++, coefficients += row->outputs) {
-        const of_tap_window *window = window_at(windows, column, row->width);
-        const float *taps = taps_at(row, column);
-        size_t o = 0, left = row->outputs % LANES;
-        for (; o + LANES <= row->outputs; o += LANES)
-            _mm256_storeu_ps(coefficients + o, tap_sum(taps + o, window, row->bias + o));
-        if (left > 0)
-            store_first(coefficients + o, partial_tap_sum(taps + o, window, row->bias + o, left),
-                        left);
+    of_tap_rows rows = of_tap_rows_of(row);
+    for (size_t o = 0; o < row->outputs; o += LANES) {
+        tap_block block = {&rows,
+                           .o = o,
+                           .lanes = at_most(row->outputs - o, LANES),
+                           .step = row->outputs,
+                           .bias = row->bias + o,
+                           .target = coefficients + o};
+        sum_block(&block, 0, row->width);
     }
 }
 
-/* Coefficients first.. first+half-1 of one position. Stores whole vectors: what they spill into
- * the next position is overwritten when its turn comes. */
-static inline void sum_half(const of_coupling_row *row, const float *taps,
-                            const of_tap_window *window, size_t first, float *target) {
-    const float *bias = row->taps.bias + first;
-    size_t i = 0, left = row->half % LANES;
-    taps += first;
-    for (; i + LANES <= row->half; i += LANES)
-        _mm256_storeu_ps(target + i, tap_sum(taps + i, window, bias + i));
-    if (left > 0)
-        _mm256_storeu_ps(target + i, partial_tap_sum(taps + i, window, bias + i, left));
+/* Coefficients first.. first+half-1 of the chunk's positions, [positions][half]. A vector's tail
+ * spills into the next position, so the last block, which has a tail, must come first. */
+static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
+                     float *target) {
+    size_t half = chunk->row->half;
+    for (size_t block_end = (half + LANES - 1) / LANES; block_end > 0; block_end--) {
+        size_t i = (block_end - 1) * LANES;
+        tap_block block = {rows,
+                           .o = first + i,
+                           .lanes = at_most(half - i, LANES),
+                           .step = half,
+                           .bias = chunk->row->taps.bias + first + i,
+                           .target = target + i,
+                           .spill = true};
+        sum_block(&block, chunk->column, chunk->column + chunk->positions);
+    }
 }
 
-static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_window windows[OF_WINDOWS]) {
-    const of_coupling_row *row = chunk->row;
-    float *add = chunk->add, *raw = chunk->raw;
-    for (size_t p = 0; p < chunk->positions; p++, add += row->half, raw += row->half) {
-        const of_tap_window *window = window_at(windows, chunk->column + p, row->taps.width);
-        const float *taps = taps_at(&row->taps, chunk->column + p);
-        sum_half(row, taps, window, 0, add);
-        if (row->affine)
-            sum_half(row, taps, window, row->half, raw);
-    }
+static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
+    sum_half(chunk, rows, 0, chunk->add);
+    if (chunk->row->affine)
+        sum_half(chunk, rows, chunk->row->half, chunk->raw);
 }
 
 /* rest -> rest', which goes to `target`; returns the sum of log s. */
@@ -143,11 +179,10 @@ static void copy(float *target, const float *source, size_t n) {
 
 double of_avx2_coupling_row(const of_coupling_row *row) {
     double log_det = 0.0;
-    of_tap_window windows[OF_WINDOWS];
-    of_tap_windows(&row->taps, windows);
+    of_tap_rows rows = of_tap_rows_of(&row->taps);
     for (size_t column = 0; column < row->taps.width;) {
         of_coupling_chunk chunk = of_coupling_chunk_at(row, column);
-        sum_chunk(&chunk, windows);
+        sum_chunk(&chunk, &rows);
         log_det += couple_chunk(&chunk);
         if (row->map != NULL) {
             copy(chunk.pass, row->pass + chunk.start * row->half, chunk.positions * row->half);

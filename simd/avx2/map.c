@@ -40,7 +40,7 @@ ALWAYS_INLINE void map_tile(const pass_over *pass, size_t position, size_t posit
                 input[p] = _mm256_broadcast_ss(x + p * segment->step);
             UNROLL
             for (size_t b = 0; b < blocks; b++) {
-                __m256 row = _mm256_loadu_ps(matrix + b * LANES);
+                __m256 row = in_register(_mm256_loadu_ps(matrix + b * LANES));
                 UNROLL
                 for (size_t p = 0; p < positions; p++)
                     y[p][b] = _mm256_fmadd_ps(row, input[p], y[p][b]);

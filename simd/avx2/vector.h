@@ -11,9 +11,10 @@
 /* For functions whose arguments are constants at each call. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Before a short loop of constant length, so that arrays of vectors become registers. */
+/* Before a short loop of constant length, so that arrays of vectors become registers; clang does
+ * so of itself, and less well when told to. */
 #ifdef __clang__
-#define UNROLL _Pragma("unroll")
+#define UNROLL
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
@@ -58,6 +59,14 @@ static inline void store_first(float *p, __m256 v, size_t n) {
     }
     if (n & 1)
         _mm_store_ss(p, part);
+}
+
+/* Keeps gcc from repeating a load at each use. */
+static inline __m256 in_register(__m256 v) {
+#ifndef __clang__
+    __asm__("" : "+x"(v));
+#endif
+    return v;
 }
 
 /* Eight partial sums in double, added in a fixed order. */

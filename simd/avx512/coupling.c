@@ -4,89 +4,127 @@
 #include "kernels_avx512.h"
 #include "vector.h"
 
-ALWAYS_INLINE __m512 add_taps(const float *taps, const of_tap_window *window, uint32_t count,
-                              __m512 sum, __mmask16 lanes) {
-    for (uint32_t i = 0; i < count; i++)
-        sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, taps + window->offset[i]));
-    return sum;
+/* Taps are summed 8 at a time: they stand anywhere, most 64-byte loads would cross a cache line. */
+enum { TAP_LANES = 8 };
+
+/* The same coefficients of a run of columns: `o` and up to 7 more, of which `bias` is the start.
+ * Results go to `target`, `step` floats apart. */
+typedef struct tap_block {
+    const of_tap_rows *rows;
+    size_t o, lanes, step;
+    const float *bias;
+    float *target; /* of the first column */
+    bool spill;    /* whole vectors may be stored; a later store repairs what follows */
+} tap_block;
+
+ALWAYS_INLINE __m256 load_tap(const float *tap, bool whole, __mmask8 mask) {
+    return whole ? _mm256_loadu_ps(tap) : _mm256_maskz_loadu_ps(mask, tap);
 }
 
-/* Sums the taps of up to 16 coefficients of one position. The usual windows get loops of a
- * constant length, which the compiler unrolls. */
-static inline __m512 tap_sum(const float *taps, const of_tap_window *window, const float *bias,
-                             __mmask16 lanes) {
-    __m512 sum = _mm512_maskz_loadu_ps(lanes, bias);
-    switch (window->count) {
-    case 9:
-        return add_taps(taps, window, 9, sum, lanes);
-    case 6:
-        return add_taps(taps, window, 6, sum, lanes);
-    default:
-        return add_taps(taps, window, window->count, sum, lanes);
+/* One column; count, left, right and whole are constants at each call. */
+ALWAYS_INLINE void sum_column(const tap_block *block, const of_tap_rows *rows, size_t column,
+                              float *target, uint32_t count, bool left, bool right, bool whole,
+                              __mmask8 mask) {
+    __m256 sum = load_tap(block->bias, whole, mask);
+    UNROLL
+    for (uint32_t k = 0; k < count; k++) {
+        const float *tap = rows->center[k] + column * rows->stride + block->o;
+        if (left)
+            sum = _mm256_add_ps(sum, load_tap(tap - rows->reach, whole, mask));
+        sum = _mm256_add_ps(sum, load_tap(tap, whole, mask));
+        if (right)
+            sum = _mm256_add_ps(sum, load_tap(tap + rows->reach, whole, mask));
     }
+    if (whole || block->spill)
+        _mm256_storeu_ps(target, sum);
+    else
+        _mm256_mask_storeu_ps(target, mask, sum);
 }
 
-static const of_tap_window *window_at(const of_tap_window windows[OF_WINDOWS], size_t column,
-                                      uint32_t width) {
-    if (column == 0)
-        return &windows[OF_WINDOW_FIRST];
-    return &windows[column + 1 == width ? OF_WINDOW_LAST : OF_WINDOW_INNER];
+/* Columns begin..end-1: the first and the last of the image row lack a neighbour. */
+ALWAYS_INLINE void sum_columns(const tap_block *shared, size_t begin, size_t end, uint32_t count,
+                               bool whole) {
+    __mmask8 mask = (__mmask8)first_lanes(shared->lanes);
+    const tap_block block = *shared; /* copies that no store can alias */
+    const of_tap_rows rows = *shared->rows;
+    size_t column = begin, width = rows.width;
+    float *target = block.target;
+    if (!rows.neighbours) {
+        for (; column < end; column++, target += block.step)
+            sum_column(&block, &rows, column, target, count, false, false, whole, mask);
+        return;
+    }
+    if (column == 0 && width > 1) {
+        sum_column(&block, &rows, column, target, count, false, true, whole, mask);
+        column++;
+        target += block.step;
+    }
+    for (; column < end && column + 1 < width; column++, target += block.step)
+        sum_column(&block, &rows, column, target, count, true, true, whole, mask);
+    if (column < end && column > 0)
+        sum_column(&block, &rows, column, target, count, true, false, whole, mask);
+    else if (column < end)
+        sum_column(&block, &rows, column, target, count, false, false, whole, mask);
 }
 
-static const float *taps_at(const of_tap_row *row, size_t column) {
-    return row->taps + ((size_t)row->row * row->width + column) * row->stride;
+static void sum_block(const tap_block *block, size_t begin, size_t end) {
+    bool whole = block->lanes == TAP_LANES;
+    switch (block->rows->count) {
+    case 3:
+        if (whole)
+            sum_columns(block, begin, end, 3, true);
+        else
+            sum_columns(block, begin, end, 3, false);
+        break;
+    case 2:
+        if (whole)
+            sum_columns(block, begin, end, 2, true);
+        else
+            sum_columns(block, begin, end, 2, false);
+        break;
+    default:
+        if (whole)
+            sum_columns(block, begin, end, 1, true);
+        else
+            sum_columns(block, begin, end, 1, false);
+    }
 }
 
 void of_avx512_tap_sum_row(const of_tap_row *row, float *coefficients) {
-    of_tap_window windows[OF_WINDOWS];
-    of_tap_windows(row, windows);
-    for (size_t column = 0; column < row->width; column++, coefficients += row->outputs) {
-        const of_tap_window *window = window_at(windows, column, row->width);
-        const float *taps = taps_at(row, column);
-        for (size_t o = 0; o < row->outputs; o += LANES) {
-            __mmask16 lanes = first_lanes(at_most(row->outputs - o, LANES));
-            _mm512_mask_storeu_ps(coefficients + o, lanes,
-                                  tap_sum(taps + o, window, row->bias + o, lanes));
-        }
+    of_tap_rows rows = of_tap_rows_of(row);
+    for (size_t o = 0; o < row->outputs; o += TAP_LANES) {
+        tap_block block = {&rows,
+                           .o = o,
+                           .lanes = at_most(row->outputs - o, TAP_LANES),
+                           .step = row->outputs,
+                           .bias = row->bias + o,
+                           .target = coefficients + o};
+        sum_block(&block, 0, row->width);
     }
 }
 
-/* Coefficients first.. first+half-1 of one position. Stores whole vectors: what they spill into
- * the next position is overwritten when its turn comes. */
-static inline void sum_half(const of_coupling_row *row, const float *taps,
-                            const of_tap_window *window, size_t first, float *target) {
-    for (size_t i = 0; i < row->half; i += LANES) {
-        __mmask16 lanes = first_lanes(at_most(row->half - i, LANES));
-        _mm512_storeu_ps(target + i,
-                         tap_sum(taps + first + i, window, row->taps.bias + first + i, lanes));
+/* Coefficients first.. first+half-1 of the chunk's positions, [positions][half]. A vector's tail
+ * spills into the next position, so the last block, which has a tail, must come first. */
+static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
+                     float *target) {
+    size_t half = chunk->row->half;
+    for (size_t block_end = (half + TAP_LANES - 1) / TAP_LANES; block_end > 0; block_end--) {
+        size_t i = (block_end - 1) * TAP_LANES;
+        tap_block block = {rows,
+                           .o = first + i,
+                           .lanes = at_most(half - i, TAP_LANES),
+                           .step = half,
+                           .bias = chunk->row->taps.bias + first + i,
+                           .target = target + i,
+                           .spill = true};
+        sum_block(&block, chunk->column, chunk->column + chunk->positions);
     }
 }
 
-/* add and raw of one position in one vector, for half <= 8. */
-static inline void sum_both(const of_coupling_row *row, const float *taps,
-                            const of_tap_window *window, __m512i raw_lanes, float *add,
-                            float *raw) {
-    __m512 both = tap_sum(taps, window, row->taps.bias, first_lanes(2 * (size_t)row->half));
-    _mm256_storeu_ps(add, _mm512_castps512_ps256(both));
-    _mm256_storeu_ps(raw, _mm512_castps512_ps256(_mm512_permutexvar_ps(raw_lanes, both)));
-}
-
-static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_window windows[OF_WINDOWS]) {
-    const of_coupling_row *row = chunk->row;
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i raw_lanes = _mm512_add_epi32(lane, _mm512_set1_epi32((int)row->half));
-    float *add = chunk->add, *raw = chunk->raw;
-    for (size_t p = 0; p < chunk->positions; p++, add += row->half, raw += row->half) {
-        const of_tap_window *window = window_at(windows, chunk->column + p, row->taps.width);
-        const float *taps = taps_at(&row->taps, chunk->column + p);
-        if (row->affine && 2 * (size_t)row->half <= LANES) {
-            sum_both(row, taps, window, raw_lanes, add, raw);
-            continue;
-        }
-        sum_half(row, taps, window, 0, add);
-        if (row->affine)
-            sum_half(row, taps, window, row->half, raw);
-    }
+static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
+    sum_half(chunk, rows, 0, chunk->add);
+    if (chunk->row->affine)
+        sum_half(chunk, rows, chunk->row->half, chunk->raw);
 }
 
 /* rest -> rest', which goes to `target`; returns the sum of log s. */
@@ -143,11 +181,10 @@ static void copy(float *target, const float *source, size_t n) {
 
 double of_avx512_coupling_row(const of_coupling_row *row) {
     double log_det = 0.0;
-    of_tap_window windows[OF_WINDOWS];
-    of_tap_windows(&row->taps, windows);
+    of_tap_rows rows = of_tap_rows_of(&row->taps);
     for (size_t column = 0; column < row->taps.width;) {
         of_coupling_chunk chunk = of_coupling_chunk_at(row, column);
-        sum_chunk(&chunk, windows);
+        sum_chunk(&chunk, &rows);
         log_det += couple_chunk(&chunk);
         if (row->map != NULL) {
             copy(chunk.pass, row->pass + chunk.start * row->half, chunk.positions * row->half);

@@ -10,9 +10,10 @@
 /* For functions whose arguments are constants at each call. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Before a short loop of constant length, so that arrays of vectors become registers. */
+/* Before a short loop of constant length, so that arrays of vectors become registers; clang does
+ * so of itself, and less well when told to. */
 #ifdef __clang__
-#define UNROLL _Pragma("unroll")
+#define UNROLL
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
