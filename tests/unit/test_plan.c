@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans of random models: bits that do not depend on how images are batched, exact inverses for
+ * every architecture, sampling, and misuse. */
+#include "core/memory.h"
+#include "core/random.h"
+#include "model/model.h"
+
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { IMAGES = 70 };
+
+static of_architecture small(uint32_t channels, uint32_t height, uint32_t width) {
+    of_architecture a = of_architecture_default();
+    a.channels = channels;
+    a.height = height;
+    a.width = width;
+    a.steps = 2;
+    a.hidden = 24;
+    return a;
+}
+
+/* A random model whose last layers, priors and ActNorms are not neutral. */
+static of_model *make_model(const of_architecture *architecture) {
+    of_model *model = NULL;
+    of_error error;
+    if (of_model_create(architecture, 7, &model, &error) != OF_OK)
+        fail_msg("%s", error.message);
+    of_random random = of_random_stream(11, 0);
+    for (size_t p = 0; p < model->parameter_count; p++) {
+        const of_parameter *parameter = &model->parameters[p];
+        bool mixing = strstr(parameter->name, ".mix.") != NULL;
+        if (parameter->kind != OF_PARAMETER_TRAINED || mixing)
+            continue;
+        bool wide = strstr(parameter->name, "weight") != NULL;
+        float *values = of_model_values(model, (int)p);
+        for (size_t i = 0; i < parameter->count; i++)
+            values[i] += (wide ? 0.05F : 0.2F) * (float)of_random_normal(&random);
+    }
+    return model;
+}
+
+static of_plan *compile(const of_model *model, unsigned threads, of_isa isa, unsigned micro_batch) {
+    of_plan_options options = of_plan_options_default();
+    of_plan *plan = NULL;
+    of_error error;
+    options.threads = threads;
+    options.isa = isa;
+    options.micro_batch = micro_batch;
+    if (of_plan_compile(model, &options, &plan, &error) != OF_OK)
+        fail_msg("%s", error.message);
+    return plan;
+}
+
+static uint8_t *make_pixels(size_t count) {
+    uint8_t *pixels = of_allocate(count, 1);
+    of_random random = of_random_stream(3, 0);
+    assert_non_null(pixels);
+    for (size_t i = 0; i < count; i++)
+        pixels[i] = (uint8_t)of_random_below(&random, 256);
+    return pixels;
+}
+
+typedef struct outputs {
+    double *logp, *contributions, *class_logp;
+    float *latents;
+    size_t scales, classes, dimensions;
+} outputs;
+
+static outputs make_outputs(const of_architecture *a, size_t count) {
+    outputs out = {.scales = of_architecture_scale_count(a),
+                   .classes = a->classes,
+                   .dimensions = of_architecture_dimensions(a)};
+    out.logp = of_allocate_zeroed(count, sizeof(double));
+    out.contributions = of_allocate_zeroed(count * out.scales, sizeof(double));
+    out.class_logp = out.classes ? of_allocate_zeroed(count * out.classes, sizeof(double)) : NULL;
+    out.latents = of_allocate_zeroed(count * out.dimensions, sizeof(float));
+    assert_true(out.logp && out.contributions && out.latents);
+    return out;
+}
+
+static void free_outputs(outputs *out) {
+    of_free(out->logp);
+    of_free(out->contributions);
+    of_free(out->class_logp);
+    of_free(out->latents);
+}
+
+static void forward(of_plan *plan, const uint8_t *pixels, const outputs *out, size_t first,
+                    size_t count) {
+    of_error error;
+    const of_likelihoods results = {
+        .logp = out->logp + first,
+        .contributions = out->contributions + first * out->scales,
+        .class_logp = out->classes ? out->class_logp + first * out->classes : NULL,
+        .latents = out->latents + first * out->dimensions};
+    const of_batch batch = {OF_PIXEL_U8, pixels + first * out->dimensions, count};
+    if (of_plan_forward(plan, &batch, &results, &error) != OF_OK)
+        fail_msg("%s", error.message);
+}
+
+static void assert_same_bits(const outputs *a, const outputs *b, size_t count) {
+    assert_memory_equal(a->logp, b->logp, count * sizeof(double));
+    assert_memory_equal(a->contributions, b->contributions, count * a->scales * sizeof(double));
+    assert_memory_equal(a->latents, b->latents, count * a->dimensions * sizeof(float));
+    if (a->classes > 0)
+        assert_memory_equal(a->class_logp, b->class_logp, count * a->classes * sizeof(double));
+}
+
+/* All images at once on one thread, against other batch sizes, threads and micro-batches. */
+static void check_bits(const of_architecture *architecture, of_isa isa) {
+    of_model *model = make_model(architecture);
+    uint8_t *pixels = make_pixels(IMAGES * of_architecture_dimensions(architecture));
+    outputs expected = make_outputs(architecture, IMAGES), got = make_outputs(architecture, IMAGES);
+    of_plan *plan = compile(model, 1, isa, 0);
+    forward(plan, pixels, &expected, 0, IMAGES);
+    of_plan_free(plan);
+    static const size_t batches[] = {1, 3, 7, 64};
+    static const struct {
+        unsigned threads, micro_batch;
+    } ways[] = {{1, 0}, {2, 0}, {4, 0}, {1, 1}, {2, 3}};
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+        plan = compile(model, ways[w].threads, isa, ways[w].micro_batch);
+        for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
+            memset(got.logp, 0, IMAGES * sizeof(double));
+            for (size_t first = 0; first < IMAGES; first += batches[b]) {
+                size_t left = IMAGES - first;
+                forward(plan, pixels, &got, first, left < batches[b] ? left : batches[b]);
+            }
+            assert_same_bits(&expected, &got, IMAGES);
+        }
+        of_plan_free(plan);
+    }
+    free_outputs(&expected);
+    free_outputs(&got);
+    of_free(pixels);
+    of_model_free(model);
+}
+
+static void bits_do_not_depend_on_batching(void **state) {
+    (void)state;
+    of_architecture a = small(3, 32, 32);
+    of_isa best;
+    assert_int_equal(of_isa_resolve(OF_ISA_AUTO, &best, NULL), OF_OK);
+    check_bits(&a, best);
+    a.hidden = 128;
+    check_bits(&a, best);
+}
+
+static void bits_do_not_depend_on_batching_other_forms(void **state) {
+    (void)state;
+    of_architecture a = small(1, 16, 16);
+    a.scales = 2;
+    check_bits(&a, OF_ISA_SCALAR);
+    a.classes = 3;
+    check_bits(&a, OF_ISA_AUTO);
+    a.classes = 0;
+    a.block = OF_BLOCK_DENSE;
+    check_bits(&a, OF_ISA_AUTO);
+    a = small(3, 32, 16);
+    a.family = OF_FAMILY_PATCH_GLOW;
+    check_bits(&a, OF_ISA_AUTO);
+}
+
+static void check_round_trip(const of_architecture *a) {
+    enum { COUNT = 5 };
+    of_model *model = make_model(a);
+    of_plan *plan = compile(model, 2, OF_ISA_AUTO, 0);
+    size_t dimensions = of_architecture_dimensions(a);
+    uint8_t *pixels = make_pixels(COUNT * dimensions);
+    float *images = of_allocate(COUNT * dimensions, sizeof(float));
+    outputs out = make_outputs(a, COUNT), again = make_outputs(a, COUNT);
+    of_error error;
+    assert_non_null(images);
+    forward(plan, pixels, &out, 0, COUNT);
+    if (of_plan_inverse(plan, out.latents, COUNT, images, &error) != OF_OK)
+        fail_msg("%s", error.message);
+    double worst = 0;
+    for (size_t i = 0; i < COUNT * dimensions; i++)
+        worst = fmax(worst, fabs((double)images[i] - pixels[i] / 255.0));
+    print_message("round trip %ux%ux%u: largest error %.2e of the range\n", a->channels, a->height,
+                  a->width, worst);
+    assert_true(worst < 1e-4);
+    /* floats that hold v/255 score like the bytes */
+    for (size_t i = 0; i < COUNT * dimensions; i++)
+        images[i] = (float)pixels[i] / 255.0F;
+    const of_batch floats = {OF_PIXEL_F32, images, COUNT};
+    assert_int_equal(of_plan_forward(plan, &floats, &(of_likelihoods){.logp = again.logp}, &error),
+                     OF_OK);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_true(fabs(again.logp[i] - out.logp[i]) < 0.02);
+    free_outputs(&out);
+    free_outputs(&again);
+    of_free(images);
+    of_free(pixels);
+    of_plan_free(plan);
+    of_model_free(model);
+}
+
+static void inverse_closes_the_round_trip(void **state) {
+    (void)state;
+    of_architecture a = small(3, 64, 64);
+    check_round_trip(&a);
+    a = small(1, 48, 40);
+    check_round_trip(&a);
+    a.coupling = OF_COUPLING_ADDITIVE;
+    a.permutation = OF_PERMUTATION_SHUFFLE;
+    check_round_trip(&a);
+    a = small(3, 16, 16);
+    a.scales = 1;
+    a.lu = false;
+    check_round_trip(&a);
+    a.block = OF_BLOCK_DENSE;
+    a.permutation = OF_PERMUTATION_INVCONV_FIXED;
+    a.scales = 2;
+    check_round_trip(&a);
+    a = small(3, 16, 24);
+    a.family = OF_FAMILY_PATCH_GLOW;
+    check_round_trip(&a);
+}
+
+/* logp is a density: the sum of the contributions, whatever the size of the image. */
+static void contributions_sum_to_logp(void **state) {
+    (void)state;
+    of_architecture a = small(3, 48, 40);
+    of_model *model = make_model(&a);
+    of_plan *plan = compile(model, 1, OF_ISA_AUTO, 0);
+    uint8_t *pixels = make_pixels(of_architecture_dimensions(&a));
+    outputs out = make_outputs(&a, 1);
+    forward(plan, pixels, &out, 0, 1);
+    assert_true(out.logp[0] == out.contributions[0] + out.contributions[1] + out.contributions[2]);
+    assert_true(isfinite(out.logp[0]));
+    free_outputs(&out);
+    of_free(pixels);
+    of_plan_free(plan);
+    of_model_free(model);
+}
+
+static void sampling_depends_on_seed_and_index_alone(void **state) {
+    (void)state;
+    enum { COUNT = 37 };
+    of_architecture a = small(1, 16, 16);
+    of_model *model = make_model(&a);
+    of_plan *one = compile(model, 1, OF_ISA_AUTO, 0), *two = compile(model, 2, OF_ISA_AUTO, 3);
+    size_t dimensions = of_architecture_dimensions(&a), bytes = COUNT * dimensions * sizeof(float);
+    float *first = of_allocate(bytes, 1), *second = of_allocate(bytes, 1);
+    assert_true(first && second);
+    assert_int_equal(of_plan_sample(one, COUNT, 0.7, 5, first, NULL), OF_OK);
+    assert_int_equal(of_plan_sample(two, COUNT, 0.7, 5, second, NULL), OF_OK);
+    assert_memory_equal(first, second, bytes);
+    assert_int_equal(of_plan_sample(two, COUNT, 0.7, 6, second, NULL), OF_OK);
+    assert_memory_not_equal(first, second, bytes);
+    assert_int_equal(of_plan_sample(one, 2, 0, 5, first, NULL), OF_OK);
+    assert_memory_equal(first, first + dimensions, dimensions * sizeof(float));
+    assert_int_equal(of_plan_sample(one, 1, NAN, 5, first, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_plan_sample(one, 1, -1, 5, first, NULL), OF_ERROR_ARGUMENT);
+    of_free(first);
+    of_free(second);
+    of_plan_free(one);
+    of_plan_free(two);
+    of_model_free(model);
+}
+
+static void callers_thread_settings_stay(void **state) {
+    (void)state;
+    of_architecture a = small(1, 16, 16);
+    of_model *model = make_model(&a);
+    omp_set_num_threads(3);
+    of_plan *plan = compile(model, 2, OF_ISA_AUTO, 0);
+    uint8_t *pixels = make_pixels(8 * of_architecture_dimensions(&a));
+    outputs out = make_outputs(&a, 8);
+    forward(plan, pixels, &out, 0, 8);
+    forward(plan, pixels, &out, 0, 1);
+    assert_int_equal(of_plan_inverse(plan, out.latents, 1, out.latents, NULL), OF_OK);
+    assert_int_equal(omp_get_max_threads(), 3);
+    of_plan_free(plan);
+    plan = compile(model, 1, OF_ISA_AUTO, 0);
+    forward(plan, pixels, &out, 0, 8);
+    assert_int_equal(omp_get_max_threads(), 3);
+    of_plan_free(plan);
+    free_outputs(&out);
+    of_free(pixels);
+    of_model_free(model);
+}
+
+static void nan_pixels_give_nan_for_that_image_only(void **state) {
+    (void)state;
+    enum { COUNT = 3 };
+    of_architecture a = small(3, 16, 16);
+    of_model *model = make_model(&a);
+    of_plan *plan = compile(model, 1, OF_ISA_AUTO, 0);
+    size_t dimensions = of_architecture_dimensions(&a);
+    float *images = of_allocate_zeroed(COUNT * dimensions, sizeof(float));
+    double logp[COUNT];
+    assert_non_null(images);
+    images[dimensions + 5] = NAN;
+    const of_batch batch = {OF_PIXEL_F32, images, COUNT};
+    assert_int_equal(of_plan_forward(plan, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
+    assert_true(isfinite(logp[0]) && isnan(logp[1]) && isfinite(logp[2]));
+    of_free(images);
+    of_plan_free(plan);
+    of_model_free(model);
+}
+
+static void misuse_is_an_error(void **state) {
+    (void)state;
+    of_architecture a = small(1, 16, 16);
+    of_model *model = make_model(&a);
+    of_plan *plan = compile(model, 1, OF_ISA_AUTO, 0);
+    of_error error;
+    double classes[4];
+    uint8_t pixels[256] = {0};
+    const of_batch batch = {OF_PIXEL_U8, pixels, 1};
+    assert_int_equal(of_plan_forward(NULL, &batch, &(of_likelihoods){0}, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_int_equal(
+        of_plan_forward(plan, &batch, &(of_likelihoods){.class_logp = classes}, &error),
+        OF_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "class"));
+    assert_int_equal(
+        of_plan_forward(plan, &(of_batch){OF_PIXEL_U8, NULL, 0}, &(of_likelihoods){0}, &error),
+        OF_OK);
+    of_plan_options options = of_plan_options_default();
+    options.threads = 1000000;
+    of_plan *none = NULL;
+    assert_int_equal(of_plan_compile(model, &options, &none, &error), OF_ERROR_ARGUMENT);
+    assert_null(none);
+    of_plan_free(plan);
+    of_model_free(model);
+}
+
+static void singular_mixing_is_named(void **state) {
+    (void)state;
+    of_architecture a = small(1, 16, 16);
+    a.lu = false;
+    of_model *model = make_model(&a);
+    int weight = of_model_find(model, "scales.1.steps.1.mix.weight");
+    assert_true(weight >= 0);
+    memset(of_model_values(model, weight), 0, model->parameters[weight].count * sizeof(float));
+    of_plan *plan = NULL;
+    of_error error;
+    assert_int_equal(of_plan_compile(model, NULL, &plan, &error), OF_ERROR_NUMERIC);
+    assert_non_null(strstr(error.message, "scales.1.steps.1"));
+    of_model_free(model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bits_do_not_depend_on_batching),
+        cmocka_unit_test(bits_do_not_depend_on_batching_other_forms),
+        cmocka_unit_test(inverse_closes_the_round_trip),
+        cmocka_unit_test(contributions_sum_to_logp),
+        cmocka_unit_test(sampling_depends_on_seed_and_index_alone),
+        cmocka_unit_test(callers_thread_settings_stay),
+        cmocka_unit_test(nan_pixels_give_nan_for_that_image_only),
+        cmocka_unit_test(misuse_is_an_error),
+        cmocka_unit_test(singular_mixing_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
