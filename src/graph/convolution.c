@@ -319,15 +319,18 @@ size_t of_convolution_scratch_bytes(const of_convolution *convolution) {
 
 of_status of_convolution_pack(const of_convolution *convolution, const float *weights,
                               float *packed, of_error *error) {
-    for (uint32_t i = 0; i < convolution->variant_count; i++) {
+    int callers_threads = omp_get_max_threads();
+    dnnl_status_t status = dnnl_success;
+    omp_set_num_threads(1); /* too little work to wake others for */
+    for (uint32_t i = 0; status == dnnl_success && i < convolution->variant_count; i++) {
         const variant *code = &convolution->variants[i];
         bool shared = i > 0 && code->weight_offset == code[-1].weight_offset;
         if (!shared)
-            CHECK(reorder_weights(convolution, code, weights,
-                                  packed + code->weight_offset / sizeof(float), true),
-                  "packing weights");
+            status = reorder_weights(convolution, code, weights,
+                                     packed + code->weight_offset / sizeof(float), true);
     }
-    return OF_OK;
+    omp_set_num_threads(callers_threads);
+    return status == dnnl_success ? OF_OK : fail(error, status, "packing weights");
 }
 
 of_status of_convolution_unpack(const of_convolution *convolution, const float *packed,
