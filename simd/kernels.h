@@ -87,7 +87,65 @@ typedef struct of_coupling_row {
     float *pass, *rest;        /* the whole image's state; row `row` is read and written */
     const of_channel_map *map; /* or NULL */
     float *scratch;
+    /* For training, each [height*width][half] or NULL: the row's pass, rest' (before the map) and
+     * s (affine only) are stored here as well. */
+    float *kept_pass, *kept_rest, *kept_scale;
 } of_coupling_row;
+
+/* ---- Backward. Gradients of a loss with respect to X are called g_X; those of parameters are
+ * added to what stands there, in float, in the order of positions. ---- */
+
+/* y = A x + b over `positions` positions, x = [pass, rest], y of the same layout. In: gradients
+ * with respect to y in g_pass, g_rest. Out: with respect to x, in the same place, through
+ * `transposed` (a map of A^T; its bias is not used). matrix_gradient[C][C] (row r of A first) +=
+ * sum of g_y[r] * x[c]; bias_gradient[C] += sum of g_y. Padding as for scratch of the row kernels:
+ * scratch holds OF_SCRATCH_FLOATS or 4*half_padded floats, plus OF_SCRATCH_EXTRA. */
+typedef struct of_map_backward {
+    const float *pass, *rest;
+    float *g_pass, *g_rest;
+    size_t positions;
+    const of_channel_map *transposed;
+    float *matrix_gradient, *bias_gradient;
+    float *scratch;
+} of_map_backward;
+
+/* The coupling of `positions` positions, from what the forward kernel kept: rest' (`rest_after`)
+ * and s. `log_det_gradient` is g of the image's log-determinant. In: g_rest holds the gradient of
+ * rest'. Out: g_rest of rest, g_coefficients[positions][N] of the coefficients:
+ *   affine:   g_rest = g_add = g_rest' * s
+ *             g_raw = (g_rest' * rest' + log_det_gradient) * (1 - s)
+ *   additive: g_add = g_rest' */
+typedef struct of_coupling_backward {
+    const float *rest_after, *scale;
+    float log_det_gradient;
+    float *g_rest, *g_coefficients;
+    size_t positions;
+    uint32_t half;
+    bool affine;
+} of_coupling_backward;
+
+typedef enum of_optimizer_kind {
+    OF_OPTIMIZER_ADAMAX = 0,
+    OF_OPTIMIZER_ADAM = 1,
+    OF_OPTIMIZER_ADAMW = 2
+} of_optimizer_kind;
+
+/* One optimizer step on n values, in place. With g = gradient_scale * gradients[i]:
+ *   adam, adamax: g += weight_decay * w
+ *   m = beta1 m + (1-beta1) g
+ *   adamax: u = max(beta2 u, |g| + epsilon);      w -= step * m / u
+ *   adam:   u = beta2 u + (1-beta2) g^2;          w -= step * m / (sqrt(u * second_correction) + epsilon)
+ *   adamw:  as adam, after w -= rate * weight_decay * w
+ * with step = rate / (1 - beta1^t), second_correction = 1 / (1 - beta2^t), computed by the caller.
+ * Kingma and Ba 2015, arXiv 1412.6980, algorithms 1 and 2; Loshchilov and Hutter 2019,
+ * arXiv 1711.05101. */
+typedef struct of_optimizer_update {
+    of_optimizer_kind kind;
+    float *values, *first, *second; /* w, m, u */
+    const float *gradients;
+    size_t n;
+    float gradient_scale, rate, step, beta1, beta2, epsilon, weight_decay, second_correction;
+} of_optimizer_update;
 
 typedef struct of_kernels {
     of_isa isa;
@@ -106,6 +164,39 @@ typedef struct of_kernels {
      * with inverted coefficients, the way back. */
     double (*scale_shift)(const float *x, const float *scale, const float *shift, float *z,
                           size_t n);
+
+    /* ---- backward ---- */
+
+    /* The transpose of tap_sum_row: for every position p of row `row` and tap t,
+     *     taps[p][t*N + o] = values[p - shift_t][o], 0 where that lies outside the image,
+     * shift_t = (ky-1, kx-1), or -shift_t if `mirrored` (which makes it the gathering of a 3x3
+     * neighbourhood, values[p + shift_t]). values: the whole image, [height*width][outputs];
+     * `target`: the whole image, [height*width][stride]; what lies between 9*N and stride is set
+     * to 0. `row->taps` and `row->bias` are not used. */
+    void (*tap_scatter_row)(const of_tap_row *row, const float *values, bool mirrored,
+                            float *target);
+
+    void (*map_backward)(const of_map_backward *task);
+    void (*coupling_backward)(const of_coupling_backward *task);
+
+    /* gradient[p][c] = 0 where activation[p][c] <= 0 (NaN activations keep the gradient); then
+     * bias_gradient[c] += the sum over positions of gradient[p][c]. activation may be NULL: then
+     * only the sums are added. */
+    void (*relu_backward)(const float *activation, float *gradient, size_t positions,
+                          size_t channels, float *bias_gradient);
+
+    /* The loss has -weight/2 * sum of z^2 with z = scale*x + shift. With g_z = -weight * z:
+     * g_x = g_z * scale (NULL: not wanted), g_scale += g_z * x, g_shift += g_z. */
+    void (*scale_shift_backward)(const float *x, const float *scale, const float *shift,
+                                 float weight, float *g_x, float *g_scale, float *g_shift,
+                                 size_t n);
+
+    void (*optimizer_update)(const of_optimizer_update *update);
+
+    /* target[i] += values[i]; returns nothing. */
+    void (*accumulate)(const float *values, float *target, size_t n);
+    /* Sum of squares in double; NaN or infinite where a value is. */
+    double (*square_sum)(const float *values, size_t n);
 } of_kernels;
 
 /* The table of an instruction set, or NULL if this machine cannot run it. `isa` is not AUTO. */
