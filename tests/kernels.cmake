@@ -43,8 +43,9 @@ outflow_library_settings(outflow_emulated)
 target_compile_definitions(outflow_emulated PRIVATE OF_AVX512_EMULATED)
 set_source_files_properties(${OUTFLOW_AVX2} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma")
 set_source_files_properties(${OUTFLOW_AVX512} PROPERTIES
-  COMPILE_OPTIONS "-mno-avx;-Wno-psabi" INCLUDE_DIRECTORIES
-  "${CMAKE_CURRENT_SOURCE_DIR}/simde;${SIMDE_INCLUDE_DIR}")
+  COMPILE_OPTIONS "-mno-avx;-Wno-psabi"
+  INCLUDE_DIRECTORIES ${CMAKE_CURRENT_SOURCE_DIR}/simde)
+target_include_directories(outflow_emulated SYSTEM PRIVATE ${SIMDE_INCLUDE_DIR})
 target_include_directories(outflow_emulated INTERFACE ${PROJECT_SOURCE_DIR}/src
                            ${PROJECT_SOURCE_DIR}/simd)
 target_link_libraries(outflow_emulated PUBLIC outflow_flags OpenMP::OpenMP_C PkgConfig::CJSON
@@ -61,7 +62,8 @@ endif()
 add_library(shim_cases OBJECT simde/shim_cases.c)
 target_compile_definitions(shim_cases PRIVATE CASES=shim_cases)
 target_compile_options(shim_cases PRIVATE -mno-avx -Wno-psabi)
-target_include_directories(shim_cases PRIVATE simde ${SIMDE_INCLUDE_DIR})
+target_include_directories(shim_cases PRIVATE simde)
+target_include_directories(shim_cases SYSTEM PRIVATE ${SIMDE_INCLUDE_DIR})
 target_link_libraries(shim_cases PRIVATE outflow_flags)
 add_library(native_cases OBJECT simde/shim_cases.c)
 target_compile_definitions(native_cases PRIVATE CASES=native_cases)
