@@ -34,7 +34,8 @@ static bool grow(of_labels *labels) {
     for (size_t i = 0; i < labels->count; i++)
         *find(&larger, labels->names[i]) = (uint32_t)i + 1;
     free(labels->table);
-    *labels = larger;
+    labels->table = larger.table;
+    labels->table_size = larger.table_size;
     return true;
 }
 

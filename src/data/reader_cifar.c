@@ -7,6 +7,7 @@
 #include "data/reader.h"
 #include "data/stream.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,7 @@ static of_status add_file(cifar_reader *cifar, const char *path, of_error *error
     of_status status = recognise(file, error);
     if (status != OF_OK)
         return status;
+    assert(file->kind != NULL && cifar->files[0].kind != NULL);
     if (file->kind != cifar->files[0].kind)
         return of_fail(error, OF_ERROR_MISMATCH, "%s is %s, but %s is %s; give them one by one",
                        path, file->kind->name, cifar->files[0].path, cifar->files[0].kind->name);
@@ -183,8 +185,10 @@ of_status of_reader_open_cifar(const char *const *paths, size_t count, const of_
         return of_fail_memory(error, "a CIFAR reader");
     cifar->reader = (of_reader){.next = next_record, .close = close_cifar};
     cifar->files = calloc(count, sizeof *cifar->files);
-    if (cifar->files == NULL)
-        status = of_fail_memory(error, "a CIFAR reader");
+    if (cifar->files == NULL) {
+        free(cifar);
+        return of_fail_memory(error, "a CIFAR reader");
+    }
     for (size_t i = 0; i < count && status == OF_OK; i++)
         status = add_file(cifar, paths[i], error);
     if (status != OF_OK) {
