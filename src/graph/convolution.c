@@ -157,8 +157,7 @@ static dnnl_status_t reorder_weights(const of_convolution *convolution, const va
     if (status == dnnl_success)
         status = dnnl_primitive_create(&primitive, description);
     if (status == dnnl_success)
-        status =
-            dnnl_memory_create(&source, from_layout, convolution->engine, (void *)(size_t)from);
+        status = dnnl_memory_create(&source, from_layout, convolution->engine, (void *)from);
     if (status == dnnl_success)
         status = dnnl_memory_create(&target, to_layout, convolution->engine, to);
     if (status == dnnl_success) {
@@ -369,7 +368,7 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
             dnnl_primitive_desc_query_md(chosen->description, wanted[i].layout, is_bias ? 1 : 0);
         arguments[count].arg = wanted[i].name;
         status = dnnl_memory_create(&arguments[count].memory, view, convolution->engine,
-                                    (void *)(size_t)wanted[i].data);
+                                    (void *)wanted[i].data);
         if (status == dnnl_success)
             count++;
     }

@@ -110,8 +110,8 @@ of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
     size_t half = scale->half, bytes = half * sizeof(float);
     float *pass = worker->pass[s] + first * half, *rest = worker->rest[s] + first * half;
     for (uint32_t u = 0; u < count; u++) {
-        memcpy(worker->mix[0] + 2 * u * half, pass + u * half, bytes);
-        memcpy(worker->mix[0] + (2 * u + 1) * half, rest + u * half, bytes);
+        memcpy(worker->mix[0] + 2 * (size_t)u * half, pass + u * half, bytes);
+        memcpy(worker->mix[0] + (2 * (size_t)u + 1) * half, rest + u * half, bytes);
     }
     of_status status;
     if (inverse)
@@ -122,8 +122,8 @@ of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
         status =
             run_layer(run, scale, step, OF_LAYER_MIX, count, worker->mix[0], worker->mix[1], error);
     for (uint32_t u = 0; status == OF_OK && u < count; u++) {
-        memcpy(pass + u * half, worker->mix[1] + 2 * u * half, bytes);
-        memcpy(rest + u * half, worker->mix[1] + (2 * u + 1) * half, bytes);
+        memcpy(pass + u * half, worker->mix[1] + 2 * (size_t)u * half, bytes);
+        memcpy(rest + u * half, worker->mix[1] + (2 * (size_t)u + 1) * half, bytes);
     }
     return status;
 }

@@ -4,6 +4,7 @@
 #include "graph/plan.h"
 #include "model/mixing.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@ void of_fold_layer(const of_plan *plan, const of_model *model, uint32_t scale, u
                    int layer, of_folded_layer *folded) {
     const of_scale_plan *geometry = &plan->scales[scale];
     layer_source from = find_layer(plan, model, scale, step, layer);
+    assert(from.weights != NULL);
     bool last = layer == OF_LAYER_LAST, as_taps = last && geometry->kernel == 3;
     size_t inputs = layer == OF_LAYER_FIRST ? geometry->half : plan->hidden;
     size_t outputs = last ? geometry->tap_stride : plan->hidden;

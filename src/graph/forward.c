@@ -110,7 +110,8 @@ static void store_image(const of_run *run, const group *work, uint32_t image) {
     double contributions[OF_MAX_SCALES] = {0}, logp = 0;
     double *class_sums = run->worker->class_sums + (size_t)image * plan->units * classes;
     for (size_t u = 0; u < plan->units; u++) {
-        const double *unit = run->worker->contributions + (image * plan->units + u) * scales;
+        const double *unit =
+            run->worker->contributions + ((size_t)image * plan->units + u) * scales;
         for (size_t s = 0; s < scales; s++)
             contributions[s] += unit[s];
         for (size_t c = 0; u > 0 && c < classes; c++)
