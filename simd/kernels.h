@@ -19,8 +19,8 @@
  * matrix: [C][2*half_padded]: row c is column c of A; outputs 0..C/2-1 stand at 0.., outputs
  * C/2..C-1 at half_padded..; the padding is zero. bias: [2*half_padded], padded alike. */
 typedef struct of_channel_map {
-    const float *matrix;
-    const float *bias;
+    float *matrix;
+    float *bias;
     uint32_t channels;    /* C */
     uint32_t half_padded; /* C/2 rounded up to OF_MAP_PADDING */
 } of_channel_map;
