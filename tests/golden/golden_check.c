@@ -157,7 +157,7 @@ typedef struct loss_data {
     const golden *g;
     loss_kind kind;
     size_t count;
-    double inlier_nll; /* mean, for the margin */
+    double inlier_nll[64]; /* for the margin */
     const of_safetensor *base_nll;
     double sum[64]; /* of the loss, an image each */
 } loss_data;
@@ -173,8 +173,8 @@ static double loss_gradient(void *user, size_t image, double logp, const double 
         d->sum[image] = 6000 * (fmax(x, 0) + log1p(exp(-fabs(x)))) / n;
         return 6000 / (1 + exp(-x)) / 1000 / n;
     }
-    if (d->kind == LOSS_MARGIN) { /* mean relu(D + nll_in - nll_out) */
-        double x = (double)d->g->dimensions + d->inlier_nll - nll;
+    if (d->kind == LOSS_MARGIN) { /* mean relu(D + nll_in - nll_out), in pairs */
+        double x = (double)d->g->dimensions + d->inlier_nll[image] - nll;
         d->sum[image] = fmax(x, 0) / n;
         return x > 0 ? 1 / n : 0;
     }
@@ -230,12 +230,8 @@ static of_status run_gradient(const golden *g, of_isa isa, size_t memory, loss_d
         status =
             of_plan_gradient(plan, g->model, &(of_batch){OF_PIXEL_F32, pixels, data->count},
                              &(of_likelihoods){.logp = logp}, loss_gradient, data, block, error);
-    if (status == OF_OK && data->kind == LOSS_NLL) {
-        data->inlier_nll = 0;
-        for (size_t i = 0; i < data->count; i++)
-            data->inlier_nll +=
-                of_nll(of_model_architecture(g->model), logp[i]) / (double)data->count;
-    }
+    for (size_t i = 0; status == OF_OK && data->kind == LOSS_NLL && i < data->count; i++)
+        data->inlier_nll[i] = of_nll(of_model_architecture(g->model), logp[i]);
     of_plan_free(plan);
     of_free(pixels);
     of_free(logp);
