@@ -98,7 +98,7 @@ void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uin
         .half = scale->half,
         .affine = plan->architecture.coupling == OF_COUPLING_AFFINE,
         .inverse = inverse,
-        .map = tail_map(plan, scale, k, inverse),
+        .map = run->without_map ? NULL : tail_map(plan, scale, k, inverse),
         .scratch = worker->row_scratch,
     };
     for (uint32_t u = 0; u < count; u++) {

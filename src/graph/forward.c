@@ -163,7 +163,7 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 #pragma omp parallel num_threads(plan->threads)
     {
         of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {plan, worker, 1, NULL};
+        const of_run run = {plan, worker, 1, NULL, false};
         /* also with one thread, where no region is active, the layers must not spread out */
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
@@ -183,7 +183,7 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 /* Fewer images than threads: one image after the other, all threads inside each layer. */
 static of_status run_latency(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                              of_error *error) {
-    const of_run run = {plan, &plan->workers[0], plan->threads, NULL};
+    const of_run run = {plan, &plan->workers[0], plan->threads, NULL, false};
     int callers_threads = omp_get_max_threads();
     of_status status = OF_OK;
     omp_set_num_threads((int)plan->threads);

@@ -188,6 +188,16 @@ static of_status pack_step(of_plan *plan, const of_model *model, uint32_t s, uin
     return status == OF_OK ? pack_network(plan, model, s, k, b, error) : status;
 }
 
+of_status of_pack_step(of_plan *plan, const of_model *model, uint32_t s, uint32_t k,
+                       of_error *error) {
+    buffers own = {{0}, NULL, NULL, NULL};
+    of_status status = make_buffers(&plan->scales[s], &own, error);
+    if (status == OF_OK)
+        status = pack_step(plan, model, s, k, &own, error);
+    free_buffers(&own);
+    return status;
+}
+
 of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t s, unsigned threads,
                         of_error *error) {
     of_scale_plan *scale = &plan->scales[s];

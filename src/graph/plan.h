@@ -103,6 +103,7 @@ typedef struct of_run {
     of_worker *worker;
     unsigned threads; /* inside the layers */
     of_kept *kept;    /* training, else NULL */
+    bool without_map; /* initialisation: tails leave out the next step's map */
 } of_run;
 
 /* Images first, first + stride, ... of a batch, and where their results go. */
@@ -167,6 +168,10 @@ of_status of_pack_allocate(of_plan *plan, uint32_t scale, of_error *error);
 /* Folds and packs a scale's parameters, its steps shared among `threads` threads. */
 of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t scale, unsigned threads,
                         of_error *error);
+
+/* One step alone; leaves the scale's constant as it was. */
+of_status of_pack_step(of_plan *plan, const of_model *model, uint32_t scale, uint32_t step,
+                       of_error *error);
 
 /* ---- compile.c ---- */
 

@@ -206,6 +206,54 @@ static void classes(void **state) {
     check_architecture(&a);
 }
 
+/* After initialisation every latent has mean 0 and variance 1 over the images it was made from. */
+static void check_initialisation(const of_architecture *a) {
+    enum { COUNT = 40 };
+    of_model *model = NULL;
+    of_error error;
+    if (of_model_create(a, 7, &model, &error) != OF_OK)
+        fail_msg("%s", error.message);
+    size_t dimensions = of_architecture_dimensions(a);
+    float *images = of_allocate(COUNT * dimensions, sizeof(float));
+    float *latents = of_allocate(COUNT * dimensions, sizeof(float));
+    of_random random = of_random_stream(5, 0);
+    assert_true(images && latents);
+    for (size_t i = 0; i < COUNT * dimensions; i++) /* the first row of pixels is constant */
+        images[i] = i % dimensions < a->width * a->channels ? 0.25F : of_random_uniform(&random);
+    of_plan *plan = compile(model, 2, 0);
+    const of_batch batch = {OF_PIXEL_F32, images, COUNT};
+    if (of_plan_initialise(plan, model, &batch, &error) != OF_OK)
+        fail_msg("%s", error.message);
+    of_plan *plain = NULL;
+    assert_int_equal(of_plan_compile(model, NULL, &plain, &error), OF_OK);
+    assert_int_equal(of_plan_forward(plain, &batch, &(of_likelihoods){.latents = latents}, &error),
+                     OF_OK);
+    for (size_t d = 0; d < dimensions; d++) {
+        double sum = 0, square = 0;
+        for (size_t i = 0; i < COUNT; i++) {
+            sum += (double)latents[i * dimensions + d];
+            square += (double)latents[i * dimensions + d] * (double)latents[i * dimensions + d];
+        }
+        double mean = sum / COUNT, variance = square / COUNT - mean * mean;
+        assert_true(fabs(mean) < 1e-2 && variance < 1.01);
+        assert_true(variance > 0.99 || variance < 1e-2);
+    }
+    of_plan_free(plain);
+    of_plan_free(plan);
+    of_free(images);
+    of_free(latents);
+    of_model_free(model);
+}
+
+static void initialisation_normalises_latents(void **state) {
+    (void)state;
+    of_architecture a = small(3, 8);
+    check_initialisation(&a);
+    a = small(1, 8);
+    a.block = OF_BLOCK_DENSE;
+    check_initialisation(&a);
+}
+
 static void misuse_is_an_error(void **state) {
     (void)state;
     of_architecture a = small(1, 8);
@@ -232,6 +280,7 @@ int main(void) {
         cmocka_unit_test(dense),
         cmocka_unit_test(patches),
         cmocka_unit_test(classes),
+        cmocka_unit_test(initialisation_normalises_latents),
         cmocka_unit_test(misuse_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
