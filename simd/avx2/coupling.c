@@ -118,10 +118,26 @@ static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, si
     }
 }
 
+/* sum_half for kernel 1, where dense networks have thousands of coefficients in one position. */
+static void sum_half_alone(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
+                           float *target) {
+    size_t half = chunk->row->half;
+    const float *taps = rows->center[0] + chunk->column * rows->stride + first;
+    const float *bias = chunk->row->taps.bias + first;
+    for (size_t p = 0; p < chunk->positions; p++, taps += rows->stride, target += half)
+        for (size_t i = 0; i < half; i += LANES) {
+            size_t lanes = at_most(half - i, LANES);
+            __m256 sum = _mm256_add_ps(load_first(bias + i, lanes), load_first(taps + i, lanes));
+            _mm256_storeu_ps(target + i, sum);
+        }
+}
+
 static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
-    sum_half(chunk, rows, 0, chunk->add);
+    void (*sum)(const of_coupling_chunk *, const of_tap_rows *, size_t, float *) =
+        rows->neighbours ? sum_half : sum_half_alone;
+    sum(chunk, rows, 0, chunk->add);
     if (chunk->row->affine)
-        sum_half(chunk, rows, chunk->row->half, chunk->raw);
+        sum(chunk, rows, chunk->row->half, chunk->raw);
 }
 
 /* rest -> rest', which goes to `target`; s to `kept` unless that is NULL. Returns the sum of

@@ -121,10 +121,27 @@ static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, si
     }
 }
 
+/* sum_half for kernel 1, where dense networks have thousands of coefficients in one position. */
+static void sum_half_alone(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
+                           float *target) {
+    size_t half = chunk->row->half;
+    const float *taps = rows->center[0] + chunk->column * rows->stride + first;
+    const float *bias = chunk->row->taps.bias + first;
+    for (size_t p = 0; p < chunk->positions; p++, taps += rows->stride, target += half)
+        for (size_t i = 0; i < half; i += LANES) {
+            __mmask16 lanes = first_lanes(at_most(half - i, LANES));
+            __m512 sum = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, bias + i),
+                                       _mm512_maskz_loadu_ps(lanes, taps + i));
+            _mm512_storeu_ps(target + i, sum);
+        }
+}
+
 static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
-    sum_half(chunk, rows, 0, chunk->add);
+    void (*sum)(const of_coupling_chunk *, const of_tap_rows *, size_t, float *) =
+        rows->neighbours ? sum_half : sum_half_alone;
+    sum(chunk, rows, 0, chunk->add);
     if (chunk->row->affine)
-        sum_half(chunk, rows, chunk->row->half, chunk->raw);
+        sum(chunk, rows, chunk->row->half, chunk->raw);
 }
 
 /* rest -> rest', which goes to `target`; s to `kept` unless that is NULL. Returns the sum of
