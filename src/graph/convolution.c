@@ -3,11 +3,11 @@
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/random.h"
 
 #include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -243,6 +243,15 @@ static of_status create_variants(of_convolution *convolution, of_error *error) {
     return status;
 }
 
+/* OUTFLOW_ISA=avx2 keeps oneDNN to AVX2 as well, so that a run shows what an AVX2 machine would do.
+ * (There is no scalar oneDNN to ask for.) It listens before its first primitive only; later calls
+ * change nothing. */
+static void cap_instruction_set(void) {
+    const char *wish = getenv("OUTFLOW_ISA");
+    if (wish != NULL && strcmp(wish, "avx2") == 0)
+        (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
+}
+
 of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
                                 unsigned threads, of_convolution **result, of_error *error) {
     of_convolution *convolution = of_allocate_zeroed(1, sizeof *convolution);
@@ -254,6 +263,7 @@ of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_
            (1U << convolution->variant_count) <= max_images)
         convolution->variant_count++;
 
+    cap_instruction_set();
     /* oneDNN lays its work out for the OpenMP setting at compile time. The setting belongs to
      * the calling thread and is put back. */
     int callers_threads = omp_get_max_threads();
@@ -287,6 +297,14 @@ void of_convolution_free(of_convolution *convolution) {
 
 const of_convolution_shape *of_convolution_shape_of(const of_convolution *convolution) {
     return &convolution->shape;
+}
+
+uint32_t of_convolution_most_images(const of_convolution *convolution) {
+    return 1U << (convolution->variant_count - 1);
+}
+
+unsigned of_convolution_threads(const of_convolution *convolution) {
+    return convolution->threads;
 }
 
 bool of_convolution_same_packing(const of_convolution *a, const of_convolution *b) {
@@ -385,101 +403,4 @@ of_status of_product_accumulate(size_t m, size_t n, size_t k, const float *a, co
                      b, (dnnl_dim_t)n, 1.0F, c, (dnnl_dim_t)n),
           "a weight gradient");
     return OF_OK;
-}
-
-/* ---- Uniformity -------------------------------------------------------------------------- */
-
-typedef struct probe {
-    float *source, *target, *expected, *weights, *packed, *bias;
-    void *scratch;
-    size_t source_count, target_count; /* floats of one image */
-} probe;
-
-static void free_probe(probe *data) {
-    of_free(data->source);
-    of_free(data->target);
-    of_free(data->expected);
-    of_free(data->weights);
-    of_free(data->packed);
-    of_free(data->bias);
-    of_free(data->scratch);
-}
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
-static of_status make_probe(const of_convolution *convolution, const of_convolution *other,
-                            probe *data, of_error *error) {
-    const of_convolution_shape *shape = &convolution->shape;
-    size_t images = (size_t)1 << (convolution->variant_count - 1);
-    size_t positions = (size_t)shape->height * shape->width;
-    size_t taps = (size_t)shape->kernel * shape->kernel;
-    size_t weight_count = taps * shape->inputs * shape->outputs;
-    *data = (probe){.source_count = positions * shape->inputs,
-                    .target_count = positions * shape->outputs};
-    data->source = of_allocate(images * data->source_count, sizeof(float));
-    data->target = of_allocate(images * data->target_count, sizeof(float));
-    data->expected = of_allocate(images * data->target_count, sizeof(float));
-    data->weights = of_allocate(weight_count, sizeof(float));
-    data->packed =
-        of_allocate_zeroed(larger(convolution->weight_bytes, other ? other->weight_bytes : 0), 1);
-    data->bias = of_allocate_zeroed(shape->outputs, sizeof(float));
-    data->scratch =
-        of_allocate(larger(convolution->scratch_bytes, other ? other->scratch_bytes : 0), 1);
-    if (!data->source || !data->target || !data->expected || !data->weights || !data->packed ||
-        !data->bias || !data->scratch) {
-        free_probe(data);
-        return of_fail_memory(error, "a convolution's self-check");
-    }
-    of_random random = of_random_stream(0x0f10, 0);
-    for (size_t i = 0; i < images * data->source_count; i++)
-        data->source[i] = of_random_uniform(&random) - 0.5F;
-    for (size_t i = 0; i < weight_count; i++)
-        data->weights[i] = of_random_uniform(&random) - 0.5F;
-    return OF_OK;
-}
-
-/* Runs all images of the probe in calls of `images` and compares with what is expected. */
-static of_status compare_calls(const of_convolution *convolution, uint32_t images, uint32_t total,
-                               const probe *data, bool *uniform, of_error *error) {
-    for (uint32_t first = 0; first < total; first += images) {
-        of_status status = of_convolution_run(
-            convolution, images, data->source + first * data->source_count, data->packed,
-            data->bias, data->target + first * data->target_count, data->scratch, error);
-        if (status != OF_OK)
-            return status;
-    }
-    if (memcmp(data->target, data->expected, total * data->target_count * sizeof(float)) != 0)
-        *uniform = false;
-    return OF_OK;
-}
-
-of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *other,
-                                    bool *uniform, of_error *error) {
-    probe data;
-    of_status status = make_probe(convolution, other, &data, error);
-    if (status != OF_OK)
-        return status;
-    *uniform = true;
-    uint32_t total = 1U << (convolution->variant_count - 1);
-    int callers_threads = omp_get_max_threads();
-    omp_set_num_threads(1);
-    status = of_convolution_pack(convolution, data.weights, data.packed, error);
-    if (status == OF_OK)
-        status = of_convolution_run(convolution, total, data.source, data.packed, data.bias,
-                                    data.expected, data.scratch, error);
-    for (uint32_t images = 1; status == OF_OK && images < total; images *= 2)
-        status = compare_calls(convolution, images, total, &data, uniform, error);
-    if (other != NULL) {
-        omp_set_num_threads((int)other->threads);
-        uint32_t most = 1U << (other->variant_count - 1);
-        if (status == OF_OK)
-            status = of_convolution_pack(other, data.weights, data.packed, error);
-        for (uint32_t images = 1; status == OF_OK && images <= most && images <= total; images *= 2)
-            status = compare_calls(other, images, total, &data, uniform, error);
-    }
-    omp_set_num_threads(callers_threads);
-    free_probe(&data);
-    return status;
 }

@@ -32,6 +32,10 @@ void of_convolution_free(of_convolution *convolution);
 /* The shape it was made for; as long as it lives. */
 const of_convolution_shape *of_convolution_shape_of(const of_convolution *convolution);
 
+/* Images of its largest call, and the threads it was made for. */
+uint32_t of_convolution_most_images(const of_convolution *convolution);
+unsigned of_convolution_threads(const of_convolution *convolution);
+
 /* True if weights packed for one can be used by the other. */
 bool of_convolution_same_packing(const of_convolution *a, const of_convolution *b);
 
@@ -56,8 +60,9 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
                              const float *source, const float *packed, const float *bias,
                              float *target, void *scratch, of_error *error);
 
-/* True if an image's result is the same, bit by bit, whatever the number of images in the call
- * and the threads inside it (`other`: the same shape compiled for other threads, or NULL). */
+/* uniformity.c: true if an image's result is the same, bit by bit, whatever the number of images in
+ * the call and the threads inside it (`other`: the same shape compiled for other threads, or NULL).
+ */
 of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *other,
                                     bool *uniform, of_error *error);
 

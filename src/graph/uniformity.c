@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Does a convolution give an image the same bits however many images a call takes, and however
+ * many threads run it? Compiled code answers best: it is run on random numbers. */
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/random.h"
+#include "graph/convolution.h"
+
+#include <omp.h>
+#include <string.h>
+
+typedef struct probe {
+    float *source, *target, *expected, *weights, *packed, *bias;
+    void *scratch;
+    size_t source_count, target_count; /* floats of one image */
+} probe;
+
+static void free_probe(probe *data) {
+    of_free(data->source);
+    of_free(data->target);
+    of_free(data->expected);
+    of_free(data->weights);
+    of_free(data->packed);
+    of_free(data->bias);
+    of_free(data->scratch);
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static of_status make_probe(const of_convolution *convolution, const of_convolution *other,
+                            probe *data, of_error *error) {
+    const of_convolution_shape *shape = of_convolution_shape_of(convolution);
+    size_t images = of_convolution_most_images(convolution);
+    size_t positions = (size_t)shape->height * shape->width;
+    size_t taps = (size_t)shape->kernel * shape->kernel;
+    size_t weight_count = taps * shape->inputs * shape->outputs;
+    *data = (probe){.source_count = positions * shape->inputs,
+                    .target_count = positions * shape->outputs};
+    data->source = of_allocate(images * data->source_count, sizeof(float));
+    data->target = of_allocate(images * data->target_count, sizeof(float));
+    data->expected = of_allocate(images * data->target_count, sizeof(float));
+    data->weights = of_allocate(weight_count, sizeof(float));
+    data->packed = of_allocate_zeroed(larger(of_convolution_weight_bytes(convolution),
+                                             other ? of_convolution_weight_bytes(other) : 0),
+                                      1);
+    data->bias = of_allocate_zeroed(shape->outputs, sizeof(float));
+    data->scratch = of_allocate(larger(of_convolution_scratch_bytes(convolution),
+                                       other ? of_convolution_scratch_bytes(other) : 0),
+                                1);
+    if (!data->source || !data->target || !data->expected || !data->weights || !data->packed ||
+        !data->bias || !data->scratch) {
+        free_probe(data);
+        return of_fail_memory(error, "a convolution's self-check");
+    }
+    of_random random = of_random_stream(0x0f10, 0);
+    for (size_t i = 0; i < images * data->source_count; i++)
+        data->source[i] = of_random_uniform(&random) - 0.5F;
+    for (size_t i = 0; i < weight_count; i++)
+        data->weights[i] = of_random_uniform(&random) - 0.5F;
+    return OF_OK;
+}
+
+/* Runs all images of the probe in calls of `images` and compares with what is expected. */
+static of_status compare_calls(const of_convolution *convolution, uint32_t images, uint32_t total,
+                               const probe *data, bool *uniform, of_error *error) {
+    for (uint32_t first = 0; first < total; first += images) {
+        of_status status = of_convolution_run(
+            convolution, images, data->source + first * data->source_count, data->packed,
+            data->bias, data->target + first * data->target_count, data->scratch, error);
+        if (status != OF_OK)
+            return status;
+    }
+    if (memcmp(data->target, data->expected, total * data->target_count * sizeof(float)) != 0)
+        *uniform = false;
+    return OF_OK;
+}
+
+of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *other,
+                                    bool *uniform, of_error *error) {
+    probe data;
+    of_status status = make_probe(convolution, other, &data, error);
+    if (status != OF_OK)
+        return status;
+    *uniform = true;
+    uint32_t total = of_convolution_most_images(convolution);
+    int callers_threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    status = of_convolution_pack(convolution, data.weights, data.packed, error);
+    if (status == OF_OK)
+        status = of_convolution_run(convolution, total, data.source, data.packed, data.bias,
+                                    data.expected, data.scratch, error);
+    for (uint32_t images = 1; status == OF_OK && images < total; images *= 2)
+        status = compare_calls(convolution, images, total, &data, uniform, error);
+    if (other != NULL) {
+        omp_set_num_threads((int)of_convolution_threads(other));
+        uint32_t most = of_convolution_most_images(other);
+        if (status == OF_OK)
+            status = of_convolution_pack(other, data.weights, data.packed, error);
+        for (uint32_t images = 1; status == OF_OK && images <= most && images <= total; images *= 2)
+            status = compare_calls(other, images, total, &data, uniform, error);
+    }
+    omp_set_num_threads(callers_threads);
+    free_probe(&data);
+    return status;
+}
