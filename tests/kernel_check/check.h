@@ -73,7 +73,7 @@ void expect_mapped(checker *check, const of_channel_map *map, const double *x, c
 /* Floats of scratch for N values per position, as kernels.h asks for. */
 size_t scratch_floats(size_t values);
 
-/* ---- bench.c ---- */
+/* ---- bench_timing.c ---- */
 int bench(const char *pattern, of_isa only);
 
 #endif
