@@ -19,8 +19,8 @@
  * matrix: [C][2*half_padded]: row c is column c of A; outputs 0..C/2-1 stand at 0.., outputs
  * C/2..C-1 at half_padded..; the padding is zero. bias: [2*half_padded], padded alike. */
 typedef struct of_channel_map {
-    const float *matrix;
-    const float *bias;
+    float *matrix;
+    float *bias;
     uint32_t channels;    /* C */
     uint32_t half_padded; /* C/2 rounded up to OF_MAP_PADDING */
 } of_channel_map;
@@ -73,13 +73,15 @@ typedef struct of_tap_row {
 
 /* One row of the tail of a step. With C/2 = half:
  *   coefficients: N = half: add; or N = 2*half: add[half] then raw[half]   (tap sum above)
- *   affine:    s = sigmoid(raw + 2)
+ *   affine:    s = sigmoid(raw + 2), but not below exp(-87), so that the inverse stays finite
  *     forward  rest' = (rest + add) * s         inverse  rest' = rest / s - add
  *   additive:
  *     forward  rest' = rest + add               inverse  rest' = rest - add
  *   then, if `map` is set, [pass, rest'] is replaced by A [pass, rest'] + b, else rest by rest'.
- * Returns the sum over the row of log s (natural logarithm; 0 for additive), each logarithm in
- * float with an absolute error below 5e-7 + 2e-7*|log s|, summed in double, in both directions. */
+ * Returns the sum over the row of log s (natural logarithm; 0 for additive) in both directions:
+ * each logarithm in float with an absolute error below 5e-7 + 2e-7*|log s|, without the limit of
+ * s (raw = -1e4 counts -9998, -inf counts -inf), summed in double in an order that the row's shape
+ * alone determines. */
 typedef struct of_coupling_row {
     of_tap_row taps;
     uint32_t half;

@@ -30,7 +30,7 @@ of_map_task of_squeeze_task(const of_squeeze_row *row, size_t column, size_t pos
                         .positions = positions};
     for (uint32_t i = 0; i < 4; i++)
         task.segments[i] = (of_map_segment){
-            .x = (i < 2 ? top : bottom) + (i % 2) * count,
+            .x = (i < 2 ? top : bottom) + (size_t)(i % 2) * count,
             .step = 2 * (size_t)count,
             .channel = i,
             .channel_step = 4,

@@ -118,15 +118,32 @@ static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, si
     }
 }
 
-static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
-    sum_half(chunk, rows, 0, chunk->add);
-    if (chunk->row->affine)
-        sum_half(chunk, rows, chunk->row->half, chunk->raw);
+/* sum_half for kernel 1, where dense networks have thousands of coefficients in one position. */
+static void sum_half_alone(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
+                           float *target) {
+    size_t half = chunk->row->half;
+    const float *taps = rows->center[0] + chunk->column * rows->stride + first;
+    const float *bias = chunk->row->taps.bias + first;
+    for (size_t p = 0; p < chunk->positions; p++, taps += rows->stride, target += half)
+        for (size_t i = 0; i < half; i += LANES) {
+            size_t lanes = at_most(half - i, LANES);
+            __m256 sum = _mm256_add_ps(load_first(bias + i, lanes), load_first(taps + i, lanes));
+            _mm256_storeu_ps(target + i, sum);
+        }
 }
 
-/* rest -> rest', which goes to `target`; returns the sum of log s. */
+static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
+    void (*sum)(const of_coupling_chunk *, const of_tap_rows *, size_t, float *) =
+        rows->neighbours ? sum_half : sum_half_alone;
+    sum(chunk, rows, 0, chunk->add);
+    if (chunk->row->affine)
+        sum(chunk, rows, chunk->row->half, chunk->raw);
+}
+
+/* rest -> rest', which goes to `target`; s to `kept` unless that is NULL. Returns the sum of
+ * log s. */
 ALWAYS_INLINE double couple_affine(const of_coupling_chunk *chunk, const float *rest, float *target,
-                                   bool inverse) {
+                                   float *kept, bool inverse) {
     double_sum log_det = double_sum_zero();
     size_t n = chunk->positions * chunk->row->half;
     for (size_t i = 0; i < n; i += LANES) {
@@ -140,6 +157,8 @@ ALWAYS_INLINE double couple_affine(const of_coupling_chunk *chunk, const float *
         else
             x = _mm256_mul_ps(_mm256_add_ps(x, add), _mm256_div_ps(s.numerator, s.denominator));
         store_first(target + i, x, lanes);
+        if (kept != NULL)
+            store_first(kept + i, _mm256_div_ps(s.numerator, s.denominator), lanes);
         log_det =
             double_sum_add(log_det, lanes == LANES ? s.logarithm : keep_first(s.logarithm, lanes));
     }
@@ -158,23 +177,35 @@ static inline void couple_additive(const of_coupling_chunk *chunk, const float *
     }
 }
 
-static double couple_chunk(const of_coupling_chunk *chunk) {
-    const of_coupling_row *row = chunk->row;
-    float *rest = row->rest + chunk->start * row->half;
-    float *target = row->map != NULL ? chunk->add : rest;
-    if (!row->affine) {
-        couple_additive(chunk, rest, target);
-        return 0.0;
-    }
-    return row->inverse ? couple_affine(chunk, rest, target, true)
-                        : couple_affine(chunk, rest, target, false);
-}
-
 static void copy(float *target, const float *source, size_t n) {
     for (size_t i = 0; i < n; i += LANES) {
         size_t lanes = at_most(n - i, LANES);
         store_first(target + i, load_first(source + i, lanes), lanes);
     }
+}
+
+/* The chunk's part of an array [height*width][half] of the image, or NULL. */
+static float *part_of(const of_coupling_chunk *chunk, float *array) {
+    return array != NULL ? array + chunk->start * chunk->row->half : NULL;
+}
+
+static double couple_chunk(const of_coupling_chunk *chunk) {
+    const of_coupling_row *row = chunk->row;
+    float *rest = part_of(chunk, row->rest), *kept_scale = part_of(chunk, row->kept_scale);
+    float *target = row->map != NULL ? chunk->add : rest;
+    double log_det = 0.0;
+    if (!row->affine)
+        couple_additive(chunk, rest, target);
+    else if (row->inverse)
+        log_det = couple_affine(chunk, rest, target, kept_scale, true);
+    else
+        log_det = couple_affine(chunk, rest, target, kept_scale, false);
+    if (row->kept_rest != NULL)
+        copy(part_of(chunk, row->kept_rest), target, chunk->positions * row->half);
+    if (row->kept_pass != NULL)
+        copy(part_of(chunk, row->kept_pass), part_of(chunk, row->pass),
+             chunk->positions * row->half);
+    return log_det;
 }
 
 double of_avx2_coupling_row(const of_coupling_row *row) {
@@ -185,7 +216,7 @@ double of_avx2_coupling_row(const of_coupling_row *row) {
         sum_chunk(&chunk, &rows);
         log_det += couple_chunk(&chunk);
         if (row->map != NULL) {
-            copy(chunk.pass, row->pass + chunk.start * row->half, chunk.positions * row->half);
+            copy(chunk.pass, part_of(&chunk, row->pass), chunk.positions * row->half);
             of_map_task task = of_coupling_task(&chunk);
             of_avx2_map_positions(&task);
         }

@@ -11,4 +11,12 @@ const of_kernels of_kernels_avx2 = {
     .tap_sum_row = of_avx2_tap_sum_row,
     .coupling_row = of_avx2_coupling_row,
     .scale_shift = of_avx2_scale_shift,
+    .tap_scatter_row = of_scalar_tap_scatter_row,
+    .map_backward = of_scalar_map_backward,
+    .coupling_backward = of_scalar_coupling_backward,
+    .relu_backward = of_scalar_relu_backward,
+    .scale_shift_backward = of_scalar_scale_shift_backward,
+    .optimizer_update = of_scalar_optimizer_update,
+    .accumulate = of_scalar_accumulate,
+    .square_sum = of_scalar_square_sum,
 };

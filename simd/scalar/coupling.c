@@ -38,18 +38,28 @@ static float sigmoid(float t, float *log_s) {
     return (t < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
-/* The coupling on one position's rest half; returns the sum of log s. */
-static double couple(const of_coupling_row *row, const float *coefficients, float *rest) {
-    const float *add = coefficients, *raw = coefficients + row->half;
+/* The coupling on one position's rest half, which begins at `start`; returns the sum of log s. */
+static double couple(const of_coupling_row *row, size_t start) {
+    const float *add = row->scratch, *raw = row->scratch + row->half;
+    float *rest = row->rest + start;
     double log_det = 0.0;
     for (uint32_t i = 0; i < row->half; i++) {
         float s = 1.0f, log_s = 0.0f;
         if (row->affine)
             s = sigmoid(raw[i] + 2.0f, &log_s);
         rest[i] = row->inverse ? rest[i] / s - add[i] : (rest[i] + add[i]) * s;
+        if (row->affine && row->kept_scale != NULL)
+            row->kept_scale[start + i] = s;
         log_det += (double)log_s;
     }
     return log_det;
+}
+
+static void keep_state(const of_coupling_row *row, size_t start) {
+    if (row->kept_pass != NULL)
+        memcpy(row->kept_pass + start, row->pass + start, row->half * sizeof *row->pass);
+    if (row->kept_rest != NULL)
+        memcpy(row->kept_rest + start, row->rest + start, row->half * sizeof *row->rest);
 }
 
 static void map_position(const of_coupling_row *row, float *pass, float *rest) {
@@ -67,7 +77,8 @@ double of_scalar_coupling_row(const of_coupling_row *row) {
     for (uint32_t column = 0; column < row->taps.width; column++) {
         size_t start = ((size_t)row->taps.row * row->taps.width + column) * row->half;
         tap_sum(&row->taps, column, row->scratch);
-        log_det += couple(row, row->scratch, row->rest + start);
+        log_det += couple(row, start);
+        keep_state(row, start);
         if (row->map != NULL)
             map_position(row, row->pass + start, row->rest + start);
     }

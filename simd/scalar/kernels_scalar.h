@@ -17,8 +17,25 @@ double of_scalar_coupling_row(const of_coupling_row *row);
 /* gaussian.c */
 double of_scalar_scale_shift(const float *x, const float *scale, const float *shift, float *z,
                              size_t n);
+void of_scalar_scale_shift_backward(const float *x, const float *scale, const float *shift,
+                                    float weight, float *g_x, float *g_scale, float *g_shift,
+                                    size_t n);
 
-/* map.c: y[0..C) = A x + b for one position, unpadded; y must not overlap x. */
+/* coupling_backward.c, taps_backward.c, map_backward.c, relu_backward.c */
+void of_scalar_coupling_backward(const of_coupling_backward *task);
+void of_scalar_tap_scatter_row(const of_tap_row *row, const float *values, bool mirrored,
+                               float *target);
+void of_scalar_map_backward(const of_map_backward *task);
+void of_scalar_relu_backward(const float *activation, float *gradient, size_t positions,
+                             size_t channels, float *bias_gradient);
+
+/* optimizer.c, sums.c */
+void of_scalar_optimizer_update(const of_optimizer_update *update);
+void of_scalar_accumulate(const float *values, float *target, size_t n);
+double of_scalar_square_sum(const float *values, size_t n);
+
+/* map.c: y[0..C) = A x + b, or A x, for one position, unpadded; y must not overlap x. */
 void of_scalar_apply_map(const of_channel_map *map, const float *x, float *y);
+void of_scalar_apply_matrix(const of_channel_map *map, const float *x, float *y);
 
 #endif

@@ -3,11 +3,11 @@
 #include "data/image.h"
 
 #include "core/error.h"
+#include "data/image_check.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <zlib.h>
 
 /*
  * The decoder believes lengths inside a file and lets a compressed stream grow as it likes, so
@@ -25,8 +25,9 @@ static bool within_limit(size_t size) {
     return size <= decoder_memory.limit;
 }
 
+/* Zeroed, because the decoder reads tables that a damaged file leaves undefined. */
 static void *decoder_malloc(size_t size) {
-    return within_limit(size) ? malloc(size) : NULL;
+    return within_limit(size) ? calloc(1, size) : NULL;
 }
 
 static void *decoder_realloc(void *block, size_t size) {
@@ -78,10 +79,14 @@ static bool is_png(const uint8_t *bytes, size_t size) {
     return begins_with(bytes, size, "\x89PNG\r\n\x1a\n", 8);
 }
 
+static bool is_jpeg(const uint8_t *bytes, size_t size) {
+    return begins_with(bytes, size, "\xff\xd8\xff", 3);
+}
+
 bool of_has_image_magic(const uint8_t *bytes, size_t size) {
-    return is_png(bytes, size) || begins_with(bytes, size, "\xff\xd8\xff", 3) ||
-           begins_with(bytes, size, "BM", 2) || begins_with(bytes, size, "GIF8", 4) ||
-           begins_with(bytes, size, "P5", 2) || begins_with(bytes, size, "P6", 2);
+    return is_png(bytes, size) || is_jpeg(bytes, size) || begins_with(bytes, size, "BM", 2) ||
+           begins_with(bytes, size, "GIF8", 4) || begins_with(bytes, size, "P5", 2) ||
+           begins_with(bytes, size, "P6", 2);
 }
 
 static bool may_be_tga(const char *name) {
@@ -89,28 +94,12 @@ static bool may_be_tga(const char *name) {
     return length >= 4 && strcasecmp(name + length - 4, ".tga") == 0;
 }
 
-static uint32_t big_endian_32(const uint8_t *bytes) {
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
-/* A PNG is a signature and chunks of [length][type][data][crc of type and data], up to IEND.
- * The decoder does not look at the checksums. */
-static of_status check_png(const uint8_t *bytes, size_t size, of_error *error) {
-    size_t at = 8;
-    for (;;) {
-        if (size - at < 12)
-            return of_fail(error, OF_ERROR_FORMAT, "truncated PNG");
-        uint32_t length = big_endian_32(bytes + at);
-        const uint8_t *type = bytes + at + 4;
-        if (length > size - at - 12)
-            return of_fail(error, OF_ERROR_FORMAT, "truncated PNG");
-        bool critical = (type[0] & 0x20) == 0;
-        if (critical && crc32(0, type, length + 4) != big_endian_32(type + 4 + length))
-            return of_fail(error, OF_ERROR_FORMAT, "damaged PNG: a checksum does not match");
-        if (memcmp(type, "IEND", 4) == 0)
-            return OF_OK;
-        at += 12 + (size_t)length;
-    }
+static of_status check_structure(const uint8_t *bytes, size_t size, of_error *error) {
+    if (is_png(bytes, size))
+        return of_check_png(bytes, size, error);
+    if (is_jpeg(bytes, size))
+        return of_check_jpeg(bytes, size, error);
+    return OF_OK;
 }
 
 /* The decoder's view of a file. It refills one small buffer of its own, always asking for all
@@ -182,7 +171,7 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     if (!of_has_image_magic(bytes, size) && !may_be_tga(name))
         return of_fail(error, OF_ERROR_FORMAT,
                        "content is not a PNG, JPEG, BMP, GIF, TGA or binary PNM image");
-    of_status status = is_png(bytes, size) ? check_png(bytes, size, error) : OF_OK;
+    of_status status = check_structure(bytes, size, error);
     if (status != OF_OK)
         return status;
 

@@ -22,19 +22,19 @@ static uint32_t *find(const of_labels *labels, const char *name) {
 
 /* Keeps the table at most half full; its size is a power of two. */
 static bool grow(of_labels *labels) {
-    of_labels larger = *labels;
-    larger.table_size = labels->table_size == 0 ? 32 : labels->table_size * 2;
-    larger.names = realloc(labels->names, larger.table_size / 2 * sizeof *larger.names);
-    if (larger.names == NULL)
+    size_t size = labels->table_size == 0 ? 32 : labels->table_size * 2;
+    char **names = realloc(labels->names, size / 2 * sizeof *names);
+    if (names == NULL)
         return false;
-    labels->names = larger.names;
-    larger.table = calloc(larger.table_size, sizeof *larger.table);
-    if (larger.table == NULL)
+    labels->names = names;
+    uint32_t *table = calloc(size, sizeof *table);
+    if (table == NULL)
         return false;
-    for (size_t i = 0; i < labels->count; i++)
-        *find(&larger, labels->names[i]) = (uint32_t)i + 1;
     free(labels->table);
-    *labels = larger;
+    labels->table = table;
+    labels->table_size = size;
+    for (size_t i = 0; i < labels->count; i++)
+        *find(labels, names[i]) = (uint32_t)i + 1;
     return true;
 }
 

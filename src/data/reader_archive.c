@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Image files in tar and zip archives, read in one pass without unpacking to disk. */
+#define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "data/image.h"
 #include "data/reader.h"
@@ -7,6 +8,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@ typedef struct archive_reader {
     of_reader reader;
     of_target target;
     struct archive *archive;
+    locale_t utf8; /* or 0; libarchive converts names to the thread's locale, and fails in "C" */
     uint64_t members, images;
     char name[];
 } archive_reader;
@@ -24,6 +27,8 @@ static void close_archive(of_reader *reader) {
     archive_reader *opened = (archive_reader *)reader;
     if (opened->archive != NULL)
         (void)archive_read_free(opened->archive);
+    if (opened->utf8 != (locale_t)0)
+        freelocale(opened->utf8);
     free(opened);
 }
 
@@ -61,13 +66,15 @@ static bool is_hidden(const char *name) {
     return false;
 }
 
-/* Name of an image member, or NULL for what is passed over in silence. */
+/* Name of a member that should be an image, or NULL for what is passed over in silence. */
 static const char *image_name(struct archive_entry *member) {
+    if (archive_entry_filetype(member) == AE_IFDIR)
+        return NULL;
     const char *name = archive_entry_pathname(member);
     if (name == NULL)
         name = archive_entry_pathname_utf8(member);
-    if (name == NULL || archive_entry_filetype(member) == AE_IFDIR)
-        return NULL;
+    if (name == NULL)
+        return "(name that cannot be read)";
     name = relative_name(name);
     return of_has_image_extension(name) && !is_hidden(name) ? name : NULL;
 }
@@ -138,8 +145,7 @@ static of_status fail_empty(const archive_reader *opened, of_error *error) {
                    opened->name, opened->members, OF_IMAGE_EXTENSIONS);
 }
 
-static of_status next_member(of_reader *reader, of_entry *entry, bool *end, of_error *error) {
-    archive_reader *opened = (archive_reader *)reader;
+static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, of_error *error) {
     for (;;) {
         struct archive_entry *member;
         int result = archive_read_next_header(opened->archive, &member);
@@ -155,6 +161,14 @@ static of_status next_member(of_reader *reader, of_entry *entry, bool *end, of_e
         opened->images++;
         return read_member(opened, member, name, entry, error);
     }
+}
+
+static of_status next_member(of_reader *reader, of_entry *entry, bool *end, of_error *error) {
+    archive_reader *opened = (archive_reader *)reader;
+    locale_t previous = uselocale(opened->utf8); /* 0 changes nothing */
+    of_status status = find_image(opened, entry, end, error);
+    (void)uselocale(previous);
+    return status;
 }
 
 /* Only filters that run inside this process: some others would start programs. */
@@ -180,6 +194,7 @@ static of_status new_archive(const char *name, const of_target *target, archive_
     made->reader = (of_reader){.next = next_member, .close = close_archive};
     made->target = *target;
     memcpy(made->name, name, length);
+    made->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     made->archive = archive_read_new();
     if (made->archive == NULL || support(made->archive) == ARCHIVE_FATAL) {
         close_archive(&made->reader);

@@ -4,6 +4,7 @@
  * [coarse label][fine label][3072 bytes] for CIFAR-100, without a header.
  */
 #include "core/error.h"
+#include "core/memory.h"
 #include "data/reader.h"
 #include "data/stream.h"
 
@@ -26,16 +27,16 @@ static const char *const cifar10_names[] = {"airplane", "automobile", "bird",  "
 
 typedef struct cifar_file {
     char *path;
-    const variant *kind;
+    variant kind;
     uint64_t records;
 } cifar_file;
 
 typedef struct cifar_reader {
     of_reader reader;
-    cifar_file *files;
     size_t count, current;
     of_stream *stream; /* of the current file, once opened */
     uint64_t record;   /* next one in it */
+    cifar_file files[];
 } cifar_reader;
 
 static void close_cifar(of_reader *reader) {
@@ -43,7 +44,6 @@ static void close_cifar(of_reader *reader) {
     of_stream_close(cifar->stream);
     for (size_t i = 0; i < cifar->count; i++)
         free(cifar->files[i].path);
-    free(cifar->files);
     free(cifar);
 }
 
@@ -62,7 +62,7 @@ static of_status name_record(const cifar_reader *cifar, unsigned label, of_entry
     bool several = cifar->count > 1;
     bool named = of_text_format(&entry->path, "%s%s%" PRIu64, several ? file_name(file->path) : "",
                                 several ? "/" : "", cifar->record);
-    if (file->kind == &cifar10)
+    if (file->kind.labels == cifar10.labels)
         named = named && of_text_format(&entry->label, "%s", cifar10_names[label]);
     else
         named = named && of_text_format(&entry->label, "%u", label);
@@ -78,15 +78,15 @@ static of_status name_record(const cifar_reader *cifar, unsigned label, of_entry
 static of_status read_record(cifar_reader *cifar, of_entry *entry, of_error *error) {
     const cifar_file *file = &cifar->files[cifar->current];
     uint8_t labels[2] = {0};
-    of_status status = of_stream_read_all(cifar->stream, labels, file->kind->labels, error);
+    of_status status = of_stream_read_all(cifar->stream, labels, file->kind.labels, error);
     if (status != OF_OK)
         return status;
-    unsigned label = labels[file->kind->labels - 1];
-    if (label >= file->kind->classes)
+    unsigned label = labels[file->kind.labels - 1];
+    if (label >= file->kind.classes)
         return of_fail(error, OF_ERROR_FORMAT,
                        "%s: record %" PRIu64 " has the label %u, but %s has 0 to %u; this is not "
                        "such a file",
-                       file->path, cifar->record, label, file->kind->name, file->kind->classes - 1);
+                       file->path, cifar->record, label, file->kind.name, file->kind.classes - 1);
     status = name_record(cifar, label, entry, error);
     if (status == OF_OK)
         status = of_stream_read_all(cifar->stream, entry->bytes.data, PIXEL_BYTES, error);
@@ -150,8 +150,8 @@ static of_status recognise(cifar_file *file, of_error *error) {
                        "%s: its size is no multiple of %d or %d bytes, the records of CIFAR-10 "
                        "and CIFAR-100; the file is damaged or something else",
                        file->path, 1 + PIXEL_BYTES, 2 + PIXEL_BYTES);
-    file->kind = ten ? &cifar10 : &cifar100;
-    file->records = size / (file->kind->labels + PIXEL_BYTES);
+    file->kind = ten ? cifar10 : cifar100;
+    file->records = size / (file->kind.labels + PIXEL_BYTES);
     return OF_OK;
 }
 
@@ -166,9 +166,9 @@ static of_status add_file(cifar_reader *cifar, const char *path, of_error *error
     of_status status = recognise(file, error);
     if (status != OF_OK)
         return status;
-    if (file->kind != cifar->files[0].kind)
+    if (file->kind.labels != cifar->files[0].kind.labels)
         return of_fail(error, OF_ERROR_MISMATCH, "%s is %s, but %s is %s; give them one by one",
-                       path, file->kind->name, cifar->files[0].path, cifar->files[0].kind->name);
+                       path, file->kind.name, cifar->files[0].path, cifar->files[0].kind.name);
     cifar->reader.expected += file->records;
     return OF_OK;
 }
@@ -178,13 +178,13 @@ of_status of_reader_open_cifar(const char *const *paths, size_t count, const of_
     of_status status = of_check_size(SIDE, SIDE, target, error);
     if (status != OF_OK)
         return status;
-    cifar_reader *cifar = calloc(1, sizeof *cifar);
+    size_t size;
+    cifar_reader *cifar = NULL;
+    if (of_multiply(count, sizeof *cifar->files, &size) && of_add(size, sizeof *cifar, &size))
+        cifar = calloc(1, size);
     if (cifar == NULL)
         return of_fail_memory(error, "a CIFAR reader");
     cifar->reader = (of_reader){.next = next_record, .close = close_cifar};
-    cifar->files = calloc(count, sizeof *cifar->files);
-    if (cifar->files == NULL)
-        status = of_fail_memory(error, "a CIFAR reader");
     for (size_t i = 0; i < count && status == OF_OK; i++)
         status = add_file(cifar, paths[i], error);
     if (status != OF_OK) {

@@ -147,8 +147,8 @@ static bool replace_in_name(char *path, const char *from, const char *to) {
     name = name != NULL ? name + 1 : path;
     for (char *at = strstr(name, from); at != NULL; at = strstr(at + 1, from))
         found = at;
-    if (found != NULL)
-        memcpy(found, to, strlen(to));
+    for (size_t i = 0; found != NULL && to[i] != '\0'; i++)
+        found[i] = to[i];
     return found != NULL;
 }
 

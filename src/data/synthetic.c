@@ -50,9 +50,10 @@ void of_paint_flat(of_canvas *canvas, of_random *random) {
 
 void of_paint_stripes(of_canvas *canvas, of_random *random) {
     of_colour first = of_random_colour(random, 0.0f, 1.0f, 0.0f, 1.0f);
-    of_colour second = of_random_contrast(random, first, 0.15f);
+    of_colour second = of_mix(first, of_random_contrast(random, first, 0.2f),
+                              of_random_between(random, 0.3f, 0.9f));
     float angle = of_random_between(random, 0.0f, TWO_PI);
-    float period = of_random_between(random, 0.3f, 1.2f), phase = of_random_uniform(random);
+    float period = of_random_between(random, 0.4f, 1.6f), phase = of_random_uniform(random);
     float dx = cosf(angle) / period, dy = sinf(angle) / period;
     for (uint32_t row = 0; row < canvas->height; row++)
         for (uint32_t column = 0; column < canvas->width; column++) {

@@ -42,9 +42,12 @@ static bool taps_are_cheaper(const of_scale_plan *scale) {
 
 static void choose_last_layer(const of_plan *plan, of_scale_plan *scale) {
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    scale->kernel = !dense && taps_are_cheaper(scale) ? 3 : 1;
+    /* gradients always go through taps */
+    bool taps = !dense && (plan->training != NULL || taps_are_cheaper(scale));
+    scale->kernel = taps ? 3 : 1;
     size_t outputs = (size_t)scale->outputs * scale->kernel * scale->kernel;
     scale->tap_stride = (uint32_t)of_round_up(outputs, CHANNEL_MULTIPLE);
+    scale->gather_stride = (uint32_t)of_round_up((dense ? 1U : 9U) * scale->half, CHANNEL_MULTIPLE);
 }
 
 static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan *scale,
@@ -71,12 +74,30 @@ static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan
     return shape;
 }
 
+/* The way of gradients from a layer's outputs to its inputs: its 1x1 form with transposed weights,
+ * for the 3x3 first layer with taps that are summed afterwards. */
+static of_convolution_shape backward_shape(const of_plan *plan, const of_scale_plan *scale,
+                                           int layer) {
+    of_convolution_shape shape = layer_shape(plan, scale, layer);
+    uint32_t inputs = shape.inputs;
+    shape.inputs = shape.outputs;
+    shape.outputs = layer == OF_LAYER_FIRST ? scale->gather_stride : inputs;
+    shape.kernel = 1;
+    shape.bias = shape.relu = false;
+    return shape;
+}
+
 static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *error) {
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
     for (int layer = 0; layer < (dense ? OF_LAYERS : OF_LAYER_MIX); layer++) {
         of_convolution_shape shape = layer_shape(plan, scale, layer);
         of_status status =
             of_convolution_create(&shape, scale->chunk, 1, &scale->layers[layer], error);
+        if (status == OF_OK && plan->training != NULL) {
+            shape = backward_shape(plan, scale, layer);
+            status =
+                of_convolution_create(&shape, scale->chunk, 1, &scale->backward[layer], error);
+        }
         if (status != OF_OK)
             return status;
     }
@@ -98,117 +119,8 @@ static of_status insist_on_uniform_layers(of_scale_plan *scale, of_error *error)
     return OF_OK;
 }
 
-/* Plain arrays that serve every layer of a scale. */
-typedef struct compile_buffers {
-    of_folded_layer folded;
-    double *matrix, *bias; /* [channels][channels], [channels] */
-} compile_buffers;
-
-static void free_buffers(compile_buffers *buffers) {
-    of_free(buffers->folded.weights);
-    of_free(buffers->folded.bias);
-    of_free(buffers->matrix);
-    of_free(buffers->bias);
-}
-
-static of_status make_buffers(const of_scale_plan *scale, compile_buffers *buffers,
-                              of_error *error) {
-    size_t weights = 0, outputs = scale->outputs, n = scale->channels;
-    for (int layer = 0; layer < OF_LAYERS; layer++) {
-        if (scale->layers[layer] == NULL)
-            continue;
-        const of_convolution_shape *shape = of_convolution_shape_of(scale->layers[layer]);
-        size_t count = (size_t)shape->inputs * shape->outputs * shape->kernel * shape->kernel;
-        weights = count > weights ? count : weights;
-        outputs = shape->outputs > outputs ? shape->outputs : outputs;
-    }
-    buffers->folded.weights = of_allocate(weights, sizeof(float));
-    buffers->folded.bias = of_allocate(outputs, sizeof(float));
-    buffers->matrix = of_allocate(n * n, sizeof(double));
-    buffers->bias = of_allocate(n, sizeof(double));
-    if (buffers->folded.weights && buffers->folded.bias && buffers->matrix && buffers->bias)
-        return OF_OK;
-    return of_fail_memory(error, "compilation");
-}
-
-static of_status pack_layer(of_plan *plan, const of_convolution *layer, const float *weights,
-                            const float *bias, size_t bias_count, of_packed_layer *packed,
-                            of_error *error) {
-    float *own_bias = of_arena_take(&plan->arena, bias_count, sizeof(float));
-    packed->weights = of_arena_take(&plan->arena, of_convolution_weight_bytes(layer), 1);
-    if (packed->weights == NULL || own_bias == NULL)
-        return of_fail_memory(error, "packed weights");
-    memcpy(own_bias, bias, bias_count * sizeof(float));
-    packed->bias = own_bias;
-    return of_convolution_pack(layer, weights, packed->weights, error);
-}
-
-static of_status compile_network(of_plan *plan, const of_model *model, uint32_t s, uint32_t k,
-                                 compile_buffers *buffers, of_error *error) {
-    of_scale_plan *scale = &plan->scales[s];
-    of_step_plan *step = &scale->steps[k];
-    of_status status = OF_OK;
-    for (int layer = OF_LAYER_FIRST; status == OF_OK && layer <= OF_LAYER_LAST; layer++) {
-        size_t bias_count = layer == OF_LAYER_LAST ? scale->outputs : plan->hidden;
-        of_fold_layer(plan, model, s, k, layer, &buffers->folded);
-        status = pack_layer(plan, scale->layers[layer], buffers->folded.weights,
-                            buffers->folded.bias, bias_count, &step->layers[layer], error);
-    }
-    step->coefficient_bias = step->layers[OF_LAYER_LAST].bias;
-    step->layers[OF_LAYER_LAST].bias = NULL;
-    return status;
-}
-
-static of_status compile_map(of_plan *plan, uint32_t s, uint32_t k, compile_buffers *buffers,
-                             of_error *error) {
-    of_scale_plan *scale = &plan->scales[s];
-    of_step_plan *step = &scale->steps[k];
-    uint32_t n = scale->channels;
-    if (plan->architecture.block == OF_BLOCK_DENSE) {
-        for (size_t i = 0; i < (size_t)n * n; i++)
-            buffers->folded.weights[i] = (float)buffers->matrix[i];
-        for (size_t i = 0; i < n; i++)
-            buffers->folded.bias[i] = (float)buffers->bias[i];
-        return pack_layer(plan, scale->layers[OF_LAYER_MIX], buffers->folded.weights,
-                          buffers->folded.bias, n, &step->layers[OF_LAYER_MIX], error);
-    }
-    of_arena *arena = &plan->arena;
-    of_status status =
-        of_fold_channel_map(arena, buffers->matrix, buffers->bias, n, 1, 0, &step->map, error);
-    /* x = v/256 + 0.5/256 - 0.5 for bytes v, and floats hold v/255 */
-    if (status == OF_OK && s == 0 && k == 0)
-        status = of_fold_channel_map(arena, buffers->matrix, buffers->bias, n, 1.0 / 256,
-                                     0.5 / 256 - 0.5, &scale->entry_u8, error);
-    if (status == OF_OK && s == 0 && k == 0)
-        status = of_fold_channel_map(arena, buffers->matrix, buffers->bias, n, 255.0 / 256,
-                                     0.5 / 256 - 0.5, &scale->entry_f32, error);
-    return status;
-}
-
-static of_status compile_steps(of_plan *plan, const of_model *model, uint32_t s,
-                               compile_buffers *buffers, of_error *error) {
-    of_scale_plan *scale = &plan->scales[s];
-    for (uint32_t k = 0; k < plan->architecture.steps; k++) {
-        double log_det = 0;
-        of_error reason = {0};
-        of_status status =
-            of_fold_mixing(model, s, k, buffers->matrix, buffers->bias, &log_det, &reason);
-        if (status != OF_OK)
-            return of_fail(error, status, "scales.%u.steps.%u: %s", (unsigned)s, (unsigned)k,
-                           reason.message);
-        scale->constant += log_det * scale->positions;
-        status = compile_map(plan, s, k, buffers, error);
-        if (status == OF_OK)
-            status = compile_network(plan, model, s, k, buffers, error);
-        if (status != OF_OK)
-            return status;
-    }
-    return OF_OK;
-}
-
 static of_status compile_scale(of_plan *plan, const of_model *model, uint32_t s, of_error *error) {
     of_scale_plan *scale = &plan->scales[s];
-    compile_buffers buffers = {{0}, NULL, NULL};
     scale->steps = of_arena_take(&plan->arena, plan->architecture.steps, sizeof *scale->steps);
     if (scale->steps == NULL)
         return of_fail_memory(error, "steps");
@@ -216,12 +128,9 @@ static of_status compile_scale(of_plan *plan, const of_model *model, uint32_t s,
     if (status == OF_OK)
         status = insist_on_uniform_layers(scale, error);
     if (status == OF_OK)
-        status = make_buffers(scale, &buffers, error);
+        status = of_pack_allocate(plan, s, error);
     if (status == OF_OK)
-        status = compile_steps(plan, model, s, &buffers, error);
-    if (status == OF_OK)
-        status = of_fold_prior(plan, model, s, error);
-    free_buffers(&buffers);
+        status = of_pack_scale(plan, model, s, plan->threads, error);
     return status;
 }
 
@@ -266,15 +175,15 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
     return of_workspace_create(plan, error);
 }
 
-of_status of_plan_compile(const of_model *model, const of_plan_options *options, of_plan **result,
-                          of_error *error) {
-    if (model == NULL || result == NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_compile: a model is needed");
-    of_plan_options defaults = of_plan_options_default();
+of_status of_plan_build(const of_model *model, const of_plan_options *options,
+                        of_training *training, of_plan **result, of_error *error) {
     of_plan *plan = of_allocate_zeroed(1, sizeof *plan);
-    if (plan == NULL)
+    if (plan == NULL) {
+        of_training_free(training);
         return of_fail_memory(error, "a plan");
-    of_status status = fill_plan(plan, model, options ? options : &defaults, error);
+    }
+    plan->training = training;
+    of_status status = fill_plan(plan, model, options, error);
     if (status != OF_OK) {
         of_plan_free(plan);
         return status;
@@ -283,14 +192,25 @@ of_status of_plan_compile(const of_model *model, const of_plan_options *options,
     return OF_OK;
 }
 
+of_status of_plan_compile(const of_model *model, const of_plan_options *options, of_plan **result,
+                          of_error *error) {
+    if (model == NULL || result == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_compile: a model is needed");
+    of_plan_options defaults = of_plan_options_default();
+    return of_plan_build(model, options ? options : &defaults, NULL, result, error);
+}
+
 void of_plan_free(of_plan *plan) {
     if (plan == NULL)
         return;
-    for (uint32_t s = 0; s < OF_MAX_SCALES; s++)
+    for (uint32_t s = 0; s < OF_MAX_SCALES; s++) {
         for (int layer = 0; layer < OF_LAYERS; layer++) {
             of_convolution_free(plan->scales[s].layers[layer]);
             of_convolution_free(plan->scales[s].latency[layer]);
+            of_convolution_free(plan->scales[s].backward[layer]);
         }
+    }
+    of_training_free(plan->training);
     of_workspace_free(plan);
     of_arena_release(&plan->arena);
     of_free(plan);

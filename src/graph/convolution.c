@@ -157,8 +157,7 @@ static dnnl_status_t reorder_weights(const of_convolution *convolution, const va
     if (status == dnnl_success)
         status = dnnl_primitive_create(&primitive, description);
     if (status == dnnl_success)
-        status =
-            dnnl_memory_create(&source, from_layout, convolution->engine, (void *)(size_t)from);
+        status = dnnl_memory_create(&source, from_layout, convolution->engine, (void *)from);
     if (status == dnnl_success)
         status = dnnl_memory_create(&target, to_layout, convolution->engine, to);
     if (status == dnnl_success) {
@@ -369,7 +368,7 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
             dnnl_primitive_desc_query_md(chosen->description, wanted[i].layout, is_bias ? 1 : 0);
         arguments[count].arg = wanted[i].name;
         status = dnnl_memory_create(&arguments[count].memory, view, convolution->engine,
-                                    (void *)(size_t)wanted[i].data);
+                                    (void *)wanted[i].data);
         if (status == dnnl_success)
             count++;
     }
@@ -378,6 +377,14 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
     while (count > 0)
         (void)dnnl_memory_destroy(arguments[--count].memory);
     return status == dnnl_success ? OF_OK : fail(error, status, "running a convolution");
+}
+
+of_status of_product_accumulate(size_t m, size_t n, size_t k, const float *a, const float *b,
+                                float *c, of_error *error) {
+    CHECK(dnnl_sgemm('T', 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0F, a,
+                     (dnnl_dim_t)m, b, (dnnl_dim_t)n, 1.0F, c, (dnnl_dim_t)n),
+          "a weight gradient");
+    return OF_OK;
 }
 
 /* ---- Uniformity -------------------------------------------------------------------------- */

@@ -11,10 +11,6 @@ uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left) {
     return chunk;
 }
 
-static size_t state_floats(const of_scale_plan *scale) {
-    return (size_t)scale->positions * scale->half;
-}
-
 static of_status run_layer(const of_run *run, const of_scale_plan *scale, const of_step_plan *step,
                            int layer, uint32_t count, const float *source, float *target,
                            of_error *error) {
@@ -25,20 +21,34 @@ static of_status run_layer(const of_run *run, const of_scale_plan *scale, const 
                               run->worker->convolution_scratch, error);
 }
 
-of_status of_flow_network(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
-                          of_error *error) {
+float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first, int layer) {
+    const of_plan *plan = run->plan;
+    if (run->kept == NULL || run->kept->hidden[layer][s] == NULL)
+        return run->worker->hidden[layer];
+    size_t floats = (size_t)plan->scales[s].positions * plan->hidden;
+    return run->kept->hidden[layer][s] + of_kept_offset(plan, k, first, floats);
+}
+
+of_status of_flow_hidden_layers(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
+                                uint32_t count, const float *pass, of_error *error) {
     const of_scale_plan *scale = &run->plan->scales[s];
     const of_step_plan *step = &scale->steps[k];
-    of_worker *worker = run->worker;
-    const float *pass = worker->pass[s] + first * state_floats(scale);
+    float *hidden[2] = {of_flow_hidden(run, s, k, first, 0), of_flow_hidden(run, s, k, first, 1)};
     of_status status =
-        run_layer(run, scale, step, OF_LAYER_FIRST, count, pass, worker->hidden[0], error);
+        run_layer(run, scale, step, OF_LAYER_FIRST, count, pass, hidden[0], error);
     if (status == OF_OK)
-        status = run_layer(run, scale, step, OF_LAYER_MIDDLE, count, worker->hidden[0],
-                           worker->hidden[1], error);
+        status = run_layer(run, scale, step, OF_LAYER_MIDDLE, count, hidden[0], hidden[1], error);
+    return status;
+}
+
+of_status of_flow_network(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
+                          uint32_t count, of_error *error) {
+    const of_scale_plan *scale = &run->plan->scales[s];
+    const float *pass = run->worker->pass[s] + first * of_state_floats(scale);
+    of_status status = of_flow_hidden_layers(run, s, k, first, count, pass, error);
     if (status == OF_OK)
-        status = run_layer(run, scale, step, OF_LAYER_LAST, count, worker->hidden[1], worker->taps,
-                           error);
+        status = run_layer(run, scale, &scale->steps[k], OF_LAYER_LAST, count,
+                           of_flow_hidden(run, s, k, first, 1), run->worker->taps, error);
     return status;
 }
 
@@ -94,8 +104,14 @@ void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uin
     };
     for (uint32_t u = 0; u < count; u++) {
         row.taps.taps = worker->taps + (size_t)u * scale->positions * scale->tap_stride;
-        row.pass = worker->pass[s] + (first + u) * state_floats(scale);
-        row.rest = worker->rest[s] + (first + u) * state_floats(scale);
+        row.pass = worker->pass[s] + (first + u) * of_state_floats(scale);
+        row.rest = worker->rest[s] + (first + u) * of_state_floats(scale);
+        if (run->kept != NULL) {
+            size_t kept = of_kept_offset(plan, k, first + u, of_state_floats(scale));
+            row.kept_pass = run->kept->pass[s] + kept;
+            row.kept_rest = run->kept->rest[s] + kept;
+            row.kept_scale = row.affine ? run->kept->scale[s] + kept : NULL;
+        }
         double log_det = tail_of_unit(run, &row, scale->rows);
         if (!inverse)
             worker->contributions[(size_t)(first + u) * plan->scale_count + s] += log_det;
@@ -110,8 +126,8 @@ of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
     size_t half = scale->half, bytes = half * sizeof(float);
     float *pass = worker->pass[s] + first * half, *rest = worker->rest[s] + first * half;
     for (uint32_t u = 0; u < count; u++) {
-        memcpy(worker->mix[0] + 2 * u * half, pass + u * half, bytes);
-        memcpy(worker->mix[0] + (2 * u + 1) * half, rest + u * half, bytes);
+        memcpy(worker->mix[0] + 2 * (size_t)u * half, pass + u * half, bytes);
+        memcpy(worker->mix[0] + (2 * (size_t)u + 1) * half, rest + u * half, bytes);
     }
     of_status status;
     if (inverse)
@@ -122,8 +138,8 @@ of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
         status =
             run_layer(run, scale, step, OF_LAYER_MIX, count, worker->mix[0], worker->mix[1], error);
     for (uint32_t u = 0; status == OF_OK && u < count; u++) {
-        memcpy(pass + u * half, worker->mix[1] + 2 * u * half, bytes);
-        memcpy(rest + u * half, worker->mix[1] + (2 * u + 1) * half, bytes);
+        memcpy(pass + u * half, worker->mix[1] + 2 * (size_t)u * half, bytes);
+        memcpy(rest + u * half, worker->mix[1] + (2 * (size_t)u + 1) * half, bytes);
     }
     return status;
 }

@@ -4,6 +4,7 @@
 #include "graph/plan.h"
 #include "model/mixing.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ static const double LN_2PI = 1.8378770664093454836;
 
 /* Number of the network's own output that holds coefficient `o` in the order add, raw: the
  * coefficients of an affine coupling are interleaved, add = out[0::2], raw = out[1::2]. */
-static uint32_t coefficient_source(const of_plan *plan, const of_scale_plan *scale, uint32_t o) {
+uint32_t of_coefficient_source(const of_plan *plan, const of_scale_plan *scale, uint32_t o) {
     if (plan->architecture.coupling == OF_COUPLING_ADDITIVE)
         return o;
     return o < scale->half ? 2 * o : 2 * (o - scale->half) + 1;
@@ -54,13 +55,14 @@ void of_fold_layer(const of_plan *plan, const of_model *model, uint32_t scale, u
                    int layer, of_folded_layer *folded) {
     const of_scale_plan *geometry = &plan->scales[scale];
     layer_source from = find_layer(plan, model, scale, step, layer);
+    assert(from.weights != NULL);
     bool last = layer == OF_LAYER_LAST, as_taps = last && geometry->kernel == 3;
     size_t inputs = layer == OF_LAYER_FIRST ? geometry->half : plan->hidden;
     size_t outputs = last ? geometry->tap_stride : plan->hidden;
     memset(folded->weights, 0, inputs * outputs * (as_taps ? 1 : from.taps) * sizeof(float));
     memset(folded->bias, 0, (last ? geometry->outputs : outputs) * sizeof(float));
     for (uint32_t o = 0; o < from.outputs; o++) {
-        uint32_t source = last ? coefficient_source(plan, geometry, o) : o;
+        uint32_t source = last ? of_coefficient_source(plan, geometry, o) : o;
         double factor = from.log_scale ? exp(from.log_factor * (double)from.log_scale[source]) : 1;
         double shift = from.loc    ? (double)from.loc[source]
                        : from.bias ? (double)from.bias[source]
@@ -109,28 +111,30 @@ static size_t padded_place(const of_channel_map *map, uint32_t r) {
     return r < half ? r : map->half_padded + (r - half);
 }
 
-of_status of_fold_channel_map(of_arena *arena, const double *matrix, const double *bias,
-                              uint32_t channels, double factor, double offset, of_channel_map *map,
-                              of_error *error) {
+of_status of_channel_map_allocate(of_arena *arena, uint32_t channels, of_channel_map *map,
+                                  of_error *error) {
+    if (map->matrix != NULL)
+        return OF_OK;
     map->channels = channels;
     map->half_padded = (uint32_t)of_round_up(channels / 2, OF_MAP_PADDING);
     size_t row = (size_t)2 * map->half_padded;
-    float *packed = of_arena_take(arena, channels * row, sizeof(float));
-    float *packed_bias = of_arena_take(arena, row, sizeof(float));
-    if (packed == NULL || packed_bias == NULL)
-        return of_fail_memory(error, "a channel map");
-    for (uint32_t r = 0; r < channels; r++) {
+    map->matrix = of_arena_take(arena, channels * row, sizeof(float));
+    map->bias = of_arena_take(arena, row, sizeof(float));
+    return map->matrix && map->bias ? OF_OK : of_fail_memory(error, "a channel map");
+}
+
+void of_fold_channel_map(const double *matrix, const double *bias, double factor, double offset,
+                         bool transposed, of_channel_map *map) {
+    size_t row = (size_t)2 * map->half_padded, n = map->channels;
+    for (uint32_t r = 0; r < n; r++) {
         double shift = bias[r];
-        for (uint32_t c = 0; c < channels; c++) {
-            double value = matrix[(size_t)r * channels + c];
-            packed[c * row + padded_place(map, r)] = (float)(value * factor);
+        for (uint32_t c = 0; c < n; c++) {
+            double value = transposed ? matrix[c * n + r] : matrix[r * n + c];
+            map->matrix[c * row + padded_place(map, r)] = (float)(value * factor);
             shift += value * offset;
         }
-        packed_bias[padded_place(map, r)] = (float)shift;
+        map->bias[padded_place(map, r)] = (float)shift;
     }
-    map->matrix = packed;
-    map->bias = packed_bias;
-    return OF_OK;
 }
 
 void of_unfold_channel_map(const of_channel_map *map, double *matrix, double *bias) {
@@ -151,59 +155,58 @@ size_t of_latent_place(const of_scale_plan *scale, size_t index) {
                                  : rest + position * scale->half + (channel - scale->half);
 }
 
-static of_status fold_classes(of_plan *plan, const of_model *model, uint32_t s, of_error *error) {
-    of_scale_plan *scale = &plan->scales[s];
-    size_t latents = scale->shape.latents, classes = plan->architecture.classes;
-    float *factor = of_arena_take(&plan->arena, classes * latents, sizeof(float));
-    float *shift = of_arena_take(&plan->arena, classes * latents, sizeof(float));
-    double *constant = of_arena_take(&plan->arena, classes, sizeof(double));
-    if (factor == NULL || shift == NULL || constant == NULL)
-        return of_fail_memory(error, "class densities");
-    for (size_t c = 0; c < classes; c++) {
-        const of_class_parameters *p = &model->classes[c * plan->scale_count + s];
-        const float *loc = of_model_values(model, p->loc);
-        const float *log_scale = of_model_values(model, p->log_scale);
-        const float *mean = of_model_values(model, p->mean);
-        const float *log_std = of_model_values(model, p->log_std);
-        for (size_t i = 0; i < latents; i++) {
-            /* (e^ls (z + loc) - mean) / std = a z + b */
-            size_t place = c * latents + of_latent_place(scale, i);
-            double ls = (double)log_scale[i], inverse_std = exp(-(double)log_std[i]);
-            factor[place] = (float)(exp(ls) * inverse_std);
-            shift[place] = (float)((exp(ls) * (double)loc[i] - (double)mean[i]) * inverse_std);
-            constant[c] += ls - (double)log_std[i];
-        }
-    }
-    scale->class_scale = factor;
-    scale->class_shift = shift;
-    scale->class_constant = constant;
-    return OF_OK;
+static bool take(of_arena *arena, size_t count, float **floats) {
+    *floats = of_arena_take(arena, count, sizeof(float));
+    return *floats != NULL;
 }
 
-of_status of_fold_prior(of_plan *plan, const of_model *model, uint32_t s, of_error *error) {
+of_status of_prior_allocate(of_plan *plan, uint32_t s, of_error *error) {
+    of_scale_plan *scale = &plan->scales[s];
+    of_arena *arena = &plan->arena;
+    size_t latents = scale->shape.latents, classes = plan->architecture.classes;
+    scale->class_constant = of_arena_take(arena, classes, sizeof(double));
+    if (take(arena, latents, &scale->prior_scale) && take(arena, latents, &scale->prior_shift) &&
+        take(arena, latents, &scale->inverse_scale) &&
+        take(arena, latents, &scale->inverse_shift) &&
+        take(arena, classes * latents, &scale->class_scale) &&
+        take(arena, classes * latents, &scale->class_shift) && scale->class_constant)
+        return OF_OK;
+    return of_fail_memory(error, "a prior");
+}
+
+static void fold_class(of_plan *plan, const of_model *model, uint32_t s, size_t c) {
+    of_scale_plan *scale = &plan->scales[s];
+    const of_class_parameters *p = &model->classes[c * plan->scale_count + s];
+    const float *loc = of_model_values(model, p->loc);
+    const float *log_scale = of_model_values(model, p->log_scale);
+    const float *mean = of_model_values(model, p->mean);
+    const float *log_std = of_model_values(model, p->log_std);
+    scale->class_constant[c] = 0;
+    for (size_t i = 0; i < scale->shape.latents; i++) {
+        /* (e^ls (z + loc) - mean) / std = a z + b */
+        size_t place = c * scale->shape.latents + of_latent_place(scale, i);
+        double ls = (double)log_scale[i], inverse_std = exp(-(double)log_std[i]);
+        double shift = (exp(ls) * (double)loc[i] - (double)mean[i]) * inverse_std;
+        scale->class_scale[place] = (float)(exp(ls) * inverse_std);
+        scale->class_shift[place] = (float)shift;
+        scale->class_constant[c] += ls - (double)log_std[i];
+    }
+}
+
+void of_fold_prior(of_plan *plan, const of_model *model, uint32_t s) {
     of_scale_plan *scale = &plan->scales[s];
     const float *loc = of_model_values(model, model->scales[s].prior_loc);
     const float *log_scale = of_model_values(model, model->scales[s].prior_log_scale);
-    size_t latents = scale->shape.latents;
-    float *arrays[4];
-    for (int i = 0; i < 4; i++) {
-        arrays[i] = of_arena_take(&plan->arena, latents, sizeof(float));
-        if (arrays[i] == NULL)
-            return of_fail_memory(error, "a prior");
-    }
-    for (size_t i = 0; i < latents; i++) {
+    for (size_t i = 0; i < scale->shape.latents; i++) {
         /* z = e^s (x + loc), x = e^-s z - loc */
         size_t place = of_latent_place(scale, i);
-        double s_i = (double)log_scale[i];
-        arrays[0][place] = (float)exp(s_i);
-        arrays[1][place] = (float)(exp(s_i) * (double)loc[i]);
-        arrays[2][place] = (float)exp(-s_i);
-        arrays[3][place] = -loc[i];
-        scale->constant += s_i - 0.5 * LN_2PI;
+        double log_factor = (double)log_scale[i], factor = exp(log_factor);
+        scale->prior_scale[place] = (float)factor;
+        scale->prior_shift[place] = (float)(factor * (double)loc[i]);
+        scale->inverse_scale[place] = (float)exp(-log_factor);
+        scale->inverse_shift[place] = -loc[i];
+        scale->constant += log_factor - 0.5 * LN_2PI;
     }
-    scale->prior_scale = arrays[0];
-    scale->prior_shift = arrays[1];
-    scale->inverse_scale = arrays[2];
-    scale->inverse_shift = arrays[3];
-    return plan->architecture.classes > 0 ? fold_classes(plan, model, s, error) : OF_OK;
+    for (size_t c = 0; c < plan->architecture.classes; c++)
+        fold_class(plan, model, s, c);
 }

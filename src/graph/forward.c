@@ -6,15 +6,7 @@
 #include <omp.h>
 #include <string.h>
 
-/* A group of images of a batch, and where their results go. */
-typedef struct group {
-    const of_batch *batch;
-    const of_likelihoods *out;
-    size_t first; /* image */
-    uint32_t images;
-} group;
-
-static void enter_scale(const of_run *run, const group *work, uint32_t s, uint32_t first,
+static void enter_scale(const of_run *run, const of_group *work, uint32_t s, uint32_t first,
                         uint32_t count) {
     const of_plan *plan = run->plan;
     for (uint32_t u = first; u < first + count; u++) {
@@ -23,7 +15,8 @@ static void enter_scale(const of_run *run, const group *work, uint32_t s, uint32
             continue;
         }
         of_pixel_view view =
-            of_pixel_unit(plan, work->batch, work->first + u / plan->units, u % plan->units);
+            of_pixel_unit(plan, work->batch, work->first + u / plan->units * work->stride,
+                          u % plan->units);
         of_pixels_enter(run, s, u, &view);
     }
 }
@@ -65,7 +58,7 @@ static void add_classes(const of_run *run, const of_scale_plan *scale, uint32_t 
 }
 
 /* Prior ActNorm, Gaussian and their sum for one unit, whose state has become latents. */
-static void finish_unit(const of_run *run, const group *work, uint32_t s, uint32_t unit) {
+static void finish_unit(const of_run *run, const of_group *work, uint32_t s, uint32_t unit) {
     const of_plan *plan = run->plan;
     const of_scale_plan *scale = &plan->scales[s];
     of_worker *worker = run->worker;
@@ -84,7 +77,8 @@ static void finish_unit(const of_run *run, const group *work, uint32_t s, uint32
         add_classes(run, scale, unit, square);
     if (work->out->latents != NULL) {
         size_t dimensions = of_architecture_dimensions(&plan->architecture);
-        size_t place = (work->first * plan->units + unit) * (dimensions / plan->units);
+        size_t image = work->first + unit / plan->units * work->stride;
+        size_t place = (image * plan->units + unit % plan->units) * (dimensions / plan->units);
         for (uint32_t before = 0; before < s; before++)
             place += plan->scales[before].shape.latents;
         store_latents(scale, worker->latents, work->out->latents + place);
@@ -103,14 +97,15 @@ static double mixture(const double *class_logp, size_t classes) {
     return most + log(sum) - log((double)classes);
 }
 
-static void store_image(const of_run *run, const group *work, uint32_t image) {
+static void store_image(const of_run *run, const of_group *work, uint32_t image) {
     const of_plan *plan = run->plan;
     const of_likelihoods *out = work->out;
     size_t scales = plan->scale_count, classes = plan->architecture.classes;
     double contributions[OF_MAX_SCALES] = {0}, logp = 0;
     double *class_sums = run->worker->class_sums + (size_t)image * plan->units * classes;
     for (size_t u = 0; u < plan->units; u++) {
-        const double *unit = run->worker->contributions + (image * plan->units + u) * scales;
+        const double *unit =
+            run->worker->contributions + ((size_t)image * plan->units + u) * scales;
         for (size_t s = 0; s < scales; s++)
             contributions[s] += unit[s];
         for (size_t c = 0; u > 0 && c < classes; c++)
@@ -123,7 +118,7 @@ static void store_image(const of_run *run, const group *work, uint32_t image) {
             class_sums[c] += logp;
         logp = mixture(class_sums, classes);
     }
-    size_t place = work->first + image;
+    size_t place = work->first + image * work->stride;
     if (out->logp != NULL)
         out->logp[place] = logp;
     if (out->contributions != NULL)
@@ -132,7 +127,7 @@ static void store_image(const of_run *run, const group *work, uint32_t image) {
         memcpy(out->class_logp + place * classes, class_sums, classes * sizeof(double));
 }
 
-static of_status run_group(const of_run *run, const group *work, of_error *error) {
+of_status of_forward_group(const of_run *run, const of_group *work, of_error *error) {
     const of_plan *plan = run->plan;
     uint32_t units = work->images * plan->units;
     memset(run->worker->contributions, 0, (size_t)units * plan->scale_count * sizeof(double));
@@ -170,15 +165,15 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 #pragma omp parallel num_threads(plan->threads)
     {
         of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {plan, worker, 1};
+        const of_run run = {plan, worker, 1, NULL};
         /* also with one thread, where no region is active, the layers must not spread out */
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
         for (size_t g = 0; g < groups; g++) {
             size_t first = g * size, left = batch->count - first;
-            const group work = {batch, out, first, left < size ? (uint32_t)left : size};
+            const of_group work = {batch, out, first, 1, left < size ? (uint32_t)left : size};
             if (worker->error.status == OF_OK)
-                worker->error.status = run_group(&run, &work, &worker->error);
+                worker->error.status = of_forward_group(&run, &work, &worker->error);
         }
     }
     for (unsigned t = 0; t < plan->threads; t++)
@@ -190,12 +185,12 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 /* Fewer images than threads: one image after the other, all threads inside each layer. */
 static of_status run_latency(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                              of_error *error) {
-    const of_run run = {plan, &plan->workers[0], plan->threads};
+    const of_run run = {plan, &plan->workers[0], plan->threads, NULL};
     int callers_threads = omp_get_max_threads();
     of_status status = OF_OK;
     omp_set_num_threads((int)plan->threads);
     for (size_t i = 0; status == OF_OK && i < batch->count; i++)
-        status = run_group(&run, &(group){batch, out, i, 1}, error);
+        status = of_forward_group(&run, &(of_group){batch, out, i, 1, 1}, error);
     omp_set_num_threads(callers_threads);
     return status;
 }

@@ -26,8 +26,10 @@ static of_status invert_channel_map(of_plan *plan, of_step_plan *step, double *m
     of_unfold_channel_map(&step->map, matrix, bias);
     of_status status = invert(matrix, bias, step->map.channels, inverse, shift, error);
     if (status == OF_OK)
-        status = of_fold_channel_map(&plan->arena, inverse, shift, step->map.channels, 1, 0,
-                                     &step->inverse_map, error);
+        status = of_channel_map_allocate(&plan->arena, step->map.channels, &step->inverse_map,
+                                         error);
+    if (status == OF_OK)
+        of_fold_channel_map(inverse, shift, 1, 0, false, &step->inverse_map);
     return status;
 }
 
@@ -36,8 +38,11 @@ static of_status invert_mix(of_plan *plan, of_scale_plan *scale, of_step_plan *s
     const of_convolution *layer = scale->layers[OF_LAYER_MIX];
     size_t n = scale->channels, count = n * n;
     float *plain = of_allocate(count, sizeof(float));
-    float *packed = of_arena_take(&plan->arena, of_convolution_weight_bytes(layer), 1);
-    float *packed_bias = of_arena_take(&plan->arena, n, sizeof(float));
+    float *packed = step->inverse_mix.weights, *packed_bias = step->inverse_mix.bias;
+    if (packed == NULL)
+        packed = of_arena_take(&plan->arena, of_convolution_weight_bytes(layer), 1);
+    if (packed_bias == NULL)
+        packed_bias = of_arena_take(&plan->arena, n, sizeof(float));
     if (plain == NULL || packed == NULL || packed_bias == NULL) {
         of_free(plain);
         return of_fail_memory(error, "an inverse map");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "graph/plan.h"
 
+#include <string.h>
+
 /* x = (v + 1/2)/256 - 1/2 = v/256 + CENTRE for a byte v; floats hold v/255. */
 #define CENTRE (0.5 / 256 - 0.5)
 
@@ -51,6 +53,12 @@ static void enter_convolutional(const of_run *run, uint32_t s, uint32_t unit,
         row.map = &scale->steps[0].map;
     }
     enter_rows(run, &row, scale->rows, bytes);
+    if (run->kept != NULL) { /* once more without the map: the gradient of the map needs it */
+        row.map = &run->kept->identity[s];
+        row.pass = run->kept->squeezed_pass[s] + unit * floats;
+        row.rest = run->kept->squeezed_rest[s] + unit * floats;
+        enter_rows(run, &row, scale->rows, bytes);
+    }
 }
 
 /* ---- Dense blocks: the squeezed scale as one channel-major vector ------------------------- */
@@ -94,6 +102,10 @@ static void enter_dense(const of_run *run, uint32_t s, uint32_t unit, const of_p
         else
             value = (float)((double)((const float *)view->pixels)[from] * (255.0 / 256) + CENTRE);
         halves[i / half][i % half] = value;
+    }
+    if (run->kept != NULL) {
+        memcpy(run->kept->squeezed_pass[s] + unit * half, halves[0], half * sizeof(float));
+        memcpy(run->kept->squeezed_rest[s] + unit * half, halves[1], half * sizeof(float));
     }
 }
 

@@ -19,10 +19,14 @@
 
 enum { OF_LAYER_FIRST, OF_LAYER_MIDDLE, OF_LAYER_LAST, OF_LAYER_MIX, OF_LAYERS };
 
+/* The layers' backward forms towards their inputs: 1x1 products with transposed weights, the first
+ * layer's leaving taps. */
+typedef struct of_training of_training;
+
 /* Weights of one convolution, packed for its of_convolution. */
 typedef struct of_packed_layer {
     float *weights;
-    const float *bias; /* NULL where the bias is added elsewhere */
+    float *bias; /* NULL where the bias is added elsewhere */
 } of_packed_layer;
 
 typedef struct of_step_plan {
@@ -41,15 +45,16 @@ typedef struct of_scale_plan {
     uint32_t tap_stride; /* floats a position of the last layer's output */
     uint32_t chunk;      /* units a call of the network takes, a power of two */
     bool last;           /* no split: pass and rest are latents */
-    of_convolution *layers[OF_LAYERS], *latency[OF_LAYERS];
+    of_convolution *layers[OF_LAYERS], *latency[OF_LAYERS], *backward[OF_LAYERS];
+    uint32_t gather_stride; /* training: floats a position of the first layer's 3x3 neighbourhood */
     of_step_plan *steps;
     of_channel_map entry_u8, entry_f32; /* scale 0: map of step 0 for pixels */
     /* prior ActNorm as scale*x + shift, for pass then rest, position-major */
-    const float *prior_scale, *prior_shift;
-    const float *inverse_scale, *inverse_shift; /* the way back */
+    float *prior_scale, *prior_shift;
+    float *inverse_scale, *inverse_shift; /* the way back */
     /* class densities on latents z: standardised = scale*z + shift; [classes][latents] */
-    const float *class_scale, *class_shift;
-    const double *class_constant; /* [classes] log-dets of class ActNorm and standard deviation */
+    float *class_scale, *class_shift;
+    double *class_constant; /* [classes] log-dets of class ActNorm and standard deviation */
     double constant; /* nats a unit: constant log-dets and the Gaussian's normalisation */
 } of_scale_plan;
 
@@ -81,12 +86,35 @@ struct of_plan {
     of_worker *workers; /* [threads] */
 };
 
+/* What the backward pass needs of the forward pass, for the units of a group: per scale
+ * [steps][group units][positions][half], hidden [steps][group units][positions][hidden]. */
+typedef struct of_kept {
+    float *squeezed_pass[OF_MAX_SCALES], *squeezed_rest[OF_MAX_SCALES]; /* before step 0's map */
+    float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES], *scale[OF_MAX_SCALES];
+    float *hidden[2][OF_MAX_SCALES]; /* NULL: computed again */
+    of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
+} of_kept;
+
 /* Where a group of units is being run: one worker, or, in latency mode, all threads together. */
 typedef struct of_run {
     of_plan *plan;
     of_worker *worker;
     unsigned threads; /* inside the layers */
+    of_kept *kept;    /* training, else NULL */
 } of_run;
+
+/* Images first, first + stride, ... of a batch, and where their results go. */
+typedef struct of_group {
+    const of_batch *batch;
+    const of_likelihoods *out;
+    size_t first, stride;
+    uint32_t images;
+} of_group;
+
+/* ---- forward.c ---- */
+
+/* The forward pass of a group; contributions stay in the worker. */
+of_status of_forward_group(const of_run *run, const of_group *group, of_error *error);
 
 /* ---- fold.c: parameters to what the kernels take ---- */
 
@@ -107,16 +135,42 @@ void of_fold_layer(const of_plan *plan, const of_model *model, uint32_t scale, u
 of_status of_fold_mixing(const of_model *model, uint32_t scale, uint32_t step, double *matrix,
                          double *bias, double *log_det, of_error *error);
 
-/* Packs y = A (factor*x + offset) + b for the kernels. */
-of_status of_fold_channel_map(of_arena *arena, const double *matrix, const double *bias,
-                              uint32_t channels, double factor, double offset, of_channel_map *map,
-                              of_error *error);
+/* Memory for a map of `channels` channels, unless it has some. */
+of_status of_channel_map_allocate(of_arena *arena, uint32_t channels, of_channel_map *map,
+                                  of_error *error);
+
+/* Packs y = A (factor*x + offset) + b for the kernels; `transposed`: A^T for A. */
+void of_fold_channel_map(const double *matrix, const double *bias, double factor, double offset,
+                         bool transposed, of_channel_map *map);
 
 /* A of a packed map, row-major in double. */
 void of_unfold_channel_map(const of_channel_map *map, double *matrix, double *bias);
 
-/* Prior and class densities of a scale; adds the prior's log-det to the scale's constant. */
-of_status of_fold_prior(of_plan *plan, const of_model *model, uint32_t scale, of_error *error);
+/* Memory for the prior and class densities of a scale, and their values; adds the prior's log-det
+ * to the scale's constant. */
+of_status of_prior_allocate(of_plan *plan, uint32_t scale, of_error *error);
+void of_fold_prior(of_plan *plan, const of_model *model, uint32_t scale);
+
+/* Number of the network's own output that holds coefficient `o` in the order add, raw. */
+uint32_t of_coefficient_source(const of_plan *plan, const of_scale_plan *scale, uint32_t o);
+
+/* ---- pack.c: parameters into the plan's memory ---- */
+
+/* Memory for everything that of_pack_scale fills. */
+of_status of_pack_allocate(of_plan *plan, uint32_t scale, of_error *error);
+
+/* Folds and packs a scale's parameters, its steps shared among `threads` threads. */
+of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t scale, unsigned threads,
+                        of_error *error);
+
+/* ---- compile.c ---- */
+
+/* A plan, for training if `training` is given (then owned by the plan, also on failure). */
+of_status of_plan_build(const of_model *model, const of_plan_options *options,
+                        of_training *training, of_plan **plan, of_error *error);
+
+/* training.c; accepts NULL */
+void of_training_free(of_training *training);
 
 /* Position-major place of channel-major latent element `index` in [pass, rest]. */
 size_t of_latent_place(const of_scale_plan *scale, size_t index);
@@ -130,6 +184,24 @@ void of_workspace_free(of_plan *plan);
 size_t of_workspace_bytes(const of_plan *plan);
 
 /* ---- flow.c: building blocks of forward and inverse ---- */
+
+/* Floats of a unit's pass, or rest. */
+static inline size_t of_state_floats(const of_scale_plan *scale) {
+    return (size_t)scale->positions * scale->half;
+}
+
+/* Where step k keeps what belongs to `unit`, in floats of `floats` a unit. */
+static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t unit,
+                                    size_t floats) {
+    return ((size_t)k * plan->group_images * plan->units + unit) * floats;
+}
+
+/* Hidden activations of units from `first` on: the worker's, or where they are kept. */
+float *of_flow_hidden(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, int layer);
+
+/* The first two layers of a coupling network from `pass` (of units from `first` on). */
+of_status of_flow_hidden_layers(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
+                                uint32_t count, const float *pass, of_error *error);
 
 /* Units from `first` on that one call takes when `left` remain: a power of two. */
 uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left);

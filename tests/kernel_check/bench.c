@@ -181,8 +181,10 @@ static double cycle_nanoseconds(void) {
     static volatile uint64_t sink;
     uint64_t x = sink;
     double start = now();
-    for (int i = 0; i < STEPS; i++)
+    for (int i = 0; i < STEPS; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
+        __asm__ volatile("" : "+r"(x)); /* or the compiler shortens the chain */
+    }
     double elapsed = now() - start;
     sink = x;
     return elapsed / (STEPS * CYCLES_PER_STEP);

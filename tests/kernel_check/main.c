@@ -56,7 +56,6 @@ static bool run_test(const struct test *test, of_isa isa, uint64_t seed) {
     static checker state; /* outlives the jump */
     state = (checker){
         .kernels = of_kernels_for(isa),
-        .scalar = of_kernels_for(OF_ISA_SCALAR),
         .random = of_random_stream(seed, (uint64_t)(test - tests)),
     };
     int crash = sigsetjmp(crash_place, 1);

@@ -4,6 +4,7 @@
 #include "source_fixture.h"
 
 #include <sys/stat.h>
+#include <zlib.h>
 
 static void assert_archive_reads(void **state, const char *name, archive_kind kind) {
     const char *names[] = {"b/1.png", "a/x/2.png", "b/3.png", "4.png"};
@@ -207,6 +208,38 @@ static void test_links_in_tar(void **state) {
     of_source_free(source);
 }
 
+/* A stored zip member whose name is UTF-8, which this program's "C" locale cannot hold. */
+static void test_utf8_names_in_zip(void **state) {
+    static const char name[] = "gr\xc3\xbcn/\xc3\xa4.pgm", data[] = "P5 1 1 255\n\x7f";
+    enum { NAME = sizeof name - 1, DATA = sizeof data - 1 };
+    /* Signature, version, flags (0x800: UTF-8), method, time, date, crc, sizes, name length. */
+    uint8_t local[30] = {'P', 'K', 3, 4, 20, 0, 0, 8, 0, 0, 0, 0, 0, 0};
+    uint8_t central[46] = {'P', 'K', 1, 2, 20, 0, 20, 0, 0, 8, 0, 0, 0, 0, 0, 0};
+    uint8_t end[22] = {
+        'P', 'K', 5, 6, 0, 0, 0, 0, 1, 0, 1, 0, 46 + NAME, 0, 0, 0, 30 + NAME + DATA};
+    uint8_t file[sizeof local + 2 * NAME + DATA + sizeof central + sizeof end];
+    uint32_t crc = (uint32_t)crc32(0, (const uint8_t *)data, DATA);
+    for (int i = 0; i < 4; i++)
+        local[14 + i] = central[16 + i] = (uint8_t)(crc >> (8 * i));
+    local[18] = local[22] = central[20] = central[24] = DATA;
+    local[26] = central[28] = NAME;
+    uint8_t *at = file;
+    const void *parts[] = {local, name, data, central, name, end};
+    const size_t sizes[] = {sizeof local, NAME, DATA, sizeof central, NAME, sizeof end};
+    for (int i = 0; i < 6; at += sizes[i], i++)
+        memcpy(at, parts[i], sizes[i]);
+    write_file(state, "names.zip", file, sizeof file);
+
+    of_source_options options = test_options(NULL);
+    of_source *source = open_source(path_of(state, "names.zip"), &options);
+    of_source_batch batch = next_batch(source, 9);
+    assert_int_equal(batch.count, 1);
+    assert_string_equal(batch.items[0].path, name);
+    assert_string_equal(batch.items[0].label, "gr\xc3\xbcn");
+    assert_int_equal(batch.pixels[0], 0x7f);
+    of_source_free(source);
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 
 int main(void) {
@@ -223,6 +256,7 @@ int main(void) {
         IN_DIRECTORY(test_damaged_tar_header),
         IN_DIRECTORY(test_member_over_the_limit),
         IN_DIRECTORY(test_links_in_tar),
+        IN_DIRECTORY(test_utf8_names_in_zip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,6 +258,14 @@ static void test_truncated_jpeg(void **state) {
     assert_unreadable(state, "cut.jpg", jpeg, 40, "truncated");
 }
 
+/* A Huffman table of 16 x 255 codes, which would run over a decoder's memory. */
+static void test_overlong_huffman_table(void **state) {
+    uint8_t bytes[2 + 4 + 17 + 4080 + sizeof jpeg] = {0xff, 0xd8, 0xff, 0xc4, 0x10, 0x03};
+    memset(bytes + 7, 0xff, 16);
+    memcpy(bytes + 2 + 4 + 17 + 4080, jpeg + 2, sizeof jpeg - 2);
+    assert_unreadable(state, "table.jpg", bytes, sizeof bytes - 2, "segment c4");
+}
+
 static void test_hostile_sizes(void **state) {
     complaints noted = {0};
     of_source_options options = test_options(&noted);
@@ -340,20 +348,29 @@ static void test_specs_that_cannot_be_opened(void **state) {
     assert_source_fails(path_of(state, "empty"), &options, OF_ERROR_ARGUMENT, "32 x 0");
 }
 
+/* Root may read everything, so it steps down for the reading. */
 static void test_unreadable_permissions(void **state) {
     complaints noted = {0};
     of_source_options options = test_options(&noted);
-    if (geteuid() == 0)
-        skip(); /* root may read everything */
+    bool root = geteuid() == 0;
     make_folder(state, "locked");
     write_pattern(state, "locked/a.png", 0);
     make_folder(state, "locked/b");
     write_pattern(state, "locked/b/b.png", 0);
+    write_pattern(state, "locked/c.png", 0);
     assert_int_equal(chmod(path_of(state, "locked/b"), 0), 0);
+    assert_int_equal(chmod(path_of(state, "locked/c.png"), 0), 0);
+    assert_int_equal(chmod(path_of(state, ""), 0755), 0);
+    assert_true(!root || seteuid(65534) == 0);
     of_source *source = open_source(path_of(state, "locked"), &options);
     assert_int_equal(next_batch(source, 9).count, 1);
-    assert_string_equal(noted.path, "b/");
+    assert_int_equal(of_source_unreadable(source), 2);
+    assert_string_equal(noted.path, "c.png");
+    assert_string_equal(noted.reason, "Permission denied");
     of_source_free(source);
+    assert_source_fails(path_of(state, "locked/b"), &options, OF_ERROR_IO, "Permission denied");
+    assert_source_fails(path_of(state, "locked/c.png"), &options, OF_ERROR_IO, "Permission denied");
+    assert_true(!root || seteuid(0) == 0);
     assert_int_equal(chmod(path_of(state, "locked/b"), 0700), 0);
 }
 
@@ -374,6 +391,7 @@ int main(void) {
         IN_DIRECTORY(test_truncated_pnm),
         IN_DIRECTORY(test_jpeg),
         IN_DIRECTORY(test_truncated_jpeg),
+        IN_DIRECTORY(test_overlong_huffman_table),
         IN_DIRECTORY(test_hostile_sizes),
         IN_DIRECTORY(test_data_larger_than_header),
         IN_DIRECTORY(test_special_file),

@@ -234,7 +234,7 @@ static void test_labels(void **state) {
     (void)state;
     of_labels labels = {0};
     int32_t number;
-    char name[16];
+    char name[32];
     for (int round = 0; round < 2; round++)
         for (int32_t i = 0; i < 3000; i++) {
             (void)snprintf(name, sizeof name, "class %d", (int)i);

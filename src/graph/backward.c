@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gradients from a group's log-likelihoods back to the folded weights. For each scale, last to
+ * first, and each step, last to first, with y = map(pass, rest') of the next step:
+ *     g_y -> map -> g_pass, g_rest' -> coupling -> g_rest, g_coefficients -> taps
+ *     -> layers LAST, MIDDLE, FIRST -> added to g_pass. */
+#include "core/memory.h"
+#include "graph/training.h"
+
+#include <string.h>
+
+/* What the functions below share: units first..first+count of a scale. */
+typedef struct chunk {
+    const of_run *run;
+    const of_plan *plan;
+    const of_scale_plan *scale;
+    const of_gradient_layout *layout;
+    of_backward_buffers *buffers;
+    of_lane *lane;
+    uint32_t s, first, count;
+    size_t positions; /* of all units */
+} chunk;
+
+static float *step_gradient(const chunk *c, uint32_t k, size_t offset) {
+    return c->lane->block + k * c->layout->step_floats + offset;
+}
+
+static float *kept(const chunk *c, float *array, uint32_t k) {
+    return array + of_kept_offset(c->plan, k, c->first, of_state_floats(c->scale));
+}
+
+static float *state(const chunk *c, float *array) {
+    return array + c->first * of_state_floats(c->scale);
+}
+
+static of_status backward_layer(const chunk *c, uint32_t k, int layer, const float *source,
+                                float *target, of_error *error) {
+    return of_convolution_run(c->scale->backward[layer], c->count, source,
+                              c->scale->steps[k].backward[layer].weights, NULL, target,
+                              c->run->worker->convolution_scratch, error);
+}
+
+/* ---- Priors ------------------------------------------------------------------------------ */
+
+/* The half of a unit's latents that starts at `offset` of the prior's arrays. */
+static void gaussian_half(const chunk *c, uint32_t unit, double weight, const float *x,
+                          float *g_x, size_t offset) {
+    const of_scale_plan *scale = c->scale;
+    (void)unit;
+    c->plan->kernels->scale_shift_backward(
+        x, scale->prior_scale + offset, scale->prior_shift + offset, (float)weight, g_x,
+        c->lane->block + c->layout->prior_scale + offset,
+        c->lane->block + c->layout->prior_shift + offset, of_state_floats(scale));
+}
+
+/* Class densities: the loss has sum over classes of -g_c/2 |a_c z + b_c|^2 with z the latents
+ * after the prior's ActNorm. */
+static void class_half(const chunk *c, uint32_t unit, const float *x, float *g_x, size_t offset) {
+    const of_scale_plan *scale = c->scale;
+    size_t n = of_state_floats(scale), classes = c->plan->architecture.classes;
+    size_t latents = scale->shape.latents;
+    const double *weights =
+        c->buffers->class_gradients + (unit / c->plan->units) * classes;
+    float *z = c->buffers->latents, *g_z = c->buffers->g_latents;
+    (void)c->plan->kernels->scale_shift(x, scale->prior_scale + offset,
+                                        scale->prior_shift + offset, z, n);
+    memset(g_x, 0, n * sizeof(float));
+    for (size_t k = 0; k < classes; k++) {
+        size_t place = k * latents + offset;
+        c->plan->kernels->scale_shift_backward(
+            z, scale->class_scale + place, scale->class_shift + place, (float)weights[k], g_z,
+            c->lane->block + c->layout->class_scale + place,
+            c->lane->block + c->layout->class_shift + place, n);
+        c->plan->kernels->accumulate(g_z, g_x, n);
+    }
+    float *g_scale = c->lane->block + c->layout->prior_scale + offset;
+    float *g_shift = c->lane->block + c->layout->prior_shift + offset;
+    for (size_t i = 0; i < n; i++) {
+        g_scale[i] += g_x[i] * x[i];
+        g_shift[i] += g_x[i];
+        g_x[i] *= scale->prior_scale[offset + i];
+    }
+}
+
+static void prior_half(const chunk *c, uint32_t unit, const float *x, float *g_x, size_t offset) {
+    if (c->plan->architecture.classes > 0)
+        class_half(c, unit, x, g_x, offset);
+    else
+        gaussian_half(c, unit, c->buffers->logp_gradients[unit / c->plan->units], x, g_x, offset);
+}
+
+/* The last state's latents; g_rest of a scale that is split comes from the next scale. */
+static void backward_prior(const chunk *c) {
+    size_t floats = of_state_floats(c->scale);
+    uint32_t last = c->plan->architecture.steps - 1;
+    const float *pass = kept(c, c->buffers->kept.pass[c->s], last);
+    const float *rest = kept(c, c->buffers->kept.rest[c->s], last);
+    float *g_pass = state(c, c->buffers->g_pass[c->s]);
+    float *g_rest = state(c, c->buffers->g_rest[c->s]);
+    for (uint32_t u = 0; u < c->count; u++) {
+        prior_half(c, c->first + u, pass + u * floats, g_pass + u * floats, 0);
+        if (c->scale->last)
+            prior_half(c, c->first + u, rest + u * floats, g_rest + u * floats, floats);
+    }
+}
+
+/* ---- Maps -------------------------------------------------------------------------------- */
+
+/* [pass, rest] of every unit as rows of one matrix, and back. */
+static void join(const chunk *c, const float *pass, const float *rest, float *joined) {
+    size_t half = c->scale->half;
+    for (uint32_t u = 0; u < c->count; u++) {
+        memcpy(joined + 2 * u * half, pass + u * half, half * sizeof(float));
+        memcpy(joined + (2 * u + 1) * half, rest + u * half, half * sizeof(float));
+    }
+}
+
+static void part(const chunk *c, const float *joined, float *pass, float *rest) {
+    size_t half = c->scale->half;
+    for (uint32_t u = 0; u < c->count; u++) {
+        memcpy(pass + u * half, joined + 2 * u * half, half * sizeof(float));
+        memcpy(rest + u * half, joined + (2 * u + 1) * half, half * sizeof(float));
+    }
+}
+
+static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pass,
+                                    const float *rest, of_error *error) {
+    size_t n = c->scale->channels;
+    float *g_pass = state(c, c->buffers->g_pass[c->s]);
+    float *g_rest = state(c, c->buffers->g_rest[c->s]);
+    float *g = c->buffers->g_taps, *x = c->buffers->gathered;
+    join(c, g_pass, g_rest, g);
+    join(c, pass, rest, x);
+    c->plan->kernels->relu_backward(NULL, g, c->count, n,
+                                    step_gradient(c, k, c->layout->bias));
+    of_status status = of_product_accumulate(n, n, c->count, g, x,
+                                             step_gradient(c, k, c->layout->matrix), error);
+    if (status == OF_OK)
+        status = backward_layer(c, k, OF_LAYER_MIX, g, x, error);
+    if (status == OF_OK)
+        part(c, x, g_pass, g_rest);
+    return status;
+}
+
+/* The map of step k, whose inputs were `pass` and `rest`. */
+static of_status backward_map(const chunk *c, uint32_t k, const float *pass, const float *rest,
+                              of_error *error) {
+    if (c->plan->architecture.block == OF_BLOCK_DENSE)
+        return backward_dense_map(c, k, pass, rest, error);
+    const of_map_backward task = {
+        .pass = pass,
+        .rest = rest,
+        .g_pass = state(c, c->buffers->g_pass[c->s]),
+        .g_rest = state(c, c->buffers->g_rest[c->s]),
+        .positions = c->positions,
+        .transposed = &c->scale->steps[k].transposed_map,
+        .matrix_gradient = step_gradient(c, k, c->layout->matrix),
+        .bias_gradient = step_gradient(c, k, c->layout->bias),
+        .scratch = c->run->worker->row_scratch,
+    };
+    c->plan->kernels->map_backward(&task);
+    return OF_OK;
+}
+
+/* ---- Coupling networks ------------------------------------------------------------------- */
+
+/* Row by row, the transpose of a tap sum or the gathering of 3x3 neighbourhoods. */
+static void scatter_taps(const chunk *c, const float *values, uint32_t outputs, uint32_t stride,
+                         bool mirrored, float *target) {
+    of_tap_row row = {.stride = stride,
+                      .outputs = outputs,
+                      .kernel = c->plan->architecture.block == OF_BLOCK_DENSE ? 1 : 3,
+                      .height = c->scale->rows,
+                      .width = c->scale->columns};
+    for (uint32_t u = 0; u < c->count; u++)
+        for (row.row = 0; row.row < row.height; row.row++)
+            c->plan->kernels->tap_scatter_row(
+                &row, values + (size_t)u * c->scale->positions * outputs, mirrored,
+                target + (size_t)u * c->scale->positions * stride);
+}
+
+static void backward_coupling(const chunk *c, uint32_t k) {
+    const of_scale_plan *scale = c->scale;
+    size_t floats = of_state_floats(scale);
+    bool affine = c->plan->architecture.coupling == OF_COUPLING_AFFINE;
+    for (uint32_t u = 0; u < c->count; u++) {
+        uint32_t image = (c->first + u) / c->plan->units;
+        const of_coupling_backward task = {
+            .rest_after = kept(c, c->buffers->kept.rest[c->s], k) + u * floats,
+            .scale = affine ? kept(c, c->buffers->kept.scale[c->s], k) + u * floats : NULL,
+            .log_det_gradient = (float)c->buffers->logp_gradients[image],
+            .g_rest = state(c, c->buffers->g_rest[c->s]) + u * floats,
+            .g_coefficients =
+                c->buffers->g_coefficients + (size_t)u * scale->positions * scale->outputs,
+            .positions = scale->positions,
+            .half = scale->half,
+            .affine = affine,
+        };
+        c->plan->kernels->coupling_backward(&task);
+    }
+    c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, scale->outputs,
+                                    step_gradient(c, k, c->layout->layer_bias[OF_LAYER_LAST]));
+    scatter_taps(c, c->buffers->g_coefficients, scale->outputs, scale->tap_stride, false,
+                 c->buffers->g_taps);
+}
+
+/* Adds a network's input gradients, as taps, to g_pass. */
+static void add_input_gradient(const chunk *c, const float *taps) {
+    const of_scale_plan *scale = c->scale;
+    size_t floats = of_state_floats(scale);
+    float *g_pass = state(c, c->buffers->g_pass[c->s]);
+    float *sums = c->buffers->g_coefficients; /* free by now, and no smaller */
+    memset(sums, 0, scale->half * sizeof(float));
+    float *zero_bias = c->buffers->latents;
+    memset(zero_bias, 0, scale->half * sizeof(float));
+    of_tap_row row = {.stride = scale->gather_stride,
+                      .bias = zero_bias,
+                      .outputs = scale->half,
+                      .kernel = c->plan->architecture.block == OF_BLOCK_DENSE ? 1 : 3,
+                      .height = scale->rows,
+                      .width = scale->columns};
+    for (uint32_t u = 0; u < c->count; u++) {
+        row.taps = taps + (size_t)u * scale->positions * scale->gather_stride;
+        for (row.row = 0; row.row < row.height; row.row++) {
+            size_t row_floats = (size_t)scale->columns * scale->half;
+            c->plan->kernels->tap_sum_row(&row, sums);
+            c->plan->kernels->accumulate(sums, g_pass + u * floats + row.row * row_floats,
+                                         row_floats);
+        }
+    }
+}
+
+static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
+    const of_kernels *kernels = c->plan->kernels;
+    const of_scale_plan *scale = c->scale;
+    const of_gradient_layout *layout = c->layout;
+    size_t hidden = c->plan->hidden, positions = c->positions;
+    const float *pass = kept(c, c->buffers->kept.pass[c->s], k);
+    float *g_taps = c->buffers->g_taps, *gathered = c->buffers->gathered;
+    float *g_second = c->buffers->g_hidden[1], *g_first = c->buffers->g_hidden[0];
+    const float *first = of_flow_hidden(c->run, c->s, k, c->first, 0);
+    const float *second = of_flow_hidden(c->run, c->s, k, c->first, 1);
+    of_status status = OF_OK;
+    if (c->plan->training->recompute)
+        status = of_flow_hidden_layers(c->run, c->s, k, c->first, c->count, pass, error);
+    if (status == OF_OK)
+        status = of_product_accumulate(scale->tap_stride, hidden, positions, g_taps, second,
+                                       step_gradient(c, k, layout->weights[OF_LAYER_LAST]), error);
+    if (status == OF_OK)
+        status = backward_layer(c, k, OF_LAYER_LAST, g_taps, g_second, error);
+    if (status != OF_OK)
+        return status;
+    kernels->relu_backward(second, g_second, positions, hidden,
+                           step_gradient(c, k, layout->layer_bias[OF_LAYER_MIDDLE]));
+    status = of_product_accumulate(hidden, hidden, positions, g_second, first,
+                                   step_gradient(c, k, layout->weights[OF_LAYER_MIDDLE]), error);
+    if (status == OF_OK)
+        status = backward_layer(c, k, OF_LAYER_MIDDLE, g_second, g_first, error);
+    if (status != OF_OK)
+        return status;
+    kernels->relu_backward(first, g_first, positions, hidden,
+                           step_gradient(c, k, layout->layer_bias[OF_LAYER_FIRST]));
+    scatter_taps(c, pass, scale->half, scale->gather_stride, true, gathered);
+    status = of_product_accumulate(hidden, scale->gather_stride, positions, g_first, gathered,
+                                   step_gradient(c, k, layout->weights[OF_LAYER_FIRST]), error);
+    if (status == OF_OK)
+        status = backward_layer(c, k, OF_LAYER_FIRST, g_first, gathered, error);
+    if (status == OF_OK)
+        add_input_gradient(c, gathered);
+    return status;
+}
+
+/* ---- Scales ------------------------------------------------------------------------------ */
+
+static of_status backward_chunk(const chunk *c, of_error *error) {
+    of_kept *kept_states = &c->buffers->kept;
+    backward_prior(c);
+    for (uint32_t k = c->plan->architecture.steps; k-- > 0;) {
+        of_status status = OF_OK;
+        if (k + 1 < c->plan->architecture.steps)
+            status = backward_map(c, k + 1, kept(c, kept_states->pass[c->s], k),
+                                  kept(c, kept_states->rest[c->s], k), error);
+        if (status == OF_OK) {
+            backward_coupling(c, k);
+            status = backward_network(c, k, error);
+        }
+        if (status != OF_OK)
+            return status;
+    }
+    return backward_map(c, 0, state(c, kept_states->squeezed_pass[c->s]),
+                        state(c, kept_states->squeezed_rest[c->s]), error);
+}
+
+static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffers, uint32_t s,
+                                   uint32_t units) {
+    /* of_pixels_leave moves a worker's states; lend it the gradients */
+    of_worker lent = {0};
+    for (uint32_t i = 0; i <= s; i++) {
+        lent.pass[i] = buffers->g_pass[i];
+        lent.rest[i] = buffers->g_rest[i];
+    }
+    const of_run on_gradients = {run->plan, &lent, 1, NULL};
+    for (uint32_t u = 0; u < units; u++)
+        of_pixels_leave(&on_gradients, s, u, NULL, 0);
+}
+
+of_status of_backward_group(const of_run *run, of_backward_buffers *buffers, of_lane *lane,
+                            uint32_t images, of_error *error) {
+    const of_plan *plan = run->plan;
+    uint32_t units = images * plan->units;
+    for (uint32_t s = plan->scale_count; s-- > 0;) {
+        const of_scale_plan *scale = &plan->scales[s];
+        for (uint32_t first = 0, count; first < units; first += count) {
+            count = of_flow_chunk(scale, units - first);
+            const chunk c = {run,     plan, scale, &plan->training->layouts[s],
+                             buffers, lane, s,     first,
+                             count,   (size_t)count * scale->positions};
+            of_status status = backward_chunk(&c, error);
+            if (status != OF_OK)
+                return status;
+        }
+        if (s > 0)
+            pass_to_previous_scale(run, buffers, s, units);
+    }
+    return OF_OK;
+}
