@@ -136,11 +136,10 @@ typedef enum of_optimizer_kind {
  *   adam, adamax: g += weight_decay * w
  *   m = beta1 m + (1-beta1) g
  *   adamax: u = max(beta2 u, |g| + epsilon);      w -= step * m / u
- *   adam:   u = beta2 u + (1-beta2) g^2;          w -= step * m / (sqrt(u * second_correction) + epsilon)
- *   adamw:  as adam, after w -= rate * weight_decay * w
- * with step = rate / (1 - beta1^t), second_correction = 1 / (1 - beta2^t), computed by the caller.
- * Kingma and Ba 2015, arXiv 1412.6980, algorithms 1 and 2; Loshchilov and Hutter 2019,
- * arXiv 1711.05101. */
+ *   adam:   u = beta2 u + (1-beta2) g^2;          w -= step * m / (sqrt(u * second_correction) +
+ * epsilon) adamw:  as adam, after w -= rate * weight_decay * w with step = rate / (1 - beta1^t),
+ * second_correction = 1 / (1 - beta2^t), computed by the caller. Kingma and Ba 2015, arXiv
+ * 1412.6980, algorithms 1 and 2; Loshchilov and Hutter 2019, arXiv 1711.05101. */
 typedef struct of_optimizer_update {
     of_optimizer_kind kind;
     float *values, *first, *second; /* w, m, u */

@@ -19,6 +19,32 @@ of_tap_rows of_tap_rows_of(const of_tap_row *row) {
     return rows;
 }
 
+of_scatter_rows of_scatter_rows_of(const of_tap_row *row, const float *values, bool mirrored,
+                                   float *target) {
+    size_t outputs = row->outputs, width = row->width;
+    of_scatter_rows rows = {.kernel = row->kernel,
+                            .width = width,
+                            .outputs = outputs,
+                            .used = row->kernel * row->kernel * outputs,
+                            .stride = row->stride,
+                            .without_first = width,
+                            .without_last = width,
+                            .target = target + (size_t)row->row * width * row->stride};
+    if (row->kernel == 1) {
+        rows.rows[0] = values + row->row * width * outputs;
+        return rows;
+    }
+    rows.step = mirrored ? (ptrdiff_t)outputs : -(ptrdiff_t)outputs;
+    rows.without_first = mirrored ? 0 : width - 1;
+    rows.without_last = mirrored ? width - 1 : 0;
+    for (int64_t ky = 0; ky < 3; ky++) {
+        int64_t y = (int64_t)row->row + (mirrored ? ky - 1 : 1 - ky);
+        if (y >= 0 && y < row->height)
+            rows.rows[ky] = values + (size_t)y * width * outputs;
+    }
+    return rows;
+}
+
 of_map_task of_squeeze_task(const of_squeeze_row *row, size_t column, size_t positions,
                             const float *top, const float *bottom) {
     uint32_t count = row->source_channels;

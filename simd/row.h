@@ -17,6 +17,20 @@ typedef struct of_tap_rows {
 
 of_tap_rows of_tap_rows_of(const of_tap_row *row);
 
+/* Where a row of scattered taps comes from. Tap (ky, kx) of a column is what stands at
+ * rows[ky] + column*outputs + (kx - kernel/2)*step; but zero where rows[ky] is NULL, for kx = 0 in
+ * the column without_first, and for kx = 2 in the column without_last. */
+typedef struct of_scatter_rows {
+    const float *rows[3];
+    ptrdiff_t step;
+    size_t kernel, width, outputs, used, stride; /* used: kernel*kernel*outputs */
+    size_t without_first, without_last;          /* none for kernel 1: width */
+    float *target;                               /* of column 0 */
+} of_scatter_rows;
+
+of_scatter_rows of_scatter_rows_of(const of_tap_row *row, const float *values, bool mirrored,
+                                   float *target);
+
 /* How a coupling works through a row: chunks of positions, for which scratch holds the
  * coefficients, later the inputs of the map. */
 typedef struct of_coupling_chunk {

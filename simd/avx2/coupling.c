@@ -177,13 +177,6 @@ static inline void couple_additive(const of_coupling_chunk *chunk, const float *
     }
 }
 
-static void copy(float *target, const float *source, size_t n) {
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t lanes = at_most(n - i, LANES);
-        store_first(target + i, load_first(source + i, lanes), lanes);
-    }
-}
-
 /* The chunk's part of an array [height*width][half] of the image, or NULL. */
 static float *part_of(const of_coupling_chunk *chunk, float *array) {
     return array != NULL ? array + chunk->start * chunk->row->half : NULL;
@@ -201,10 +194,10 @@ static double couple_chunk(const of_coupling_chunk *chunk) {
     else
         log_det = couple_affine(chunk, rest, target, kept_scale, false);
     if (row->kept_rest != NULL)
-        copy(part_of(chunk, row->kept_rest), target, chunk->positions * row->half);
+        copy_run(part_of(chunk, row->kept_rest), target, chunk->positions * row->half);
     if (row->kept_pass != NULL)
-        copy(part_of(chunk, row->kept_pass), part_of(chunk, row->pass),
-             chunk->positions * row->half);
+        copy_run(part_of(chunk, row->kept_pass), part_of(chunk, row->pass),
+                 chunk->positions * row->half);
     return log_det;
 }
 
@@ -216,7 +209,7 @@ double of_avx2_coupling_row(const of_coupling_row *row) {
         sum_chunk(&chunk, &rows);
         log_det += couple_chunk(&chunk);
         if (row->map != NULL) {
-            copy(chunk.pass, part_of(&chunk, row->pass), chunk.positions * row->half);
+            copy_run(chunk.pass, part_of(&chunk, row->pass), chunk.positions * row->half);
             of_map_task task = of_coupling_task(&chunk);
             of_avx2_map_positions(&task);
         }

@@ -16,6 +16,26 @@ double of_avx2_coupling_row(const of_coupling_row *row);
 /* gaussian.c */
 double of_avx2_scale_shift(const float *x, const float *scale, const float *shift, float *z,
                            size_t n);
+void of_avx2_scale_shift_backward(const float *x, const float *scale, const float *shift,
+                                  float weight, float *g_x, float *g_scale, float *g_shift,
+                                  size_t n);
+
+/* coupling_backward.c, taps_backward.c, map_backward.c, relu_backward.c */
+void of_avx2_coupling_backward(const of_coupling_backward *task);
+void of_avx2_tap_scatter_row(const of_tap_row *row, const float *values, bool mirrored,
+                             float *target);
+void of_avx2_map_backward(const of_map_backward *task);
+void of_avx2_relu_backward(const float *activation, float *gradient, size_t positions,
+                           size_t channels, float *bias_gradient);
+
+/* optimizer.c, sums.c */
+void of_avx2_optimizer_update(const of_optimizer_update *update);
+void of_avx2_accumulate(const float *values, float *target, size_t n);
+double of_avx2_square_sum(const float *values, size_t n);
+
+/* interleave.c: target[p] = first[p] then second[p], of `half` floats each */
+void of_avx2_interleave(const float *first, const float *second, size_t positions, size_t half,
+                        float *target);
 
 /* map.c */
 void of_avx2_map_positions(const of_map_task *task);

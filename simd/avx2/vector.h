@@ -61,6 +61,22 @@ static inline void store_first(float *p, __m256 v, size_t n) {
         _mm_store_ss(p, part);
 }
 
+/* Copies n floats that do not overlap the target: whole vectors of which the last may cover part
+ * of the one before it, so that nothing is masked and nothing outside is touched. */
+ALWAYS_INLINE void copy_run(float *target, const float *source, size_t n) {
+    if (n >= LANES) {
+        for (size_t i = 0; i + LANES < n; i += LANES)
+            _mm256_storeu_ps(target + i, _mm256_loadu_ps(source + i));
+        _mm256_storeu_ps(target + n - LANES, _mm256_loadu_ps(source + n - LANES));
+    } else if (n >= 4) {
+        _mm_storeu_ps(target, _mm_loadu_ps(source));
+        _mm_storeu_ps(target + n - 4, _mm_loadu_ps(source + n - 4));
+    } else {
+        for (size_t i = 0; i < n; i++)
+            _mm_store_ss(target + i, _mm_load_ss(source + i));
+    }
+}
+
 /* Keeps gcc from repeating a load at each use. */
 static inline __m256 in_register(__m256 v) {
 #ifndef __clang__

@@ -29,6 +29,25 @@ static inline size_t at_most(size_t value, size_t limit) {
     return value < limit ? value : limit;
 }
 
+/* Copies n floats that do not overlap the target: whole vectors of which the last may cover part
+ * of the one before it, so that nothing is masked and nothing outside is touched. */
+ALWAYS_INLINE void copy_run(float *target, const float *source, size_t n) {
+    if (n >= LANES) {
+        for (size_t i = 0; i + LANES < n; i += LANES)
+            _mm512_storeu_ps(target + i, _mm512_loadu_ps(source + i));
+        _mm512_storeu_ps(target + n - LANES, _mm512_loadu_ps(source + n - LANES));
+    } else if (n >= 8) {
+        _mm256_storeu_ps(target, _mm256_loadu_ps(source));
+        _mm256_storeu_ps(target + n - 8, _mm256_loadu_ps(source + n - 8));
+    } else if (n >= 4) {
+        _mm_storeu_ps(target, _mm_loadu_ps(source));
+        _mm_storeu_ps(target + n - 4, _mm_loadu_ps(source + n - 4));
+    } else {
+        for (size_t i = 0; i < n; i++)
+            _mm_store_ss(target + i, _mm_load_ss(source + i));
+    }
+}
+
 /* Sixteen partial sums in double; adding a vector of floats loses nothing but double rounding,
  * and the order is fixed. */
 typedef struct double_sum {

@@ -4,9 +4,26 @@
 
 #include <string.h>
 
-/* Scratch holds the gradient of one position, and later that of its input. */
-static void gradient_of_input(const of_map_backward *task, float *g_pass, float *g_rest) {
-    size_t half = task->transposed->channels / 2;
+/* Adds g * x to one row of the matrix gradient. */
+static void add_row(float *row, float g, const float *pass, const float *rest, size_t half) {
+    for (size_t c = 0; c < half; c++)
+        row[c] += g * pass[c];
+    for (size_t c = 0; c < half; c++)
+        row[half + c] += g * rest[c];
+}
+
+static void gradient_of_parameters(const of_map_backward *task, size_t half, size_t start) {
+    const float *pass = task->pass + start, *rest = task->rest + start;
+    for (size_t r = 0; r < 2 * half; r++) {
+        float g = r < half ? task->g_pass[start + r] : task->g_rest[start + r - half];
+        add_row(task->matrix_gradient + r * 2 * half, g, pass, rest, half);
+        task->bias_gradient[r] += g;
+    }
+}
+
+/* Scratch holds the gradient of one position, and after it that of its input. */
+static void gradient_of_input(const of_map_backward *task, size_t half, size_t start) {
+    float *g_pass = task->g_pass + start, *g_rest = task->g_rest + start;
     float *g_y = task->scratch, *g_x = task->scratch + 2 * half;
     memcpy(g_y, g_pass, half * sizeof *g_y);
     memcpy(g_y + half, g_rest, half * sizeof *g_y);
@@ -15,29 +32,10 @@ static void gradient_of_input(const of_map_backward *task, float *g_pass, float 
     memcpy(g_rest, g_x + half, half * sizeof *g_x);
 }
 
-/* Row r of the matrix gradient and element r of the bias gradient; g_y begins with that of
- * channel r, and both halves have `half` channels. */
-static void gradient_of_row(const of_map_backward *task, const float *g_y, size_t half, size_t r) {
-    float *row = task->matrix_gradient + r * 2 * half;
-    for (size_t c = 0; c < 2 * half; c++) {
-        const float *x = c < half ? task->pass + c : task->rest + c - half;
-        float sum = 0.0f;
-        for (size_t p = 0; p < task->positions; p++)
-            sum += g_y[p * half] * x[p * half];
-        row[c] += sum;
-    }
-    float sum = 0.0f;
-    for (size_t p = 0; p < task->positions; p++)
-        sum += g_y[p * half];
-    task->bias_gradient[r] += sum;
-}
-
 void of_scalar_map_backward(const of_map_backward *task) {
     size_t half = task->transposed->channels / 2;
-    for (size_t r = 0; r < half; r++) {
-        gradient_of_row(task, task->g_pass + r, half, r);
-        gradient_of_row(task, task->g_rest + r, half, half + r);
+    for (size_t p = 0; p < task->positions; p++) {
+        gradient_of_parameters(task, half, p * half);
+        gradient_of_input(task, half, p * half);
     }
-    for (size_t p = 0; p < task->positions; p++)
-        gradient_of_input(task, task->g_pass + p * half, task->g_rest + p * half);
 }

@@ -12,7 +12,7 @@ static void adamax(const of_optimizer_update *update, size_t i, float g) {
     float *w = &update->values[i], *m = &update->first[i], *u = &update->second[i];
     float decayed = update->beta2 * *u, size = fabsf(g) + update->epsilon;
     *m = moving_average(*m, g, update->beta1);
-    *u = decayed > size ? decayed : size;
+    *u = size > decayed ? size : decayed; /* NaN when u was: m tells of g */
     *w -= update->step * *m / *u;
 }
 

@@ -42,10 +42,9 @@ static of_status backward_layer(const chunk *c, uint32_t k, int layer, const flo
 /* ---- Priors ------------------------------------------------------------------------------ */
 
 /* The half of a unit's latents that starts at `offset` of the prior's arrays. */
-static void gaussian_half(const chunk *c, uint32_t unit, double weight, const float *x,
-                          float *g_x, size_t offset) {
+static void gaussian_half(const chunk *c, double weight, const float *x, float *g_x,
+                          size_t offset) {
     const of_scale_plan *scale = c->scale;
-    (void)unit;
     c->plan->kernels->scale_shift_backward(
         x, scale->prior_scale + offset, scale->prior_shift + offset, (float)weight, g_x,
         c->lane->block + c->layout->prior_scale + offset,
@@ -58,18 +57,17 @@ static void class_half(const chunk *c, uint32_t unit, const float *x, float *g_x
     const of_scale_plan *scale = c->scale;
     size_t n = of_state_floats(scale), classes = c->plan->architecture.classes;
     size_t latents = scale->shape.latents;
-    const double *weights =
-        c->buffers->class_gradients + (unit / c->plan->units) * classes;
+    const double *weights = c->buffers->class_gradients + (unit / c->plan->units) * classes;
     float *z = c->buffers->latents, *g_z = c->buffers->g_latents;
-    (void)c->plan->kernels->scale_shift(x, scale->prior_scale + offset,
-                                        scale->prior_shift + offset, z, n);
+    (void)c->plan->kernels->scale_shift(x, scale->prior_scale + offset, scale->prior_shift + offset,
+                                        z, n);
     memset(g_x, 0, n * sizeof(float));
     for (size_t k = 0; k < classes; k++) {
         size_t place = k * latents + offset;
-        c->plan->kernels->scale_shift_backward(
-            z, scale->class_scale + place, scale->class_shift + place, (float)weights[k], g_z,
-            c->lane->block + c->layout->class_scale + place,
-            c->lane->block + c->layout->class_shift + place, n);
+        c->plan->kernels->scale_shift_backward(z, scale->class_scale + place,
+                                               scale->class_shift + place, (float)weights[k], g_z,
+                                               c->lane->block + c->layout->class_scale + place,
+                                               c->lane->block + c->layout->class_shift + place, n);
         c->plan->kernels->accumulate(g_z, g_x, n);
     }
     float *g_scale = c->lane->block + c->layout->prior_scale + offset;
@@ -85,7 +83,7 @@ static void prior_half(const chunk *c, uint32_t unit, const float *x, float *g_x
     if (c->plan->architecture.classes > 0)
         class_half(c, unit, x, g_x, offset);
     else
-        gaussian_half(c, unit, c->buffers->logp_gradients[unit / c->plan->units], x, g_x, offset);
+        gaussian_half(c, c->buffers->logp_gradients[unit / c->plan->units], x, g_x, offset);
 }
 
 /* The last state's latents; g_rest of a scale that is split comes from the next scale. */
@@ -130,10 +128,9 @@ static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pas
     float *g = c->buffers->g_taps, *x = c->buffers->gathered;
     join(c, g_pass, g_rest, g);
     join(c, pass, rest, x);
-    c->plan->kernels->relu_backward(NULL, g, c->count, n,
-                                    step_gradient(c, k, c->layout->bias));
-    of_status status = of_product_accumulate(n, n, c->count, g, x,
-                                             step_gradient(c, k, c->layout->matrix), error);
+    c->plan->kernels->relu_backward(NULL, g, c->count, n, step_gradient(c, k, c->layout->bias));
+    of_status status =
+        of_product_accumulate(n, n, c->count, g, x, step_gradient(c, k, c->layout->matrix), error);
     if (status == OF_OK)
         status = backward_layer(c, k, OF_LAYER_MIX, g, x, error);
     if (status == OF_OK)
@@ -209,7 +206,6 @@ static void add_input_gradient(const chunk *c, const float *taps) {
     size_t floats = of_state_floats(scale);
     float *g_pass = state(c, c->buffers->g_pass[c->s]);
     float *sums = c->buffers->g_coefficients; /* free by now, and no smaller */
-    memset(sums, 0, scale->half * sizeof(float));
     float *zero_bias = c->buffers->latents;
     memset(zero_bias, 0, scale->half * sizeof(float));
     of_tap_row row = {.stride = scale->gather_stride,
@@ -298,7 +294,7 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
         lent.pass[i] = buffers->g_pass[i];
         lent.rest[i] = buffers->g_rest[i];
     }
-    const of_run on_gradients = {run->plan, &lent, 1, NULL};
+    const of_run on_gradients = {run->plan, &lent, 1, NULL, false};
     for (uint32_t u = 0; u < units; u++)
         of_pixels_leave(&on_gradients, s, u, NULL, 0);
 }
@@ -311,9 +307,8 @@ of_status of_backward_group(const of_run *run, of_backward_buffers *buffers, of_
         const of_scale_plan *scale = &plan->scales[s];
         for (uint32_t first = 0, count; first < units; first += count) {
             count = of_flow_chunk(scale, units - first);
-            const chunk c = {run,     plan, scale, &plan->training->layouts[s],
-                             buffers, lane, s,     first,
-                             count,   (size_t)count * scale->positions};
+            const chunk c = {run, plan,  scale, &plan->training->layouts[s],     buffers, lane,
+                             s,   first, count, (size_t)count * scale->positions};
             of_status status = backward_chunk(&c, error);
             if (status != OF_OK)
                 return status;

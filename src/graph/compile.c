@@ -95,8 +95,7 @@ static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *er
             of_convolution_create(&shape, scale->chunk, 1, &scale->layers[layer], error);
         if (status == OF_OK && plan->training != NULL) {
             shape = backward_shape(plan, scale, layer);
-            status =
-                of_convolution_create(&shape, scale->chunk, 1, &scale->backward[layer], error);
+            status = of_convolution_create(&shape, scale->chunk, 1, &scale->backward[layer], error);
         }
         if (status != OF_OK)
             return status;

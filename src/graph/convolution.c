@@ -381,8 +381,8 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
 
 of_status of_product_accumulate(size_t m, size_t n, size_t k, const float *a, const float *b,
                                 float *c, of_error *error) {
-    CHECK(dnnl_sgemm('T', 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0F, a,
-                     (dnnl_dim_t)m, b, (dnnl_dim_t)n, 1.0F, c, (dnnl_dim_t)n),
+    CHECK(dnnl_sgemm('T', 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0F, a, (dnnl_dim_t)m,
+                     b, (dnnl_dim_t)n, 1.0F, c, (dnnl_dim_t)n),
           "a weight gradient");
     return OF_OK;
 }

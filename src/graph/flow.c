@@ -34,15 +34,14 @@ of_status of_flow_hidden_layers(const of_run *run, uint32_t s, uint32_t k, uint3
     const of_scale_plan *scale = &run->plan->scales[s];
     const of_step_plan *step = &scale->steps[k];
     float *hidden[2] = {of_flow_hidden(run, s, k, first, 0), of_flow_hidden(run, s, k, first, 1)};
-    of_status status =
-        run_layer(run, scale, step, OF_LAYER_FIRST, count, pass, hidden[0], error);
+    of_status status = run_layer(run, scale, step, OF_LAYER_FIRST, count, pass, hidden[0], error);
     if (status == OF_OK)
         status = run_layer(run, scale, step, OF_LAYER_MIDDLE, count, hidden[0], hidden[1], error);
     return status;
 }
 
-of_status of_flow_network(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
-                          uint32_t count, of_error *error) {
+of_status of_flow_network(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
+                          of_error *error) {
     const of_scale_plan *scale = &run->plan->scales[s];
     const float *pass = run->worker->pass[s] + first * of_state_floats(scale);
     of_status status = of_flow_hidden_layers(run, s, k, first, count, pass, error);
@@ -99,7 +98,7 @@ void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uin
         .half = scale->half,
         .affine = plan->architecture.coupling == OF_COUPLING_AFFINE,
         .inverse = inverse,
-        .map = tail_map(plan, scale, k, inverse),
+        .map = run->without_map ? NULL : tail_map(plan, scale, k, inverse),
         .scratch = worker->row_scratch,
     };
     for (uint32_t u = 0; u < count; u++) {

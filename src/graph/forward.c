@@ -14,9 +14,8 @@ static void enter_scale(const of_run *run, const of_group *work, uint32_t s, uin
             of_pixels_enter(run, s, u, NULL);
             continue;
         }
-        of_pixel_view view =
-            of_pixel_unit(plan, work->batch, work->first + u / plan->units * work->stride,
-                          u % plan->units);
+        of_pixel_view view = of_pixel_unit(
+            plan, work->batch, work->first + u / plan->units * work->stride, u % plan->units);
         of_pixels_enter(run, s, u, &view);
     }
 }
@@ -85,8 +84,7 @@ static void finish_unit(const of_run *run, const of_group *work, uint32_t s, uin
     }
 }
 
-/* mixture = logsumexp over classes - ln(classes) */
-static double mixture(const double *class_logp, size_t classes) {
+double of_mixture(const double *class_logp, size_t classes) {
     double most = class_logp[0], sum = 0;
     for (size_t c = 1; c < classes; c++)
         most = fmax(most, class_logp[c]);
@@ -116,7 +114,7 @@ static void store_image(const of_run *run, const of_group *work, uint32_t image)
     if (classes > 0) {
         for (size_t c = 0; c < classes; c++)
             class_sums[c] += logp;
-        logp = mixture(class_sums, classes);
+        logp = of_mixture(class_sums, classes);
     }
     size_t place = work->first + image * work->stride;
     if (out->logp != NULL)
@@ -165,7 +163,7 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 #pragma omp parallel num_threads(plan->threads)
     {
         of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {plan, worker, 1, NULL};
+        const of_run run = {plan, worker, 1, NULL, false};
         /* also with one thread, where no region is active, the layers must not spread out */
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
@@ -185,7 +183,7 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 /* Fewer images than threads: one image after the other, all threads inside each layer. */
 static of_status run_latency(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                              of_error *error) {
-    const of_run run = {plan, &plan->workers[0], plan->threads, NULL};
+    const of_run run = {plan, &plan->workers[0], plan->threads, NULL, false};
     int callers_threads = omp_get_max_threads();
     of_status status = OF_OK;
     omp_set_num_threads((int)plan->threads);

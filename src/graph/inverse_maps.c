@@ -26,8 +26,8 @@ static of_status invert_channel_map(of_plan *plan, of_step_plan *step, double *m
     of_unfold_channel_map(&step->map, matrix, bias);
     of_status status = invert(matrix, bias, step->map.channels, inverse, shift, error);
     if (status == OF_OK)
-        status = of_channel_map_allocate(&plan->arena, step->map.channels, &step->inverse_map,
-                                         error);
+        status =
+            of_channel_map_allocate(&plan->arena, step->map.channels, &step->inverse_map, error);
     if (status == OF_OK)
         of_fold_channel_map(inverse, shift, 1, 0, false, &step->inverse_map);
     return status;

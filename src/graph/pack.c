@@ -29,11 +29,10 @@ static of_status allocate_network(of_plan *plan, of_scale_plan *scale, of_step_p
         if (scale->layers[layer] == NULL)
             continue;
         size_t bias_count = of_convolution_shape_of(scale->layers[layer])->outputs;
-        status = allocate_layer(plan, scale->layers[layer], bias_count, &step->layers[layer],
-                                error);
+        status =
+            allocate_layer(plan, scale->layers[layer], bias_count, &step->layers[layer], error);
         if (status == OF_OK && scale->backward[layer] != NULL)
-            status =
-                allocate_layer(plan, scale->backward[layer], 0, &step->backward[layer], error);
+            status = allocate_layer(plan, scale->backward[layer], 0, &step->backward[layer], error);
     }
     /* the coupling kernel adds the last layer's bias */
     step->coefficient_bias = step->layers[OF_LAYER_LAST].bias;
@@ -129,12 +128,11 @@ static void transpose_weights(const of_convolution *forward, const of_convolutio
 static of_status pack_layer(const of_scale_plan *scale, of_step_plan *step, int layer, buffers *b,
                             of_error *error) {
     const of_convolution *forward = scale->layers[layer], *backward = scale->backward[layer];
-    of_status status = of_convolution_pack(forward, b->folded.weights,
-                                           step->layers[layer].weights, error);
+    of_status status =
+        of_convolution_pack(forward, b->folded.weights, step->layers[layer].weights, error);
     if (status == OF_OK && backward != NULL) {
         transpose_weights(forward, backward, b->folded.weights, b->transposed);
-        status = of_convolution_pack(backward, b->transposed, step->backward[layer].weights,
-                                     error);
+        status = of_convolution_pack(backward, b->transposed, step->backward[layer].weights, error);
     }
     return status;
 }
@@ -178,8 +176,8 @@ static of_status pack_map(of_plan *plan, uint32_t s, uint32_t k, buffers *b, of_
     return OF_OK;
 }
 
-static of_status pack_step(of_plan *plan, const of_model *model, uint32_t s, uint32_t k,
-                           buffers *b, of_error *error) {
+static of_status pack_step(of_plan *plan, const of_model *model, uint32_t s, uint32_t k, buffers *b,
+                           of_error *error) {
     of_error reason = {0};
     double *log_det = &plan->scales[s].steps[k].log_det;
     of_status status = of_fold_mixing(model, s, k, b->matrix, b->bias, log_det, &reason);
@@ -188,6 +186,16 @@ static of_status pack_step(of_plan *plan, const of_model *model, uint32_t s, uin
                        reason.message);
     status = pack_map(plan, s, k, b, error);
     return status == OF_OK ? pack_network(plan, model, s, k, b, error) : status;
+}
+
+of_status of_pack_step(of_plan *plan, const of_model *model, uint32_t s, uint32_t k,
+                       of_error *error) {
+    buffers own = {{0}, NULL, NULL, NULL};
+    of_status status = make_buffers(&plan->scales[s], &own, error);
+    if (status == OF_OK)
+        status = pack_step(plan, model, s, k, &own, error);
+    free_buffers(&own);
+    return status;
 }
 
 of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t s, unsigned threads,

@@ -19,9 +19,7 @@
 
 enum { OF_LAYER_FIRST, OF_LAYER_MIDDLE, OF_LAYER_LAST, OF_LAYER_MIX, OF_LAYERS };
 
-/* The layers' backward forms towards their inputs: 1x1 products with transposed weights, the first
- * layer's leaving taps. */
-typedef struct of_training of_training;
+typedef struct of_training of_training; /* training.h */
 
 /* Weights of one convolution, packed for its of_convolution. */
 typedef struct of_packed_layer {
@@ -30,11 +28,14 @@ typedef struct of_packed_layer {
 } of_packed_layer;
 
 typedef struct of_step_plan {
-    of_channel_map map, inverse_map;    /* convolutional blocks; inverse filled on demand */
-    of_packed_layer layers[OF_LAYERS];  /* MIX: the map of dense blocks */
-    of_packed_layer inverse_mix;        /* dense blocks, filled on demand */
-    of_packed_layer latency[OF_LAYERS]; /* the same weights for latency mode, on demand */
-    const float *coefficient_bias;      /* [outputs] */
+    of_channel_map map, inverse_map;     /* convolutional blocks; inverse filled on demand */
+    of_channel_map transposed_map;       /* training: A^T */
+    of_packed_layer layers[OF_LAYERS];   /* MIX: the map of dense blocks */
+    of_packed_layer inverse_mix;         /* dense blocks, filled on demand */
+    of_packed_layer latency[OF_LAYERS];  /* the same weights for latency mode, on demand */
+    of_packed_layer backward[OF_LAYERS]; /* training: transposed weights */
+    double log_det;                      /* of ActNorm and mixing, for one position */
+    float *coefficient_bias;             /* [outputs] */
 } of_step_plan;
 
 typedef struct of_scale_plan {
@@ -55,7 +56,7 @@ typedef struct of_scale_plan {
     /* class densities on latents z: standardised = scale*z + shift; [classes][latents] */
     float *class_scale, *class_shift;
     double *class_constant; /* [classes] log-dets of class ActNorm and standard deviation */
-    double constant; /* nats a unit: constant log-dets and the Gaussian's normalisation */
+    double constant;        /* nats a unit: constant log-dets and the Gaussian's normalisation */
 } of_scale_plan;
 
 /* What one thread works with. */
@@ -82,8 +83,9 @@ struct of_plan {
     uint32_t scale_count, hidden; /* hidden: padded */
     bool has_inverse, has_latency, latency_is_uniform;
     of_scale_plan scales[OF_MAX_SCALES];
-    of_arena arena;     /* weights and everything constant */
-    of_worker *workers; /* [threads] */
+    of_arena arena;        /* weights and everything constant */
+    of_training *training; /* NULL: forward and inverse only */
+    of_worker *workers;    /* [threads] */
 };
 
 /* What the backward pass needs of the forward pass, for the units of a group: per scale
@@ -91,7 +93,7 @@ struct of_plan {
 typedef struct of_kept {
     float *squeezed_pass[OF_MAX_SCALES], *squeezed_rest[OF_MAX_SCALES]; /* before step 0's map */
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES], *scale[OF_MAX_SCALES];
-    float *hidden[2][OF_MAX_SCALES]; /* NULL: computed again */
+    float *hidden[2][OF_MAX_SCALES];        /* NULL: computed again */
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
 
@@ -101,6 +103,7 @@ typedef struct of_run {
     of_worker *worker;
     unsigned threads; /* inside the layers */
     of_kept *kept;    /* training, else NULL */
+    bool without_map; /* initialisation: tails leave out the next step's map */
 } of_run;
 
 /* Images first, first + stride, ... of a batch, and where their results go. */
@@ -112,6 +115,9 @@ typedef struct of_group {
 } of_group;
 
 /* ---- forward.c ---- */
+
+/* Mixture of classes with equal weights: logsumexp over classes - ln(classes). */
+double of_mixture(const double *class_logp, size_t classes);
 
 /* The forward pass of a group; contributions stay in the worker. */
 of_status of_forward_group(const of_run *run, const of_group *group, of_error *error);
@@ -163,6 +169,10 @@ of_status of_pack_allocate(of_plan *plan, uint32_t scale, of_error *error);
 of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t scale, unsigned threads,
                         of_error *error);
 
+/* One step alone; leaves the scale's constant as it was. */
+of_status of_pack_step(of_plan *plan, const of_model *model, uint32_t scale, uint32_t step,
+                       of_error *error);
+
 /* ---- compile.c ---- */
 
 /* A plan, for training if `training` is given (then owned by the plan, also on failure). */
@@ -191,8 +201,7 @@ static inline size_t of_state_floats(const of_scale_plan *scale) {
 }
 
 /* Where step k keeps what belongs to `unit`, in floats of `floats` a unit. */
-static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t unit,
-                                    size_t floats) {
+static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t unit, size_t floats) {
     return ((size_t)k * plan->group_images * plan->units + unit) * floats;
 }
 

@@ -142,11 +142,9 @@ static of_status allocate_buffers(of_plan *plan, of_backward_buffers *b, of_erro
 
 static of_status allocate_training(of_plan *plan, of_error *error) {
     of_training *training = plan->training;
-    training->buffer_count =
-        plan->threads < training->lanes ? plan->threads : training->lanes;
+    training->buffer_count = plan->threads < training->lanes ? plan->threads : training->lanes;
     /* lanes, not threads: what is kept must not change results, but keep it simple to reason */
-    training->recompute =
-        hidden_bytes(plan) * training->buffer_count > training->memory_bytes;
+    training->recompute = hidden_bytes(plan) * training->buffer_count > training->memory_bytes;
     training->buffers = of_allocate_zeroed(training->buffer_count, sizeof *training->buffers);
     if (training->buffers == NULL)
         return of_fail_memory(error, "training buffers");
@@ -167,8 +165,7 @@ of_status of_plan_compile_training(const of_model *model, const of_training_opti
     if (training == NULL)
         return of_fail_memory(error, "a plan for training");
     training->lanes = options->lanes;
-    training->memory_bytes =
-        options->memory_bytes > 0 ? options->memory_bytes : (size_t)128 << 20;
+    training->memory_bytes = options->memory_bytes > 0 ? options->memory_bytes : (size_t)128 << 20;
     uint32_t units = of_architecture_units(&model->architecture);
     const of_plan_options plan_options = {
         .threads = options->threads,

@@ -33,11 +33,11 @@ typedef struct of_lane {
 typedef struct of_backward_buffers {
     of_arena arena;
     of_kept kept;
-    float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES]; /* [group units][positions][half] */
+    float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES];    /* [group units][positions][half] */
     float *g_coefficients, *g_taps, *g_hidden[2], *gathered; /* of one chunk */
     float *g_latents, *latents;                              /* of one unit */
-    double *logp_gradients;  /* [group images] */
-    double *class_gradients; /* [group images][classes] */
+    double *logp_gradients;                                  /* [group images] */
+    double *class_gradients;                                 /* [group images][classes] */
 } of_backward_buffers;
 
 struct of_training {

@@ -5,6 +5,7 @@
  * is broken, 2 for wrong use. */
 #include "core/error.h"
 #include "core/memory.h"
+#include "graph/gradient.h"
 #include "kernels.h"
 #include "model/model.h"
 #include "model/safetensors.h"
@@ -16,6 +17,7 @@
 
 static const double LOGP_BOUND = 0.02;       /* nats */
 static const double LATENT_BOUND = 1e-5;     /* relative L2 */
+static const double GRADIENT_BOUND = 2e-4;   /* relative L2 of a tensor */
 static const double ROUND_TRIP_BOUND = 1e-3; /* of a pixel's range 0..1, largest */
 
 typedef struct golden {
@@ -146,6 +148,137 @@ static bool run(const golden *g, of_isa isa, results *r) {
     return status == OF_OK && check_all(g, of_isa_name(isa), r);
 }
 
+/* ---- Gradients ---- */
+
+/* The three losses of DESIGN section 2, each by its gradient with respect to an image's logp. */
+typedef enum loss_kind { LOSS_NLL, LOSS_CLASS, LOSS_MARGIN } loss_kind;
+
+typedef struct loss_data {
+    const golden *g;
+    loss_kind kind;
+    size_t count;
+    double inlier_nll[64]; /* for the margin */
+    const of_safetensor *base_nll;
+    double sum[64]; /* of the loss, an image each */
+} loss_data;
+
+static double loss_gradient(void *user, size_t image, double logp, const double *class_logp,
+                            double *class_gradient) {
+    (void)class_logp;
+    (void)class_gradient;
+    loss_data *d = user;
+    double nll = of_nll(of_model_architecture(d->g->model), logp), n = (double)d->count;
+    if (d->kind == LOSS_CLASS) { /* w mean softplus((nll_general - nll)/t) */
+        double x = (expected_value(d->base_nll, image) - nll) / 1000;
+        d->sum[image] = 6000 * (fmax(x, 0) + log1p(exp(-fabs(x)))) / n;
+        return 6000 / (1 + exp(-x)) / 1000 / n;
+    }
+    if (d->kind == LOSS_MARGIN) { /* mean relu(D + nll_in - nll_out), in pairs */
+        double x = (double)d->g->dimensions + d->inlier_nll[image] - nll;
+        d->sum[image] = fmax(x, 0) / n;
+        return x > 0 ? 1 / n : 0;
+    }
+    d->sum[image] = nll / n;
+    return -1 / n;
+}
+
+static bool check_gradients(const golden *g, const char *isa, const char *prefix,
+                            const unsigned char *block) {
+    double worst = 0;
+    size_t checked = 0;
+    char name[128], worst_name[128] = "";
+    for (size_t p = 0; p < g->model->parameter_count; p++) {
+        const of_parameter *parameter = &g->model->parameters[p];
+        (void)snprintf(name, sizeof name, "%s%s", prefix, parameter->name);
+        const of_safetensor *tensor = of_safetensors_find(&g->expected, name);
+        if (tensor == NULL)
+            continue;
+        const float *got = (const float *)(const void *)(block + parameter->offset);
+        double error = 0, norm = 0;
+        for (size_t i = 0; i < parameter->count; i++) {
+            double wanted = expected_value(tensor, i), difference = (double)got[i] - wanted;
+            error += difference * difference;
+            norm += wanted * wanted;
+        }
+        double relative = norm > 0 ? sqrt(error / norm) : sqrt(error);
+        checked++;
+        if (!(relative <= worst)) {
+            worst = relative;
+            (void)snprintf(worst_name, sizeof worst_name, "%s", parameter->name);
+        }
+    }
+    (void)snprintf(name, sizeof name, "%s (%zu)", prefix, checked);
+    bool passed = report(isa, name, checked > 0 ? worst : NAN, GRADIENT_BOUND);
+    if (checked > 0)
+        printf("        worst tensor: %s\n", worst_name);
+    return passed;
+}
+
+static of_status run_gradient(const golden *g, of_isa isa, size_t memory, loss_data *data,
+                              const uint8_t *images, unsigned char *block, of_error *error) {
+    size_t floats = data->count * g->dimensions;
+    float *pixels = of_allocate(floats, sizeof(float));
+    double *logp = of_allocate(data->count, sizeof(double));
+    const of_training_options options = {
+        .threads = 2, .isa = isa, .lanes = 3, .memory_bytes = memory};
+    of_plan *plan = NULL;
+    of_status status = of_plan_compile_training(g->model, &options, &plan, error);
+    for (size_t i = 0; status == OF_OK && i < floats; i++)
+        pixels[i] = (float)images[i] / 255.0F;
+    memset(block, 0, g->model->value_bytes);
+    if (status == OF_OK)
+        status =
+            of_plan_gradient(plan, g->model, &(of_batch){OF_PIXEL_F32, pixels, data->count},
+                             &(of_likelihoods){.logp = logp}, loss_gradient, data, block, error);
+    for (size_t i = 0; status == OF_OK && data->kind == LOSS_NLL && i < data->count; i++)
+        data->inlier_nll[i] = of_nll(of_model_architecture(g->model), logp[i]);
+    of_plan_free(plan);
+    of_free(pixels);
+    of_free(logp);
+    return status;
+}
+
+static bool check_loss(const golden *g, const char *isa, const char *name, const loss_data *data) {
+    const of_safetensor *tensor = of_safetensors_find(&g->expected, name);
+    double sum = 0;
+    for (size_t i = 0; i < data->count; i++)
+        sum += data->sum[i];
+    return tensor == NULL || report(isa, name, fabs(sum - expected_value(tensor, 0)), 0.05);
+}
+
+/* Gradients of every loss that the vectors have, with activations kept and computed again. */
+static bool run_gradients(const golden *g, of_isa isa, size_t memory) {
+    static const char *const prefixes[] = {"grad.nll.", "grad.outlier_class.",
+                                           "grad.outlier_margin."};
+    static const char *const losses[] = {"loss.nll_mean_nats", "outlier.class_loss",
+                                         "outlier.margin_loss"};
+    const of_safetensor *outliers = of_safetensors_find(&g->expected, "outlier_images");
+    loss_data data = {.g = g,
+                      .count = g->count,
+                      .base_nll = of_safetensors_find(&g->expected, "outlier.base_nll")};
+    unsigned char *block = of_allocate(g->model->value_bytes, 1);
+    bool passed = block != NULL && g->count <= 64;
+    for (int kind = LOSS_NLL; passed && kind <= LOSS_MARGIN; kind++) {
+        bool outlier = kind != LOSS_NLL;
+        if (outlier ? outliers == NULL || data.base_nll == NULL
+                    : of_safetensors_find(&g->expected, losses[kind]) == NULL)
+            break;
+        of_error error;
+        data.kind = (loss_kind)kind;
+        data.count = outlier ? outliers->count / g->dimensions : g->count;
+        if (run_gradient(g, isa, memory, &data, outlier ? outliers->data : g->images, block,
+                         &error) != OF_OK) {
+            printf("%-7s %s\n", of_isa_name(isa), error.message);
+            passed = false;
+            break;
+        }
+        passed = check_loss(g, of_isa_name(isa), losses[kind], &data);
+        passed &= check_gradients(g, of_isa_name(isa), prefixes[kind], block);
+    }
+    of_free(block);
+    return passed;
+}
+
 static bool run_isas(const golden *g, of_isa only) {
     results r = {.logp = of_allocate(g->count, sizeof(double)),
                  .contributions = of_allocate(g->count * g->scales, sizeof(double)),
@@ -155,7 +288,8 @@ static bool run_isas(const golden *g, of_isa only) {
     bool passed = r.logp && r.contributions && r.class_logp && r.latents && r.images;
     for (int isa = OF_ISA_SCALAR; passed && isa <= OF_ISA_AVX512; isa++)
         if (only == OF_ISA_AUTO ? of_kernels_for((of_isa)isa) != NULL : only == (of_isa)isa)
-            passed = run(g, (of_isa)isa, &r) && passed;
+            passed = run(g, (of_isa)isa, &r) && run_gradients(g, (of_isa)isa, 0) &&
+                     run_gradients(g, (of_isa)isa, 1);
     of_free(r.logp);
     of_free(r.contributions);
     of_free(r.class_logp);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gradients of the affine map y = A x + b, a chunk of positions at a time: of A as a product over
+ * positions, of which blocks stay in registers, of b as sums, of x with the map A^T. */
+#include "kernels_avx2.h"
+#include "vector.h"
+
+enum { MAX_ROWS = 4, MAX_VECTORS = 3 };
+
+/* matrix_gradient += g_y x^T */
+typedef struct outer_products {
+    const float *x; /* [positions][channels]; a vector may begin anywhere in it */
+    const float *g_pass, *g_rest;
+    size_t positions, half;
+    float *gradient;
+} outer_products;
+
+ALWAYS_INLINE void add_row(__m256 *sum, float g_y, const __m256 *column, size_t vectors) {
+    __m256 g = _mm256_set1_ps(g_y);
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        sum[v] = _mm256_fmadd_ps(g, column[v], sum[v]);
+}
+
+/* Rows r.. of both halves, `rows` of each, and columns c.. in `vectors` vectors, of which the last
+ * has `lanes` columns; beyond them it holds what is never stored. Constants: rows, vectors. */
+ALWAYS_INLINE void add_tile(const outer_products *o, size_t r, size_t c, size_t rows,
+                            size_t vectors, size_t lanes) {
+    __m256 sum[2 * MAX_ROWS][MAX_VECTORS];
+    size_t half = o->half, channels = 2 * half;
+    float *upper = o->gradient + r * channels + c, *lower = upper + half * channels;
+    UNROLL
+    for (size_t i = 0; i < rows; i++)
+        UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        sum[i][v] = load_first(upper + i * channels + v * LANES, v + 1 == vectors ? lanes : LANES);
+        sum[rows + i][v] =
+            load_first(lower + i * channels + v * LANES, v + 1 == vectors ? lanes : LANES);
+    }
+
+    const float *x = o->x + c, *g_pass = o->g_pass + r, *g_rest = o->g_rest + r;
+    for (size_t p = 0; p < o->positions; p++, x += channels, g_pass += half, g_rest += half) {
+        __m256 column[MAX_VECTORS];
+        UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            column[v] = _mm256_loadu_ps(x + v * LANES);
+        UNROLL
+        for (size_t i = 0; i < rows; i++)
+            add_row(sum[i], g_pass[i], column, vectors);
+        UNROLL
+        for (size_t i = 0; i < rows; i++)
+            add_row(sum[rows + i], g_rest[i], column, vectors);
+    }
+
+    UNROLL
+    for (size_t i = 0; i < rows; i++)
+        UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        store_first(upper + i * channels + v * LANES, sum[i][v], v + 1 == vectors ? lanes : LANES);
+        store_first(lower + i * channels + v * LANES, sum[rows + i][v],
+                    v + 1 == vectors ? lanes : LANES);
+    }
+}
+
+/* All rows of some columns, `rows` of each half at a time. */
+ALWAYS_INLINE void add_columns(const outer_products *o, size_t c, size_t rows, size_t vectors,
+                               size_t lanes) {
+    size_t r = 0;
+    for (; r + rows <= o->half; r += rows)
+        add_tile(o, r, c, rows, vectors, lanes);
+    for (; r < o->half; r++)
+        add_tile(o, r, c, 1, vectors, lanes);
+}
+
+/* A tile has 8 sums at least, to hide the latency of an addition, and fits into the registers. */
+static void add_outer_products(const outer_products *o) {
+    size_t channels = 2 * o->half;
+    for (size_t c = 0; c < channels;) {
+        size_t vectors = at_most((channels - c + LANES - 1) / LANES, MAX_VECTORS);
+        size_t lanes = at_most(channels - c - (vectors - 1) * LANES, LANES);
+        bool by_three = o->half % 3 == 0;
+        if (vectors == 3)
+            add_columns(o, c, 2, 3, lanes);
+        else if (vectors == 2 && by_three)
+            add_columns(o, c, 3, 2, lanes);
+        else if (vectors == 2)
+            add_columns(o, c, 2, 2, lanes);
+        else if (by_three)
+            add_columns(o, c, 3, 1, lanes);
+        else
+            add_columns(o, c, 4, 1, lanes);
+        c += vectors * LANES;
+    }
+}
+
+/* g_pass and g_rest become A^T g_y; scratch holds a bias of zero and the inputs. */
+static void map_gradients(const of_map_backward *task, float *g_pass, float *g_rest,
+                          size_t positions) {
+    of_channel_map map = *task->transposed;
+    size_t half = map.channels / 2, padded = 2 * (size_t)map.half_padded;
+    float *bias = task->scratch, *pass = bias + padded, *rest = pass + positions * half;
+    for (size_t i = 0; i < padded; i += 8)
+        _mm256_storeu_ps(bias + i, _mm256_setzero_ps());
+    copy_run(pass, g_pass, positions * half);
+    copy_run(rest, g_rest, positions * half);
+    map.bias = bias;
+    of_avx2_map_positions(&(of_map_task){
+        .map = &map,
+        .segment_count = 2,
+        .segments = {{pass, .step = half, .channel_step = 1, .count = map.channels / 2},
+                     {rest, .step = half, .channel = map.channels / 2, .channel_step = 1,
+                      .count = map.channels / 2}},
+        .pass = g_pass,
+        .rest = g_rest,
+        .positions = positions,
+    });
+}
+
+void of_avx2_map_backward(const of_map_backward *task) {
+    size_t half = task->transposed->channels / 2;
+    size_t chunk = of_chunk_positions(2 * (size_t)task->transposed->half_padded);
+    for (size_t p = 0, count; p < task->positions; p += count) {
+        count = at_most(task->positions - p, chunk);
+        float *g_pass = task->g_pass + p * half, *g_rest = task->g_rest + p * half;
+        of_avx2_interleave(task->pass + p * half, task->rest + p * half, count, half,
+                           task->scratch);
+        add_outer_products(
+            &(outer_products){task->scratch, g_pass, g_rest, count, half, task->matrix_gradient});
+        of_avx2_relu_backward(NULL, g_pass, count, half, task->bias_gradient);
+        of_avx2_relu_backward(NULL, g_rest, count, half, task->bias_gradient + half);
+        map_gradients(task, g_pass, g_rest, count);
+    }
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gradients through relu and of the bias before it, both [positions][channels]. */
+#include "kernels_avx2.h"
+#include "vector.h"
+
+enum { MAX_VECTORS = 8 };
+
+/* `vectors` whole vectors of channels, or one with `lanes` channels, of all positions: their sums
+ * stay in registers. The numbers and `masked` are constants at each call. */
+ALWAYS_INLINE void relu_columns(const float *activation, float *gradient, size_t positions,
+                                size_t channels, float *sums, size_t vectors, size_t lanes,
+                                bool masked) {
+    __m256 sum[MAX_VECTORS];
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        sum[v] = load_first(sums + v * LANES, lanes);
+    for (size_t p = 0; p < positions; p++, gradient += channels) {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            __m256 g = load_first(gradient + v * LANES, lanes);
+            if (masked) {
+                __m256 y = load_first(activation + v * LANES, lanes);
+                __m256 dead = _mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_LE_OQ);
+                g = _mm256_andnot_ps(dead, g);
+                store_first(gradient + v * LANES, g, lanes);
+            }
+            sum[v] = _mm256_add_ps(sum[v], g);
+        }
+        if (masked)
+            activation += channels;
+    }
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        store_first(sums + v * LANES, sum[v], lanes);
+}
+
+ALWAYS_INLINE void relu_all(const float *activation, float *gradient, size_t positions,
+                            size_t channels, float *sums, bool masked) {
+    for (size_t c = 0; c < channels;) {
+        size_t left = channels - c;
+        const float *y = masked ? activation + c : NULL;
+        if (left >= MAX_VECTORS * LANES) {
+            relu_columns(y, gradient + c, positions, channels, sums + c, MAX_VECTORS, LANES,
+                         masked);
+            c += MAX_VECTORS * LANES;
+        } else {
+            relu_columns(y, gradient + c, positions, channels, sums + c, 1, at_most(left, LANES),
+                         masked);
+            c += LANES;
+        }
+    }
+}
+
+void of_avx2_relu_backward(const float *activation, float *gradient, size_t positions,
+                           size_t channels, float *bias_gradient) {
+    if (activation != NULL)
+        relu_all(activation, gradient, positions, channels, bias_gradient, true);
+    else
+        relu_all(NULL, gradient, positions, channels, bias_gradient, false);
+}

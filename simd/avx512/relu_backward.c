@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gradients through relu and of the bias before it, both [positions][channels]. */
+#include "kernels_avx512.h"
+#include "vector.h"
+
+enum { MAX_VECTORS = 4 };
+
+/* `vectors` whole vectors of channels, or one with `lanes` channels, of all positions: their sums
+ * stay in registers. The numbers and `masked` are constants at each call. */
+ALWAYS_INLINE void relu_columns(const float *activation, float *gradient, size_t positions,
+                                size_t channels, float *sums, size_t vectors, __mmask16 lanes,
+                                bool masked) {
+    __m512 sum[MAX_VECTORS];
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        sum[v] = _mm512_maskz_loadu_ps(lanes, sums + v * LANES);
+    for (size_t p = 0; p < positions; p++, gradient += channels) {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            __m512 g = _mm512_maskz_loadu_ps(lanes, gradient + v * LANES);
+            if (masked) {
+                __m512 y = _mm512_maskz_loadu_ps(lanes, activation + v * LANES);
+                g = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_NLE_UQ), g);
+                _mm512_mask_storeu_ps(gradient + v * LANES, lanes, g);
+            }
+            sum[v] = _mm512_add_ps(sum[v], g);
+        }
+        if (masked)
+            activation += channels;
+    }
+    UNROLL
+    for (size_t v = 0; v < vectors; v++)
+        _mm512_mask_storeu_ps(sums + v * LANES, lanes, sum[v]);
+}
+
+ALWAYS_INLINE void relu_all(const float *activation, float *gradient, size_t positions,
+                            size_t channels, float *sums, bool masked) {
+    for (size_t c = 0; c < channels;) {
+        size_t left = channels - c;
+        const float *y = masked ? activation + c : NULL;
+        if (left >= MAX_VECTORS * LANES) {
+            relu_columns(y, gradient + c, positions, channels, sums + c, MAX_VECTORS,
+                         first_lanes(LANES), masked);
+            c += MAX_VECTORS * LANES;
+        } else {
+            relu_columns(y, gradient + c, positions, channels, sums + c, 1,
+                         first_lanes(at_most(left, LANES)), masked);
+            c += LANES;
+        }
+    }
+}
+
+void of_avx512_relu_backward(const float *activation, float *gradient, size_t positions,
+                             size_t channels, float *bias_gradient) {
+    if (activation != NULL)
+        relu_all(activation, gradient, positions, channels, bias_gradient, true);
+    else
+        relu_all(NULL, gradient, positions, channels, bias_gradient, false);
+}
