@@ -205,19 +205,14 @@ static of_status validate_weights(of_trainer *trainer, of_valid_report *report, 
     return status;
 }
 
-of_status of_trainer_validate(of_trainer *trainer, bool *interrupted, of_error *error) {
-    const of_train_observer *observer = trainer->observer;
+of_status of_trainer_validate(of_trainer *trainer, of_valid_report *report, bool *interrupted,
+                              of_error *error) {
     of_train_counters *counters = &trainer->state.counters;
-    of_valid_report report = {.step = counters->step, .images = counters->images};
-    of_status status = validate_weights(trainer, &report, interrupted, error);
+    of_status status = validate_weights(trainer, report, interrupted, error);
     if (status != OF_OK || *interrupted)
         return status;
-    judge(trainer, &report);
+    judge(trainer, report);
     while (counters->next_validation <= counters->images)
         counters->next_validation += trainer->options.valid_every;
-    if (observer->validated != NULL)
-        status = observer->validated(observer->user, &report, error);
-    if (status == OF_OK && report.best && trainer->best != NULL)
-        status = of_trainer_save(trainer, error);
-    return status;
+    return report->best && trainer->best != NULL ? of_trainer_save(trainer, error) : OF_OK;
 }

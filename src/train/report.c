@@ -147,7 +147,8 @@ static void forget_sums(of_trainer *trainer, double seconds) {
     figures->report_seconds = seconds;
 }
 
-of_status of_trainer_report(of_trainer *trainer, of_error *error) {
+of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validation,
+                            of_error *error) {
     const of_train_observer *observer = trainer->observer;
     const of_train_counters *counters = &trainer->state.counters;
     double seconds = of_trainer_seconds(trainer);
@@ -164,6 +165,7 @@ of_status of_trainer_report(of_trainer *trainer, of_error *error) {
         .images_per_second = passed > 0 ? (double)counters->report_images / passed : 0,
         .seconds = seconds,
         .resident_bytes = resident_bytes(),
+        .validation = validation,
     };
     describe_sums(trainer, &report);
     trainer->state.figures.last_bits = report.bits_per_dim;

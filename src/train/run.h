@@ -57,7 +57,9 @@ uint64_t of_block_fingerprint(const of_model *model);
 of_status of_trainer_step(of_trainer *trainer, of_error *error);
 
 /* ---- report.c ---- */
-of_status of_trainer_report(of_trainer *trainer, of_error *error);
+/* `validation` may be NULL. */
+of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validation,
+                            of_error *error);
 double of_trainer_seconds(const of_trainer *trainer);
 
 /* ---- output.c ---- */
@@ -69,7 +71,8 @@ const unsigned char *of_trainer_weights(const of_trainer *trainer);
 of_status of_trainer_save(of_trainer *trainer, of_error *error);
 /* Validates the weights that count and keeps them if they are the best. False in *interrupted:
  * the validation is complete. */
-of_status of_trainer_validate(of_trainer *trainer, bool *interrupted, of_error *error);
+of_status of_trainer_validate(of_trainer *trainer, of_valid_report *report, bool *interrupted,
+                              of_error *error);
 
 __attribute__((format(printf, 2, 3))) void of_trainer_warn(const of_trainer *trainer,
                                                            const char *format, ...);

@@ -233,6 +233,7 @@ static void tell_start(const of_trainer *trainer) {
         .valid_images = validation->set_count > 0 ? validation->sets[0].data.count : 0,
         .total_images = trainer->total_images,
         .resumed_step = trainer->state.counters.step,
+        .resumed_images = trainer->state.counters.images,
     };
     for (size_t i = 0; i < validation->set_count; i++)
         start.data_bytes += in_memory(&validation->sets[i].data);

@@ -39,16 +39,24 @@ static bool is_stale(const of_trainer *trainer) {
     return options->patience > 0 && trainer->state.counters.since_best >= options->patience;
 }
 
+static bool validates_now(const of_trainer *trainer, bool over) {
+    const of_train_counters *counters = &trainer->state.counters;
+    return trainer->validation.set_count > 0 && counters->validated_at != counters->images &&
+           (over || counters->images >= counters->next_validation);
+}
+
 /* Reports and validates where it is time, or because the run is over. */
 static of_status look(of_trainer *trainer, bool over, bool *interrupted, of_error *error) {
     const of_train_counters *counters = &trainer->state.counters;
-    of_status status = OF_OK;
-    bool validates =
-        trainer->validation.set_count > 0 && (counters->images >= counters->next_validation ||
-                                              (over && counters->validated_at != counters->images));
-    if (counters->report_steps > 0 && (over || counters->step % trainer->options.log_every == 0))
-        status = of_trainer_report(trainer, error);
-    return status == OF_OK && validates ? of_trainer_validate(trainer, interrupted, error) : status;
+    bool validates = validates_now(trainer, over);
+    bool reports =
+        counters->report_steps > 0 && (over || counters->step % trainer->options.log_every == 0);
+    of_valid_report validation = {0};
+    of_status status =
+        validates ? of_trainer_validate(trainer, &validation, interrupted, error) : OF_OK;
+    if (status != OF_OK || *interrupted || !(reports || validates))
+        return status;
+    return of_trainer_report(trainer, validates ? &validation : NULL, error);
 }
 
 static void tell_progress(const of_trainer *trainer) {

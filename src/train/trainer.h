@@ -72,9 +72,23 @@ typedef struct of_train_start {
     unsigned threads, lanes;
     of_isa isa;
     size_t images, general_images, valid_images;
-    uint64_t total_images; /* of the run, 0 if only time ends it */
-    uint64_t resumed_step; /* 0: a new run */
+    uint64_t total_images;                 /* of the run, 0 if only time ends it */
+    uint64_t resumed_step, resumed_images; /* 0: a new run */
 } of_train_start;
+
+typedef struct of_valid_set {
+    const char *name;
+    double bits_per_dim, auroc_nll, auroc_last, auroc_ratio; /* NaN where there is none */
+} of_valid_set;
+
+typedef struct of_valid_report {
+    double bits_per_dim;
+    size_t non_finite; /* likelihoods, over all sets */
+    size_t out_of_count;
+    of_valid_set out_of[OF_TRAIN_MAX_OUT_SETS];
+    bool best; /* better than all before */
+    uint64_t since_best;
+} of_valid_report;
 
 /* Means since the last report. */
 typedef struct of_train_report {
@@ -89,22 +103,8 @@ typedef struct of_train_report {
     double condition;                 /* largest condition number of a mixing matrix; see mixing */
     double images_per_second, seconds;
     size_t resident_bytes;
+    const of_valid_report *validation; /* NULL: no validation at this step */
 } of_train_report;
-
-typedef struct of_valid_set {
-    const char *name;
-    double bits_per_dim, auroc_nll, auroc_last, auroc_ratio; /* NaN where there is none */
-} of_valid_set;
-
-typedef struct of_valid_report {
-    uint64_t step, images;
-    double bits_per_dim;
-    size_t non_finite;
-    size_t out_of_count;
-    of_valid_set out_of[OF_TRAIN_MAX_OUT_SETS];
-    bool best; /* better than all before */
-    uint64_t since_best;
-} of_valid_report;
 
 /* Each function may be NULL. */
 typedef struct of_train_observer {
@@ -115,7 +115,6 @@ typedef struct of_train_observer {
     void (*loading)(void *user, const char *source, uint64_t loaded, uint64_t expected);
     void (*validating)(void *user, uint64_t done, uint64_t total);
     of_status (*report)(void *user, const of_train_report *report, of_error *error);
-    of_status (*validated)(void *user, const of_valid_report *report, of_error *error);
     void (*unreadable)(void *user, const char *path, const char *reason);
     void (*warn)(void *user, const char *text);
     bool (*stop)(void *user); /* asked after each step: true ends the run with a checkpoint */
