@@ -39,7 +39,7 @@ if readelf -d example_static | grep liboutflow >/dev/null; then
 fi
 check static ./example_static
 
-cmake -S "$here" -B cmake -DCMAKE_PREFIX_PATH="$scratch/prefix" -DCMAKE_C_COMPILER="$compiler" \
+cmake -G Ninja -S "$here" -B cmake -DCMAKE_PREFIX_PATH="$scratch/prefix" -DCMAKE_C_COMPILER="$compiler" \
     -DCMAKE_C_FLAGS="$*" >cmake.log
 cmake --build cmake >>cmake.log
 check find_package ./cmake/example
@@ -48,7 +48,7 @@ check find_package ./cmake/example
 mkdir other
 printf '%s\n' 'cmake_minimum_required(VERSION 3.16)' 'project(other LANGUAGES NONE)' \
     'find_package(outflow 99 REQUIRED)' >other/CMakeLists.txt
-if cmake -S other -B other/build -DCMAKE_PREFIX_PATH="$scratch/prefix" >other.log 2>&1; then
+if cmake -G Ninja -S other -B other/build -DCMAKE_PREFIX_PATH="$scratch/prefix" >other.log 2>&1; then
     echo "find_package(outflow 99) was satisfied" >&2
     exit 1
 fi
