@@ -195,7 +195,7 @@ static of_status open_labels(idx_reader *idx, const char *images_path, of_error 
 of_status of_reader_open_idx(const char *path, const of_target *target, of_reader **reader,
                              of_error *error) {
     of_stream *stream;
-    idx_reader *idx;
+    idx_reader *idx = NULL;
     of_status status = of_stream_open(path, &stream, error);
     if (status == OF_OK)
         status = open_stream(stream, target, &idx, error);
@@ -212,7 +212,7 @@ of_status of_reader_open_idx(const char *path, const of_target *target, of_reade
 of_status of_reader_open_idx_memory(const void *bytes, size_t size, const of_target *target,
                                     of_reader **reader, of_error *error) {
     of_stream *stream;
-    idx_reader *idx;
+    idx_reader *idx = NULL;
     of_status status = of_stream_open_memory(bytes, size, "IDX data", &stream, error);
     if (status == OF_OK)
         status = open_stream(stream, target, &idx, error);
