@@ -40,7 +40,9 @@ used_files | sort -u >"$build/used.txt"
 owners <"$build/used.txt" >"$build/owned.txt" || true
 foreign=$(join -v 1 "$build/used.txt" "$build/owned.txt")
 missing=$(sort -k 2 "$build/owned.txt" | join -1 2 -v 1 -o 1.1,1.2 - <(brought))
+# shellcheck disable=SC2086 # printf repeats its line for every word
 [[ -z $foreign ]] || printf 'of no package: %s\n' $foreign >&2
+# shellcheck disable=SC2086
 [[ -z $missing ]] || printf '%s is of %s, which tools/setup does not bring\n' $missing >&2
 [[ -z $foreign$missing ]] || exit 1
-echo "$(wc -l <"$build/used.txt") headers and libraries, all from packages that tools/setup installs"
+echo "$(wc -l <"$build/used.txt") headers and libraries, all from packages tools/setup installs"

@@ -45,7 +45,10 @@ done < <(sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' "$readme" | awk '
     {while (match($0, /(^|[^\/a-z])outflow (score|eval|inspect|sample|cpu)[^`|;&]*/)) {
         line = substr($0, RSTART, RLENGTH); $0 = substr($0, RSTART + RLENGTH)
         n = split(line, w, " "); out = ""
-        for (i = 1; i <= n; i++) {if (w[i] ~ /outflow$/) out = w[i + 1]; if (w[i] ~ /^--/) out = out " " w[i]}
+        for (i = 1; i <= n; i++) {
+            if (w[i] ~ /outflow$/) out = w[i + 1]
+            if (w[i] ~ /^--/) out = out " " w[i]
+        }
         print out}}')
 
 ((blocks > 0)) || { echo "the README has no example to run" && exit 1; }

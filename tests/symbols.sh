@@ -7,7 +7,7 @@ set -euo pipefail
 differences=$(diff \
     <(sed -nE 's/^OF_API .*\b(of_[a-z0-9_]+)\(.*/\1/p' "$2" | sort) \
     <(nm --dynamic --defined-only --format=posix "$1" | awk '{print $1}' | sort)) || {
-    echo "$differences" | sed -n 's/^</declared in the header, not exported:/p; s/^>/exported, not in the header:/p'
+    sed -n 's/^</declared but not exported:/p; s/^>/exported but not declared:/p' <<<"$differences"
     exit 1
 }
 echo "$(nm --dynamic --defined-only "$1" | wc -l) exported functions, all in the header"

@@ -332,6 +332,8 @@ typedef struct of_source_options {
     uint64_t limit;      /**< stop after this many images; 0: no limit */
     uint64_t seed;       /**< of synthetic sources */
     uint64_t max_pixels; /**< larger images are refused before decoding; 0: 2^26 */
+    uint32_t min_height; /**< images that are less high are refused; 0: none is */
+    uint32_t min_width;  /**< images that are less wide are refused; 0: none is */
     bool strict;         /**< the first unreadable file ends the stream with its error */
     /** Called from of_source_next for every file that could not be read. May be NULL. */
     void (*on_unreadable)(void *user, const char *path, const char *reason);

@@ -9,28 +9,28 @@ static void zero_run(float *target, size_t n) {
 }
 
 /* `outputs` is a constant at the calls that matter. */
-ALWAYS_INLINE void scatter_columns(const of_scatter_rows *shared, size_t outputs) {
-    const of_scatter_rows rows = *shared; /* a copy that no store can alias */
-    float *target = rows.target;
-    for (size_t column = 0; column < rows.width; column++, target += rows.stride) {
-        for (size_t ky = 0; ky < 3; ky++) {
-            float *taps = target + 3 * ky * outputs;
-            if (rows.rows[ky] == NULL) {
+ALWAYS_INLINE void scatter_columns(const of_scatter_rows *rows, size_t outputs) {
+    float *target = rows->target;
+    for (size_t column = 0; column < rows->width; column++, target += rows->stride) {
+        bool first = column != rows->without_first, last = column != rows->without_last;
+        float *taps = target;
+        for (size_t ky = 0; ky < 3; ky++, taps += 3 * outputs) {
+            if (rows->rows[ky] == NULL) {
                 zero_run(taps, 3 * outputs);
                 continue;
             }
-            const float *centre = rows.rows[ky] + column * outputs;
-            if (column == rows.without_first)
+            const float *centre = rows->rows[ky] + column * outputs;
+            if (first)
+                copy_run(taps, centre - rows->step, outputs);
+            else
                 zero_run(taps, outputs);
-            else
-                copy_run(taps, centre - rows.step, outputs);
             copy_run(taps + outputs, centre, outputs);
-            if (column == rows.without_last)
-                zero_run(taps + 2 * outputs, outputs);
+            if (last)
+                copy_run(taps + 2 * outputs, centre + rows->step, outputs);
             else
-                copy_run(taps + 2 * outputs, centre + rows.step, outputs);
+                zero_run(taps + 2 * outputs, outputs);
         }
-        zero_run(target + rows.used, rows.stride - rows.used);
+        zero_run(target + rows->used, rows->stride - rows->used);
     }
 }
 

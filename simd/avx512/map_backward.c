@@ -63,34 +63,46 @@ ALWAYS_INLINE void add_tile(const outer_products *o, size_t r, size_t c, size_t 
     }
 }
 
-/* All rows of some columns, `rows` of each half at a time. */
-ALWAYS_INLINE void add_columns(const outer_products *o, size_t c, size_t rows, size_t vectors,
-                               __mmask16 lanes) {
-    size_t r = 0;
-    for (; r + rows <= o->half; r += rows)
-        add_tile(o, r, c, rows, vectors, lanes);
-    for (; r < o->half; r++)
-        add_tile(o, r, c, 1, vectors, lanes);
+/* Rows r.. of both halves, `rows` of each; all columns, when there are more than a tile takes. */
+ALWAYS_INLINE void add_wide_rows(const outer_products *o, size_t r, size_t rows) {
+    size_t channels = 2 * o->half, c = 0;
+    for (; c + MAX_VECTORS * LANES <= channels; c += MAX_VECTORS * LANES)
+        add_tile(o, r, c, rows, MAX_VECTORS, first_lanes(LANES));
+    for (; c < channels; c += LANES)
+        add_tile(o, r, c, rows, 1, first_lanes(at_most(channels - c, LANES)));
 }
 
-/* A tile has 8 sums at least, to hide the latency of an addition, and fits into the registers. */
+/* All columns in one tile of `vectors`, `rows` of each half at a time. */
+ALWAYS_INLINE void add_narrow(const outer_products *o, size_t rows, size_t vectors) {
+    __mmask16 lanes = first_lanes(2 * o->half - (vectors - 1) * LANES);
+    size_t r = 0;
+    for (; r + rows <= o->half; r += rows)
+        add_tile(o, r, 0, rows, vectors, lanes);
+    for (; r < o->half; r++)
+        add_tile(o, r, 0, 1, vectors, lanes);
+}
+
+/* A tile has 8 sums at least where it can, to hide the latency of an addition, and fits into the
+ * registers. */
 static void add_outer_products(const outer_products *o) {
-    size_t channels = 2 * o->half;
-    for (size_t c = 0; c < channels;) {
-        size_t vectors = at_most((channels - c + LANES - 1) / LANES, MAX_VECTORS);
-        __mmask16 lanes = first_lanes(at_most(channels - c - (vectors - 1) * LANES, LANES));
-        bool by_three = o->half % 3 == 0;
-        if (vectors == 3)
-            add_columns(o, c, 4, 3, lanes);
-        else if (vectors == 2 && by_three)
-            add_columns(o, c, 6, 2, lanes);
-        else if (vectors == 2)
-            add_columns(o, c, 4, 2, lanes);
-        else if (by_three)
-            add_columns(o, c, 6, 1, lanes);
-        else
-            add_columns(o, c, 4, 1, lanes);
-        c += vectors * LANES;
+    size_t vectors = (2 * o->half + LANES - 1) / LANES;
+    bool by_three = o->half % 3 == 0;
+    if (vectors > 3) {
+        size_t r = 0;
+        for (; r + 4 <= o->half; r += 4)
+            add_wide_rows(o, r, 4);
+        for (; r < o->half; r++)
+            add_wide_rows(o, r, 1);
+    } else if (vectors == 3) {
+        add_narrow(o, 4, 3);
+    } else if (vectors == 2 && by_three) {
+        add_narrow(o, 6, 2);
+    } else if (vectors == 2) {
+        add_narrow(o, 4, 2);
+    } else if (by_three) {
+        add_narrow(o, 6, 1);
+    } else {
+        add_narrow(o, 4, 1);
     }
 }
 

@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* Adds g * x to one row of the matrix gradient. */
-static void add_row(float *row, float g, const float *pass, const float *rest, size_t half) {
+static void add_row(float *restrict row, float g, const float *restrict pass,
+                    const float *restrict rest, size_t half) {
     for (size_t c = 0; c < half; c++)
         row[c] += g * pass[c];
     for (size_t c = 0; c < half; c++)

@@ -2,13 +2,16 @@
 /* Gradients of y = relu(x + bias), both [positions][channels]. */
 #include "kernels_scalar.h"
 
+static void mask(const float *restrict activation, float *restrict gradient, size_t channels) {
+    for (size_t c = 0; c < channels; c++)
+        gradient[c] = activation[c] <= 0.0f ? 0.0f : gradient[c];
+}
+
 void of_scalar_relu_backward(const float *activation, float *gradient, size_t positions,
                              size_t channels, float *bias_gradient) {
-    for (size_t p = 0; p < positions; p++)
-        for (size_t c = 0; c < channels; c++) {
-            size_t i = p * channels + c;
-            if (activation != NULL && activation[i] <= 0.0f)
-                gradient[i] = 0.0f;
-            bias_gradient[c] += gradient[i];
-        }
+    for (size_t p = 0; p < positions; p++) {
+        if (activation != NULL)
+            mask(activation + p * channels, gradient + p * channels, channels);
+        of_scalar_accumulate(gradient + p * channels, bias_gradient, channels);
+    }
 }

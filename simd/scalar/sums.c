@@ -2,7 +2,7 @@
 /* Sums over whole gradients. */
 #include "kernels_scalar.h"
 
-void of_scalar_accumulate(const float *values, float *target, size_t n) {
+void of_scalar_accumulate(const float *restrict values, float *restrict target, size_t n) {
     for (size_t i = 0; i < n; i++)
         target[i] += values[i];
 }

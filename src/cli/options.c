@@ -78,6 +78,17 @@ of_option *of_option_real(of_option_table *table, char short_name, const char *n
                                   .most = most});
 }
 
+of_option *of_option_bytes(of_option_table *table, const char *name, uint64_t *target, double least,
+                           const char *help) {
+    return add(table, (of_option){.type = OF_OPTION_BYTES,
+                                  .name = name,
+                                  .argument = "BYTES",
+                                  .help = help,
+                                  .target = target,
+                                  .least = least,
+                                  .most = 0x1p62});
+}
+
 of_option *of_option_choice(of_option_table *table, const char *name, const char *words,
                             int *target, const char *help) {
     return add(table, (of_option){.type = OF_OPTION_CHOICE,
@@ -145,6 +156,24 @@ static of_status read_real(const of_option *option, const char *text, of_error *
     return status;
 }
 
+static of_status read_bytes(const of_option *option, const char *text, of_error *error) {
+    static const char units[] = "KMGT";
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+    if (*text < '0' || *text > '9' || errno == ERANGE || (*end != '\0' && unit == NULL) ||
+        (unit != NULL && end[1] != '\0'))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "option --%s: '%s' is not a size such as 1000000, 512M or 2G", option->name,
+                       text);
+    double scale = unit != NULL ? ldexp(1, 10 * (int)(unit - units + 1)) : 1;
+    of_status status = check_range(option, (double)value * scale, text, error);
+    if (status == OF_OK)
+        *(uint64_t *)option->target = value * (uint64_t)scale;
+    return status;
+}
+
 static of_status read_choice(const of_option *option, const char *text, of_error *error) {
     size_t length = strlen(text);
     int number = 0;
@@ -178,6 +207,8 @@ static of_status store(of_option *option, const char *text, int capacity, of_err
         return read_count(option, text, error);
     case OF_OPTION_REAL:
         return read_real(option, text, error);
+    case OF_OPTION_BYTES:
+        return read_bytes(option, text, error);
     case OF_OPTION_CHOICE:
         return read_choice(option, text, error);
     }

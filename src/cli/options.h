@@ -23,6 +23,7 @@ typedef enum of_option_type {
     OF_OPTION_LIST,   /* of_text_list: may be repeated */
     OF_OPTION_COUNT,  /* uint64_t */
     OF_OPTION_REAL,   /* double, finite */
+    OF_OPTION_BYTES,  /* uint64_t: a whole number, also with K, M, G or T for powers of 1024 */
     OF_OPTION_CHOICE, /* int: number of the word among `argument`, "first|second|third" */
 } of_option_type;
 
@@ -40,7 +41,7 @@ typedef struct of_option {
 
 /* A verb's options, filled by the functions below in the order of the help text. */
 typedef struct of_option_table {
-    of_option rows[24];
+    of_option rows[64];
     size_t count;
 } of_option_table;
 
@@ -55,6 +56,8 @@ of_option *of_option_count(of_option_table *table, char short_name, const char *
 of_option *of_option_real(of_option_table *table, char short_name, const char *name,
                           const char *argument, double *target, double least, double most,
                           const char *help);
+of_option *of_option_bytes(of_option_table *table, const char *name, uint64_t *target, double least,
+                           const char *help);
 of_option *of_option_choice(of_option_table *table, const char *name, const char *words,
                             int *target, const char *help);
 

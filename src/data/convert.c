@@ -24,6 +24,11 @@ of_status of_check_size(uint64_t height, uint64_t width, const of_target *target
                        "image of %" PRIu64 " x %" PRIu64 " pixels is over the limit of %" PRIu64
                        " pixels and %d a side",
                        width, height, target->max_pixels, OF_MAX_SIDE);
+    if (height < target->min_height || width < target->min_width)
+        return of_fail(error, OF_ERROR_UNSUPPORTED,
+                       "image of %" PRIu64 " x %" PRIu64 " pixels is smaller than %" PRIu32
+                       " x %" PRIu32 ", the least that is taken here",
+                       width, height, target->min_width, target->min_height);
     return OF_OK;
 }
 

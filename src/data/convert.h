@@ -9,8 +9,9 @@
 typedef struct of_target {
     uint32_t channels; /* 1 or 3 */
     uint32_t height, width;
-    uint64_t max_pixels; /* of an image before it is resized */
-    size_t max_bytes;    /* of an encoded file */
+    uint64_t max_pixels;            /* of an image before it is resized */
+    size_t max_bytes;               /* of an encoded file */
+    uint32_t min_height, min_width; /* of an image before it is resized; 0: any */
 } of_target;
 
 /* Bytes of one target image. */

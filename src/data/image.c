@@ -199,3 +199,17 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     stbi_image_free(decoded);
     return status;
 }
+
+of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *target,
+                            of_image_shape *shape, of_error *error) {
+    int width, height, channels;
+    memory_file file = {.bytes = bytes, .size = size};
+    limit_decoder_memory(size, 0);
+    if (!stbi_info_from_callbacks(&memory_callbacks, &file, &width, &height, &channels))
+        return fail_decoding(&file, error);
+    of_status status = of_check_size(width < 0 ? 0 : (uint64_t)width,
+                                     height < 0 ? 0 : (uint64_t)height, target, error);
+    if (status == OF_OK)
+        *shape = (of_image_shape){channels < 3 ? 1 : 3, (uint32_t)height, (uint32_t)width};
+    return status;
+}

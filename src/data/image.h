@@ -4,6 +4,7 @@
 #define OF_DATA_IMAGE_H
 
 #include "data/convert.h"
+#include "data/probe.h"
 
 /* For messages: what of_has_image_extension accepts. */
 #define OF_IMAGE_EXTENSIONS ".png .jpg .jpeg .bmp .gif .tga .ppm .pgm .pnm"
@@ -23,5 +24,9 @@ bool of_has_image_magic(const uint8_t *bytes, size_t size);
  */
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
                           const of_target *target, uint8_t *pixels, of_error *error);
+
+/* The shape that an image file's header announces, held against the target's limits. */
+of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *target,
+                            of_image_shape *shape, of_error *error);
 
 #endif

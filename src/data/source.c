@@ -52,7 +52,9 @@ of_status of_source_target(const of_source_options *options, of_target *target, 
                          .width = options->width,
                          .max_pixels =
                              options->max_pixels > 0 ? options->max_pixels : DEFAULT_MAX_PIXELS,
-                         .max_bytes = MAX_FILE_BYTES};
+                         .max_bytes = MAX_FILE_BYTES,
+                         .min_height = options->min_height,
+                         .min_width = options->min_width};
     if (checked.channels != 1 && checked.channels != 3)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "image source: %" PRIu32 " channels; expected 1 "

@@ -24,6 +24,16 @@ check_function check_tap_sum, check_coupling, check_coupling_inverse, check_coup
     check_coupling_nan, check_coupling_independence, check_log_sigmoid;
 check_function check_scale_shift, check_scale_shift_nan;
 
+/* check_coupling_backward.c, check_map_backward.c, check_taps_backward.c, check_training.c,
+ * check_optimizer.c */
+check_function check_coupling_kept, check_coupling_backward, check_coupling_backward_nan,
+    check_coupling_backward_differences;
+check_function check_map_backward, check_map_backward_nan, check_map_backward_differences,
+    check_map_backward_order;
+check_function check_tap_scatter, check_tap_transpose;
+check_function check_relu_backward, check_scale_shift_backward, check_accumulate, check_square_sum;
+check_function check_optimizer, check_optimizer_nan, check_optimizer_descent;
+
 /* Starts a case: describes it for failure messages. */
 __attribute__((format(printf, 2, 3))) void begin_case(checker *check, const char *format, ...);
 
@@ -63,7 +73,7 @@ void expect_mapped(checker *check, const of_channel_map *map, const double *x, c
 /* Floats of scratch for N values per position, as kernels.h asks for. */
 size_t scratch_floats(size_t values);
 
-/* ---- bench.c ---- */
+/* ---- bench_timing.c ---- */
 int bench(const char *pattern, of_isa only);
 
 #endif

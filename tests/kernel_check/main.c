@@ -28,6 +28,23 @@ static const struct test {
     {"coupling_row.independence", check_coupling_independence},
     {"scale_shift", check_scale_shift},
     {"scale_shift.nan", check_scale_shift_nan},
+    {"coupling_row.kept", check_coupling_kept},
+    {"coupling_backward", check_coupling_backward},
+    {"coupling_backward.nan", check_coupling_backward_nan},
+    {"coupling_backward.differences", check_coupling_backward_differences},
+    {"map_backward", check_map_backward},
+    {"map_backward.nan", check_map_backward_nan},
+    {"map_backward.differences", check_map_backward_differences},
+    {"map_backward.order", check_map_backward_order},
+    {"tap_scatter_row", check_tap_scatter},
+    {"tap_scatter_row.transpose", check_tap_transpose},
+    {"relu_backward", check_relu_backward},
+    {"scale_shift_backward", check_scale_shift_backward},
+    {"optimizer_update", check_optimizer},
+    {"optimizer_update.nan", check_optimizer_nan},
+    {"optimizer_update.descent", check_optimizer_descent},
+    {"accumulate", check_accumulate},
+    {"square_sum", check_square_sum},
 };
 enum { TESTS = sizeof tests / sizeof *tests };
 
@@ -66,7 +83,7 @@ static bool run_test(const struct test *test, of_isa isa, uint64_t seed) {
         printf("    %s: %s (%s)\n", test->name, strsignal(crash), state.shape);
         guarded_drop();
     }
-    printf("%-8s%-28s %5u cases, worst error %3.0f %% of tolerance  %s\n", of_isa_name(isa),
+    printf("%-8s%-30s %5u cases, worst error %3.0f %% of tolerance  %s\n", of_isa_name(isa),
            test->name, state.cases, 100.0 * state.worst, state.failures ? "FAILED" : "ok");
     return state.failures == 0;
 }

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Times each kernel on the shapes of real models: a whole image, row by row, as the plan calls
- * it. Prints the least and the median of several runs in nanoseconds per position (scale_shift:
- * per value), the least in clock cycles, and the ratio to scalar. */
-#define _POSIX_C_SOURCE 199309L
-#include "check.h"
+/* Times the forward kernels on the shapes of real models: a whole image, row by row, as the plan
+ * calls it. Per position; scale_shift: per value. */
+#include "bench.h"
 
-#include <fnmatch.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum { RUNS = 15, RUN_NANOSECONDS = 1000000 };
 
 typedef enum kind { SQUEEZE_U8, SQUEEZE_F32, UNSQUEEZE, TAP_SUM, COUPLING, GAUSSIAN } kind;
 
@@ -57,35 +49,24 @@ typedef struct workload {
     size_t tap_values;
 } workload;
 
-static float *random_values(of_random *random, size_t count, float limit) {
-    float *values = malloc((count + 1) * sizeof *values);
-    if (values == NULL) {
-        fputs("out of memory\n", stderr);
-        exit(2);
-    }
-    for (size_t i = 0; i < count; i++)
-        values[i] = limit * (2.0f * of_random_uniform(random) - 1.0f);
-    return values;
-}
-
 static workload make_workload(const shape *s) {
     of_random random = of_random_stream(1, 1);
     size_t positions = (size_t)s->side * s->side, half = s->channels / 2;
     uint32_t padded = (s->channels / 2 + OF_MAP_PADDING - 1) / OF_MAP_PADDING * OF_MAP_PADDING;
     size_t outputs = s->affine ? s->channels : half;
     workload w = {.shape = s, .tap_values = (size_t)s->kernel * s->kernel * outputs};
-    w.source = random_values(&random, positions * s->channels, 1.0f);
-    w.bytes = (uint8_t *)random_values(&random, positions * s->channels, 1.0f);
-    w.pass = random_values(&random, positions * half, 1.0f);
-    w.rest = random_values(&random, positions * half, 1.0f);
-    w.rest_start = random_values(&random, positions * half, 1.0f);
-    w.taps = random_values(&random, positions * w.tap_values, 0.5f);
-    w.bias = random_values(&random, outputs, 0.5f);
-    w.coefficients = random_values(&random, s->side * outputs, 1.0f);
-    w.scratch = random_values(&random, scratch_floats(2 * (size_t)padded), 1.0f);
+    w.source = bench_values(&random, positions * s->channels, 1.0f);
+    w.bytes = (uint8_t *)bench_values(&random, positions * s->channels, 1.0f);
+    w.pass = bench_values(&random, positions * half, 1.0f);
+    w.rest = bench_values(&random, positions * half, 1.0f);
+    w.rest_start = bench_values(&random, positions * half, 1.0f);
+    w.taps = bench_values(&random, positions * w.tap_values, 0.5f);
+    w.bias = bench_values(&random, outputs, 0.5f);
+    w.coefficients = bench_values(&random, s->side * outputs, 1.0f);
+    w.scratch = bench_values(&random, scratch_floats(2 * (size_t)padded), 1.0f);
     if (s->mapped) { /* small, so that repeated use stays finite */
-        w.matrix = random_values(&random, s->channels * 2 * (size_t)padded, 0.5f / (float)half);
-        w.map_bias = random_values(&random, 2 * (size_t)padded, 1.0f);
+        w.matrix = bench_values(&random, s->channels * 2 * (size_t)padded, 0.5f / (float)half);
+        w.map_bias = bench_values(&random, 2 * (size_t)padded, 1.0f);
         w.map = (of_channel_map){w.matrix, w.map_bias, s->channels, padded};
     }
     return w;
@@ -159,80 +140,20 @@ static void run_row(const of_kernels *kernels, const workload *w, uint32_t row) 
     }
 }
 
-static double now(void) {
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return 1e9 * (double)time.tv_sec + (double)time.tv_nsec;
+static void run_image(const of_kernels *kernels, const void *work) {
+    const workload *w = work;
+    for (uint32_t row = 0; row < w->shape->side; row++)
+        run_row(kernels, w, row);
 }
 
-/* Nanoseconds of `count` images. */
-static double time_images(const of_kernels *kernels, const workload *w, unsigned count) {
-    double start = now();
-    for (unsigned i = 0; i < count; i++)
-        for (uint32_t row = 0; row < w->shape->side; row++)
-            run_row(kernels, w, row);
-    return now() - start;
-}
-
-/* Nanoseconds of a clock cycle just now, whatever the frequency: a chain of 64-bit multiplications
- * and additions, whose latency is 3 + 1 cycles on the x86 cores of the last decade. */
-static double cycle_nanoseconds(void) {
-    enum { STEPS = 20000, CYCLES_PER_STEP = 4 };
-    static volatile uint64_t sink;
-    uint64_t x = sink;
-    double start = now();
-    for (int i = 0; i < STEPS; i++) {
-        x = x * 6364136223846793005u + 1442695040888963407u;
-        __asm__ volatile("" : "+r"(x)); /* or the compiler shortens the chain */
-    }
-    double elapsed = now() - start;
-    sink = x;
-    return elapsed / (STEPS * CYCLES_PER_STEP);
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-typedef struct timing {
-    double least, median; /* nanoseconds per position or value */
-    double cycles;        /* the least */
-} timing;
-
-static timing time_shape(const of_kernels *kernels, const shape *s) {
-    workload w = make_workload(s);
-    unsigned count = 1;
-    while (time_images(kernels, &w, count) < RUN_NANOSECONDS)
-        count *= 2;
-    double times[RUNS], cycles[RUNS];
-    for (int i = 0; i < RUNS; i++) {
-        double cycle = cycle_nanoseconds();
-        times[i] = time_images(kernels, &w, count);
-        cycles[i] = times[i] / fmin(cycle, cycle_nanoseconds());
-    }
-    qsort(times, RUNS, sizeof *times, ascending);
-    qsort(cycles, RUNS, sizeof *cycles, ascending);
-    free_workload(&w);
-    double units = (double)count * (s->kind == GAUSSIAN ? s->channels / 2 : s->side * s->side);
-    return (timing){times[0] / units, times[RUNS / 2] / units, cycles[0] / units};
-}
-
-int bench(const char *pattern, of_isa only) {
-    printf("%-34s %-7s %10s %10s %10s %10s\n", "kernel", "isa", "least ns", "median ns", "cycles",
-           "x scalar");
+void bench_forward(const bench_filter *filter) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        if (fnmatch(pattern, shapes[i].name, 0) != 0)
+        const shape *s = &shapes[i];
+        if (!bench_wanted(filter, s->name))
             continue;
-        timing scalar = time_shape(of_kernels_for(OF_ISA_SCALAR), &shapes[i]);
-        for (of_isa isa = OF_ISA_SCALAR; isa <= OF_ISA_AVX512; isa++) {
-            const of_kernels *kernels = of_kernels_for(isa);
-            if (kernels == NULL || (only != OF_ISA_AUTO && only != isa))
-                continue;
-            timing t = isa == OF_ISA_SCALAR ? scalar : time_shape(kernels, &shapes[i]);
-            printf("%-34s %-7s %10.3f %10.3f %10.2f %10.2f\n", shapes[i].name, of_isa_name(isa),
-                   t.least, t.median, t.cycles, scalar.least / t.least);
-        }
+        workload w = make_workload(s);
+        uint32_t units = s->kind == GAUSSIAN ? s->channels / 2 : s->side * s->side;
+        bench_print(filter, &(bench_row){s->name, run_image, &w, units, 0.0, NULL});
+        free_workload(&w);
     }
-    return 0;
 }

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* outflow train: weights from images. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/text.h"
+#include "cli/train_log.h"
+#include "cli/train_settings.h"
+#include "cli/verbs.h"
+#include "core/error.h"
+#include "core/progress.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const of_command of_train_command = {
+    .name = "train",
+    .summary = "Train a model on images, from scratch or from another model",
+    .operands = "",
+    .details =
+        "Writes the weight file when training is done. Until then the run's state is kept in "
+        "FILE.checkpoint, written every few minutes, at the end, and on Ctrl-C or SIGTERM, after "
+        "which the program exits with 0. The same command with --resume goes on from there as if "
+        "nothing had happened, bit for bit, also after a crash. Results do not depend on "
+        "--threads.\n\n"
+        "A ratio detector takes two models: a general one, trained on images of all kinds, and one "
+        "that starts from it (--init) and is trained on the normal images, best with "
+        "--outlier-loss ratio.\n\n"
+        "SRC is what 'outflow score --help' lists.\n\n"
+        "Exit codes: 0 trained or interrupted with a checkpoint, 1 failure, 2 usage, 3 trained, "
+        "but some files could not be read.",
+    .examples = "outflow train --data cifar100-train.tar --flip --lr 2e-3 --warmup 100 --images "
+                "150000 --out general.safetensors\n"
+                "outflow train --data cifar10-train.tar --flip --lr 1e-3 --epochs 4 "
+                "--init general.safetensors --general-model general.safetensors --general-data "
+                "cifar100-train.tar --outlier-loss ratio --out in.safetensors --log in.jsonl",
+};
+
+/* ---- Telling what happens ----------------------------------------------------------------- */
+
+typedef struct watcher {
+    of_console *console;
+    of_train_log log;
+    of_error log_failure; /* of the log, noticed where no error can be returned */
+    uint64_t resumed_images, total_images;
+    bool loading;
+    char note[96];
+} watcher;
+
+static void tell_loading(void *user, const char *source, uint64_t loaded, uint64_t expected) {
+    watcher *watch = user;
+    of_progress *progress = &watch->console->progress;
+    if (!watch->loading) {
+        char label[48];
+        (void)snprintf(label, sizeof label, "load %s", source);
+        of_progress_start(progress, of_console_progress_stream(watch->console), label, "images",
+                          expected);
+    }
+    watch->loading = loaded < expected;
+    of_progress_update(progress, loaded, NULL);
+    if (!watch->loading)
+        of_progress_finish(progress);
+}
+
+static void tell_memory(const of_log *log, const of_train_start *start) {
+    char weights[OF_NUMBER_SIZE], gradients[OF_NUMBER_SIZE], activations[OF_NUMBER_SIZE];
+    char optimizer[OF_NUMBER_SIZE], data[OF_NUMBER_SIZE];
+    of_log_write(log, OF_LOG_INFO,
+                 "memory: %s weights, %s gradients, %s activations (hidden ones %s), %s optimizer, "
+                 "%s images",
+                 of_bytes_text(start->memory.weights, weights),
+                 of_bytes_text(start->memory.gradients, gradients),
+                 of_bytes_text(start->memory.activations, activations),
+                 start->memory.recompute ? "computed again" : "kept",
+                 of_bytes_text(start->optimizer_bytes, optimizer),
+                 of_bytes_text(start->data_bytes, data));
+}
+
+static void tell_start(void *user, const of_train_start *start) {
+    watcher *watch = user;
+    const of_log *log = &watch->console->log;
+    char *architecture = of_architecture_print(start->architecture);
+    of_progress_finish(&watch->console->progress);
+    of_log_write(log, OF_LOG_INFO, "model: %s, %zu parameters, %zu of them trained",
+                 architecture != NULL ? architecture : "", start->parameters, start->trained);
+    free(architecture);
+    of_log_write(log, OF_LOG_INFO,
+                 "data: %zu images, %zu general, %zu for validation; %u threads, %u lanes, %s",
+                 start->images, start->general_images, start->valid_images, start->threads,
+                 start->lanes, of_isa_name(start->isa));
+    tell_memory(log, start);
+    if (start->resumed_step > 0)
+        of_log_write(log, OF_LOG_INFO, "resumed at step %" PRIu64 ", %" PRIu64 " images",
+                     start->resumed_step, start->resumed_images);
+    watch->resumed_images = start->resumed_images;
+    watch->total_images = start->total_images;
+    of_progress_start(
+        &watch->console->progress, of_console_progress_stream(watch->console), "train", "images",
+        start->total_images > start->resumed_images ? start->total_images - start->resumed_images
+                                                    : 0);
+    (void)of_train_log_resume(&watch->log, start->resumed_step, &watch->log_failure);
+}
+
+static void tell_progress(void *user, uint64_t images, double bits_per_dim, double rate) {
+    watcher *watch = user;
+    (void)snprintf(watch->note, sizeof watch->note, "%.3f bits/dim, lr %.2g", bits_per_dim, rate);
+    of_progress_update(&watch->console->progress, images - watch->resumed_images, watch->note);
+}
+
+static void tell_validating(void *user, uint64_t done, uint64_t total) {
+    watcher *watch = user;
+    char note[160];
+    (void)snprintf(note, sizeof note, "%s, validating %" PRIu64 "/%" PRIu64, watch->note, done,
+                   total);
+    of_progress_update(&watch->console->progress, watch->console->progress.done, note);
+}
+
+static void tell_validation(const watcher *watch, const of_train_report *report) {
+    const of_valid_report *valid = report->validation;
+    const of_log *log = &watch->console->log;
+    of_log_write(log, OF_LOG_INFO,
+                 "step %" PRIu64 ", %" PRIu64
+                 " images: %.4f bits/dim in training, %.4f on held-out images%s",
+                 report->step, report->images, report->bits_per_dim, valid->bits_per_dim,
+                 valid->best ? " (best)" : "");
+    for (size_t i = 0; i < valid->out_of_count; i++) {
+        const of_valid_set *set = &valid->out_of[i];
+        if (isnan(set->auroc_ratio))
+            of_log_write(log, OF_LOG_INFO, "  %s: AUROC nll %.4f, last %.4f", set->name,
+                         set->auroc_nll, set->auroc_last);
+        else
+            of_log_write(log, OF_LOG_INFO, "  %s: AUROC nll %.4f, last %.4f, ratio %.4f", set->name,
+                         set->auroc_nll, set->auroc_last, set->auroc_ratio);
+    }
+}
+
+static of_status take_report(void *user, const of_train_report *report, of_error *error) {
+    watcher *watch = user;
+    if (report->validation != NULL)
+        tell_validation(watch, report);
+    if (watch->log_failure.status != OF_OK)
+        return of_error_copy(error, &watch->log_failure);
+    return of_train_log_write(&watch->log, report, error);
+}
+
+static void warn_unreadable(void *user, const char *path, const char *reason) {
+    watcher *watch = user;
+    of_log_write(&watch->console->log, OF_LOG_WARNING, "%s: %s", path, reason);
+}
+
+static void warn(void *user, const char *text) {
+    watcher *watch = user;
+    of_log_write(&watch->console->log, OF_LOG_WARNING, "%s", text);
+}
+
+static bool is_interrupted(void *user) {
+    (void)user;
+    return of_interrupted() != 0;
+}
+
+/* ---- The verb ----------------------------------------------------------------------------- */
+
+/* "outflow train ..." as it was given. */
+static char *join_command(int argc, char **argv) {
+    size_t size = sizeof "outflow";
+    for (int i = 0; i < argc; i++)
+        size += strlen(argv[i]) + 1;
+    char *text = malloc(size), *at = text;
+    if (text == NULL)
+        return NULL;
+    at += snprintf(at, size, "outflow");
+    for (int i = 0; i < argc; i++)
+        at += snprintf(at, size - (size_t)(at - text), " %s", argv[i]);
+    return text;
+}
+
+static void summarise(const of_console *console, const of_train_settings *settings,
+                      const of_train_result *result) {
+    static const char *const ends[] = {"trained", "stopped early", "interrupted"};
+    of_log_write(&console->log, OF_LOG_INFO,
+                 "%s after %" PRIu64 " steps, %" PRIu64 " images, %.1f s; %.4f bits/dim, %" PRIu64
+                 " skipped steps, %" PRIu64 " unreadable files",
+                 ends[result->end], result->step, result->images, result->seconds,
+                 result->bits_per_dim, result->skipped, result->unreadable);
+    if (result->end == OF_TRAIN_INTERRUPTED)
+        of_log_write(&console->log, OF_LOG_INFO,
+                     "the run's state is in %s: go on with the same command and --resume",
+                     result->checkpoint);
+    else
+        of_log_write(&console->log, OF_LOG_INFO, "wrote %s", settings->train.out);
+}
+
+static int train_with(of_train_settings *settings, const of_option_table *table,
+                      of_console *console) {
+    of_error error;
+    watcher watch = {.console = console};
+    of_train_result result = {0};
+    const of_train_observer observer = {.user = &watch,
+                                        .started = tell_start,
+                                        .progressed = tell_progress,
+                                        .loading = tell_loading,
+                                        .validating = tell_validating,
+                                        .report = take_report,
+                                        .unreadable = warn_unreadable,
+                                        .warn = warn,
+                                        .stop = is_interrupted};
+    if (settings->quiet)
+        of_console_quiet(console);
+    of_interrupt_watch();
+    of_status status = of_train_settings_settle(settings, table, &error);
+    if (status == OF_OK)
+        status = of_train_log_open(settings->log, &watch.log, &error);
+    if (status == OF_OK)
+        status = of_train(&settings->train, &observer, &result, &error);
+    of_train_log_close(&watch.log);
+    of_progress_finish(&console->progress);
+    if (status != OF_OK)
+        return of_console_fail(console, &error);
+    summarise(console, settings, &result);
+    return result.unreadable > 0 && result.end != OF_TRAIN_INTERRUPTED ? OF_EXIT_UNREADABLE
+                                                                       : OF_EXIT_FINE;
+}
+
+int of_verb_train(int argc, char **argv, of_console *console) {
+    of_train_settings settings;
+    of_option_table table = {.count = 0};
+    of_text_list operands = {0};
+    of_error error;
+    int code;
+    of_train_settings_declare(&settings, &table);
+    char *command = join_command(argc, argv);
+    if (of_options_parse(&of_train_command, &table, argc, argv, &operands, console, &code)) {
+        settings.train.command = command;
+        if (operands.count > 0)
+            code = of_usage_error(console, &of_train_command,
+                                  "'%s' is no option: give images with "
+                                  "--data SRC",
+                                  operands.items[0]);
+        else if (of_train_settings_check(&settings, &table, &error) != OF_OK)
+            code = of_usage_error(console, &of_train_command, "%s", error.message);
+        else
+            code = train_with(&settings, &table, console);
+    }
+    free(command);
+    of_text_list_free(&operands);
+    of_train_settings_free(&settings);
+    return code;
+}

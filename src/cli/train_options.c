@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of `outflow train`: their text, and which of them go together. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/train_settings.h"
+
+#include "core/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void declare_data(of_train_settings *settings, of_option_table *table) {
+    of_train_options *train = &settings->train;
+    of_option_text(table, 'd', "data", "SRC", &train->data, "Images to train on.")->required = true;
+    of_option_text(table, 'o', "out", "FILE", &train->out,
+                   "Weight file to write; the state of the run is kept in FILE.checkpoint.")
+        ->required = true;
+    of_option_text(table, 0, "init", "FILE", &settings->init,
+                   "Start from these weights, with their architecture.");
+    of_option_text(table, 0, "general-data", "SRC", &train->general_data,
+                   "Images of the general distribution, the outliers of the outlier loss.");
+    of_option_text(table, 'g', "general-model", "FILE", &train->general_model,
+                   "Weight file of the general model; it is not changed.");
+    of_option_choice(table, "outlier-loss", "none|ratio|margin", &settings->outlier_loss,
+                     "Push general images away: ratio against the general model, or by a margin "
+                     "of likelihood below the data's.");
+    of_option_real(table, 0, "outlier-weight", "W", &train->outlier_weight, 1e-9, 1e9,
+                   "Weight of the outlier loss; without it, 6000 (ratio) or 1 (margin).");
+    of_option_real(table, 0, "temperature", "T", &train->temperature, 1e-6, 1e9,
+                   "Nats by which the ratio loss divides; without it, 1000.");
+    of_option_flag(table, 0, "class-conditional", &train->class_conditional,
+                   "A density for each class (first folder, or stored label); with a general "
+                   "model, images are pushed away from wrong classes.");
+    of_option_real(table, 0, "shift", "SHARE", &train->shift, 0, 0.5,
+                   "Shift images at random by up to this share of their size, mirrored at the "
+                   "edges; for example 0.1.");
+    of_option_flag(table, 0, "flip", &train->flip, "Mirror every other image left to right.");
+    of_option_count(table, 0, "limit", &train->limit, 1, 0x1p63,
+                    "Take only the first N images of each SRC.");
+    of_option_bytes(table, "cache", &train->cache_bytes, 1,
+                    "Memory for each set's decoded images; larger sets lie in a temporary file. "
+                    "Without it, a quarter of the memory.");
+    of_option_flag(table, 0, "strict", &train->strict,
+                   "Stop with an error at the first file that cannot be read.");
+}
+
+static void declare_model(of_train_settings *settings, of_option_table *table) {
+    of_option_choice(table, "family", "glow|patch-glow", &settings->family,
+                     "patch-glow: one scale over 8x8 patches. Without it, glow.");
+    of_option_count(table, 0, "scales", &settings->scales, 1, OF_MAX_SCALES,
+                    "Scales; without it, 3.");
+    of_option_count(table, 0, "steps", &settings->steps, 1, 256,
+                    "Flow steps a scale; without it, 8.");
+    of_option_count(table, 0, "hidden", &settings->hidden, 1, 8192,
+                    "Width of the coupling networks; without it, 64.");
+    of_option_choice(table, "coupling", "affine|additive", &settings->coupling,
+                     "Without it, affine.");
+    of_option_choice(table, "permutation", "invconv|invconvfixed|shuffle", &settings->permutation,
+                     "Mixing of channels; without it, invconv (trained).");
+    of_option_choice(table, "mixing", "lu|plain", &settings->mixing,
+                     "How invconv is stored and trained; without it, lu.");
+    of_option_choice(table, "block", "conv|dense", &settings->block, "Without it, conv.");
+    of_option_text(table, 0, "size", "HxW", &settings->size,
+                   "Image size; without it, that of the first image, rounded up to what the "
+                   "scales can halve. Images of another size are resized; those below half of it "
+                   "are refused.");
+    of_option_count(table, 0, "channels", &settings->channels, 1, 3,
+                    "1 (grey) or 3 (colour); without it, those of the first image.");
+}
+
+static void declare_steps(of_train_settings *settings, of_option_table *table) {
+    of_train_options *train = &settings->train;
+    of_option_count(table, 'e', "epochs", &train->epochs, 1, 1e9,
+                    "Passes over the data; without --images and --minutes, 50.");
+    of_option_count(table, 0, "images", &train->images, 1, 0x1p60, "End after N images.");
+    of_option_real(table, 0, "minutes", "T", &train->minutes, 1e-6, 1e9,
+                   "End after T minutes, earlier parts of a resumed run included.");
+    of_option_count(table, 'b', "batch", &train->batch, 1, 65536, "Images a step; without it, 64.");
+    of_option_count(table, 0, "general-batch", &train->general_batch, 1, 65536,
+                    "General images a step; without it, as --batch.");
+    of_option_real(table, 0, "lr", "RATE", &train->rate, 1e-12, 10,
+                   "Learning rate; without it, 0.0005.");
+    of_option_choice(table, "optimizer", "adamax|adam|adamw", &settings->optimizer,
+                     "Without it, adamax.");
+    of_option_choice(table, "schedule", "constant|cosine", &settings->schedule,
+                     "Course of the learning rate after the warm-up; without it, constant.");
+    of_option_count(table, 0, "warmup", &train->warmup, 0, 1e12,
+                    "Steps over which the learning rate grows from 0; without it, 0.");
+    of_option_real(table, 0, "weight-decay", "W", &train->optimizer.weight_decay, 0, 1,
+                   "Without it, 0.00005.");
+    of_option_real(table, 0, "clip", "NORM", &train->optimizer.clip, 0, 1e12,
+                   "Largest norm of the gradient; without it, 50; 0: not clipped.");
+    of_option_real(table, 0, "ema", "DECAY", &train->optimizer.ema, 0, 0.999999,
+                   "Save and validate weights averaged over the steps, for example 0.999.");
+    of_option_count(table, 0, "init-images", &train->init_images, 2, 65536,
+                    "Images from which a new model's ActNorms are set; without it, 512.");
+    of_option_count(table, 's', "seed", &train->seed, 0, 0x1p63,
+                    "Seed of weights, order, noise and synthetic: sources; without it, 0.");
+}
+
+static void declare_run(of_train_settings *settings, of_option_table *table) {
+    of_train_options *train = &settings->train;
+    of_option_text(table, 0, "valid", "SRC", &train->valid, "Held-out images to validate on.");
+    of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
+                   "Outliers that validation separates from --valid; may be repeated.");
+    of_option_count(table, 0, "valid-every", &train->valid_every, 1, 0x1p60,
+                    "Images between validations; without it, an epoch.");
+    of_option_count(table, 0, "patience", &train->patience, 1, 1e9,
+                    "Keep the best validated weights, and end after N validations without "
+                    "improvement: of bits/dim, or with an outlier loss of the mean AUROC.");
+    of_option_text(table, 0, "log", "FILE", &settings->log,
+                   "Write figures to FILE, a JSON object a line.");
+    of_option_count(table, 0, "log-every", &train->log_every, 1, 1e9,
+                    "Steps between lines of the log; without it, 50.");
+    of_option_flag(table, 0, "resume", &train->resume,
+                   "Go on from the checkpoint, bit for bit; without one, start.");
+    of_option_flag(table, 0, "overwrite", &train->overwrite,
+                   "Start anew even if there is a checkpoint.");
+    of_option_real(table, 0, "checkpoint-every", "SECONDS", &train->checkpoint_every, 0, 1e9,
+                   "Seconds between checkpoints; without it, 300.");
+    of_option_count(table, 0, "lanes", &settings->lanes, 1, 64,
+                    "Parts in which gradients are summed: as many threads can work. Results "
+                    "depend on it, not on --threads. Without it, 2 to 16 by the model's size.");
+    of_option_bytes(table, "memory", &settings->memory, 1,
+                    "Budget for activations that are kept instead of computed again.");
+    of_option_count(table, 't', "threads", &settings->threads, 1, 4096,
+                    "Threads; without it, as many as the process may use CPUs.");
+    of_option_choice(table, "isa", "auto|scalar|avx2|avx512", &settings->isa,
+                     "Instruction set of the kernels; without it, OUTFLOW_ISA or the best one.");
+    of_option_flag(table, 'q', "quiet", &settings->quiet, "Show no progress and no summary.");
+}
+
+void of_train_settings_declare(of_train_settings *settings, of_option_table *table) {
+    *settings = (of_train_settings){.train = of_train_defaults()};
+    declare_data(settings, table);
+    declare_model(settings, table);
+    declare_steps(settings, table);
+    declare_run(settings, table);
+}
+
+void of_train_settings_free(of_train_settings *settings) {
+    of_model_free(settings->init_model);
+    of_text_list_free(&settings->out_of);
+    for (size_t i = 0; i < OF_TRAIN_MAX_OUT_SETS; i++)
+        free(settings->set_names[i]);
+}
+
+/* ---- What goes together ------------------------------------------------------------------- */
+
+static of_status check_outlier_loss(const of_train_settings *settings, const of_option_table *table,
+                                    of_error *error) {
+    const of_train_options *train = &settings->train;
+    bool full_label = train->class_conditional && train->general_model != NULL;
+    bool ratio = settings->outlier_loss == OF_OUTLIER_RATIO;
+    if (settings->outlier_loss != OF_OUTLIER_NONE && train->general_data == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "--outlier-loss needs --general-data");
+    if (ratio && train->general_model == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "--outlier-loss ratio needs --general-model");
+    if (settings->outlier_loss == OF_OUTLIER_NONE && train->general_data != NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "--general-data is of no use without --outlier-loss ratio or margin");
+    if (train->general_model != NULL && !ratio && train->out_of[0].name == NULL &&
+        !train->class_conditional)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "--general-model is of no use without --outlier-loss ratio, "
+                       "--class-conditional or --out-of");
+    if (of_option_given(table, "temperature") && !ratio && !full_label)
+        return of_fail(error, OF_ERROR_ARGUMENT, "--temperature is of no use without a ratio loss");
+    if (of_option_given(table, "outlier-weight") && settings->outlier_loss == OF_OUTLIER_NONE &&
+        !full_label)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "--outlier-weight is of no use without --outlier-loss");
+    if (of_option_given(table, "general-batch") && settings->outlier_loss == OF_OUTLIER_NONE)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "--general-batch is of no use without --outlier-loss");
+    return OF_OK;
+}
+
+static of_status check_validation(const of_train_settings *settings, const of_option_table *table,
+                                  of_error *error) {
+    const of_train_options *train = &settings->train;
+    static const char *const names[] = {"out-of", "valid-every", "patience"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (train->valid == NULL && of_option_given(table, names[i]))
+            return of_fail(error, OF_ERROR_ARGUMENT, "--%s needs --valid", names[i]);
+    if (train->patience > 0 && settings->outlier_loss != OF_OUTLIER_NONE &&
+        settings->out_of.count == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "with an outlier loss, --patience needs --out-of: bits/dim are given up for "
+                       "separation, so they cannot tell the best weights");
+    return OF_OK;
+}
+
+static of_status check_length(of_train_settings *settings, const of_option_table *table,
+                              of_error *error) {
+    of_train_options *train = &settings->train;
+    bool epochs = of_option_given(table, "epochs"), images = of_option_given(table, "images");
+    bool minutes = of_option_given(table, "minutes");
+    if (settings->schedule == OF_SCHEDULE_COSINE && minutes && !epochs && !images)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "--schedule cosine needs an end that is known: --epochs or --images");
+    if (!epochs && (images || minutes))
+        train->epochs = 0;
+    if (train->resume && train->overwrite)
+        return of_fail(error, OF_ERROR_ARGUMENT, "--resume and --overwrite exclude each other");
+    if (settings->channels == 2)
+        return of_fail(error, OF_ERROR_ARGUMENT, "option --channels: 2 is neither 1 nor 3");
+    return OF_OK;
+}
+
+static of_status take_out_sets(of_train_settings *settings, of_error *error) {
+    of_train_options *train = &settings->train;
+    if (settings->out_of.count > OF_TRAIN_MAX_OUT_SETS)
+        return of_fail(error, OF_ERROR_ARGUMENT, "more than %d sets are given with --out-of",
+                       (int)OF_TRAIN_MAX_OUT_SETS);
+    for (size_t i = 0; i < settings->out_of.count; i++) {
+        const char *text = settings->out_of.items[i], *equals = strchr(text, '=');
+        if (equals == NULL || equals == text || equals[1] == '\0')
+            return of_fail(error, OF_ERROR_ARGUMENT, "out set '%s' is not of the form NAME=SRC",
+                           text);
+        settings->set_names[i] = strndup(text, (size_t)(equals - text));
+        if (settings->set_names[i] == NULL)
+            return of_fail_memory(error, "a set's name");
+        train->out_of[i] = (of_named_source){settings->set_names[i], equals + 1};
+        train->out_of_count++;
+    }
+    return OF_OK;
+}
+
+/* Standard input can be read once. */
+static of_status check_standard_input(const of_train_options *train, of_error *error) {
+    const char *const sources[] = {train->data, train->general_data, train->valid};
+    size_t times = 0;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        times += sources[i] != NULL && strcmp(sources[i], "-") == 0;
+    for (size_t i = 0; i < train->out_of_count; i++)
+        times += strcmp(train->out_of[i].source, "-") == 0;
+    return times > 1 ? of_fail(error, OF_ERROR_ARGUMENT,
+                               "standard input ('-') can be read for one set only")
+                     : OF_OK;
+}
+
+of_status of_train_settings_check(of_train_settings *settings, const of_option_table *table,
+                                  of_error *error) {
+    of_train_options *train = &settings->train;
+    train->outlier_loss = (of_outlier_loss)settings->outlier_loss;
+    train->optimizer.kind = (of_optimizer_kind)settings->optimizer;
+    train->schedule = (of_schedule_kind)settings->schedule;
+    train->isa = (of_isa)settings->isa;
+    train->threads = (unsigned)settings->threads;
+    train->lanes = (unsigned)settings->lanes;
+    train->memory_bytes = (size_t)settings->memory;
+    of_status status = take_out_sets(settings, error);
+    if (status == OF_OK)
+        status = check_standard_input(train, error);
+    if (status == OF_OK)
+        status = check_outlier_loss(settings, table, error);
+    if (status == OF_OK)
+        status = check_validation(settings, table, error);
+    return status == OF_OK ? check_length(settings, table, error) : status;
+}

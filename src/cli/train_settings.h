@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the options of `outflow train` say, and what is made of it. */
+#ifndef OF_CLI_TRAIN_SETTINGS_H
+#define OF_CLI_TRAIN_SETTINGS_H
+
+#include "cli/options.h"
+#include "train/trainer.h"
+
+typedef struct of_train_settings {
+    of_train_options train;
+    /* In the forms of the command line. */
+    const char *init, *size, *log;
+    of_text_list out_of;
+    uint64_t channels, scales, steps, hidden, threads, lanes, memory;
+    int family, coupling, permutation, mixing, block;
+    int outlier_loss, optimizer, schedule, isa;
+    bool quiet;
+    of_model *init_model; /* owns what train.init refers to */
+    char *set_names[OF_TRAIN_MAX_OUT_SETS];
+} of_train_settings;
+
+void of_train_settings_declare(of_train_settings *settings, of_option_table *table);
+
+/* What can be said before a file is opened: an error here is one of usage. */
+of_status of_train_settings_check(of_train_settings *settings, const of_option_table *table,
+                                  of_error *error);
+
+/* Loads --init, looks at the data, and settles the architecture. */
+of_status of_train_settings_settle(of_train_settings *settings, const of_option_table *table,
+                                   of_error *error);
+
+void of_train_settings_free(of_train_settings *settings);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training images: augmented and dequantised bytes. Everything random is a function of (key,
+ * epoch, image), whatever the thread or the order. */
+#ifndef OF_DATA_AUGMENT_H
+#define OF_DATA_AUGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct of_augmentation {
+    uint64_t key; /* of the random numbers */
+    uint32_t channels, height, width;
+    double shift; /* largest shift, as a share of height and width, 0..0.5; see below */
+    bool flip;    /* mirror every other image, left to right */
+} of_augmentation;
+
+/* True if an image differs from epoch to epoch by more than its noise. */
+static inline bool of_augmentation_moves(const of_augmentation *augmentation) {
+    return augmentation->flip || augmentation->shift > 0;
+}
+
+/* One image [height][width][channels], moved by whole pixels, uniformly up to floor(shift*height)
+ * down or up and floor(shift*width) sideways. What comes into view is the image mirrored at its
+ * edge (without repeating the edge): black bars or stretched edges would be the smoothest content
+ * of all, and a density model would learn to expect them.
+ * Then v -> (v + u - 1/2)/255, u uniform in [0,1), so that a plan, which takes OF_PIXEL_F32 as
+ * v/255, sees x = (v + u)/256 - 1/2. */
+void of_augment(const of_augmentation *augmentation, uint64_t epoch, uint64_t image,
+                const uint8_t *pixels, float *target);
+
+/* The same without moving. */
+void of_dequantise(const of_augmentation *augmentation, uint64_t epoch, uint64_t image,
+                   const uint8_t *pixels, float *target);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
+#include "train/feeder.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+/* Two batches take turns: `given` of them were handed out, `made` are prepared, made - given is 0
+ * or 1 while one of them is in use. */
+struct of_feeder {
+    of_feeder_options options;
+    of_order order;
+    of_feed feeds[2];
+    uint64_t place; /* of the next image to be prepared */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    pthread_t thread;
+    bool started, stop;
+    uint64_t given, made;
+};
+
+static void fill(of_feeder *feeder, of_feed *feed) {
+    const of_feeder_options *options = &feeder->options;
+    size_t values = options->dataset->image_bytes;
+    for (size_t i = 0; i < feed->count; i++, feeder->place++) {
+        uint64_t epoch;
+        uint32_t image = of_order_image(&feeder->order, feeder->place, &epoch);
+        const uint8_t *pixels = of_dataset_image(options->dataset, image);
+        feed->images[i] = image;
+        feed->classes[i] = options->dataset->classes[image];
+        if (options->augment)
+            of_augment(&options->augmentation, epoch, image, pixels, feed->pixels + i * values);
+        else
+            of_dequantise(&options->augmentation, epoch, image, pixels, feed->pixels + i * values);
+    }
+}
+
+static void *run(void *argument) {
+    of_feeder *feeder = argument;
+    pthread_mutex_lock(&feeder->mutex);
+    while (!feeder->stop) {
+        if (feeder->made > feeder->given) {
+            pthread_cond_wait(&feeder->changed, &feeder->mutex);
+            continue;
+        }
+        of_feed *feed = &feeder->feeds[feeder->made % 2];
+        pthread_mutex_unlock(&feeder->mutex);
+        fill(feeder, feed);
+        pthread_mutex_lock(&feeder->mutex);
+        feeder->made++;
+        pthread_cond_signal(&feeder->changed);
+    }
+    pthread_mutex_unlock(&feeder->mutex);
+    return NULL;
+}
+
+static of_status allocate_feed(of_feed *feed, const of_feeder_options *options, of_error *error) {
+    size_t values;
+    feed->count = options->batch;
+    feed->pixels = of_multiply(options->batch, options->dataset->image_bytes, &values)
+                       ? of_allocate(values, sizeof *feed->pixels)
+                       : NULL;
+    feed->images = of_allocate(options->batch, sizeof *feed->images);
+    feed->classes = of_allocate(options->batch, sizeof *feed->classes);
+    if (feed->pixels == NULL || feed->images == NULL || feed->classes == NULL)
+        return of_fail_memory(error, "a batch of training images");
+    return OF_OK;
+}
+
+/* Signals are for the caller's threads. */
+static of_status start(of_feeder *feeder, of_error *error) {
+    sigset_t all, previous;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    int failure = pthread_create(&feeder->thread, NULL, run, feeder);
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    if (failure != 0)
+        return of_fail(error, OF_ERROR_INTERNAL, "cannot start a thread for training images: %s",
+                       strerror(failure));
+    feeder->started = true;
+    return OF_OK;
+}
+
+of_status of_feeder_open(const of_feeder_options *options, of_feeder **feeder, of_error *error) {
+    of_feeder *made = of_allocate_zeroed(1, sizeof *made);
+    if (made == NULL)
+        return of_fail_memory(error, "a feeder of training images");
+    made->options = *options;
+    made->place = options->first;
+    pthread_mutex_init(&made->mutex, NULL);
+    pthread_cond_init(&made->changed, NULL);
+    of_status status =
+        of_order_open(options->order_key, options->dataset->count, &made->order, error);
+    for (int i = 0; status == OF_OK && i < 2; i++)
+        status = allocate_feed(&made->feeds[i], options, error);
+    if (status == OF_OK)
+        status = start(made, error);
+    if (status == OF_OK)
+        *feeder = made;
+    else
+        of_feeder_close(made);
+    return status;
+}
+
+const of_feed *of_feeder_next(of_feeder *feeder) {
+    pthread_mutex_lock(&feeder->mutex);
+    while (feeder->made == feeder->given)
+        pthread_cond_wait(&feeder->changed, &feeder->mutex);
+    const of_feed *feed = &feeder->feeds[feeder->given++ % 2];
+    pthread_cond_signal(&feeder->changed);
+    pthread_mutex_unlock(&feeder->mutex);
+    return feed;
+}
+
+void of_feeder_close(of_feeder *feeder) {
+    if (feeder == NULL)
+        return;
+    if (feeder->started) {
+        pthread_mutex_lock(&feeder->mutex);
+        feeder->stop = true;
+        pthread_cond_signal(&feeder->changed);
+        pthread_mutex_unlock(&feeder->mutex);
+        pthread_join(feeder->thread, NULL);
+    }
+    for (int i = 0; i < 2; i++) {
+        of_free(feeder->feeds[i].pixels);
+        of_free(feeder->feeds[i].images);
+        of_free(feeder->feeds[i].classes);
+    }
+    of_order_close(&feeder->order);
+    pthread_cond_destroy(&feeder->changed);
+    pthread_mutex_destroy(&feeder->mutex);
+    of_free(feeder);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Batches of training images, in the order of a run. While one is being used, a thread prepares
+ * the next. */
+#ifndef OF_TRAIN_FEEDER_H
+#define OF_TRAIN_FEEDER_H
+
+#include "data/augment.h"
+#include "data/dataset.h"
+#include "train/order.h"
+
+typedef struct of_feed {
+    size_t count;
+    float *pixels;    /* [count] images in the form of OF_PIXEL_F32 */
+    uint32_t *images; /* [count] their numbers in the set */
+    int32_t *classes; /* [count] */
+} of_feed;
+
+typedef struct of_feeder of_feeder;
+
+typedef struct of_feeder_options {
+    const of_dataset *dataset; /* must outlive the feeder, as do its pixels */
+    of_augmentation augmentation;
+    bool augment; /* move images, not only dequantise them */
+    uint64_t order_key;
+    uint64_t first; /* place in the run of the first image */
+    size_t batch;
+} of_feeder_options;
+
+of_status of_feeder_open(const of_feeder_options *options, of_feeder **feeder, of_error *error);
+
+/* The next batch, valid until the next call. */
+const of_feed *of_feeder_next(of_feeder *feeder);
+
+/* Accepts NULL. */
+void of_feeder_close(of_feeder *feeder);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run needs from the file system: outputs that can be written, and its sets of images. */
+#define _POSIX_C_SOURCE 200809L
+#include "train/run.h"
+
+#include "core/error.h"
+#include "model/replace_file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- Outputs ------------------------------------------------------------------------------ */
+
+static of_status check_writable(const char *path, of_error *error) {
+    of_replacement file;
+    of_status status = of_replace_begin(path, &file, error);
+    if (status == OF_OK)
+        of_replace_discard(&file);
+    return status;
+}
+
+/* A checkpoint is work that may not be meant to be lost. */
+of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
+    of_train_options *options = &trainer->options;
+    size_t size = strlen(options->out) + sizeof ".checkpoint";
+    trainer->checkpoint_path = malloc(size);
+    if (trainer->checkpoint_path == NULL)
+        return of_fail_memory(error, "a file name");
+    (void)snprintf(trainer->checkpoint_path, size, "%s.checkpoint", options->out);
+    of_status status = check_writable(options->out, error);
+    if (status == OF_OK)
+        status = check_writable(trainer->checkpoint_path, error);
+    bool exists = access(trainer->checkpoint_path, F_OK) == 0;
+    if (status == OF_OK && exists && !options->resume && !options->overwrite)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "%s is there already: go on from it with --resume, or let it be replaced "
+                       "with --overwrite",
+                       trainer->checkpoint_path);
+    if (status == OF_OK && options->resume && !exists) {
+        options->resume = false;
+        of_trainer_warn(trainer, "there is no %s to resume from: starting anew",
+                        trainer->checkpoint_path);
+    }
+    return status;
+}
+
+/* ---- Data --------------------------------------------------------------------------------- */
+
+typedef struct set_loader {
+    const of_trainer *trainer;
+    const char *source;
+} set_loader;
+
+static bool tell_loaded(void *user, uint64_t loaded, uint64_t expected) {
+    const set_loader *loader = user;
+    const of_train_observer *observer = loader->trainer->observer;
+    if (observer->loading != NULL)
+        observer->loading(observer->user, loader->source, loaded, expected);
+    return !of_trainer_stopped(loader->trainer);
+}
+
+/* An image of less than half the model's size would be mostly made up by enlarging it. */
+static of_status load_set(of_trainer *trainer, const char *source, bool trained_on,
+                          bool with_classes, of_dataset *dataset, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    set_loader loader = {trainer, source};
+    of_dataset_options wish = {.source = of_source_options_default(&options->architecture),
+                               .cache_bytes = options->cache_bytes,
+                               .with_classes = with_classes,
+                               .on_loaded = tell_loaded,
+                               .user = &loader};
+    wish.source.limit = options->limit;
+    wish.source.strict = options->strict;
+    wish.source.seed = options->seed;
+    wish.source.on_unreadable = trainer->observer->unreadable;
+    wish.source.user = trainer->observer->user;
+    if (trained_on) {
+        wish.source.min_height = (options->architecture.height + 1) / 2;
+        wish.source.min_width = (options->architecture.width + 1) / 2;
+    }
+    of_status status = of_dataset_load(source, &wish, dataset, error);
+    if (status == OF_OK)
+        trainer->unreadable += dataset->unreadable;
+    if (status == OF_OK && trained_on && dataset->count < 2)
+        status = of_fail(error, OF_ERROR_ARGUMENT,
+                         "%s: training needs at least two images, and there is one", source);
+    return status;
+}
+
+static of_status load_held_out(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    of_validation *validation = &trainer->validation;
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && options->valid != NULL && i <= options->out_of_count;
+         i++) {
+        const char *source = i == 0 ? options->valid : options->out_of[i - 1].source;
+        validation->sets[i].name = i == 0 ? "valid" : options->out_of[i - 1].name;
+        validation->set_count = i + 1;
+        status = load_set(trainer, source, false, false, &validation->sets[i].data, error);
+    }
+    return status;
+}
+
+static of_status take_classes(of_trainer *trainer, of_error *error) {
+    of_train_options *options = &trainer->options;
+    size_t classes = trainer->data.class_count;
+    const of_architecture *init =
+        options->init != NULL ? of_model_architecture(options->init) : NULL;
+    if (!options->class_conditional)
+        return OF_OK;
+    if (init != NULL && init->classes > 0 && init->classes != classes)
+        return of_fail(error, OF_ERROR_MISMATCH, "%s has %" PRIu32 " classes, %s has %zu",
+                       options->init_name, init->classes, options->data, classes);
+    options->architecture.classes = (uint32_t)classes;
+    return OF_OK;
+}
+
+of_status of_trainer_load_data(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    of_status status = of_architecture_check(&options->architecture, error);
+    if (status == OF_OK)
+        status = load_set(trainer, options->data, true, options->class_conditional, &trainer->data,
+                          error);
+    if (status == OF_OK && options->general_data != NULL)
+        status =
+            load_set(trainer, options->general_data, true, false, &trainer->general_data, error);
+    if (status == OF_OK)
+        status = load_held_out(trainer, error);
+    return status == OF_OK ? take_classes(trainer, error) : status;
+}

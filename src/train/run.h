@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run of training while it is under way: what the files of this folder share. */
+#ifndef OF_TRAIN_RUN_H
+#define OF_TRAIN_RUN_H
+
+#include "data/dataset.h"
+#include "train/feeder.h"
+#include "train/state.h"
+#include "train/trainer.h"
+#include "train/validate.h"
+
+typedef struct of_trainer {
+    of_train_options options; /* with what was chosen filled in */
+    const of_train_observer *observer;
+    char *checkpoint_path, *identity;
+    uint64_t total_images;                          /* 0: only time ends the run */
+    uint64_t init_fingerprint, general_fingerprint; /* of the two models' values */
+
+    of_dataset data, general_data;
+    of_validation validation;
+    uint64_t unreadable;
+
+    of_model *model;
+    of_model *output; /* same architecture: averaged or best weights on their way to a file */
+    of_plan *plan, *general;
+    of_optimizer optimizer;
+    float *gradient, *best; /* blocks; best NULL unless early stopping is on */
+    of_feeder *feeder, *general_feeder;
+    double *general_nll;     /* of un-moved general images, NaN until computed; NULL: not kept */
+    uint8_t *missing_pixels; /* room for the general batch's images without one, */
+    uint32_t *missing;       /* and for their numbers */
+
+    /* of one batch */
+    double *logp, *contributions, *nll, *loss, *inlier_general;
+    double *general_logp, *outlier_nll, *outlier_loss, *outlier_general;
+
+    of_train_state state;
+    double started; /* of_seconds() */
+    double checkpointed;
+} of_trainer;
+
+/* ---- inputs.c ---- */
+/* Before any work is done: OUT and its checkpoint can be written, and nothing is lost by it. */
+of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error);
+of_status of_trainer_load_data(of_trainer *trainer, of_error *error);
+
+/* ---- setup.c: everything up to the first step ---- */
+of_status of_trainer_open(of_trainer *trainer, of_error *error);
+void of_trainer_close(of_trainer *trainer);
+
+/* ---- identity.c ---- */
+/* "name=value" lines, freed with free(); NULL when memory is exhausted. */
+char *of_trainer_identity(const of_trainer *trainer);
+uint64_t of_block_fingerprint(const of_model *model);
+
+/* ---- step.c ---- */
+of_status of_trainer_step(of_trainer *trainer, of_error *error);
+
+/* ---- report.c ---- */
+/* `validation` may be NULL. */
+of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validation,
+                            of_error *error);
+double of_trainer_seconds(const of_trainer *trainer);
+
+/* ---- output.c ---- */
+of_status of_trainer_checkpoint(of_trainer *trainer, of_error *error);
+of_status of_trainer_resume(of_trainer *trainer, of_error *error);
+/* The weights that count: averaged ones if they are kept, else the trained ones. */
+const unsigned char *of_trainer_weights(const of_trainer *trainer);
+/* Writes the weight file: the best weights if they are kept, else those that count. */
+of_status of_trainer_save(of_trainer *trainer, of_error *error);
+/* Validates the weights that count and keeps them if they are the best. False in *interrupted:
+ * the validation is complete. */
+of_status of_trainer_validate(of_trainer *trainer, of_valid_report *report, bool *interrupted,
+                              of_error *error);
+
+__attribute__((format(printf, 2, 3))) void of_trainer_warn(const of_trainer *trainer,
+                                                           const char *format, ...);
+static inline bool of_trainer_stopped(const of_trainer *trainer) {
+    const of_train_observer *observer = trainer->observer;
+    return observer->stop != NULL && observer->stop(observer->user);
+}
+
+#endif

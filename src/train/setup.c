@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Everything up to the first step: models, memory, the state to start from. */
+#include "train/run.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/progress.h"
+#include "score/stream.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Models ------------------------------------------------------------------------------- */
+
+/* By name, because a model with classes may start from one without: its densities stay neutral. */
+static void copy_parameters(const of_model *from, of_model *to) {
+    for (size_t i = 0; i < from->parameter_count; i++) {
+        const of_parameter *parameter = &from->parameters[i];
+        int number = of_model_find(to, parameter->name);
+        size_t size = parameter->kind == OF_PARAMETER_INDEX ? sizeof(int64_t) : sizeof(float);
+        if (number != OF_NO_PARAMETER)
+            memcpy(to->values + to->parameters[number].offset, from->values + parameter->offset,
+                   parameter->count * size);
+    }
+}
+
+static of_status make_model(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    of_status status =
+        of_model_create(&options->architecture, options->seed, &trainer->model, error);
+    if (status == OF_OK && options->init != NULL)
+        copy_parameters(options->init, trainer->model);
+    if (status == OF_OK)
+        status = of_model_allocate(&options->architecture, &trainer->output, error);
+    if (status == OF_OK) {
+        memcpy(trainer->output->values, trainer->model->values, trainer->model->value_bytes);
+        trainer->init_fingerprint = of_block_fingerprint(trainer->model);
+    }
+    return status;
+}
+
+static of_status load_general_model(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    of_plan_options wish = {.threads = options->threads, .isa = options->isa};
+    of_model *model = NULL;
+    if (options->general_model == NULL)
+        return OF_OK;
+    of_status status = of_model_load(options->general_model, &model, error);
+    if (status == OF_OK)
+        status = of_stream_check(&options->architecture, of_model_architecture(model), error);
+    if (status == OF_OK)
+        status = of_plan_compile(model, &wish, &trainer->general, error);
+    if (status == OF_OK)
+        trainer->general_fingerprint = of_block_fingerprint(model);
+    of_model_free(model);
+    return status;
+}
+
+static of_status compile(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    of_training_options wish = {.threads = options->threads,
+                                .isa = options->isa,
+                                .lanes = options->lanes,
+                                .memory_bytes = options->memory_bytes};
+    return of_plan_compile_training(trainer->model, &wish, &trainer->plan, error);
+}
+
+static void choose(of_trainer *trainer) {
+    of_train_options *options = &trainer->options;
+    if (options->threads == 0)
+        options->threads = of_cpu_count();
+    if (options->lanes == 0)
+        options->lanes = of_train_lanes(trainer->model, options->batch);
+    if (options->general_batch == 0)
+        options->general_batch = options->batch;
+    if (options->outlier_weight == 0)
+        options->outlier_weight = options->outlier_loss == OF_OUTLIER_MARGIN ? 1 : 6000;
+    if (options->valid_every == 0)
+        options->valid_every = trainer->data.count;
+    trainer->total_images = options->images;
+    uint64_t epochs = options->epochs * trainer->data.count;
+    if (epochs > 0 && (trainer->total_images == 0 || epochs < trainer->total_images))
+        trainer->total_images = epochs;
+    if (options->threads > options->lanes)
+        of_trainer_warn(trainer, "%u of %u threads have nothing to do: --lanes is %u",
+                        options->threads - options->lanes, options->threads, options->lanes);
+}
+
+/* ---- Memory ------------------------------------------------------------------------------- */
+
+static of_status allocate_batches(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    size_t scales = of_architecture_scale_count(&options->architecture);
+    size_t batch = (size_t)options->batch, general = (size_t)options->general_batch;
+    trainer->logp = of_allocate(batch, sizeof(double));
+    trainer->contributions = of_allocate(batch, scales * sizeof(double));
+    trainer->nll = of_allocate(batch, sizeof(double));
+    trainer->loss = of_allocate(batch, sizeof(double));
+    trainer->inlier_general = of_allocate(batch, sizeof(double));
+    trainer->general_logp = of_allocate(general, sizeof(double));
+    trainer->outlier_nll = of_allocate(general, sizeof(double));
+    trainer->outlier_loss = of_allocate(general, sizeof(double));
+    trainer->outlier_general = of_allocate(general, sizeof(double));
+    bool complete = trainer->logp != NULL && trainer->contributions != NULL &&
+                    trainer->nll != NULL && trainer->loss != NULL &&
+                    trainer->inlier_general != NULL && trainer->general_logp != NULL &&
+                    trainer->outlier_nll != NULL && trainer->outlier_loss != NULL &&
+                    trainer->outlier_general != NULL;
+    return complete ? OF_OK : of_fail_memory(error, "the likelihoods of a batch");
+}
+
+static of_status allocate_blocks(of_trainer *trainer, of_error *error) {
+    size_t bytes = trainer->model->value_bytes;
+    trainer->gradient = of_allocate_zeroed(bytes, 1);
+    if (trainer->options.patience > 0)
+        trainer->best = of_allocate_zeroed(bytes, 1);
+    if (trainer->gradient == NULL || (trainer->options.patience > 0 && trainer->best == NULL))
+        return of_fail_memory(error, "gradients");
+    const of_kernels *kernels = of_kernels_for(of_plan_describe(trainer->plan).isa);
+    return of_optimizer_open(&trainer->options.optimizer, trainer->model, kernels,
+                             trainer->options.threads, &trainer->optimizer, error);
+}
+
+/* Only where the general model's nll is wanted again and again for the same pixels. */
+static of_status allocate_general_nll(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    size_t count = trainer->general_data.count;
+    if (options->outlier_loss != OF_OUTLIER_RATIO || options->flip || options->shift > 0)
+        return OF_OK;
+    trainer->general_nll = of_allocate(count, sizeof(double));
+    trainer->missing_pixels =
+        of_allocate((size_t)options->general_batch, trainer->general_data.image_bytes);
+    trainer->missing = of_allocate((size_t)options->general_batch, sizeof *trainer->missing);
+    if (trainer->general_nll == NULL || trainer->missing_pixels == NULL || trainer->missing == NULL)
+        return of_fail_memory(error, "likelihoods under the general model");
+    for (size_t i = 0; i < count; i++)
+        trainer->general_nll[i] = (double)NAN;
+    return OF_OK;
+}
+
+static of_feeder_options feeding(const of_trainer *trainer, bool general) {
+    const of_train_options *options = &trainer->options;
+    const of_architecture *architecture = &options->architecture;
+    return (of_feeder_options){
+        .dataset = general ? &trainer->general_data : &trainer->data,
+        .augmentation = {.key = of_key_for(options->seed,
+                                           general ? OF_KEY_GENERAL_AUGMENT : OF_KEY_AUGMENT),
+                         .channels = architecture->channels,
+                         .height = architecture->height,
+                         .width = architecture->width,
+                         .shift = options->shift,
+                         .flip = options->flip},
+        .augment = true,
+        .order_key = of_key_for(options->seed, general ? OF_KEY_GENERAL_ORDER : OF_KEY_ORDER),
+        .first = general ? trainer->state.counters.general_images : trainer->state.counters.images,
+        .batch = (size_t)(general ? options->general_batch : options->batch)};
+}
+
+static of_status open_feeders(of_trainer *trainer, of_error *error) {
+    of_feeder_options wish = feeding(trainer, false);
+    of_status status = of_feeder_open(&wish, &trainer->feeder, error);
+    if (status == OF_OK && trainer->options.outlier_loss != OF_OUTLIER_NONE) {
+        wish = feeding(trainer, true);
+        status = of_feeder_open(&wish, &trainer->general_feeder, error);
+    }
+    return status;
+}
+
+/* ---- The state to start from -------------------------------------------------------------- */
+
+/* ActNorms from the first images of an order of their own, with noise but not moved. */
+static of_status initialise(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    size_t count = trainer->data.count;
+    of_feeder_options wish = feeding(trainer, false);
+    of_feeder *feeder = NULL;
+    wish.augmentation.key = wish.order_key = of_key_for(options->seed, OF_KEY_INITIALISE);
+    wish.augment = false;
+    wish.first = 0;
+    wish.batch = options->init_images < count ? (size_t)options->init_images : count;
+    of_status status = of_feeder_open(&wish, &feeder, error);
+    if (status == OF_OK) {
+        const of_feed *feed = of_feeder_next(feeder);
+        const of_batch batch = {OF_PIXEL_F32, feed->pixels, feed->count};
+        status = of_plan_initialise(trainer->plan, trainer->model, &batch, error);
+    }
+    of_feeder_close(feeder);
+    return status;
+}
+
+static of_status start_state(of_trainer *trainer, of_error *error) {
+    of_status status = OF_OK;
+    trainer->state.counters.next_validation = trainer->options.valid_every;
+    if (trainer->options.resume) {
+        status = of_trainer_resume(trainer, error);
+        return status == OF_OK ? of_plan_refresh(trainer->plan, trainer->model, error) : status;
+    }
+    if (trainer->options.init == NULL)
+        status = initialise(trainer, error);
+    if (status == OF_OK && trainer->optimizer.average != NULL)
+        memcpy(trainer->optimizer.average, trainer->model->values, trainer->model->value_bytes);
+    return status;
+}
+
+static size_t trained_values(const of_trainer *trainer) {
+    size_t count = 0;
+    for (size_t i = 0; i < trainer->optimizer.piece_count; i++)
+        count += trainer->optimizer.pieces[i].count;
+    return count;
+}
+
+static size_t in_memory(const of_dataset *dataset) {
+    return dataset->in_file ? 0 : dataset->count * dataset->image_bytes;
+}
+
+static void tell_start(const of_trainer *trainer) {
+    const of_train_options *options = &trainer->options;
+    const of_validation *validation = &trainer->validation;
+    size_t blocks = 3u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
+    of_train_start start = {
+        .architecture = &options->architecture,
+        .parameters = of_model_parameter_count(trainer->model),
+        .trained = trained_values(trainer),
+        .memory = of_plan_training_memory(trainer->plan),
+        .optimizer_bytes = blocks * trainer->model->value_bytes,
+        .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
+        .threads = options->threads,
+        .lanes = options->lanes,
+        .isa = of_plan_describe(trainer->plan).isa,
+        .images = trainer->data.count,
+        .general_images = trainer->general_data.count,
+        .valid_images = validation->set_count > 0 ? validation->sets[0].data.count : 0,
+        .total_images = trainer->total_images,
+        .resumed_step = trainer->state.counters.step,
+        .resumed_images = trainer->state.counters.images,
+    };
+    for (size_t i = 0; i < validation->set_count; i++)
+        start.data_bytes += in_memory(&validation->sets[i].data);
+    if (trainer->observer->started != NULL)
+        trainer->observer->started(trainer->observer->user, &start);
+}
+
+static of_status build(of_trainer *trainer, of_error *error) {
+    of_status status = make_model(trainer, error);
+    if (status == OF_OK)
+        choose(trainer);
+    if (status == OF_OK)
+        status = load_general_model(trainer, error);
+    if (status == OF_OK)
+        status = compile(trainer, error);
+    if (status == OF_OK)
+        status = allocate_blocks(trainer, error);
+    if (status == OF_OK)
+        status = allocate_batches(trainer, error);
+    if (status == OF_OK)
+        status = allocate_general_nll(trainer, error);
+    if (status == OF_OK && (trainer->identity = of_trainer_identity(trainer)) == NULL)
+        status = of_fail_memory(error, "the description of a run");
+    return status;
+}
+
+of_status of_trainer_open(of_trainer *trainer, of_error *error) {
+    of_status status = of_trainer_check_outputs(trainer, error);
+    if (status == OF_OK)
+        status = of_trainer_load_data(trainer, error);
+    if (status == OF_OK)
+        status = build(trainer, error);
+    trainer->started = of_seconds();
+    if (status == OF_OK)
+        status = start_state(trainer, error);
+    if (status == OF_OK)
+        status = open_feeders(trainer, error);
+    if (status == OF_OK)
+        status = of_validation_open(&trainer->validation, trainer->general, error);
+    if (status == OF_OK)
+        tell_start(trainer);
+    return status == OF_OK ? of_trainer_checkpoint(trainer, error) : status;
+}
+
+void of_trainer_close(of_trainer *trainer) {
+    of_feeder_close(trainer->feeder);
+    of_feeder_close(trainer->general_feeder);
+    of_validation_close(&trainer->validation);
+    of_dataset_free(&trainer->data);
+    of_dataset_free(&trainer->general_data);
+    of_optimizer_close(&trainer->optimizer);
+    of_plan_free(trainer->plan);
+    of_plan_free(trainer->general);
+    of_model_free(trainer->model);
+    of_model_free(trainer->output);
+    double *const batches[] = {
+        trainer->logp,        trainer->contributions,  trainer->nll,
+        trainer->loss,        trainer->inlier_general, trainer->general_logp,
+        trainer->outlier_nll, trainer->outlier_loss,   trainer->outlier_general,
+        trainer->general_nll};
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
+        of_free(batches[i]);
+    of_free(trainer->missing_pixels);
+    of_free(trainer->missing);
+    of_free(trainer->gradient);
+    of_free(trainer->best);
+    free(trainer->checkpoint_path);
+    free(trainer->identity);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One step: gradients of the inlier batch, then of the general batch, into one block; then the
+ * optimizer. The general model sees the same noisy pixels. */
+#include "train/run.h"
+
+#include "core/error.h"
+
+#include <math.h>
+#include <string.h>
+
+static of_batch_loss inlier_loss(of_trainer *trainer, const of_feed *feed) {
+    const of_train_options *options = &trainer->options;
+    return (of_batch_loss){.architecture = options->architecture,
+                           .count = feed->count,
+                           .weight = options->outlier_weight,
+                           .temperature = options->temperature,
+                           .classes = feed->classes,
+                           .general = trainer->inlier_general,
+                           .nll = trainer->nll,
+                           .loss = trainer->loss};
+}
+
+static of_status general_forward(of_trainer *trainer, const of_batch *batch, double *nll,
+                                 of_error *error) {
+    const of_likelihoods out = {.logp = nll};
+    of_status status = of_plan_forward(trainer->general, batch, &out, error);
+    for (size_t i = 0; status == OF_OK && i < batch->count; i++)
+        nll[i] = of_nll(&trainer->options.architecture, nll[i]);
+    return status;
+}
+
+static of_status inlier_gradient(of_trainer *trainer, const of_feed *feed, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    of_batch_loss loss = inlier_loss(trainer, feed);
+    const of_batch batch = {OF_PIXEL_F32, feed->pixels, feed->count};
+    of_loss_gradient gradient = of_loss_nll;
+    of_status status = OF_OK;
+    if (options->architecture.classes > 0 && trainer->general != NULL) {
+        gradient = of_loss_full_label;
+        status = general_forward(trainer, &batch, trainer->inlier_general, error);
+    }
+    if (status != OF_OK)
+        return status;
+    const of_likelihoods out = {.logp = trainer->logp, .contributions = trainer->contributions};
+    return of_plan_gradient(trainer->plan, trainer->model, &batch, &out, gradient, &loss,
+                            (unsigned char *)trainer->gradient, error);
+}
+
+/* Where general images are not moved, the frozen model's nll of an image is computed once, under
+ * the scoring rule (u = 1/2), and kept: noise changes it by far less than the temperature. */
+static of_status kept_general_nll(of_trainer *trainer, const of_feed *feed, of_error *error) {
+    size_t missing = 0, bytes = trainer->general_data.image_bytes;
+    double *nll = trainer->outlier_general; /* first of the missing images, then of all */
+    for (size_t i = 0; i < feed->count; i++) {
+        uint32_t image = feed->images[i];
+        if (!isnan(trainer->general_nll[image]))
+            continue;
+        memcpy(trainer->missing_pixels + missing * bytes,
+               of_dataset_image(&trainer->general_data, image), bytes);
+        trainer->missing[missing++] = image;
+    }
+    const of_batch batch = {OF_PIXEL_U8, trainer->missing_pixels, missing};
+    of_status status = missing == 0 ? OF_OK : general_forward(trainer, &batch, nll, error);
+    if (status != OF_OK)
+        return status;
+    for (size_t i = 0; i < missing; i++)
+        trainer->general_nll[trainer->missing[i]] = nll[i];
+    for (size_t i = 0; i < feed->count; i++)
+        nll[i] = trainer->general_nll[feed->images[i]];
+    return OF_OK;
+}
+
+static of_status outlier_gradient(of_trainer *trainer, const of_feed *feed, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    bool ratio = options->outlier_loss == OF_OUTLIER_RATIO;
+    of_batch_loss loss = {.architecture = options->architecture,
+                          .count = feed->count,
+                          .weight = options->outlier_weight,
+                          .temperature = options->temperature,
+                          .general = trainer->outlier_general,
+                          .inlier = trainer->nll,
+                          .inlier_count = options->batch,
+                          .nll = trainer->outlier_nll,
+                          .loss = trainer->outlier_loss};
+    const of_batch batch = {OF_PIXEL_F32, feed->pixels, feed->count};
+    of_status status = OF_OK;
+    if (ratio && trainer->general_nll != NULL)
+        status = kept_general_nll(trainer, feed, error);
+    else if (ratio)
+        status = general_forward(trainer, &batch, trainer->outlier_general, error);
+    if (status != OF_OK)
+        return status;
+    const of_likelihoods out = {.logp = trainer->general_logp};
+    return of_plan_gradient(trainer->plan, trainer->model, &batch, &out,
+                            ratio ? of_loss_ratio : of_loss_margin, &loss,
+                            (unsigned char *)trainer->gradient, error);
+}
+
+static double sum_of(const double *values, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += values[i];
+    return sum;
+}
+
+/* Adds the step to the running sums of the next report. */
+static void account(of_trainer *trainer, const of_feed *feed, const of_feed *general) {
+    const of_architecture *architecture = &trainer->options.architecture;
+    uint32_t scales = of_architecture_scale_count(architecture);
+    of_train_counters *counters = &trainer->state.counters;
+    of_train_figures *figures = &trainer->state.figures;
+    double nll = sum_of(trainer->nll, feed->count);
+    double bits = nll / (double)feed->count /
+                  ((double)of_architecture_dimensions(architecture) * 0.6931471805599453);
+    figures->nll += nll;
+    for (size_t i = 0; i < feed->count; i++)
+        for (uint32_t s = 0; s < scales; s++)
+            figures->contributions[s] += trainer->contributions[i * scales + s];
+    counters->report_images += feed->count;
+    counters->report_steps++;
+    if (general != NULL) {
+        figures->outlier_loss += sum_of(trainer->outlier_loss, general->count);
+        figures->general_nll += sum_of(trainer->outlier_nll, general->count);
+        counters->report_general += general->count;
+    }
+    double weight = counters->applied < 50 ? (double)counters->applied + 1 : 50;
+    figures->recent_bits += (bits - figures->recent_bits) / weight;
+}
+
+static bool is_finite_step(const of_trainer *trainer, const of_feed *feed, const of_feed *general,
+                           double norm) {
+    return isfinite(norm) && isfinite(sum_of(trainer->loss, feed->count)) &&
+           (general == NULL || isfinite(sum_of(trainer->outlier_loss, general->count)));
+}
+
+static of_status skip(of_trainer *trainer, of_error *error) {
+    of_train_counters *counters = &trainer->state.counters;
+    counters->skipped++;
+    if (++counters->skipped_in_row < OF_TRAIN_MAX_SKIPPED)
+        return OF_OK;
+    return of_fail(error, OF_ERROR_NUMERIC,
+                   "the loss or its gradient was not finite in %d steps in a row; lower --lr or "
+                   "--clip; %s still holds the last good state",
+                   (int)OF_TRAIN_MAX_SKIPPED, trainer->checkpoint_path);
+}
+
+static of_status update(of_trainer *trainer, double norm, of_error *error) {
+    of_train_counters *counters = &trainer->state.counters;
+    const of_train_options *options = &trainer->options;
+    of_schedule schedule = {options->schedule, options->rate, options->warmup,
+                            (trainer->total_images + options->batch - 1) / options->batch};
+    double rate = of_schedule_rate(&schedule, counters->step);
+    of_optimizer_apply(&trainer->optimizer, trainer->model, trainer->gradient, norm, rate,
+                       counters->applied);
+    counters->applied++;
+    counters->skipped_in_row = 0;
+    trainer->state.figures.rate = rate;
+    trainer->state.figures.grad_norm = norm;
+    return of_plan_refresh(trainer->plan, trainer->model, error);
+}
+
+static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_feed *general,
+                           double *norm, of_error *error) {
+    memset(trainer->gradient, 0, trainer->model->value_bytes);
+    of_status status = inlier_gradient(trainer, feed, error);
+    if (status == OF_OK && general != NULL)
+        status = outlier_gradient(trainer, general, error);
+    *norm = (double)NAN;
+    if (status == OF_OK)
+        *norm = of_optimizer_norm(&trainer->optimizer, trainer->gradient);
+    return status == OF_ERROR_NUMERIC ? OF_OK : status;
+}
+
+of_status of_trainer_step(of_trainer *trainer, of_error *error) {
+    of_train_counters *counters = &trainer->state.counters;
+    const of_feed *feed = of_feeder_next(trainer->feeder), *general = NULL;
+    double norm;
+    if (trainer->general_feeder != NULL)
+        general = of_feeder_next(trainer->general_feeder);
+    of_status status = gradients(trainer, feed, general, &norm, error);
+    if (status != OF_OK)
+        return status;
+    if (is_finite_step(trainer, feed, general, norm)) {
+        account(trainer, feed, general);
+        status = update(trainer, norm, error);
+    } else {
+        status = skip(trainer, error);
+    }
+    counters->step++;
+    counters->images += feed->count;
+    counters->general_images += general != NULL ? general->count : 0;
+    return status;
+}

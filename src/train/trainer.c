@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/trainer.h"
+
+#include "core/error.h"
+#include "core/progress.h"
+#include "train/run.h"
+
+#include <stdio.h>
+
+of_train_options of_train_defaults(void) {
+    return (of_train_options){.architecture = of_architecture_default(),
+                              .outlier_loss = OF_OUTLIER_NONE,
+                              .temperature = 1000,
+                              .batch = 64,
+                              .optimizer = of_optimizer_defaults(),
+                              .rate = 5e-4,
+                              .init_images = 512,
+                              .epochs = 50,
+                              .checkpoint_every = 300,
+                              .log_every = 50};
+}
+
+unsigned of_train_lanes(const of_model *model, uint64_t batch) {
+    const size_t memory = (size_t)256 << 20;
+    unsigned lanes = 2;
+    while (lanes < 16 && lanes * 2 <= batch && lanes * 2 * model->value_bytes <= memory)
+        lanes *= 2;
+    return lanes;
+}
+
+static bool is_over(const of_trainer *trainer) {
+    double minutes = trainer->options.minutes;
+    return (trainer->total_images > 0 && trainer->state.counters.images >= trainer->total_images) ||
+           (minutes > 0 && of_trainer_seconds(trainer) >= 60 * minutes);
+}
+
+static bool is_stale(const of_trainer *trainer) {
+    const of_train_options *options = &trainer->options;
+    return options->patience > 0 && trainer->state.counters.since_best >= options->patience;
+}
+
+static bool validates_now(const of_trainer *trainer, bool over) {
+    const of_train_counters *counters = &trainer->state.counters;
+    return trainer->validation.set_count > 0 && counters->validated_at != counters->images &&
+           (over || counters->images >= counters->next_validation);
+}
+
+/* Reports and validates where it is time, or because the run is over. */
+static of_status look(of_trainer *trainer, bool over, bool *interrupted, of_error *error) {
+    const of_train_counters *counters = &trainer->state.counters;
+    bool validates = validates_now(trainer, over);
+    bool reports =
+        counters->report_steps > 0 && (over || counters->step % trainer->options.log_every == 0);
+    of_valid_report validation = {0};
+    of_status status =
+        validates ? of_trainer_validate(trainer, &validation, interrupted, error) : OF_OK;
+    if (status != OF_OK || *interrupted || !(reports || validates))
+        return status;
+    return of_trainer_report(trainer, validates ? &validation : NULL, error);
+}
+
+static void tell_progress(const of_trainer *trainer) {
+    const of_train_observer *observer = trainer->observer;
+    if (observer->progressed != NULL)
+        observer->progressed(observer->user, trainer->state.counters.images,
+                             trainer->state.figures.recent_bits, trainer->state.figures.rate);
+}
+
+/* A checkpoint is due when its time has come, unless the run is in trouble. */
+static bool is_due(const of_trainer *trainer) {
+    return trainer->state.counters.skipped_in_row == 0 &&
+           of_seconds() - trainer->checkpointed >= trainer->options.checkpoint_every;
+}
+
+static of_status run_steps(of_trainer *trainer, of_train_end *end, of_error *error) {
+    for (;;) {
+        bool over = is_over(trainer), interrupted = false;
+        of_status status = look(trainer, over, &interrupted, error);
+        if (status != OF_OK)
+            return status;
+        if (interrupted || (!over && of_trainer_stopped(trainer))) {
+            *end = OF_TRAIN_INTERRUPTED;
+            return of_trainer_checkpoint(trainer, error);
+        }
+        if (over || is_stale(trainer)) {
+            *end = over ? OF_TRAIN_FINISHED : OF_TRAIN_EARLY_STOP;
+            return of_trainer_checkpoint(trainer, error);
+        }
+        if (is_due(trainer))
+            status = of_trainer_checkpoint(trainer, error);
+        if (status == OF_OK)
+            status = of_trainer_step(trainer, error);
+        if (status != OF_OK)
+            return status;
+        tell_progress(trainer);
+    }
+}
+
+static void fill_result(const of_trainer *trainer, of_train_result *result) {
+    const of_train_counters *counters = &trainer->state.counters;
+    result->step = counters->step;
+    result->images = counters->images;
+    result->skipped = counters->skipped;
+    result->unreadable = trainer->unreadable;
+    result->bits_per_dim = trainer->state.figures.last_bits;
+    result->seconds = of_trainer_seconds(trainer);
+    (void)snprintf(result->checkpoint, sizeof result->checkpoint, "%s", trainer->checkpoint_path);
+}
+
+of_status of_train(const of_train_options *options, const of_train_observer *observer,
+                   of_train_result *result, of_error *error) {
+    of_trainer trainer = {.options = *options, .observer = observer};
+    of_status status = of_trainer_open(&trainer, error);
+    if (status == OF_OK)
+        status = run_steps(&trainer, &result->end, error);
+    if (status == OF_OK && result->end != OF_TRAIN_INTERRUPTED)
+        status = of_trainer_save(&trainer, error);
+    if (status == OF_OK)
+        fill_result(&trainer, result);
+    of_trainer_close(&trainer);
+    return status;
+}

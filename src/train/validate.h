@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Likelihoods of held-out sets under the scoring rule, and how well scores separate them. */
+#ifndef OF_TRAIN_VALIDATE_H
+#define OF_TRAIN_VALIDATE_H
+
+#include "data/dataset.h"
+#include "train/trainer.h"
+
+/* A held-out set with its scores. */
+typedef struct of_held_out {
+    const char *name;
+    of_dataset data;
+    double *logp, *nll, *last, *ratio; /* [count] */
+    double *general_logp;              /* [count], computed once: the general model is frozen */
+} of_held_out;
+
+typedef struct of_validation {
+    of_held_out sets[OF_TRAIN_MAX_OUT_SETS + 1]; /* [0]: the validation set */
+    size_t set_count;                            /* 0: there is no validation */
+    of_plan *general;                            /* NULL: no ratio */
+} of_validation;
+
+/* Allocates what the loaded sets need, and scores them under the general model. */
+of_status of_validation_open(of_validation *validation, of_plan *general, of_error *error);
+void of_validation_close(of_validation *validation);
+
+/* Fills what the report says of the sets. Sets *interrupted, and leaves the report, when `stop`
+ * says so between batches. */
+of_status of_validation_run(of_validation *validation, of_plan *plan,
+                            const of_train_observer *observer, of_valid_report *report,
+                            bool *interrupted, of_error *error);
+
+#endif
