@@ -150,8 +150,8 @@ void check_optimizer_descent(checker *check) {
         memset(o.first, 0, N * sizeof(float));
         memset(o.second, 0, N * sizeof(float));
         for (size_t i = 0; i < N; i++) {
-            target[i] = normal(check, 1.0);
-            o.values[i] = normal(check, 1.0);
+            target[i] = 2.0f * of_random_uniform(&check->random) - 1.0f;
+            o.values[i] = 0.0f;
         }
         for (int t = 1; t <= STEPS; t++) {
             o.rate = 1e-2f * (1.0f - (float)t / (STEPS + 1));
