@@ -130,11 +130,13 @@ static void check_bits(const of_architecture *architecture, of_isa isa) {
         plan = compile(model, ways[w].threads, isa, ways[w].micro_batch);
         for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
             memset(got.logp, 0, IMAGES * sizeof(double));
-            for (size_t first = 0; first < IMAGES; first += batches[b]) {
-                size_t left = IMAGES - first;
+            /* latency mode with more threads than CPUs is slow: a few images will do */
+            size_t images = batches[b] < ways[w].threads ? 8 : IMAGES;
+            for (size_t first = 0; first < images; first += batches[b]) {
+                size_t left = images - first;
                 forward(plan, pixels, &got, first, left < batches[b] ? left : batches[b]);
             }
-            assert_same_bits(&expected, &got, IMAGES);
+            assert_same_bits(&expected, &got, images);
         }
         of_plan_free(plan);
     }
