@@ -7,6 +7,7 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "model/model.h"
+#include "train/trainer.h"
 
 #include <inttypes.h>
 
@@ -25,13 +26,23 @@ const of_command of_inspect_command = {
 typedef struct inspect_settings {
     of_engine_settings engine;
     uint64_t micro_batch;
-    bool json, layers;
+    bool json, layers, train;
 } inspect_settings;
+
+/* What training would take; `lanes` 0: it was not asked for. */
+typedef struct training_cost {
+    unsigned lanes;
+    of_training_memory memory;
+    size_t optimizer; /* gradients of the parameters and two moments */
+} training_cost;
 
 static void declare(inspect_settings *settings, of_option_table *table) {
     of_option_flag(table, 0, "json", &settings->json, "Print JSON, with every layer.");
     of_option_flag(table, 0, "layers", &settings->layers,
                    "Print every layer on its own line instead of folding equal steps.");
+    of_option_flag(table, 0, "train", &settings->train,
+                   "Print also the memory that training would take, with 'outflow train's own "
+                   "settings.");
     of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,
                     "Images a thread holds in flight; without it, chosen.");
     of_engine_plan_options(&settings->engine, table);
@@ -94,6 +105,21 @@ static void print_plan_summary(const of_plan *plan, FILE *file) {
     (void)fprintf(file, ", %s workspace\n\n", of_bytes_text(info.workspace_bytes, text));
 }
 
+static void print_training(const training_cost *cost, FILE *file) {
+    char weights[OF_NUMBER_SIZE], gradients[OF_NUMBER_SIZE], activations[OF_NUMBER_SIZE];
+    char optimizer[OF_NUMBER_SIZE];
+    if (cost->lanes == 0)
+        return;
+    (void)fprintf(file,
+                  "%-14s %s weights, %s gradients (%u lanes), %s activations (hidden ones %s), "
+                  "%s optimizer\n",
+                  "training", of_bytes_text(cost->memory.weights, weights),
+                  of_bytes_text(cost->memory.gradients, gradients), cost->lanes,
+                  of_bytes_text(cost->memory.activations, activations),
+                  cost->memory.recompute ? "computed again" : "kept",
+                  of_bytes_text(cost->optimizer, optimizer));
+}
+
 static void print_metadata(const of_model *model, FILE *file) {
     for (size_t i = 0; i < model->metadata_count; i++) {
         (void)fprintf(file, "%-14s ", i == 0 ? "metadata" : "");
@@ -105,7 +131,7 @@ static void print_metadata(const of_model *model, FILE *file) {
 }
 
 static of_status print_text(const char *path, const of_model *model, const of_plan *plan,
-                            bool layers, FILE *file, of_error *error) {
+                            const training_cost *cost, bool layers, FILE *file, of_error *error) {
     (void)fprintf(file, "%-14s ", "file");
     of_plain_write(file, path);
     (void)fputc('\n', file);
@@ -113,6 +139,7 @@ static of_status print_text(const char *path, const of_model *model, const of_pl
     (void)fprintf(file, "%-14s %zu, %" PRIu64 " of them trained\n", "parameters",
                   of_model_parameter_count(model), trained_parameters(model));
     print_metadata(model, file);
+    print_training(cost, file);
     print_plan_summary(plan, file);
     return of_layers_print(plan, layers, file, error);
 }
@@ -179,8 +206,21 @@ static of_status write_plan(of_json *json, const of_plan *plan, of_error *error)
     return status;
 }
 
+static void write_training(of_json *json, const training_cost *cost) {
+    if (cost->lanes == 0)
+        return;
+    of_json_object(json, "training");
+    of_json_count(json, "lanes", cost->lanes);
+    of_json_count(json, "weight_bytes", cost->memory.weights);
+    of_json_count(json, "gradient_bytes", cost->memory.gradients);
+    of_json_count(json, "activation_bytes", cost->memory.activations);
+    of_json_flag(json, "recompute", cost->memory.recompute);
+    of_json_count(json, "optimizer_bytes", cost->optimizer);
+    of_json_end(json);
+}
+
 static of_status write_json(const char *path, const of_model *model, const of_plan *plan,
-                            FILE *file, of_error *error) {
+                            const training_cost *cost, FILE *file, of_error *error) {
     of_json json = of_json_to(file, true);
     of_json_object(&json, NULL);
     of_json_text(&json, "file", path);
@@ -189,6 +229,7 @@ static of_status write_json(const char *path, const of_model *model, const of_pl
     of_json_count(&json, "trained_parameters", trained_parameters(model));
     of_json_real(&json, "flops_per_image", of_plan_describe(plan).flops_per_image);
     write_metadata(&json, model);
+    write_training(&json, cost);
     of_status status = write_plan(&json, plan, error);
     of_json_end(&json);
     return status;
@@ -196,17 +237,38 @@ static of_status write_json(const char *path, const of_model *model, const of_pl
 
 /* ---- The verb ----------------------------------------------------------------------------- */
 
+static of_status measure_training(const inspect_settings *settings, const of_model *model,
+                                  training_cost *cost, of_error *error) {
+    of_train_options defaults = of_train_defaults();
+    of_training_options options = {.threads = of_engine_plan_wish(&settings->engine).threads,
+                                   .isa = (of_isa)settings->engine.isa,
+                                   .lanes = of_train_lanes(model, defaults.batch)};
+    of_plan *plan = NULL;
+    if (!settings->train)
+        return OF_OK;
+    of_status status = of_plan_compile_training(model, &options, &plan, error);
+    if (status == OF_OK)
+        *cost =
+            (training_cost){options.lanes, of_plan_training_memory(plan), 3 * model->value_bytes};
+    of_plan_free(plan);
+    return status;
+}
+
 static of_status inspect_file(const inspect_settings *settings, const char *path, of_error *error) {
     of_model *model = NULL;
     of_plan *plan = NULL;
+    training_cost cost = {0};
     of_plan_options options = of_engine_plan_wish(&settings->engine);
     options.micro_batch = (unsigned)settings->micro_batch;
     of_status status = of_model_load(path, &model, error);
     if (status == OF_OK)
         status = of_plan_compile(model, &options, &plan, error);
     if (status == OF_OK)
-        status = settings->json ? write_json(path, model, plan, stdout, error)
-                                : print_text(path, model, plan, settings->layers, stdout, error);
+        status = measure_training(settings, model, &cost, error);
+    if (status == OF_OK)
+        status = settings->json
+                     ? write_json(path, model, plan, &cost, stdout, error)
+                     : print_text(path, model, plan, &cost, settings->layers, stdout, error);
     of_plan_free(plan);
     of_model_free(model);
     return status;

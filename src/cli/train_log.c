@@ -83,6 +83,7 @@ static void write_report(of_json *json, const of_train_report *report) {
     of_json_count(json, "step", report->step);
     of_json_count(json, "images", report->images);
     of_json_real(json, "epoch", report->epoch);
+    of_json_real(json, "loss", report->loss);
     of_json_real(json, "bits_per_dim", report->bits_per_dim);
     for (uint32_t scale = 0; scale < report->scales; scale++) {
         char name[32];

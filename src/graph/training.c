@@ -143,7 +143,7 @@ static of_status allocate_buffers(of_plan *plan, of_backward_buffers *b, of_erro
 static of_status allocate_training(of_plan *plan, of_error *error) {
     of_training *training = plan->training;
     training->buffer_count = plan->threads < training->lanes ? plan->threads : training->lanes;
-    /* lanes, not threads: what is kept must not change results, but keep it simple to reason */
+    /* what is computed again has the same bits, so the choice may depend on threads */
     training->recompute = hidden_bytes(plan) * training->buffer_count > training->memory_bytes;
     training->buffers = of_allocate_zeroed(training->buffer_count, sizeof *training->buffers);
     if (training->buffers == NULL)

@@ -125,6 +125,7 @@ static void describe_sums(const of_trainer *trainer, of_train_report *report) {
     const of_train_figures *figures = &trainer->state.figures;
     double dimensions = (double)of_architecture_dimensions(&trainer->options.architecture);
     double images = (double)counters->report_images, general = (double)counters->report_general;
+    report->loss = images > 0 ? figures->loss / (double)counters->report_steps : (double)NAN;
     report->bits_per_dim = images > 0 ? figures->nll / images / (dimensions * log_2) : (double)NAN;
     for (uint32_t s = 0; s < report->scales; s++)
         report->scale_bits[s] =
@@ -141,7 +142,7 @@ static void forget_sums(of_trainer *trainer, double seconds) {
     of_train_counters *counters = &trainer->state.counters;
     of_train_figures *figures = &trainer->state.figures;
     counters->report_steps = counters->report_images = counters->report_general = 0;
-    figures->nll = figures->outlier_loss = figures->general_nll = 0;
+    figures->loss = figures->nll = figures->outlier_loss = figures->general_nll = 0;
     for (size_t s = 0; s < OF_MAX_SCALES; s++)
         figures->contributions[s] = 0;
     figures->report_seconds = seconds;

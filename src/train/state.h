@@ -22,7 +22,7 @@ typedef struct of_train_counters {
 typedef struct of_train_figures {
     double seconds;        /* of all parts of the run */
     double report_seconds; /* `seconds` at the last report */
-    double nll;            /* sums since the last report */
+    double loss, nll;      /* sums since the last report, of steps and of images */
     double outlier_loss, general_nll;
     double contributions[OF_MAX_SCALES];
     double grad_norm, rate; /* of the last step */

@@ -4,6 +4,7 @@
 #include "train/run.h"
 
 #include "core/error.h"
+#include "core/progress.h"
 
 #include <math.h>
 #include <string.h>
@@ -113,13 +114,16 @@ static void account(of_trainer *trainer, const of_feed *feed, const of_feed *gen
     double bits = nll / (double)feed->count /
                   ((double)of_architecture_dimensions(architecture) * 0.6931471805599453);
     figures->nll += nll;
+    figures->loss += sum_of(trainer->loss, feed->count) / (double)feed->count;
     for (size_t i = 0; i < feed->count; i++)
         for (uint32_t s = 0; s < scales; s++)
             figures->contributions[s] += trainer->contributions[i * scales + s];
     counters->report_images += feed->count;
     counters->report_steps++;
     if (general != NULL) {
-        figures->outlier_loss += sum_of(trainer->outlier_loss, general->count);
+        double outlier = sum_of(trainer->outlier_loss, general->count);
+        figures->outlier_loss += outlier;
+        figures->loss += outlier / (double)general->count;
         figures->general_nll += sum_of(trainer->outlier_nll, general->count);
         counters->report_general += general->count;
     }
@@ -171,6 +175,12 @@ static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_fe
     return status == OF_ERROR_NUMERIC ? OF_OK : status;
 }
 
+/* Checkpoints are written between gradient and update: the weights have just shown that they give
+ * finite numbers. A run that goes on from there takes this step again. */
+static bool is_due(const of_trainer *trainer) {
+    return of_seconds() - trainer->checkpointed >= trainer->options.checkpoint_every;
+}
+
 of_status of_trainer_step(of_trainer *trainer, of_error *error) {
     of_train_counters *counters = &trainer->state.counters;
     const of_feed *feed = of_feeder_next(trainer->feeder), *general = NULL;
@@ -180,11 +190,11 @@ of_status of_trainer_step(of_trainer *trainer, of_error *error) {
     of_status status = gradients(trainer, feed, general, &norm, error);
     if (status != OF_OK)
         return status;
-    if (is_finite_step(trainer, feed, general, norm)) {
+    if (!is_finite_step(trainer, feed, general, norm)) {
+        status = skip(trainer, error);
+    } else if (!is_due(trainer) || (status = of_trainer_checkpoint(trainer, error)) == OF_OK) {
         account(trainer, feed, general);
         status = update(trainer, norm, error);
-    } else {
-        status = skip(trainer, error);
     }
     counters->step++;
     counters->images += feed->count;

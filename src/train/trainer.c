@@ -67,10 +67,12 @@ static void tell_progress(const of_trainer *trainer) {
                              trainer->state.figures.recent_bits, trainer->state.figures.rate);
 }
 
-/* A checkpoint is due when its time has come, unless the run is in trouble. */
-static bool is_due(const of_trainer *trainer) {
-    return trainer->state.counters.skipped_in_row == 0 &&
-           of_seconds() - trainer->checkpointed >= trainer->options.checkpoint_every;
+/* Ends the run with a checkpoint, unless it is in trouble: then the last good one stays. */
+static of_status end_run(of_trainer *trainer, of_train_end how, of_train_end *end,
+                         of_error *error) {
+    *end = how;
+    return trainer->state.counters.skipped_in_row == 0 ? of_trainer_checkpoint(trainer, error)
+                                                       : OF_OK;
 }
 
 static of_status run_steps(of_trainer *trainer, of_train_end *end, of_error *error) {
@@ -79,18 +81,11 @@ static of_status run_steps(of_trainer *trainer, of_train_end *end, of_error *err
         of_status status = look(trainer, over, &interrupted, error);
         if (status != OF_OK)
             return status;
-        if (interrupted || (!over && of_trainer_stopped(trainer))) {
-            *end = OF_TRAIN_INTERRUPTED;
-            return of_trainer_checkpoint(trainer, error);
-        }
-        if (over || is_stale(trainer)) {
-            *end = over ? OF_TRAIN_FINISHED : OF_TRAIN_EARLY_STOP;
-            return of_trainer_checkpoint(trainer, error);
-        }
-        if (is_due(trainer))
-            status = of_trainer_checkpoint(trainer, error);
-        if (status == OF_OK)
-            status = of_trainer_step(trainer, error);
+        if (interrupted || (!over && of_trainer_stopped(trainer)))
+            return end_run(trainer, OF_TRAIN_INTERRUPTED, end, error);
+        if (over || is_stale(trainer))
+            return end_run(trainer, over ? OF_TRAIN_FINISHED : OF_TRAIN_EARLY_STOP, end, error);
+        status = of_trainer_step(trainer, error);
         if (status != OF_OK)
             return status;
         tell_progress(trainer);
@@ -103,7 +98,8 @@ static void fill_result(const of_trainer *trainer, of_train_result *result) {
     result->images = counters->images;
     result->skipped = counters->skipped;
     result->unreadable = trainer->unreadable;
-    result->bits_per_dim = trainer->state.figures.last_bits;
+    result->bits_per_dim = result->end == OF_TRAIN_INTERRUPTED ? trainer->state.figures.recent_bits
+                                                               : trainer->state.figures.last_bits;
     result->seconds = of_trainer_seconds(trainer);
     (void)snprintf(result->checkpoint, sizeof result->checkpoint, "%s", trainer->checkpoint_path);
 }

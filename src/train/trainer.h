@@ -94,7 +94,8 @@ typedef struct of_valid_report {
 typedef struct of_train_report {
     uint64_t step, images, skipped; /* so far */
     double epoch;
-    double bits_per_dim;         /* NaN where no step was taken */
+    double loss;                 /* all of it, in nats an image; NaN where no step was taken */
+    double bits_per_dim;         /* with classes: of the image's own */
     double outlier_loss;         /* without w; NaN without one */
     double general_bits_per_dim; /* of the general batch; NaN without one */
     uint32_t scales;

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+# outflow train: what it refuses, and that nothing is lost by it.
+. "$(dirname "$0")/lib.sh"
+
+small='--steps 1 --hidden 8 --batch 8 --scales 2 --size 16x16 --quiet'
+make_model model.model 1 3 16 16 2 1 8
+make_model grey.model 2 1 16 16 2 1 8
+make_images model.model one 1
+make_images model.model unlabelled 3
+
+# ---- usage
+expect_failure 2 'option --data SRC is required' train --out a.model
+expect_failure 2 'option --out FILE is required' train --data synthetic:shapes
+expect_failure 2 "'photos' is no option" train photos --data synthetic:shapes --out a.model
+bad() {
+    pattern=$1
+    shift
+    expect_failure 2 "$pattern" train --data synthetic:shapes:9 --out a.model "$@"
+}
+bad 'lr' --lr 0
+bad 'lr' --lr nan
+bad 'batch' --batch 0
+bad 'shift' --shift 0.6
+bad 'ema' --ema 1
+bad 'optimizer' --optimizer sgd
+bad "'12Q' is not a size" --memory 12Q
+bad 'channels: 2 is neither' --channels 2
+bad 'outlier-loss needs --general-data' --outlier-loss margin
+bad 'needs --general-model' --outlier-loss ratio --general-data synthetic:general
+bad 'general-data is of no use' --general-data synthetic:general
+bad 'general-model is of no use' --general-model model.model
+bad 'temperature is of no use' --temperature 10
+bad 'outlier-weight is of no use' --outlier-weight 10
+bad 'patience needs --valid' --patience 3
+bad 'out-of needs --valid' --out-of a=synthetic:flat
+bad "not of the form NAME=SRC" --valid synthetic:flat --out-of flat
+bad 'patience needs --out-of' --valid synthetic:flat --patience 2 --outlier-loss margin \
+    --general-data synthetic:general
+bad 'known: --epochs or --images' --schedule cosine --minutes 1
+bad 'exclude each other' --resume --overwrite
+bad "one set only" --valid - --out-of a=-
+expect_failure 1 "'16x' is not a size" train --data synthetic:shapes:9 --out a.model --size 16x
+expect_failure 1 'divisible\|multiple' train --data synthetic:shapes:9 --out a.model --size 18x18
+
+# ---- data
+mkdir empty
+# shellcheck disable=SC2086
+{
+    expect_failure 1 'empty' train --data empty $small --out a.model
+    expect_failure 1 'no-such-file' train --data no-such-file $small --out a.model
+    expect_failure 1 'at least two images' train --data one $small --out a.model
+    expect_failure 1 'has no label' train --data unlabelled $small --class-conditional --out a.model
+    expect_failure 1 'smaller than 32 x 32' train --data unlabelled --size 64 --out a.model -q \
+        --channels 3 --strict
+    expect_failure 1 'standard input cannot be looked at' train --data - $small --out a.model
+}
+run 1 train --data unlabelled --size 64 --out a.model -q
+expect_error 'none of its 3 images can be used; the first: .*smaller than 32 x 32'
+run 0 train --data unlabelled --size 32 --scales 2 --steps 1 --hidden 8 --images 8 --batch 4 \
+    --out enlarged.model -q
+echo text >unlabelled/text.png
+run 3 train --data unlabelled --size 16 --scales 2 --steps 1 --hidden 8 --images 8 --batch 4 \
+    --out some.model -q
+expect_err 'warning: .*text.png'
+rm -f enlarged.model* some.model*
+
+# ---- models
+# shellcheck disable=SC2086
+{
+    expect_failure 1 'another architecture' train --data synthetic:shapes:9 --init model.model \
+        --hidden 16 --out a.model
+    expect_failure 1 'general model of 1x16x16' train --data synthetic:shapes:9 $small \
+        --general-data synthetic:general:9 --general-model grey.model --outlier-loss ratio \
+        --out a.model
+    expect_failure 1 'no-such-file' train --data synthetic:shapes:9 --init no-such-file --out a.model
+}
+
+# ---- outputs that cannot be written are noticed before anything else
+expect_failure 1 'nowhere/a.model' train --data no-such-file --size 16 --channels 3 --scales 2 \
+    --out nowhere/a.model
+expect_failure 1 'nowhere/log' train --data no-such-file --size 16 --channels 3 --scales 2 \
+    --out a.model --log nowhere/log
+
+# ---- checkpoints
+start="--data synthetic:shapes:30 $small"
+# shellcheck disable=SC2086
+run 0 train $start --images 80 --out a.model
+cp a.model.checkpoint kept.checkpoint
+# refuse PATTERN ARGUMENTS...: fails, and leaves the checkpoint as it was
+refuse() {
+    cp a.model.checkpoint before.checkpoint
+    pattern=$1
+    shift
+    expect_failure 1 "$pattern" train --out a.model "$@"
+    expect_same_files a.model.checkpoint before.checkpoint
+}
+# shellcheck disable=SC2086
+{
+    refuse 'is there already: go on from it with --resume' $start --images 160
+    refuse "'lr=0.0005.*' there, '0.25' here" $start --resume --images 160 --lr 0.25
+    refuse "'warmup=0' there, '3' here" $start --resume --images 160 --warmup 3
+    refuse 'data=30 images.* there' $start --limit 29 --resume --images 160
+    refuse 'another architecture' --data synthetic:shapes:30 --steps 1 --hidden 9 --batch 8 \
+        --scales 2 --size 16x16 --quiet --resume --images 160
+    refuse "flip=0' there, '1' here" $start --flip --resume --images 160
+}
+cut() { # to this many bytes
+    head -c "$1" kept.checkpoint >a.model.checkpoint
+    # shellcheck disable=SC2086
+    refuse 'a.model.checkpoint: ' $start --resume --images 160
+}
+size=$(wc -c <kept.checkpoint)
+cut 0
+cut 7
+cut 100
+cut $((size / 2))
+cut $((size - 1))
+cp model.model a.model.checkpoint
+# shellcheck disable=SC2086
+refuse 'not a checkpoint' $start --resume --images 160
+cp kept.checkpoint a.model.checkpoint
+# shellcheck disable=SC2086
+run 0 train $start --images 160 --out a.model --resume
+
+# ---- a disk that fills up: an error, and the previous checkpoint as it was
+disk=$folder/disk
+mkdir "$disk"
+if mount -t tmpfs -o size=400k none "$disk" 2>/dev/null; then
+    trap 'umount "$disk"; rm -rf "$folder" "$log"' EXIT
+    # shellcheck disable=SC2086
+    run 0 train $start --images 80 --out "$disk/a.model"
+    rm "$disk/a.model"
+    cp "$disk/a.model.checkpoint" before.checkpoint
+    head -c 10000000 /dev/zero >"$disk/filler" 2>/dev/null
+    # shellcheck disable=SC2086
+    run 1 train $start --images 160 --out "$disk/a.model" --resume
+    expect_error 'No space left on device'
+    expect_same_files "$disk/a.model.checkpoint" before.checkpoint
+    expect_equal 'what is left on the disk' "$(ls "$disk" | tr '\n' ' ')" \
+        'a.model.checkpoint filler '
+else
+    echo 'SKIPPED: the full disk: this user may not mount a tmpfs'
+fi
+
+# ---- numbers that leave the finite ones: steps are skipped, counted, and end the run
+wild="--data synthetic:noise:30 $small --lr 10 --clip 0 --out wild.model"
+# shellcheck disable=SC2086
+run 1 train $wild --images 100000 --checkpoint-every 0 --log wild.jsonl --log-every 1
+expect_error 'not finite in 20 steps in a row'
+expect_no_file wild.model
+# shellcheck disable=SC2086
+run 0 train $wild --images 8 --resume
+run 0 score -m wild.model synthetic:noise:2
+finish
