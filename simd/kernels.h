@@ -31,7 +31,8 @@ enum {
      * tap_sum and coupling, 2*half_padded of a map): the larger of this and 2*N, plus
      * OF_SCRATCH_EXTRA. */
     OF_SCRATCH_FLOATS = 4096,
-    OF_SCRATCH_EXTRA = 64
+    OF_SCRATCH_EXTRA = 64,
+    OF_BURST_VALUES = 192
 };
 
 /* One row of the first map of a scale: squeeze 2x2, then y = A x + b.
@@ -193,6 +194,10 @@ typedef struct of_kernels {
                                  size_t n);
 
     void (*optimizer_update)(const of_optimizer_update *update);
+
+    /* Nothing but multiply-adds: `rounds` times OF_BURST_VALUES of them, on independent values in
+     * registers. For measuring what the machine can do at most; `result` gets some float. */
+    void (*multiply_add_burst)(size_t rounds, float *result);
 
     /* target[i] += values[i]; returns nothing. */
     void (*accumulate)(const float *values, float *target, size_t n);

@@ -314,6 +314,21 @@ OF_API size_t of_plan_layer_count(const of_plan *plan);
 OF_API of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info,
                                of_error *error);
 
+/**
+ * Where the time goes: runs the images on one thread, in the order of execution, with a clock
+ * around every layer. `layer_seconds` [of_plan_layer_count] gets the seconds spent in each.
+ */
+OF_API of_status of_plan_profile(of_plan *plan, const of_batch *batch, double *layer_seconds,
+                                 of_error *error);
+
+/**
+ * Largest rate of single-precision multiply-adds this machine reaches now, in floating-point
+ * operations a second (two for each), with `threads` threads and an instruction set; measured for
+ * some tenths of a second. What is reached elsewhere is judged by it.
+ */
+OF_API of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per_second,
+                                 of_error *error);
+
 /* ---- Image sources ----------------------------------------------------------------------- */
 
 /**

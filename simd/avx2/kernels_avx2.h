@@ -30,6 +30,7 @@ void of_avx2_relu_backward(const float *activation, float *gradient, size_t posi
 
 /* optimizer.c, sums.c */
 void of_avx2_optimizer_update(const of_optimizer_update *update);
+void of_avx2_multiply_add_burst(size_t rounds, float *result);
 void of_avx2_accumulate(const float *values, float *target, size_t n);
 double of_avx2_square_sum(const float *values, size_t n);
 

@@ -17,6 +17,7 @@ const of_kernels of_kernels_avx2 = {
     .relu_backward = of_avx2_relu_backward,
     .scale_shift_backward = of_avx2_scale_shift_backward,
     .optimizer_update = of_avx2_optimizer_update,
+    .multiply_add_burst = of_avx2_multiply_add_burst,
     .accumulate = of_avx2_accumulate,
     .square_sum = of_avx2_square_sum,
 };

@@ -17,6 +17,7 @@ const of_kernels of_kernels_avx512 = {
     .relu_backward = of_avx512_relu_backward,
     .scale_shift_backward = of_avx512_scale_shift_backward,
     .optimizer_update = of_avx512_optimizer_update,
+    .multiply_add_burst = of_avx512_multiply_add_burst,
     .accumulate = of_avx512_accumulate,
     .square_sum = of_avx512_square_sum,
 };

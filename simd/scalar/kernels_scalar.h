@@ -31,6 +31,7 @@ void of_scalar_relu_backward(const float *activation, float *gradient, size_t po
 
 /* optimizer.c, sums.c */
 void of_scalar_optimizer_update(const of_optimizer_update *update);
+void of_scalar_multiply_add_burst(size_t rounds, float *result);
 void of_scalar_accumulate(const float *values, float *target, size_t n);
 double of_scalar_square_sum(const float *values, size_t n);
 

@@ -15,6 +15,7 @@ const of_kernels of_kernels_scalar = {
     .relu_backward = of_scalar_relu_backward,
     .scale_shift_backward = of_scalar_scale_shift_backward,
     .optimizer_update = of_scalar_optimizer_update,
+    .multiply_add_burst = of_scalar_multiply_add_burst,
     .accumulate = of_scalar_accumulate,
     .square_sum = of_scalar_square_sum,
 };

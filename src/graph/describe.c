@@ -24,6 +24,16 @@ static size_t layers_per_scale(const of_plan *plan) {
     return plan->architecture.steps * layers_per_step(plan) + 2;
 }
 
+size_t of_layer_number(const of_plan *plan, uint32_t s, uint32_t k, int part) {
+    size_t first = s * layers_per_scale(plan);
+    if (part == OF_PART_ENTER)
+        return first;
+    if (part == OF_PART_PRIOR)
+        return first + layers_per_scale(plan) - 1;
+    int skipped = plan->architecture.block == OF_BLOCK_DENSE ? OF_PART_MIX : OF_PART_FIRST;
+    return first + 1 + k * layers_per_step(plan) + (size_t)(part - skipped);
+}
+
 size_t of_plan_layer_count(const of_plan *plan) {
     return plan->scale_count * layers_per_scale(plan);
 }

@@ -11,14 +11,19 @@ uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left) {
     return chunk;
 }
 
-static of_status run_layer(const of_run *run, const of_scale_plan *scale, const of_step_plan *step,
-                           int layer, uint32_t count, const float *source, float *target,
-                           of_error *error) {
+static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer, uint32_t count,
+                           const float *source, float *target, of_error *error) {
+    static const int parts[OF_LAYERS] = {OF_PART_FIRST, OF_PART_MIDDLE, OF_PART_LAST, OF_PART_MIX};
+    const of_scale_plan *scale = &run->plan->scales[s];
+    const of_step_plan *step = &scale->steps[k];
     bool latency = run->threads > 1;
     const of_convolution *convolution = latency ? scale->latency[layer] : scale->layers[layer];
     const of_packed_layer *packed = latency ? &step->latency[layer] : &step->layers[layer];
-    return of_convolution_run(convolution, count, source, packed->weights, packed->bias, target,
-                              run->worker->convolution_scratch, error);
+    double start = of_profile_start(run);
+    of_status status = of_convolution_run(convolution, count, source, packed->weights, packed->bias,
+                                          target, run->worker->convolution_scratch, error);
+    of_profile_stop(run, start, s, k, parts[layer]);
+    return status;
 }
 
 float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first, int layer) {
@@ -31,12 +36,10 @@ float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
 
 of_status of_flow_hidden_layers(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
                                 uint32_t count, const float *pass, of_error *error) {
-    const of_scale_plan *scale = &run->plan->scales[s];
-    const of_step_plan *step = &scale->steps[k];
     float *hidden[2] = {of_flow_hidden(run, s, k, first, 0), of_flow_hidden(run, s, k, first, 1)};
-    of_status status = run_layer(run, scale, step, OF_LAYER_FIRST, count, pass, hidden[0], error);
+    of_status status = run_layer(run, s, k, OF_LAYER_FIRST, count, pass, hidden[0], error);
     if (status == OF_OK)
-        status = run_layer(run, scale, step, OF_LAYER_MIDDLE, count, hidden[0], hidden[1], error);
+        status = run_layer(run, s, k, OF_LAYER_MIDDLE, count, hidden[0], hidden[1], error);
     return status;
 }
 
@@ -46,8 +49,8 @@ of_status of_flow_network(const of_run *run, uint32_t s, uint32_t k, uint32_t fi
     const float *pass = run->worker->pass[s] + first * of_state_floats(scale);
     of_status status = of_flow_hidden_layers(run, s, k, first, count, pass, error);
     if (status == OF_OK)
-        status = run_layer(run, scale, &scale->steps[k], OF_LAYER_LAST, count,
-                           of_flow_hidden(run, s, k, first, 1), run->worker->taps, error);
+        status = run_layer(run, s, k, OF_LAYER_LAST, count, of_flow_hidden(run, s, k, first, 1),
+                           run->worker->taps, error);
     return status;
 }
 
@@ -101,6 +104,7 @@ void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uin
         .map = run->without_map ? NULL : tail_map(plan, scale, k, inverse),
         .scratch = worker->row_scratch,
     };
+    double start = of_profile_start(run);
     for (uint32_t u = 0; u < count; u++) {
         row.taps.taps = worker->taps + (size_t)u * scale->positions * scale->tap_stride;
         row.pass = worker->pass[s] + (first + u) * of_state_floats(scale);
@@ -115,6 +119,7 @@ void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uin
         if (!inverse)
             worker->contributions[(size_t)(first + u) * plan->scale_count + s] += log_det;
     }
+    of_profile_stop(run, start, s, k, OF_PART_TAIL);
 }
 
 of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
@@ -134,8 +139,7 @@ of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
                                     step->inverse_mix.weights, step->inverse_mix.bias,
                                     worker->mix[1], worker->convolution_scratch, error);
     else
-        status =
-            run_layer(run, scale, step, OF_LAYER_MIX, count, worker->mix[0], worker->mix[1], error);
+        status = run_layer(run, s, k, OF_LAYER_MIX, count, worker->mix[0], worker->mix[1], error);
     for (uint32_t u = 0; status == OF_OK && u < count; u++) {
         memcpy(pass + u * half, worker->mix[1] + 2 * (size_t)u * half, bytes);
         memcpy(rest + u * half, worker->mix[1] + (2 * (size_t)u + 1) * half, bytes);

@@ -133,12 +133,16 @@ of_status of_forward_group(const of_run *run, const of_group *work, of_error *er
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         for (uint32_t first = 0, count; first < units; first += count) {
             count = of_flow_chunk(&plan->scales[s], units - first);
+            double start = of_profile_start(run);
             enter_scale(run, work, s, first, count);
+            of_profile_stop(run, start, s, 0, OF_PART_ENTER);
             of_status status = run_steps(run, s, first, count, error);
             if (status != OF_OK)
                 return status;
+            start = of_profile_start(run);
             for (uint32_t u = first; u < first + count; u++)
                 finish_unit(run, work, s, u);
+            of_profile_stop(run, start, s, 0, OF_PART_PRIOR);
         }
     }
     for (uint32_t image = 0; image < work->images; image++)
@@ -163,7 +167,7 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 #pragma omp parallel num_threads(plan->threads)
     {
         of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {plan, worker, 1, NULL, false};
+        const of_run run = {.plan = plan, .worker = worker, .threads = 1};
         /* also with one thread, where no region is active, the layers must not spread out */
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
@@ -183,7 +187,7 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 /* Fewer images than threads: one image after the other, all threads inside each layer. */
 static of_status run_latency(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                              of_error *error) {
-    const of_run run = {plan, &plan->workers[0], plan->threads, NULL, false};
+    const of_run run = {.plan = plan, .worker = &plan->workers[0], .threads = plan->threads};
     int callers_threads = omp_get_max_threads();
     of_status status = OF_OK;
     omp_set_num_threads((int)plan->threads);

@@ -132,7 +132,7 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
         int thread = omp_get_thread_num();
         of_worker *worker = &plan->workers[thread];
         of_backward_buffers *buffers = &training->buffers[thread];
-        const of_run run = {plan, worker, 1, &buffers->kept, false};
+        const of_run run = {.plan = plan, .worker = worker, .threads = 1, .kept = &buffers->kept};
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
         for (unsigned lane = 0; lane < training->lanes; lane++)

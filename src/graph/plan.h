@@ -101,9 +101,10 @@ typedef struct of_kept {
 typedef struct of_run {
     of_plan *plan;
     of_worker *worker;
-    unsigned threads; /* inside the layers */
-    of_kept *kept;    /* training, else NULL */
-    bool without_map; /* initialisation: tails leave out the next step's map */
+    unsigned threads;      /* inside the layers */
+    of_kept *kept;         /* training, else NULL */
+    bool without_map;      /* initialisation: tails leave out the next step's map */
+    double *layer_seconds; /* profile: [layers of the plan], added to; else NULL */
 } of_run;
 
 /* Images first, first + stride, ... of a batch, and where their results go. */
@@ -227,6 +228,25 @@ void of_flow_tail(const of_run *run, uint32_t scale, uint32_t step, uint32_t fir
 /* Dense blocks: the map of a step, or its inverse, on pass and rest. */
 of_status of_flow_mix(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
                       uint32_t count, bool inverse, of_error *error);
+
+/* ---- describe.c: a layer's number in of_plan_layer's order ---- */
+
+enum {
+    OF_PART_ENTER,
+    OF_PART_MIX,
+    OF_PART_FIRST,
+    OF_PART_MIDDLE,
+    OF_PART_LAST,
+    OF_PART_TAIL,
+    OF_PART_PRIOR
+};
+size_t of_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int part);
+
+/* ---- profile.c ---- */
+
+/* Time stamp in seconds if the run is profiled, and what has passed since added to a layer. */
+double of_profile_start(const of_run *run);
+void of_profile_stop(const of_run *run, double start, uint32_t scale, uint32_t step, int part);
 
 /* ---- latency.c, inverse_maps.c: made on first use ---- */
 
