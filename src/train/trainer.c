@@ -22,10 +22,10 @@ of_train_options of_train_defaults(void) {
 
 unsigned of_train_lanes(const of_model *model, uint64_t batch) {
     const size_t memory = (size_t)256 << 20;
-    unsigned lanes = 2;
-    while (lanes < 16 && lanes * 8 <= batch && lanes * 2 * model->value_bytes <= memory)
+    size_t lanes = 2;
+    while (lanes < 16 && 8 * lanes <= batch && 2 * lanes * model->value_bytes <= memory)
         lanes *= 2;
-    return lanes;
+    return (unsigned)lanes;
 }
 
 static bool is_over(const of_trainer *trainer) {
