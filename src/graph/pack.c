@@ -202,6 +202,8 @@ of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t s, unsign
                         of_error *error) {
     of_scale_plan *scale = &plan->scales[s];
     of_error first_error = {0};
+    omp_lock_t lock; /* a critical section would leave a symbol in the library */
+    omp_init_lock(&lock);
 #pragma omp parallel num_threads(threads)
     {
         buffers own = {{0}, NULL, NULL, NULL};
@@ -213,10 +215,12 @@ of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t s, unsign
                 status = pack_step(plan, model, s, k, &own, &mine);
         free_buffers(&own);
         if (status != OF_OK) {
-#pragma omp critical(of_pack_error)
+            omp_set_lock(&lock);
             first_error = mine;
+            omp_unset_lock(&lock);
         }
     }
+    omp_destroy_lock(&lock);
     if (first_error.status != OF_OK)
         return of_error_copy(error, &first_error);
     scale->constant = 0;

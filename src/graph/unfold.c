@@ -7,6 +7,7 @@
 #include "model/mixing.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 typedef struct target {
@@ -231,6 +232,8 @@ static of_status unfold_steps(const target *t, uint32_t s, of_error *error) {
     size_t n = t->plan->scales[s].channels;
     uint32_t steps = t->plan->architecture.steps;
     of_error first_error = {0};
+    omp_lock_t lock; /* a critical section would leave a symbol in the library */
+    omp_init_lock(&lock);
 #pragma omp parallel num_threads(t->plan->threads)
     {
         of_error mine = {0};
@@ -249,10 +252,12 @@ static of_status unfold_steps(const target *t, uint32_t s, of_error *error) {
         }
         of_free(memory);
         if (status != OF_OK) {
-#pragma omp critical(of_unfold_error)
+            omp_set_lock(&lock);
             first_error = mine;
+            omp_unset_lock(&lock);
         }
     }
+    omp_destroy_lock(&lock);
     return first_error.status == OF_OK ? OF_OK : of_error_copy(error, &first_error);
 }
 

@@ -12,6 +12,8 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Wider mixing matrices are judged by their LU diagonal alone, which is a lower bound. */
@@ -21,30 +23,30 @@ static const double log_2 = 0.6931471805599453;
 static const double alarming_condition = 1e6;
 
 void of_trainer_warn(const of_trainer *trainer, const char *format, ...) {
-    if (trainer->observer->warn == NULL)
-        return;
     char text[512];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    trainer->observer->warn(trainer->observer->user, text);
+    if (trainer->observer->warn != NULL)
+        trainer->observer->warn(trainer->observer->user, text);
 }
 
 double of_trainer_seconds(const of_trainer *trainer) {
     return trainer->state.figures.seconds + of_seconds() - trainer->started;
 }
 
+/* The second number of the file, in pages. */
 static size_t resident_bytes(void) {
-    unsigned long total = 0, resident = 0;
+    char line[256];
+    size_t pages = 0;
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL)
         return 0;
-    if (fscanf(file, "%lu %lu", &total, &resident) !=
-        2) // NOLINT(cert-err34-c): numbers of the system's
-        resident = 0;
+    if (fgets(line, sizeof line, file) != NULL)
+        pages = strtoul(line + strcspn(line, " "), NULL, 10);
     (void)fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 /* ---- Conditioning of the mixing matrices -------------------------------------------------- */

@@ -189,13 +189,27 @@ static of_status initialise(of_trainer *trainer, of_error *error) {
     return status;
 }
 
+/* Another instruction set rounds differently: the run goes on, but no longer bit for bit. */
+static of_status resume(of_trainer *trainer, of_error *error) {
+    of_isa isa = of_plan_describe(trainer->plan).isa;
+    of_status status = of_trainer_resume(trainer, error);
+    if (status != OF_OK)
+        return status;
+    if (trainer->state.counters.isa != (uint64_t)isa)
+        of_trainer_warn(trainer,
+                        "the run was made with another instruction set than %s: it will not be "
+                        "the same to the last bit",
+                        of_isa_name(isa));
+    trainer->state.counters.isa = (uint64_t)isa;
+    return of_plan_refresh(trainer->plan, trainer->model, error);
+}
+
 static of_status start_state(of_trainer *trainer, of_error *error) {
     of_status status = OF_OK;
     trainer->state.counters.next_validation = trainer->options.valid_every;
-    if (trainer->options.resume) {
-        status = of_trainer_resume(trainer, error);
-        return status == OF_OK ? of_plan_refresh(trainer->plan, trainer->model, error) : status;
-    }
+    if (trainer->options.resume)
+        return resume(trainer, error);
+    trainer->state.counters.isa = (uint64_t)of_plan_describe(trainer->plan).isa;
     if (trainer->options.init == NULL)
         status = initialise(trainer, error);
     if (status == OF_OK && trainer->optimizer.average != NULL)

@@ -17,6 +17,7 @@ typedef struct of_train_counters {
     uint64_t next_validation; /* images */
     uint64_t has_best;
     uint64_t validated_at; /* images at the last validation */
+    uint64_t isa;          /* of_isa of the kernels */
 } of_train_counters;
 
 typedef struct of_train_figures {

@@ -23,10 +23,10 @@ of_train_options of_train_defaults(void) {
 /* With fewer than 16 images a lane, the small scales' layers run at half their speed. */
 unsigned of_train_lanes(const of_model *model, uint64_t batch) {
     const size_t memory = (size_t)256 << 20, images = 16;
-    unsigned lanes = 2;
+    size_t lanes = 2;
     while (lanes < 16 && lanes * 2 * images <= batch && lanes * 2 * model->value_bytes <= memory)
         lanes *= 2;
-    return lanes;
+    return (unsigned)lanes;
 }
 
 static bool is_over(const of_trainer *trainer) {

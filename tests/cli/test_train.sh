@@ -93,6 +93,11 @@ expect_err 'resumed at step [1-9]'
     run 0 train --data synthetic:shapes:50 $small --images 160 --out once.model
 }
 expect_equal 'weights in two parts' "$(weights more.model)" "$(weights once.model)"
+# shellcheck disable=SC2086
+run 0 train --data synthetic:shapes:50 $small --images 168 --out more.model --resume --isa scalar
+if [ "$("$program" cpu | awk '$1 == "chosen" {print $2}')" != scalar ]; then
+    expect_err 'warning: the run was made with another instruction set than scalar'
+fi
 
 # ---- from a general model, with the outlier losses
 # shellcheck disable=SC2086
