@@ -107,6 +107,9 @@ OF_API of_status of_isa_resolve(of_isa wish, of_isa *resolved, of_error *error);
  */
 OF_API unsigned of_cpu_count(void);
 
+/** The library that runs the convolutions, and its version: "oneDNN 2.6.3". */
+OF_API const char *of_convolutions(void);
+
 /* ---- Models ------------------------------------------------------------------------------ */
 
 typedef enum of_family {

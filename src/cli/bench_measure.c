@@ -47,7 +47,7 @@ static of_status train_step(subject *s, of_error *error) {
         return status;
     const float *gradient = (const float *)(const void *)s->gradient;
     double norm = of_optimizer_norm(&s->optimizer, gradient);
-    of_optimizer_apply(&s->optimizer, s->model, gradient, norm, 1e-6, s->steps++);
+    of_optimizer_apply(&s->optimizer, s->model, gradient, of_clip_scale(1, norm), 1e-6, s->steps++);
     return of_plan_refresh(s->plan, s->model, error);
 }
 
@@ -80,8 +80,7 @@ static of_status make_images(const of_architecture *architecture, subject *s, of
 }
 
 /* Training changes weights, so it gets its own; the likelihoods do not matter, only their cost. */
-static of_status set_up_training(subject *s, const of_architecture *architecture,
-                                 of_error *error) {
+static of_status set_up_training(subject *s, const of_architecture *architecture, of_error *error) {
     const of_training_options options = {
         .threads = s->wish->threads, .isa = s->wish->isa, .lanes = (unsigned)s->wish->lanes};
     of_optimizer_options optimizer = of_optimizer_defaults();

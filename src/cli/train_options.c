@@ -88,7 +88,7 @@ static void declare_steps(of_train_settings *settings, of_option_table *table) {
     of_option_real(table, 0, "weight-decay", "W", &train->optimizer.weight_decay, 0, 1,
                    "Without it, 0.00005.");
     of_option_real(table, 0, "clip", "NORM", &train->optimizer.clip, 0, 1e12,
-                   "Largest norm of the gradient; without it, 50; 0: not clipped.");
+                   "Largest norm of the gradient of bits/dim; without it, 50; 0: not clipped.");
     of_option_real(table, 0, "ema", "DECAY", &train->optimizer.ema, 0, 0.999999,
                    "Save and validate weights averaged over the steps, for example 0.999.");
     of_option_count(table, 0, "init-images", &train->init_images, 2, 65536,

@@ -4,6 +4,10 @@
 
 #include <stdio.h>
 
+const char *of_convolutions(void) {
+    return of_convolution_library();
+}
+
 of_plan_info of_plan_describe(const of_plan *plan) {
     of_plan_info info = {.isa = plan->kernels->isa,
                          .threads = plan->threads,

@@ -83,8 +83,7 @@ double of_optimizer_norm(of_optimizer *optimizer, const float *gradients) {
 }
 
 /* As torch.nn.utils.clip_grad_norm_ does it. */
-static double clip_scale(const of_optimizer *optimizer, double norm) {
-    double clip = optimizer->options.clip;
+double of_clip_scale(double clip, double norm) {
     double scale = clip > 0 ? clip / (norm + 1e-6) : 1;
     return scale < 1 ? scale : 1;
 }
@@ -101,14 +100,14 @@ static void average_piece(float *average, const float *values, size_t n, float d
 }
 
 void of_optimizer_apply(of_optimizer *optimizer, of_model *model, const float *gradients,
-                        double norm, double rate, uint64_t applied) {
+                        double scale, double rate, uint64_t applied) {
     const of_optimizer_options *options = &optimizer->options;
     float *values = (float *)(void *)model->values;
     double t = (double)applied + 1;
     float decay = average_decay(optimizer, applied);
     of_optimizer_update common = {
         .kind = options->kind,
-        .gradient_scale = (float)clip_scale(optimizer, norm),
+        .gradient_scale = (float)scale,
         .rate = (float)rate,
         .step = (float)(rate / (1 - pow(options->beta1, t))),
         .beta1 = (float)options->beta1,

@@ -13,7 +13,7 @@ typedef struct of_optimizer_options {
     double weight_decay; /* of all trained parameters: added to the gradient (Adamax, Adam) or
                             applied to the weights (AdamW), as torch.optim does */
     double beta1, beta2, epsilon;
-    double clip; /* largest global L2 norm of the gradient; 0: not clipped */
+    double clip; /* largest global L2 norm of the gradient of bits/dim; 0: not clipped */
     double ema;  /* decay of the averaged weights; 0: none are kept */
 } of_optimizer_options;
 
@@ -45,8 +45,11 @@ void of_optimizer_close(of_optimizer *optimizer);
 /* Global L2 norm of the trained parameters' gradients; not finite if one of them is not. */
 double of_optimizer_norm(of_optimizer *optimizer, const float *gradients);
 
-/* One update. `applied` is how many came before it; `norm` is of these gradients. */
+/* What a gradient of this norm is multiplied with so that its norm is at most `clip`; 0: 1. */
+double of_clip_scale(double clip, double norm);
+
+/* One update with the gradients times `scale`. `applied` is how many came before it. */
 void of_optimizer_apply(of_optimizer *optimizer, of_model *model, const float *gradients,
-                        double norm, double rate, uint64_t applied);
+                        double scale, double rate, uint64_t applied);
 
 #endif

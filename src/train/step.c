@@ -148,18 +148,25 @@ static of_status skip(of_trainer *trainer, of_error *error) {
                    (int)OF_TRAIN_MAX_SKIPPED, trainer->checkpoint_path);
 }
 
+/* The loss is in nats an image, its gradient's norm is told and clipped in bits/dim: so one setting
+ * of --clip suits images of every size. */
+static double nats_per_bit(const of_trainer *trainer) {
+    return (double)of_architecture_dimensions(&trainer->options.architecture) * log(2.0);
+}
+
 static of_status update(of_trainer *trainer, double norm, of_error *error) {
     of_train_counters *counters = &trainer->state.counters;
     const of_train_options *options = &trainer->options;
     of_schedule schedule = {options->schedule, options->rate, options->warmup,
                             (trainer->total_images + options->batch - 1) / options->batch};
     double rate = of_schedule_rate(&schedule, counters->step);
-    of_optimizer_apply(&trainer->optimizer, trainer->model, trainer->gradient, norm, rate,
-                       counters->applied);
+    double clip = options->optimizer.clip * nats_per_bit(trainer);
+    of_optimizer_apply(&trainer->optimizer, trainer->model, trainer->gradient,
+                       of_clip_scale(clip, norm), rate, counters->applied);
     counters->applied++;
     counters->skipped_in_row = 0;
     trainer->state.figures.rate = rate;
-    trainer->state.figures.grad_norm = norm;
+    trainer->state.figures.grad_norm = norm / nats_per_bit(trainer);
     return of_plan_refresh(trainer->plan, trainer->model, error);
 }
 

@@ -100,7 +100,7 @@ typedef struct of_train_report {
     double general_bits_per_dim; /* of the general batch; NaN without one */
     uint32_t scales;
     double scale_bits[OF_MAX_SCALES]; /* -contribution / (D ln 2): with 8, they sum to bits/dim */
-    double rate, grad_norm;           /* of the last step; the norm before clipping */
+    double rate, grad_norm;           /* of the last step; the norm in bits/dim, before clipping */
     double condition;                 /* largest condition number of a mixing matrix; see mixing */
     double images_per_second, seconds;
     size_t resident_bytes;

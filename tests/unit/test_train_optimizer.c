@@ -136,7 +136,8 @@ static void check_optimizer(of_optimizer_kind kind, double clip) {
         double norm = of_optimizer_norm(&optimizer, gradients);
         double expected = reference_norm(&r, gradients);
         assert_true(fabs(norm - expected) <= 1e-9 * expected);
-        of_optimizer_apply(&optimizer, model, gradients, norm, rate, (uint64_t)step);
+        of_optimizer_apply(&optimizer, model, gradients, of_clip_scale(options.clip, norm), rate,
+                           (uint64_t)step);
         reference_step(&r, &options, gradients, rate, step + 1);
     }
     check_against(model, before, &r);
@@ -179,7 +180,8 @@ static void threads_change_no_bit(void **state) {
             of_optimizer_open(&options, models[i], kernels(), i == 0 ? 1 : 3, &optimizer, NULL),
             OF_OK);
         norms[i] = of_optimizer_norm(&optimizer, gradients);
-        of_optimizer_apply(&optimizer, models[i], gradients, norms[i], 1e-3, 0);
+        of_optimizer_apply(&optimizer, models[i], gradients, of_clip_scale(options.clip, norms[i]),
+                           1e-3, 0);
         averages[i] = malloc(bytes);
         assert_non_null(averages[i]);
         memcpy(averages[i], optimizer.average, bytes);
