@@ -11,7 +11,9 @@ namespace {
 
 struct Plan {
     of_plan *handle = nullptr;
-    ~Plan() { of_plan_free(handle); }
+    ~Plan() {
+        of_plan_free(handle);
+    }
 };
 
 bool compile(const of_architecture &architecture, unsigned threads, Plan &plan, of_error &error) {
@@ -57,16 +59,18 @@ void score(benchmark::State &state) {
     }
     const double images_done = static_cast<double>(state.iterations()) * static_cast<double>(batch);
     state.SetItemsProcessed(static_cast<int64_t>(images_done));
-    state.counters["GFLOP/s"] = benchmark::Counter(
-        images_done * of_plan_describe(plan.handle).flops_per_image * 1e-9,
-        benchmark::Counter::kIsRate);
+    state.counters["GFLOP/s"] =
+        benchmark::Counter(images_done * of_plan_describe(plan.handle).flops_per_image * 1e-9,
+                           benchmark::Counter::kIsRate);
 }
 
 void shapes(benchmark::internal::Benchmark *benchmark) {
     const int64_t most = of_cpu_count();
-    for (const auto &[steps, hidden, batch] :
-         {std::tuple<int, int, int>{8, 64, 64}, {8, 128, 64}, {8, 128, 1}, {32, 512, 32},
-          {32, 512, 1}}) {
+    for (const auto &[steps, hidden, batch] : {std::tuple<int, int, int>{8, 64, 64},
+                                               {8, 128, 64},
+                                               {8, 128, 1},
+                                               {32, 512, 32},
+                                               {32, 512, 1}}) {
         benchmark->Args({steps, hidden, batch, 1});
         if (most > 1)
             benchmark->Args({steps, hidden, batch, most});
