@@ -18,7 +18,8 @@
 typedef struct subject {
     const of_bench_wish *wish;
     of_plan *plan;
-    of_batch batch;
+    void *pixels;
+    of_batch batch; /* of the pixels */
     double *logp;
     /* training */
     of_model *model;
@@ -63,18 +64,17 @@ static of_status make_images(const of_architecture *architecture, subject *s, of
     bool floats = s->wish->mode == OF_BENCH_TRAIN;
     size_t count;
     s->logp = of_allocate(s->wish->batch, sizeof(double));
-    void *pixels = NULL;
     if (of_multiply(s->wish->batch, of_architecture_dimensions(architecture), &count))
-        pixels = of_allocate(count, floats ? sizeof(float) : 1);
-    s->batch = (of_batch){floats ? OF_PIXEL_F32 : OF_PIXEL_U8, pixels, s->wish->batch};
-    if (s->logp == NULL || pixels == NULL)
+        s->pixels = of_allocate(count, floats ? sizeof(float) : 1);
+    s->batch = (of_batch){floats ? OF_PIXEL_F32 : OF_PIXEL_U8, s->pixels, s->wish->batch};
+    if (s->logp == NULL || s->pixels == NULL)
         return of_fail_memory(error, "the images of a batch");
     of_random random = of_random_stream(1, 0);
     for (size_t i = 0; i < count; i++) {
         if (floats)
-            ((float *)pixels)[i] = of_random_uniform(&random);
+            ((float *)s->pixels)[i] = of_random_uniform(&random);
         else
-            ((uint8_t *)pixels)[i] = (uint8_t)(of_random_u32(&random) >> 24);
+            ((uint8_t *)s->pixels)[i] = (uint8_t)(of_random_u32(&random) >> 24);
     }
     return OF_OK;
 }
@@ -120,7 +120,7 @@ static void tear_down(subject *s) {
     of_free(s->gradient);
     of_plan_free(s->plan);
     of_model_free(s->model);
-    of_free((void *)(size_t)s->batch.pixels);
+    of_free(s->pixels);
     of_free(s->logp);
 }
 
@@ -205,7 +205,7 @@ static of_status measure(subject *s, of_bench_row *row, of_error *error) {
         status = call_once(s, error);
     for (size_t i = 0; status == OF_OK && i < row->count; i++)
         status = repeat(s, &t, &row->rates[i], error);
-    if (status == OF_OK) {
+    if (status == OF_OK && t.seconds != NULL) {
         qsort(row->rates, row->count, sizeof *row->rates, ascending);
         qsort(t.seconds, t.count, sizeof *t.seconds, ascending);
         row->calls = t.count;

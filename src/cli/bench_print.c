@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The result of outflow bench in its formats. Every format has the same columns. */
+#define _POSIX_C_SOURCE 200809L
 #include "cli/bench.h"
 #include "cli/json.h"
 #include "cli/text.h"
 
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -106,7 +106,7 @@ static void backward_prior(const chunk *c) {
 /* [pass, rest] of every unit as rows of one matrix, and back. */
 static void join(const chunk *c, const float *pass, const float *rest, float *joined) {
     size_t half = c->scale->half;
-    for (uint32_t u = 0; u < c->count; u++) {
+    for (size_t u = 0; u < c->count; u++) {
         memcpy(joined + 2 * u * half, pass + u * half, half * sizeof(float));
         memcpy(joined + (2 * u + 1) * half, rest + u * half, half * sizeof(float));
     }
@@ -114,7 +114,7 @@ static void join(const chunk *c, const float *pass, const float *rest, float *jo
 
 static void part(const chunk *c, const float *joined, float *pass, float *rest) {
     size_t half = c->scale->half;
-    for (uint32_t u = 0; u < c->count; u++) {
+    for (size_t u = 0; u < c->count; u++) {
         memcpy(pass + u * half, joined + 2 * u * half, half * sizeof(float));
         memcpy(rest + u * half, joined + (2 * u + 1) * half, half * sizeof(float));
     }

@@ -47,7 +47,8 @@ static void choose_last_layer(const of_plan *plan, of_scale_plan *scale) {
     scale->kernel = taps ? 3 : 1;
     size_t outputs = (size_t)scale->outputs * scale->kernel * scale->kernel;
     scale->tap_stride = (uint32_t)of_round_up(outputs, CHANNEL_MULTIPLE);
-    scale->gather_stride = (uint32_t)of_round_up((dense ? 1U : 9U) * scale->half, CHANNEL_MULTIPLE);
+    scale->gather_stride =
+        (uint32_t)of_round_up((size_t)(dense ? 1 : 9) * scale->half, CHANNEL_MULTIPLE);
 }
 
 static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan *scale,

@@ -42,7 +42,7 @@ static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffe
         }
     } else {
         double logp = 0;
-        const double *units = run->worker->contributions + image * plan->units * scales;
+        const double *units = run->worker->contributions + (size_t)image * plan->units * scales;
         for (size_t s = 0; s < scales; s++) {
             double contribution = 0;
             for (size_t u = 0; u < plan->units; u++)
