@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/bench.h"
 #include "cli/json.h"
+#include "cli/processor.h"
 #include "cli/text.h"
 
 #include <math.h>
@@ -12,22 +13,6 @@
 
 static const char *mode_name(of_bench_mode mode) {
     return mode == OF_BENCH_TRAIN ? "train" : "score";
-}
-
-static void processor_name(char *name, size_t size) {
-    char line[512];
-    FILE *facts = fopen("/proc/cpuinfo", "re");
-    (void)snprintf(name, size, "unknown");
-    while (facts != NULL && fgets(line, sizeof line, facts) != NULL) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
-            (void)snprintf(name, size, "%s", colon + 2);
-            name[strcspn(name, "\n")] = '\0';
-            break;
-        }
-    }
-    if (facts != NULL)
-        (void)fclose(facts);
 }
 
 static void now_text(char text[32]) {
@@ -49,7 +34,7 @@ static double peak_percent(const of_bench_row *row) {
 
 static void write_object(of_json *json, const of_bench_context *context, const of_bench_row *row) {
     char processor[256], test_time[32];
-    processor_name(processor, sizeof processor);
+    of_processor_name(processor, sizeof processor);
     now_text(test_time);
     of_json_object(json, NULL);
     of_json_text(json, "mode", mode_name(row->mode));
@@ -101,7 +86,7 @@ static void print_json(const of_bench_context *context, const of_bench_row *rows
 static void print_csv(const of_bench_context *context, const of_bench_row *rows, size_t count,
                       FILE *file) {
     char processor[256], number[OF_NUMBER_SIZE];
-    processor_name(processor, sizeof processor);
+    of_processor_name(processor, sizeof processor);
     (void)fputs("mode,model,batch,threads,isa,images_per_second,images_per_second_min,"
                 "images_per_second_max,gflops,peak_gflops,peak_percent,latency_p50_ms,"
                 "latency_p90_ms,latency_p99_ms,rss_mb,cpu,convolutions,version\n",
@@ -133,7 +118,7 @@ static void print_csv(const of_bench_context *context, const of_bench_row *rows,
 static void print_markdown(const of_bench_context *context, const of_bench_row *rows, size_t count,
                            FILE *file) {
     char processor[256];
-    processor_name(processor, sizeof processor);
+    of_processor_name(processor, sizeof processor);
     (void)fprintf(file, "%s, %u usable CPUs; %s; outflow %s; %s, %.4g GFLOP an image\n\n",
                   processor, of_cpu_count(), of_convolutions(), of_version(), context->model,
                   count > 0 ? rows[0].flops_per_image * 1e-9 : 0.0);

@@ -3,9 +3,8 @@
 #include "cli/engine.h"
 #include "cli/layers.h"
 #include "cli/output.h"
+#include "cli/processor.h"
 #include "cli/verbs.h"
-
-#include <string.h>
 
 const of_command of_cpu_command = {
     .name = "cpu",
@@ -17,20 +16,10 @@ const of_command of_cpu_command = {
     .examples = "outflow cpu",
 };
 
-/* The "model name" of /proc/cpuinfo, where there is one. */
 static void print_processor(FILE *file) {
-    char line[512];
-    FILE *facts = fopen("/proc/cpuinfo", "re");
-    if (facts == NULL)
-        return;
-    while (fgets(line, sizeof line, facts) != NULL) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
-            (void)fprintf(file, "%-18s%s", "processor", colon + 2);
-            break;
-        }
-    }
-    (void)fclose(facts);
+    char name[256];
+    of_processor_name(name, sizeof name);
+    (void)fprintf(file, "%-18s%s\n", "processor", name);
 }
 
 static void print_instruction_sets(FILE *file) {

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef OF_CLI_PROCESSOR_H
+#define OF_CLI_PROCESSOR_H
+
+#include <stddef.h>
+
+/* The "model name" of /proc/cpuinfo, or "unknown". */
+void of_processor_name(char *name, size_t size);
+
+#endif
