@@ -183,7 +183,6 @@ static of_status measure_and_print(const bench_settings *s, const of_model *mode
     if (status == OF_OK) {
         char *text;
         const of_bench_context context = {.model = describe_model(s, model, &text),
-                                          .architecture = of_model_architecture(model),
                                           .parameters = of_model_parameter_count(model)};
         of_bench_print(&context, rows, count, (of_bench_format)s->format, file);
         free(text);

@@ -44,7 +44,6 @@ double of_bench_median(const of_bench_row *row);
 /* What does not change from row to row. */
 typedef struct of_bench_context {
     const char *model; /* path, or a description of the architecture */
-    const of_architecture *architecture;
     size_t parameters;
 } of_bench_context;
 

@@ -15,11 +15,6 @@ typedef struct of_augmentation {
     bool flip;    /* mirror every other image, left to right */
 } of_augmentation;
 
-/* True if an image differs from epoch to epoch by more than its noise. */
-static inline bool of_augmentation_moves(const of_augmentation *augmentation) {
-    return augmentation->flip || augmentation->shift > 0;
-}
-
 /* One image [height][width][channels], moved by whole pixels, uniformly up to floor(shift*height)
  * down or up and floor(shift*width) sideways. What comes into view is the image mirrored at its
  * edge (without repeating the edge): black bars or stretched edges would be the smoothest content

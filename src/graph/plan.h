@@ -125,7 +125,7 @@ of_status of_forward_group(const of_run *run, const of_group *group, of_error *e
 
 /* ---- fold.c: parameters to what the kernels take ---- */
 
-/* Floats of each plain weight array of a scale; see of_fold_layer. */
+/* A layer's folded weights before packing, see of_fold_layer. */
 typedef struct of_folded_layer {
     float *weights; /* [outputs][inputs][kernel][kernel] of the convolution's shape */
     float *bias;    /* [outputs] */
