@@ -40,7 +40,7 @@ typedef struct grid {
 
 typedef struct bench_settings {
     const char *model, *batch, *threads, *isa, *out;
-    uint64_t scales, steps, hidden, size, channels, repetitions, lanes;
+    uint64_t scales, steps, hidden, size, channels, repetitions, micro_batch;
     int mode, format, coupling, family, block;
     double seconds;
     bool layers, quiet;
@@ -71,8 +71,8 @@ static void declare(bench_settings *s, of_option_table *table) {
     of_option_count(table, 'r', "repetitions", &s->repetitions, 1, 1000, "Without it, 5.");
     of_option_real(table, 0, "seconds", "S", &s->seconds, 0.001, 3600,
                    "Time of a repetition; without it, 1.");
-    of_option_count(table, 0, "lanes", &s->lanes, 1, 64,
-                    "Training: parts in which gradients are summed; without it, as 'train'.");
+    of_option_count(table, 0, "micro-batch", &s->micro_batch, 1, 4096,
+                    "Training: images that a thread takes at a time; without it, as 'train'.");
     of_option_choice(table, "format", "md|csv|json|jsonl", &s->format, "Without it, md.");
     of_option_flag(table, 0, "layers", &s->layers,
                    "Instead, a table of the layers: time, GFLOP/s and share of the peak on one "
@@ -149,7 +149,8 @@ static of_status run_grid(const bench_settings *s, const of_model *model, of_con
             .threads = (unsigned)g->threads[i / g->batches % g->thread_counts],
             .isa = g->isa[i / g->batches / g->thread_counts],
             .repetitions = s->repetitions,
-            .lanes = s->lanes ? s->lanes : of_train_lanes(model, g->batch[i % g->batches]),
+            .micro_batch =
+                s->micro_batch ? s->micro_batch : of_train_micro_batch(g->batch[i % g->batches]),
             .seconds = s->seconds,
         };
         of_progress_update(&console->progress, i, NULL);

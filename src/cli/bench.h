@@ -31,7 +31,7 @@ typedef struct of_bench_wish {
     uint64_t batch;
     unsigned threads;
     of_isa isa;
-    uint64_t repetitions, lanes;
+    uint64_t repetitions, micro_batch;
     double seconds; /* of one repetition */
 } of_bench_wish;
 

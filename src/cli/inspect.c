@@ -29,9 +29,9 @@ typedef struct inspect_settings {
     bool json, layers, train;
 } inspect_settings;
 
-/* What training would take; `lanes` 0: it was not asked for. */
+/* What training would take; `micro_batch` 0: it was not asked for. */
 typedef struct training_cost {
-    unsigned lanes;
+    unsigned micro_batch;
     of_training_memory memory;
     size_t optimizer; /* gradients of the parameters and two moments */
 } training_cost;
@@ -108,15 +108,15 @@ static void print_plan_summary(const of_plan *plan, FILE *file) {
 static void print_training(const training_cost *cost, FILE *file) {
     char weights[OF_NUMBER_SIZE], gradients[OF_NUMBER_SIZE], activations[OF_NUMBER_SIZE];
     char optimizer[OF_NUMBER_SIZE];
-    if (cost->lanes == 0)
+    if (cost->micro_batch == 0)
         return;
     (void)fprintf(file,
-                  "%-14s %s weights, %s gradients (%u lanes), %s activations (hidden ones %s), "
-                  "%s optimizer\n",
+                  "%-14s %s weights, %s gradients, %s activations (micro-batch %u, %.0f %% of the "
+                  "hidden ones kept), %s optimizer\n",
                   "training", of_bytes_text(cost->memory.weights, weights),
-                  of_bytes_text(cost->memory.gradients, gradients), cost->lanes,
+                  of_bytes_text(cost->memory.gradients, gradients),
                   of_bytes_text(cost->memory.activations, activations),
-                  cost->memory.recompute ? "computed again" : "kept",
+                  cost->micro_batch, 100 * cost->memory.kept_share,
                   of_bytes_text(cost->optimizer, optimizer));
 }
 
@@ -207,14 +207,14 @@ static of_status write_plan(of_json *json, const of_plan *plan, of_error *error)
 }
 
 static void write_training(of_json *json, const training_cost *cost) {
-    if (cost->lanes == 0)
+    if (cost->micro_batch == 0)
         return;
     of_json_object(json, "training");
-    of_json_count(json, "lanes", cost->lanes);
+    of_json_count(json, "micro_batch", cost->micro_batch);
     of_json_count(json, "weight_bytes", cost->memory.weights);
     of_json_count(json, "gradient_bytes", cost->memory.gradients);
     of_json_count(json, "activation_bytes", cost->memory.activations);
-    of_json_flag(json, "recompute", cost->memory.recompute);
+    of_json_real(json, "hidden_kept_share", cost->memory.kept_share);
     of_json_count(json, "optimizer_bytes", cost->optimizer);
     of_json_end(json);
 }
@@ -242,14 +242,16 @@ static of_status measure_training(const inspect_settings *settings, const of_mod
     of_train_options defaults = of_train_defaults();
     of_training_options options = {.threads = of_engine_plan_wish(&settings->engine).threads,
                                    .isa = (of_isa)settings->engine.isa,
-                                   .lanes = of_train_lanes(model, defaults.batch)};
+                                   .lanes = 1,
+                                   .micro_batch = of_train_micro_batch(defaults.batch),
+                                   .batch = defaults.batch};
     of_plan *plan = NULL;
     if (!settings->train)
         return OF_OK;
     of_status status = of_plan_compile_training(model, &options, &plan, error);
     if (status == OF_OK)
         *cost =
-            (training_cost){options.lanes, of_plan_training_memory(plan), 3 * model->value_bytes};
+            (training_cost){options.micro_batch, of_plan_training_memory(plan), 3 * model->value_bytes};
     of_plan_free(plan);
     return status;
 }

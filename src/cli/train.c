@@ -66,12 +66,12 @@ static void tell_memory(const of_log *log, const of_train_start *start) {
     char weights[OF_NUMBER_SIZE], gradients[OF_NUMBER_SIZE], activations[OF_NUMBER_SIZE];
     char optimizer[OF_NUMBER_SIZE], data[OF_NUMBER_SIZE];
     of_log_write(log, OF_LOG_INFO,
-                 "memory: %s weights, %s gradients, %s activations (hidden ones %s), %s optimizer, "
-                 "%s images",
+                 "memory: %s weights, %s gradients, %s activations (%.0f %% of the hidden ones kept), "
+                 "%s optimizer, %s images",
                  of_bytes_text(start->memory.weights, weights),
                  of_bytes_text(start->memory.gradients, gradients),
                  of_bytes_text(start->memory.activations, activations),
-                 start->memory.recompute ? "computed again" : "kept",
+                 100 * start->memory.kept_share,
                  of_bytes_text(start->optimizer_bytes, optimizer),
                  of_bytes_text(start->data_bytes, data));
 }
@@ -85,9 +85,9 @@ static void tell_start(void *user, const of_train_start *start) {
                  architecture != NULL ? architecture : "", start->parameters, start->trained);
     free(architecture);
     of_log_write(log, OF_LOG_INFO,
-                 "data: %zu images, %zu general, %zu for validation; %u threads, %u lanes, %s",
+                 "data: %zu images, %zu general, %zu for validation; %u threads, %u images each at a time, %s",
                  start->images, start->general_images, start->valid_images, start->threads,
-                 start->lanes, of_isa_name(start->isa));
+                 start->micro_batch, of_isa_name(start->isa));
     tell_memory(log, start);
     if (start->resumed_step > 0)
         of_log_write(log, OF_LOG_INFO, "resumed at step %" PRIu64 ", %" PRIu64 " images",

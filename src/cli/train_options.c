@@ -117,9 +117,9 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
                    "Start anew even if there is a checkpoint.");
     of_option_real(table, 0, "checkpoint-every", "SECONDS", &train->checkpoint_every, 0, 1e9,
                    "Seconds between checkpoints; without it, 300.");
-    of_option_count(table, 0, "lanes", &settings->lanes, 1, 64,
-                    "Parts in which gradients are summed: as many threads can work. Results "
-                    "depend on it, not on --threads. Without it, 2 to 16 by the model's size.");
+    of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,
+                    "Images that a thread takes forward and back at a time. Results depend on it, "
+                    "not on --threads. Without it, 1 to 8 by --batch.");
     of_option_bytes(table, "memory", &settings->memory, 1,
                     "Budget for activations that are kept instead of computed again.");
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,
@@ -247,7 +247,7 @@ of_status of_train_settings_check(of_train_settings *settings, const of_option_t
     train->schedule = (of_schedule_kind)settings->schedule;
     train->isa = (of_isa)settings->isa;
     train->threads = (unsigned)settings->threads;
-    train->lanes = (unsigned)settings->lanes;
+    train->micro_batch = (unsigned)settings->micro_batch;
     train->memory_bytes = (size_t)settings->memory;
     of_status status = take_out_sets(settings, error);
     if (status == OF_OK)

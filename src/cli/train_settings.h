@@ -11,7 +11,7 @@ typedef struct of_train_settings {
     /* In the forms of the command line. */
     const char *init, *size, *log;
     of_text_list out_of;
-    uint64_t channels, scales, steps, hidden, threads, lanes, memory;
+    uint64_t channels, scales, steps, hidden, threads, micro_batch, memory;
     int family, coupling, permutation, mixing, block;
     int outlier_loss, optimizer, schedule, isa;
     bool quiet;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gradients from a group's log-likelihoods back to the folded weights. For each scale, last to
- * first, and each step, last to first, with y = map(pass, rest') of the next step:
- *     g_y -> map -> g_pass, g_rest' -> coupling -> g_rest, g_coefficients -> taps
- *     -> layers LAST, MIDDLE, FIRST -> added to g_pass. */
+ * first, and each step, last to first, whose state before is (x), after its map (pass, rest):
+ *     g_pass, g_rest' -> coupling -> g_rest, g_coefficients -> taps
+ *     -> layers LAST, MIDDLE, FIRST -> added to g_pass; g_pass, g_rest -> map -> g_x.
+ * A step takes all images of the group, chunk by chunk, before the next one: its weights and its
+ * sums are then still in the cache. */
 #include "core/memory.h"
 #include "graph/training.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* What the functions below share: units first..first+count of a scale. */
@@ -15,14 +18,10 @@ typedef struct chunk {
     const of_scale_plan *scale;
     const of_gradient_layout *layout;
     of_backward_buffers *buffers;
-    of_lane *lane;
+    float *sums; /* of the step, or of the scale's priors */
     uint32_t s, first, count;
     size_t positions; /* of all units */
 } chunk;
-
-static float *step_gradient(const chunk *c, uint32_t k, size_t offset) {
-    return c->lane->block + k * c->layout->step_floats + offset;
-}
 
 static float *kept(const chunk *c, float *array, uint32_t k) {
     return array + of_kept_offset(c->plan, k, c->first, of_state_floats(c->scale));
@@ -32,11 +31,54 @@ static float *state(const chunk *c, float *array) {
     return array + c->first * of_state_floats(c->scale);
 }
 
-static of_status backward_layer(const chunk *c, uint32_t k, int layer, const float *source,
-                                float *target, of_error *error) {
-    return of_convolution_run(c->scale->backward[layer], c->count, source,
-                              c->scale->steps[k].backward[layer].weights, NULL, target,
-                              c->run->worker->convolution_scratch, error);
+/* c->sums[m][n] of a layer += g^T x: over the group's chunks. */
+static of_status weight_gradient(const chunk *c, int layer, size_t m, size_t n, const float *g,
+                                 const float *x, of_error *error) {
+    return of_weight_product(m, n, c->positions, g, x, c->first > 0,
+                             c->sums + c->layout->weights[layer], error);
+}
+
+/* ---- Turns ------------------------------------------------------------------------------- */
+
+static bool is_first(const of_turns *turns) {
+    return turns->before == NULL;
+}
+
+/* The first group of a lane sums in the lane's block. */
+static float *sums_of(const of_turns *turns, of_backward_buffers *buffers, size_t place) {
+    return is_first(turns) ? turns->lane->block + place : buffers->sums;
+}
+
+static void wait_for_turn(const of_turns *turns) {
+    unsigned mine = atomic_load_explicit(turns->done, memory_order_relaxed);
+    while (!is_first(turns) && atomic_load_explicit(turns->before, memory_order_acquire) <= mine)
+        (void)sched_yield();
+}
+
+static void end_turn(const of_turns *turns) {
+    atomic_fetch_add_explicit(turns->done, 1, memory_order_release);
+}
+
+static void add_sums(const of_plan *plan, const of_turns *turns, const float *sums, size_t place,
+                     size_t floats) {
+    wait_for_turn(turns);
+    if (!is_first(turns))
+        plan->kernels->accumulate(sums, turns->lane->block + place, floats);
+    end_turn(turns);
+}
+
+static void add_scalars(const of_plan *plan, const of_turns *turns, const of_lane *group) {
+    size_t classes = plan->architecture.classes;
+    of_lane *lane = turns->lane;
+    wait_for_turn(turns);
+    if (is_first(turns)) {
+        lane->logp_gradient = 0;
+        memset(lane->class_gradients, 0, classes * sizeof(double));
+    }
+    lane->logp_gradient += group->logp_gradient;
+    for (size_t c = 0; c < classes; c++)
+        lane->class_gradients[c] += group->class_gradients[c];
+    end_turn(turns);
 }
 
 /* ---- Priors ------------------------------------------------------------------------------ */
@@ -47,8 +89,8 @@ static void gaussian_half(const chunk *c, double weight, const float *x, float *
     const of_scale_plan *scale = c->scale;
     c->plan->kernels->scale_shift_backward(
         x, scale->prior_scale + offset, scale->prior_shift + offset, (float)weight, g_x,
-        c->lane->block + c->layout->prior_scale + offset,
-        c->lane->block + c->layout->prior_shift + offset, of_state_floats(scale));
+        c->sums + c->layout->prior_scale + offset,
+        c->sums + c->layout->prior_shift + offset, of_state_floats(scale));
 }
 
 /* Class densities: the loss has sum over classes of -g_c/2 |a_c z + b_c|^2 with z the latents
@@ -66,12 +108,12 @@ static void class_half(const chunk *c, uint32_t unit, const float *x, float *g_x
         size_t place = k * latents + offset;
         c->plan->kernels->scale_shift_backward(z, scale->class_scale + place,
                                                scale->class_shift + place, (float)weights[k], g_z,
-                                               c->lane->block + c->layout->class_scale + place,
-                                               c->lane->block + c->layout->class_shift + place, n);
+                                               c->sums + c->layout->class_scale + place,
+                                               c->sums + c->layout->class_shift + place, n);
         c->plan->kernels->accumulate(g_z, g_x, n);
     }
-    float *g_scale = c->lane->block + c->layout->prior_scale + offset;
-    float *g_shift = c->lane->block + c->layout->prior_shift + offset;
+    float *g_scale = c->sums + c->layout->prior_scale + offset;
+    float *g_shift = c->sums + c->layout->prior_shift + offset;
     for (size_t i = 0; i < n; i++) {
         g_scale[i] += g_x[i] * x[i];
         g_shift[i] += g_x[i];
@@ -128,11 +170,13 @@ static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pas
     float *g = c->buffers->g_taps, *x = c->buffers->gathered;
     join(c, g_pass, g_rest, g);
     join(c, pass, rest, x);
-    c->plan->kernels->relu_backward(NULL, g, c->count, n, step_gradient(c, k, c->layout->bias));
-    of_status status =
-        of_product_accumulate(n, n, c->count, g, x, step_gradient(c, k, c->layout->matrix), error);
+    c->plan->kernels->relu_backward(NULL, g, c->count, n, c->sums + c->layout->bias);
+    of_status status = of_weight_product(n, n, c->count, g, x, c->first > 0,
+                                         c->sums + c->layout->matrix, error);
     if (status == OF_OK)
-        status = backward_layer(c, k, OF_LAYER_MIX, g, x, error);
+        status = of_convolution_run(c->scale->backward_mix, c->count, g,
+                                    c->scale->steps[k].backward_mix.weights, NULL, x,
+                                    c->run->worker->convolution_scratch, error);
     if (status == OF_OK)
         part(c, x, g_pass, g_rest);
     return status;
@@ -150,8 +194,8 @@ static of_status backward_map(const chunk *c, uint32_t k, const float *pass, con
         .g_rest = state(c, c->buffers->g_rest[c->s]),
         .positions = c->positions,
         .transposed = &c->scale->steps[k].transposed_map,
-        .matrix_gradient = step_gradient(c, k, c->layout->matrix),
-        .bias_gradient = step_gradient(c, k, c->layout->bias),
+        .matrix_gradient = c->sums + c->layout->matrix,
+        .bias_gradient = c->sums + c->layout->bias,
         .scratch = c->run->worker->row_scratch,
     };
     c->plan->kernels->map_backward(&task);
@@ -195,7 +239,7 @@ static void backward_coupling(const chunk *c, uint32_t k) {
         c->plan->kernels->coupling_backward(&task);
     }
     c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, scale->outputs,
-                                    step_gradient(c, k, c->layout->layer_bias[OF_LAYER_LAST]));
+                                    c->sums + c->layout->layer_bias[OF_LAYER_LAST]);
     scatter_taps(c, c->buffers->g_coefficients, scale->outputs, scale->tap_stride, false,
                  c->buffers->g_taps);
 }
@@ -225,65 +269,157 @@ static void add_input_gradient(const chunk *c, const float *taps) {
     }
 }
 
-static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
-    const of_kernels *kernels = c->plan->kernels;
+/* Layers whose activations were not kept. */
+static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_error *error) {
+    of_status status = OF_OK;
+    for (int layer = OF_LAYER_FIRST; status == OF_OK && layer <= OF_LAYER_MIDDLE; layer++)
+        if (c->buffers->kept.hidden[layer][c->s][k] == NULL)
+            status = of_flow_hidden_layer(c->run, c->s, k, layer, c->first, c->count, pass, error);
+    return status;
+}
+
+/* From g_taps, the gradient of layer LAST's output, to that of layer MIDDLE's. */
+static of_status backward_last(const chunk *c, const float *second, of_error *error) {
+    size_t hidden = c->plan->hidden, taps = c->scale->tap_stride;
+    of_status status = weight_gradient(c, OF_LAYER_LAST, taps, hidden, c->buffers->g_taps, second,
+                                       error);
+    if (status == OF_OK)
+        status = of_data_product(c->positions, hidden, taps, c->buffers->g_taps,
+                                 c->buffers->weights[OF_LAYER_LAST], c->buffers->g_hidden[1],
+                                 error);
+    return status;
+}
+
+static of_status backward_middle(const chunk *c, const float *first, const float *second,
+                                 of_error *error) {
+    size_t hidden = c->plan->hidden;
+    float *g = c->buffers->g_hidden[1];
+    c->plan->kernels->relu_backward(second, g, c->positions, hidden,
+                                    c->sums + c->layout->layer_bias[OF_LAYER_MIDDLE]);
+    of_status status = weight_gradient(c, OF_LAYER_MIDDLE, hidden, hidden, g, first, error);
+    if (status == OF_OK)
+        status = of_data_product(c->positions, hidden, hidden, g,
+                                 c->buffers->weights[OF_LAYER_MIDDLE], c->buffers->g_hidden[0],
+                                 error);
+    return status;
+}
+
+static of_status backward_first(const chunk *c, const float *pass, const float *first,
+                                of_error *error) {
     const of_scale_plan *scale = c->scale;
-    const of_gradient_layout *layout = c->layout;
-    size_t hidden = c->plan->hidden, positions = c->positions;
+    size_t hidden = c->plan->hidden, gathered = scale->gather_stride;
+    float *g = c->buffers->g_hidden[0], *neighbours = c->buffers->gathered;
+    c->plan->kernels->relu_backward(first, g, c->positions, hidden,
+                                    c->sums + c->layout->layer_bias[OF_LAYER_FIRST]);
+    scatter_taps(c, pass, scale->half, scale->gather_stride, true, neighbours);
+    of_status status = weight_gradient(c, OF_LAYER_FIRST, hidden, gathered, g, neighbours, error);
+    if (status == OF_OK)
+        status = of_data_product(c->positions, gathered, hidden, g,
+                                 c->buffers->weights[OF_LAYER_FIRST], neighbours, error);
+    if (status == OF_OK)
+        add_input_gradient(c, neighbours);
+    return status;
+}
+
+static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
     const float *pass = kept(c, c->buffers->kept.pass[c->s], k);
-    float *g_taps = c->buffers->g_taps, *gathered = c->buffers->gathered;
-    float *g_second = c->buffers->g_hidden[1], *g_first = c->buffers->g_hidden[0];
     const float *first = of_flow_hidden(c->run, c->s, k, c->first, 0);
     const float *second = of_flow_hidden(c->run, c->s, k, c->first, 1);
-    of_status status = OF_OK;
-    if (c->plan->training->recompute)
-        status = of_flow_hidden_layers(c->run, c->s, k, c->first, c->count, pass, error);
+    of_status status = recompute(c, k, pass, error);
     if (status == OF_OK)
-        status = of_product_accumulate(scale->tap_stride, hidden, positions, g_taps, second,
-                                       step_gradient(c, k, layout->weights[OF_LAYER_LAST]), error);
+        status = backward_last(c, second, error);
     if (status == OF_OK)
-        status = backward_layer(c, k, OF_LAYER_LAST, g_taps, g_second, error);
-    if (status != OF_OK)
-        return status;
-    kernels->relu_backward(second, g_second, positions, hidden,
-                           step_gradient(c, k, layout->layer_bias[OF_LAYER_MIDDLE]));
-    status = of_product_accumulate(hidden, hidden, positions, g_second, first,
-                                   step_gradient(c, k, layout->weights[OF_LAYER_MIDDLE]), error);
-    if (status == OF_OK)
-        status = backward_layer(c, k, OF_LAYER_MIDDLE, g_second, g_first, error);
-    if (status != OF_OK)
-        return status;
-    kernels->relu_backward(first, g_first, positions, hidden,
-                           step_gradient(c, k, layout->layer_bias[OF_LAYER_FIRST]));
-    scatter_taps(c, pass, scale->half, scale->gather_stride, true, gathered);
-    status = of_product_accumulate(hidden, scale->gather_stride, positions, g_first, gathered,
-                                   step_gradient(c, k, layout->weights[OF_LAYER_FIRST]), error);
-    if (status == OF_OK)
-        status = backward_layer(c, k, OF_LAYER_FIRST, g_first, gathered, error);
-    if (status == OF_OK)
-        add_input_gradient(c, gathered);
-    return status;
+        status = backward_middle(c, first, second, error);
+    return status == OF_OK ? backward_first(c, pass, first, error) : status;
+}
+
+/* ---- Weights of a step as the products take them ------------------------------------------ */
+
+/* W[o][i][t] of the 3x3 first layer. Gradients of position q come from p = q - shift_t, which as
+ * taps (out[q] = sum of taps[q + shift_t'][t']) means t' = 8 - t: [o][t'*inputs + i]. */
+static void mirror_taps(const of_plan *plan, const of_scale_plan *scale, const float *weights,
+                        float *mirrored) {
+    size_t taps = plan->architecture.block == OF_BLOCK_DENSE ? 1 : 9, inputs = scale->half;
+    for (size_t o = 0; o < plan->hidden; o++)
+        for (size_t t = 0; t < taps; t++)
+            for (size_t i = 0; i < inputs; i++)
+                mirrored[o * scale->gather_stride + (taps - 1 - t) * inputs + i] =
+                    weights[(o * inputs + i) * taps + t];
+}
+
+static void fold_weights(const of_plan *plan, const of_model *model, uint32_t s, uint32_t k,
+                         of_backward_buffers *b) {
+    of_folded_layer last = {b->weights[OF_LAYER_LAST], b->folded.bias};
+    of_folded_layer middle = {b->weights[OF_LAYER_MIDDLE], b->folded.bias};
+    of_fold_layer(plan, model, s, k, OF_LAYER_LAST, &last);
+    of_fold_layer(plan, model, s, k, OF_LAYER_MIDDLE, &middle);
+    of_fold_layer(plan, model, s, k, OF_LAYER_FIRST, &b->folded);
+    mirror_taps(plan, &plan->scales[s], b->folded.weights, b->weights[OF_LAYER_FIRST]);
 }
 
 /* ---- Scales ------------------------------------------------------------------------------ */
 
-static of_status backward_chunk(const chunk *c, of_error *error) {
-    of_kept *kept_states = &c->buffers->kept;
-    backward_prior(c);
-    for (uint32_t k = c->plan->architecture.steps; k-- > 0;) {
-        of_status status = OF_OK;
-        if (k + 1 < c->plan->architecture.steps)
-            status = backward_map(c, k + 1, kept(c, kept_states->pass[c->s], k),
-                                  kept(c, kept_states->rest[c->s], k), error);
-        if (status == OF_OK) {
-            backward_coupling(c, k);
-            status = backward_network(c, k, error);
-        }
+/* The chunk of a group's units that begins at `first`. */
+static chunk chunk_at(const of_run *run, of_backward_buffers *buffers, float *sums, uint32_t s,
+                      uint32_t first, uint32_t units) {
+    const of_scale_plan *scale = &run->plan->scales[s];
+    uint32_t count = of_flow_chunk(scale, units - first);
+    return (chunk){.run = run,
+                   .plan = run->plan,
+                   .scale = scale,
+                   .layout = &run->plan->training->layouts[s],
+                   .buffers = buffers,
+                   .sums = sums,
+                   .s = s,
+                   .first = first,
+                   .count = count,
+                   .positions = (size_t)count * scale->positions};
+}
+
+static of_status backward_step_chunk(const chunk *c, uint32_t k, of_error *error) {
+    of_kept *states = &c->buffers->kept;
+    backward_coupling(c, k);
+    of_status status = backward_network(c, k, error);
+    if (status != OF_OK)
+        return status;
+    if (k == 0)
+        return backward_map(c, 0, state(c, states->squeezed_pass[c->s]),
+                            state(c, states->squeezed_rest[c->s]), error);
+    return backward_map(c, k, kept(c, states->pass[c->s], k - 1),
+                        kept(c, states->rest[c->s], k - 1), error);
+}
+
+static of_status backward_step(const of_run *run, const of_model *model,
+                               of_backward_buffers *buffers, const of_turns *turns, uint32_t s,
+                               uint32_t k, uint32_t units, of_error *error) {
+    const of_gradient_layout *layout = &run->plan->training->layouts[s];
+    size_t place = layout->steps + k * layout->step_floats;
+    float *sums = sums_of(turns, buffers, place);
+    fold_weights(run->plan, model, s, k, buffers);
+    /* the products overwrite their sums */
+    memset(sums, 0, layout->weights[OF_LAYER_FIRST] * sizeof(float));
+    for (uint32_t first = 0; first < units;) {
+        const chunk c = chunk_at(run, buffers, sums, s, first, units);
+        of_status status = backward_step_chunk(&c, k, error);
         if (status != OF_OK)
             return status;
+        first += c.count;
     }
-    return backward_map(c, 0, state(c, kept_states->squeezed_pass[c->s]),
-                        state(c, kept_states->squeezed_rest[c->s]), error);
+    add_sums(run->plan, turns, sums, place, layout->step_floats);
+    return OF_OK;
+}
+
+static void backward_priors(const of_run *run, of_backward_buffers *buffers, const of_turns *turns,
+                            uint32_t s, uint32_t units) {
+    const of_gradient_layout *layout = &run->plan->training->layouts[s];
+    float *sums = sums_of(turns, buffers, layout->priors);
+    memset(sums, 0, layout->prior_floats * sizeof(float));
+    for (uint32_t first = 0; first < units;) {
+        const chunk c = chunk_at(run, buffers, sums, s, first, units);
+        backward_prior(&c);
+        first += c.count;
+    }
+    add_sums(run->plan, turns, sums, layout->priors, layout->prior_floats);
 }
 
 static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffers, uint32_t s,
@@ -299,17 +435,15 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
         of_pixels_leave(&on_gradients, s, u, NULL, 0);
 }
 
-of_status of_backward_group(const of_run *run, of_backward_buffers *buffers, of_lane *lane,
-                            uint32_t images, of_error *error) {
+of_status of_backward_group(const of_run *run, const of_model *model, of_backward_buffers *buffers,
+                            const of_turns *turns, uint32_t images, of_error *error) {
     const of_plan *plan = run->plan;
     uint32_t units = images * plan->units;
+    add_scalars(plan, turns, &buffers->group);
     for (uint32_t s = plan->scale_count; s-- > 0;) {
-        const of_scale_plan *scale = &plan->scales[s];
-        for (uint32_t first = 0, count; first < units; first += count) {
-            count = of_flow_chunk(scale, units - first);
-            const chunk c = {run, plan,  scale, &plan->training->layouts[s],     buffers, lane,
-                             s,   first, count, (size_t)count * scale->positions};
-            of_status status = backward_chunk(&c, error);
+        backward_priors(run, buffers, turns, s, units);
+        for (uint32_t k = plan->architecture.steps; k-- > 0;) {
+            of_status status = backward_step(run, model, buffers, turns, s, k, units, error);
             if (status != OF_OK)
                 return status;
         }

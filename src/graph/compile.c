@@ -75,28 +75,15 @@ static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan
     return shape;
 }
 
-/* The way of gradients from a layer's outputs to its inputs: its 1x1 form with transposed weights,
- * for the 3x3 first layer with taps that are summed afterwards. */
-static of_convolution_shape backward_shape(const of_plan *plan, const of_scale_plan *scale,
-                                           int layer) {
-    of_convolution_shape shape = layer_shape(plan, scale, layer);
-    uint32_t inputs = shape.inputs;
-    shape.inputs = shape.outputs;
-    shape.outputs = layer == OF_LAYER_FIRST ? scale->gather_stride : inputs;
-    shape.kernel = 1;
-    shape.bias = shape.relu = false;
-    return shape;
-}
-
 static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *error) {
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
     for (int layer = 0; layer < (dense ? OF_LAYERS : OF_LAYER_MIX); layer++) {
         of_convolution_shape shape = layer_shape(plan, scale, layer);
         of_status status =
             of_convolution_create(&shape, scale->chunk, 1, &scale->layers[layer], error);
-        if (status == OF_OK && plan->training != NULL) {
-            shape = backward_shape(plan, scale, layer);
-            status = of_convolution_create(&shape, scale->chunk, 1, &scale->backward[layer], error);
+        if (status == OF_OK && plan->training != NULL && layer == OF_LAYER_MIX) {
+            shape.bias = false;
+            status = of_convolution_create(&shape, scale->chunk, 1, &scale->backward_mix, error);
         }
         if (status != OF_OK)
             return status;
@@ -207,8 +194,8 @@ void of_plan_free(of_plan *plan) {
         for (int layer = 0; layer < OF_LAYERS; layer++) {
             of_convolution_free(plan->scales[s].layers[layer]);
             of_convolution_free(plan->scales[s].latency[layer]);
-            of_convolution_free(plan->scales[s].backward[layer]);
         }
+        of_convolution_free(plan->scales[s].backward_mix);
     }
     of_training_free(plan->training);
     of_workspace_free(plan);

@@ -397,10 +397,18 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
     return status == dnnl_success ? OF_OK : fail(error, status, "running a convolution");
 }
 
-of_status of_product_accumulate(size_t m, size_t n, size_t k, const float *a, const float *b,
-                                float *c, of_error *error) {
+of_status of_weight_product(size_t m, size_t n, size_t k, const float *a, const float *b, bool add,
+                            float *c, of_error *error) {
     CHECK(dnnl_sgemm('T', 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0F, a, (dnnl_dim_t)m,
-                     b, (dnnl_dim_t)n, 1.0F, c, (dnnl_dim_t)n),
+                     b, (dnnl_dim_t)n, add ? 1.0F : 0.0F, c, (dnnl_dim_t)n),
           "a weight gradient");
+    return OF_OK;
+}
+
+of_status of_data_product(size_t m, size_t n, size_t k, const float *a, const float *b, float *c,
+                          of_error *error) {
+    CHECK(dnnl_sgemm('N', 'N', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1.0F, a, (dnnl_dim_t)k,
+                     b, (dnnl_dim_t)n, 0.0F, c, (dnnl_dim_t)n),
+          "a data gradient");
     return OF_OK;
 }

@@ -66,10 +66,14 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
 of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *other,
                                     bool *uniform, of_error *error);
 
-/* c[m][n] += sum over k of a[k][m] * b[k][n]: weight gradients. Runs on the calling thread inside a
- * parallel region. */
-of_status of_product_accumulate(size_t m, size_t n, size_t k, const float *a, const float *b,
-                                float *c, of_error *error);
+/* c[m][n] = sum over k of a[k][m] * b[k][n], or if `add` c += that: gradients of weights. Runs on
+ * the calling thread inside a parallel region, as does the next one. */
+of_status of_weight_product(size_t m, size_t n, size_t k, const float *a, const float *b, bool add,
+                            float *c, of_error *error);
+
+/* c[m][n] = sum over k of a[m][k] * b[k][n]: gradients of a layer's input. */
+of_status of_data_product(size_t m, size_t n, size_t k, const float *a, const float *b, float *c,
+                          of_error *error);
 
 /* "oneDNN 2.6.3" */
 const char *of_convolution_library(void);

@@ -28,26 +28,26 @@ static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer,
 
 float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first, int layer) {
     const of_plan *plan = run->plan;
-    if (run->kept == NULL || run->kept->hidden[layer][s] == NULL)
+    if (run->kept == NULL || run->kept->hidden[layer][s][k] == NULL)
         return run->worker->hidden[layer];
     size_t floats = (size_t)plan->scales[s].positions * plan->hidden;
-    return run->kept->hidden[layer][s] + of_kept_offset(plan, k, first, floats);
+    return run->kept->hidden[layer][s][k] + first * floats;
 }
 
-of_status of_flow_hidden_layers(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
-                                uint32_t count, const float *pass, of_error *error) {
-    float *hidden[2] = {of_flow_hidden(run, s, k, first, 0), of_flow_hidden(run, s, k, first, 1)};
-    of_status status = run_layer(run, s, k, OF_LAYER_FIRST, count, pass, hidden[0], error);
-    if (status == OF_OK)
-        status = run_layer(run, s, k, OF_LAYER_MIDDLE, count, hidden[0], hidden[1], error);
-    return status;
+of_status of_flow_hidden_layer(const of_run *run, uint32_t s, uint32_t k, int layer, uint32_t first,
+                               uint32_t count, const float *pass, of_error *error) {
+    const float *source = layer == OF_LAYER_FIRST ? pass : of_flow_hidden(run, s, k, first, 0);
+    return run_layer(run, s, k, layer, count, source, of_flow_hidden(run, s, k, first, layer),
+                     error);
 }
 
 of_status of_flow_network(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
                           of_error *error) {
     const of_scale_plan *scale = &run->plan->scales[s];
     const float *pass = run->worker->pass[s] + first * of_state_floats(scale);
-    of_status status = of_flow_hidden_layers(run, s, k, first, count, pass, error);
+    of_status status = of_flow_hidden_layer(run, s, k, OF_LAYER_FIRST, first, count, pass, error);
+    if (status == OF_OK)
+        status = of_flow_hidden_layer(run, s, k, OF_LAYER_MIDDLE, first, count, pass, error);
     if (status == OF_OK)
         status = run_layer(run, s, k, OF_LAYER_LAST, count, of_flow_hidden(run, s, k, first, 1),
                            run->worker->taps, error);

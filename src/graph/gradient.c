@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "graph/gradient.h"
 
+#include "core/memory.h"
 #include "graph/training.h"
 
+#include <limits.h>
 #include <omp.h>
 #include <string.h>
 
@@ -18,15 +20,20 @@ of_status of_plan_refresh(of_plan *plan, const of_model *model, of_error *error)
 /* One call of of_plan_gradient. */
 typedef struct task {
     of_plan *plan;
+    const of_model *model;
     const of_batch *batch;
     const of_likelihoods *out;
     of_loss_gradient loss;
     void *user;
+    unsigned lanes;    /* that get images */
+    size_t groups;     /* of all lanes: round r of lane l is group r*lanes + l */
+    atomic_size_t next; /* group that no thread has taken yet */
+    atomic_uint *turns; /* [groups] taken */
 } task;
 
 /* The worker's results of an image, as store_image in forward.c left them. */
 static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffers *buffers,
-                             of_lane *lane, const of_group *group, uint32_t image) {
+                             const of_group *group, uint32_t image) {
     const of_plan *plan = t->plan;
     size_t classes = plan->architecture.classes, scales = plan->scale_count;
     size_t place = group->first + image * group->stride;
@@ -38,7 +45,7 @@ static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffe
         (void)t->loss(t->user, place, of_mixture(class_logp, classes), class_logp, class_gradients);
         for (size_t c = 0; c < classes; c++) {
             gradient += class_gradients[c];
-            lane->class_gradients[c] += class_gradients[c] * plan->units;
+            buffers->group.class_gradients[c] += class_gradients[c] * plan->units;
         }
     } else {
         double logp = 0;
@@ -52,33 +59,47 @@ static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffe
         gradient = t->loss(t->user, place, logp, NULL, NULL);
     }
     buffers->logp_gradients[image] = gradient;
-    lane->logp_gradient += gradient * plan->units;
+    buffers->group.logp_gradient += gradient * plan->units;
 }
 
-static of_status run_lane(const task *t, const of_run *run, of_backward_buffers *buffers,
-                          unsigned lane_number, of_error *error) {
+static of_status run_group(task *t, const of_run *run, of_backward_buffers *buffers, size_t number,
+                           of_error *error) {
     of_plan *plan = t->plan;
-    of_training *training = plan->training;
-    of_lane *lane = &training->lane[lane_number];
-    size_t stride = training->lanes;
-    memset(lane->block, 0, training->block_floats * sizeof(float));
-    memset(lane->class_gradients, 0, plan->architecture.classes * sizeof(double));
-    lane->logp_gradient = 0;
-    for (size_t first = lane_number; first < t->batch->count;
-         first += stride * plan->group_images) {
-        size_t left = (t->batch->count - first + stride - 1) / stride;
-        const of_group group = {t->batch, t->out, first, stride,
-                                left < plan->group_images ? (uint32_t)left : plan->group_images};
-        of_status status = of_forward_group(run, &group, error);
-        if (status != OF_OK)
+    size_t stride = t->lanes, lane = number % stride, round = number / stride;
+    size_t first = lane + round * plan->group_images * stride;
+    size_t left = (t->batch->count - first + stride - 1) / stride;
+    const of_group group = {t->batch, t->out, first, stride,
+                            left < plan->group_images ? (uint32_t)left : plan->group_images};
+    const of_turns turns = {.lane = &plan->training->lane[lane],
+                            .done = &t->turns[number],
+                            .before = round > 0 ? &t->turns[number - stride] : NULL};
+    of_status status = of_forward_group(run, &group, error);
+    if (status != OF_OK)
+        return status;
+    buffers->group.logp_gradient = 0;
+    memset(buffers->group.class_gradients, 0, plan->architecture.classes * sizeof(double));
+    for (uint32_t image = 0; image < group.images; image++)
+        ask_for_gradient(t, run, buffers, &group, image);
+    return of_backward_group(run, t->model, buffers, &turns, group.images, error);
+}
+
+/* Groups are taken in order: whoever waits for a group's turn waits for one that is being run. */
+static of_status run_groups(task *t, unsigned thread, of_error *error) {
+    of_backward_buffers *buffers = &t->plan->training->buffers[thread];
+    const of_run run = {.plan = t->plan,
+                        .worker = &t->plan->workers[thread],
+                        .threads = 1,
+                        .kept = &buffers->kept};
+    of_status status = OF_OK;
+    for (;;) {
+        size_t number = atomic_fetch_add(&t->next, 1);
+        if (number >= t->groups)
             return status;
-        for (uint32_t image = 0; image < group.images; image++)
-            ask_for_gradient(t, run, buffers, lane, &group, image);
-        status = of_backward_group(run, buffers, lane, group.images, error);
-        if (status != OF_OK)
-            return status;
+        if (status == OF_OK)
+            status = run_group(t, &run, buffers, number, error);
+        if (status != OF_OK) /* nobody shall wait for it */
+            atomic_store(&t->turns[number], UINT_MAX);
     }
-    return OF_OK;
 }
 
 /* Adds lane `from` to lane `to`, in pieces shared among the threads. */
@@ -100,11 +121,22 @@ static void add_lane(of_plan *plan, unsigned to, unsigned from) {
 }
 
 /* Lane 0 becomes the sum of all, pairwise. */
-static void add_lanes(of_plan *plan) {
-    unsigned lanes = plan->training->lanes;
+static void add_lanes(of_plan *plan, unsigned lanes) {
     for (unsigned distance = 1; distance < lanes; distance *= 2)
         for (unsigned lane = 0; lane + distance < lanes; lane += 2 * distance)
             add_lane(plan, lane, lane + distance);
+}
+
+/* Lane l has the images l, l + lanes, ...: the first lanes have the most. */
+static size_t count_groups(const of_plan *plan, size_t count, size_t lanes) {
+    size_t groups = 0;
+    for (size_t lane = 0; lane < lanes; lane++) {
+        size_t images = (count - lane + lanes - 1) / lanes;
+        size_t rounds = (images + plan->group_images - 1) / plan->group_images;
+        if (rounds > 0 && (rounds - 1) * lanes + lane + 1 > groups)
+            groups = (rounds - 1) * lanes + lane + 1;
+    }
+    return groups;
 }
 
 static of_status check(const of_plan *plan, const of_batch *batch, const of_likelihoods *out,
@@ -124,24 +156,27 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
     if (status != OF_OK)
         return status;
     of_training *training = plan->training;
-    const task t = {plan, batch, out, loss, user};
+    if (batch->count == 0)
+        return OF_OK;
+    task t = {.plan = plan, .model = model, .batch = batch, .out = out, .loss = loss, .user = user};
+    t.lanes = batch->count < training->lanes ? (unsigned)batch->count : training->lanes;
+    t.groups = count_groups(plan, batch->count, t.lanes);
+    t.turns = of_allocate_zeroed(t.groups, sizeof *t.turns);
+    if (t.turns == NULL)
+        return of_fail_memory(error, "the order of a batch");
     for (unsigned b = 0; b < training->buffer_count; b++)
         plan->workers[b].error.status = OF_OK;
 #pragma omp parallel num_threads(training->buffer_count)
     {
-        int thread = omp_get_thread_num();
-        of_worker *worker = &plan->workers[thread];
-        of_backward_buffers *buffers = &training->buffers[thread];
-        const of_run run = {.plan = plan, .worker = worker, .threads = 1, .kept = &buffers->kept};
+        unsigned thread = (unsigned)omp_get_thread_num();
+        of_error *mine = &plan->workers[thread].error;
         omp_set_num_threads(1);
-#pragma omp for schedule(dynamic, 1)
-        for (unsigned lane = 0; lane < training->lanes; lane++)
-            if (worker->error.status == OF_OK)
-                worker->error.status = run_lane(&t, &run, buffers, lane, &worker->error);
+        mine->status = run_groups(&t, thread, mine);
     }
+    of_free(t.turns);
     for (unsigned b = 0; b < training->buffer_count; b++)
         if (plan->workers[b].error.status != OF_OK)
             return of_error_copy(error, &plan->workers[b].error);
-    add_lanes(plan);
+    add_lanes(plan, t.lanes);
     return of_unfold_gradients(plan, model, &training->lane[0], gradient, error);
 }

@@ -2,9 +2,9 @@
 /* Training through a plan that was compiled with options for it: gradients of a loss of the
  * images' log-likelihoods with respect to the stored parameters, and what surrounds them.
  *
- * A batch is divided among a fixed number of lanes (image i belongs to lane i mod lanes); a lane
- * adds its images' gradients in order, and the lanes are added in a fixed order. So gradients do
- * not depend, in any bit, on the number of threads. */
+ * A batch is divided among a fixed number of lanes (image i belongs to lane i mod lanes), a lane into
+ * groups of a fixed size. A lane adds its groups' gradients in order, and the lanes are added in a
+ * fixed order. So gradients do not depend, in any bit, on the number of threads. */
 #ifndef OF_GRAPH_GRADIENT_H
 #define OF_GRAPH_GRADIENT_H
 
@@ -15,8 +15,10 @@
 typedef struct of_training_options {
     unsigned threads;
     of_isa isa;
-    unsigned lanes;      /* 1..64; threads beyond it idle; part of a run's identity */
-    size_t memory_bytes; /* budget for kept activations of all threads; 0: chosen */
+    unsigned lanes;       /* 1..64: partial sums of the gradient, each with memory of its own */
+    unsigned micro_batch; /* images of a group; 0: 8. Both are part of a run's identity. */
+    size_t batch;         /* images of most calls: no more threads than groups get memory */
+    size_t memory_bytes;  /* budget for kept activations of all threads; 0: 32 MB a thread */
 } of_training_options;
 
 /* Compiles a plan for training. Forward calls work on it as on any plan. */
@@ -47,11 +49,11 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
 of_status of_plan_initialise(of_plan *plan, of_model *model, const of_batch *batch,
                              of_error *error);
 
-/* What training will take, in bytes: packed weights, gradients of all lanes, kept activations;
- * and whether hidden activations are kept or computed again. */
+/* What training will take, in bytes: packed weights, gradients of all lanes, activations; and the
+ * share of the hidden activations that is kept, not computed again. */
 typedef struct of_training_memory {
     size_t weights, gradients, activations;
-    bool recompute;
+    double kept_share;
 } of_training_memory;
 of_training_memory of_plan_training_memory(const of_plan *plan);
 

@@ -31,9 +31,9 @@ static of_status allocate_network(of_plan *plan, of_scale_plan *scale, of_step_p
         size_t bias_count = of_convolution_shape_of(scale->layers[layer])->outputs;
         status =
             allocate_layer(plan, scale->layers[layer], bias_count, &step->layers[layer], error);
-        if (status == OF_OK && scale->backward[layer] != NULL)
-            status = allocate_layer(plan, scale->backward[layer], 0, &step->backward[layer], error);
     }
+    if (status == OF_OK && scale->backward_mix != NULL)
+        status = allocate_layer(plan, scale->backward_mix, 0, &step->backward_mix, error);
     /* the coupling kernel adds the last layer's bias */
     step->coefficient_bias = step->layers[OF_LAYER_LAST].bias;
     step->layers[OF_LAYER_LAST].bias = NULL;
@@ -70,14 +70,12 @@ of_status of_pack_allocate(of_plan *plan, uint32_t s, of_error *error) {
 /* Plain arrays for one thread. */
 typedef struct buffers {
     of_folded_layer folded;
-    float *transposed;
     double *matrix, *bias; /* [channels][channels], [channels] */
 } buffers;
 
 static void free_buffers(buffers *b) {
     of_free(b->folded.weights);
     of_free(b->folded.bias);
-    of_free(b->transposed);
     of_free(b->matrix);
     of_free(b->bias);
 }
@@ -88,53 +86,39 @@ static size_t weight_count(const of_convolution *layer) {
 }
 
 static of_status make_buffers(const of_scale_plan *scale, buffers *b, of_error *error) {
-    size_t weights = 0, transposed = 0, outputs = scale->outputs, n = scale->channels;
+    size_t weights = 0, outputs = scale->outputs, n = scale->channels;
     for (int layer = 0; layer < OF_LAYERS; layer++) {
-        const of_convolution *forward = scale->layers[layer], *backward = scale->backward[layer];
+        const of_convolution *forward = scale->layers[layer];
         if (forward == NULL)
             continue;
         weights = weight_count(forward) > weights ? weight_count(forward) : weights;
-        if (backward != NULL && weight_count(backward) > transposed)
-            transposed = weight_count(backward);
         if (of_convolution_shape_of(forward)->outputs > outputs)
             outputs = of_convolution_shape_of(forward)->outputs;
     }
     b->folded.weights = of_allocate(weights, sizeof(float));
     b->folded.bias = of_allocate(outputs, sizeof(float));
-    b->transposed = of_allocate(transposed, sizeof(float));
     b->matrix = of_allocate(n * n, sizeof(double));
     b->bias = of_allocate(n, sizeof(double));
-    if (b->folded.weights && b->folded.bias && b->transposed && b->matrix && b->bias)
+    if (b->folded.weights && b->folded.bias && b->matrix && b->bias)
         return OF_OK;
     return of_fail_memory(error, "folded weights");
 }
 
-/* Backward weights. 1x1 layers: [inputs][outputs]. The 3x3 first layer, W[o][i][t]: gradients of
- * position q come from p = q - shift_t, which as taps (out[q] = sum of taps[q + shift_t'][t'])
- * means t' = 8 - t: output t'*inputs + i, input o. */
-static void transpose_weights(const of_convolution *forward, const of_convolution *backward,
-                              const float *weights, float *transposed) {
-    const of_convolution_shape *shape = of_convolution_shape_of(forward);
-    size_t inputs = shape->inputs, outputs = shape->outputs;
-    size_t taps = (size_t)shape->kernel * shape->kernel;
-    memset(transposed, 0, weight_count(backward) * sizeof(float));
-    for (size_t o = 0; o < outputs; o++)
-        for (size_t i = 0; i < inputs; i++)
-            for (size_t t = 0; t < taps; t++)
-                transposed[((taps - 1 - t) * inputs + i) * outputs + o] =
-                    weights[(o * inputs + i) * taps + t];
-}
-
-static of_status pack_layer(const of_scale_plan *scale, of_step_plan *step, int layer, buffers *b,
-                            of_error *error) {
-    const of_convolution *forward = scale->layers[layer], *backward = scale->backward[layer];
-    of_status status =
-        of_convolution_pack(forward, b->folded.weights, step->layers[layer].weights, error);
-    if (status == OF_OK && backward != NULL) {
-        transpose_weights(forward, backward, b->folded.weights, b->transposed);
-        status = of_convolution_pack(backward, b->transposed, step->backward[layer].weights, error);
-    }
-    return status;
+/* y = A x, and for training the way of gradients, g_x = A^T g_y. */
+static of_status pack_dense_map(const of_scale_plan *scale, of_step_plan *step, buffers *b,
+                                of_error *error) {
+    size_t n = scale->channels;
+    for (size_t i = 0; i < n * n; i++)
+        b->folded.weights[i] = (float)b->matrix[i];
+    of_status status = of_convolution_pack(scale->layers[OF_LAYER_MIX], b->folded.weights,
+                                           step->layers[OF_LAYER_MIX].weights, error);
+    if (status != OF_OK || scale->backward_mix == NULL)
+        return status;
+    for (size_t row = 0; row < n; row++)
+        for (size_t column = 0; column < n; column++)
+            b->folded.weights[column * n + row] = (float)b->matrix[row * n + column];
+    return of_convolution_pack(scale->backward_mix, b->folded.weights, step->backward_mix.weights,
+                               error);
 }
 
 static of_status pack_network(const of_plan *plan, const of_model *model, uint32_t s, uint32_t k,
@@ -148,7 +132,8 @@ static of_status pack_network(const of_plan *plan, const of_model *model, uint32
         of_fold_layer(plan, model, s, k, layer, &b->folded);
         memcpy(last ? step->coefficient_bias : step->layers[layer].bias, b->folded.bias,
                count * sizeof(float));
-        status = pack_layer(scale, step, layer, b, error);
+        status = of_convolution_pack(scale->layers[layer], b->folded.weights,
+                                     step->layers[layer].weights, error);
     }
     return status;
 }
@@ -158,11 +143,9 @@ static of_status pack_map(of_plan *plan, uint32_t s, uint32_t k, buffers *b, of_
     of_step_plan *step = &scale->steps[k];
     size_t n = scale->channels;
     if (is_dense(plan)) {
-        for (size_t i = 0; i < n * n; i++)
-            b->folded.weights[i] = (float)b->matrix[i];
         for (size_t i = 0; i < n; i++)
             step->layers[OF_LAYER_MIX].bias[i] = (float)b->bias[i];
-        return pack_layer(scale, step, OF_LAYER_MIX, b, error);
+        return pack_dense_map(scale, step, b, error);
     }
     of_fold_channel_map(b->matrix, b->bias, 1, 0, false, &step->map);
     if (plan->training != NULL)
@@ -190,7 +173,7 @@ static of_status pack_step(of_plan *plan, const of_model *model, uint32_t s, uin
 
 of_status of_pack_step(of_plan *plan, const of_model *model, uint32_t s, uint32_t k,
                        of_error *error) {
-    buffers own = {{0}, NULL, NULL, NULL};
+    buffers own = {{0}, NULL, NULL};
     of_status status = make_buffers(&plan->scales[s], &own, error);
     if (status == OF_OK)
         status = pack_step(plan, model, s, k, &own, error);
@@ -206,7 +189,7 @@ of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t s, unsign
     omp_init_lock(&lock);
 #pragma omp parallel num_threads(threads)
     {
-        buffers own = {{0}, NULL, NULL, NULL};
+        buffers own = {{0}, NULL, NULL};
         of_error mine = {0};
         of_status status = make_buffers(scale, &own, &mine);
 #pragma omp for schedule(dynamic, 1)

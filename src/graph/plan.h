@@ -33,7 +33,7 @@ typedef struct of_step_plan {
     of_packed_layer layers[OF_LAYERS];   /* MIX: the map of dense blocks */
     of_packed_layer inverse_mix;         /* dense blocks, filled on demand */
     of_packed_layer latency[OF_LAYERS];  /* the same weights for latency mode, on demand */
-    of_packed_layer backward[OF_LAYERS]; /* training: transposed weights */
+    of_packed_layer backward_mix;        /* training of dense blocks: the map's transpose */
     double log_det;                      /* of ActNorm and mixing, for one position */
     float *coefficient_bias;             /* [outputs] */
 } of_step_plan;
@@ -46,7 +46,7 @@ typedef struct of_scale_plan {
     uint32_t tap_stride; /* floats a position of the last layer's output */
     uint32_t chunk;      /* units a call of the network takes, a power of two */
     bool last;           /* no split: pass and rest are latents */
-    of_convolution *layers[OF_LAYERS], *latency[OF_LAYERS], *backward[OF_LAYERS];
+    of_convolution *layers[OF_LAYERS], *latency[OF_LAYERS], *backward_mix;
     uint32_t gather_stride; /* training: floats a position of the first layer's 3x3 neighbourhood */
     of_step_plan *steps;
     of_channel_map entry_u8, entry_f32; /* scale 0: map of step 0 for pixels */
@@ -89,11 +89,12 @@ struct of_plan {
 };
 
 /* What the backward pass needs of the forward pass, for the units of a group: per scale
- * [steps][group units][positions][half], hidden [steps][group units][positions][hidden]. */
+ * [steps][group units][positions][half], hidden activations of each step [group units][positions]
+ * [hidden] where memory allows it. */
 typedef struct of_kept {
     float *squeezed_pass[OF_MAX_SCALES], *squeezed_rest[OF_MAX_SCALES]; /* before step 0's map */
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES], *scale[OF_MAX_SCALES];
-    float *hidden[2][OF_MAX_SCALES];        /* NULL: computed again */
+    float **hidden[2][OF_MAX_SCALES];       /* [steps]; NULL: computed again */
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
 
@@ -209,9 +210,10 @@ static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t un
 /* Hidden activations of units from `first` on: the worker's, or where they are kept. */
 float *of_flow_hidden(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, int layer);
 
-/* The first two layers of a coupling network from `pass` (of units from `first` on). */
-of_status of_flow_hidden_layers(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
-                                uint32_t count, const float *pass, of_error *error);
+/* Layer FIRST or MIDDLE of a coupling network on units first..first+count, whose state is `pass`,
+ * to of_flow_hidden. */
+of_status of_flow_hidden_layer(const of_run *run, uint32_t scale, uint32_t step, int layer,
+                               uint32_t first, uint32_t count, const float *pass, of_error *error);
 
 /* Units from `first` on that one call takes when `left` remain: a power of two. */
 uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left);

@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a plan has for training. Gradients are first collected with respect to what the kernels
  * use (folded maps, layers and priors), a block of floats a lane, and turned into gradients of
- * the stored parameters once a batch. */
+ * the stored parameters once a batch.
+ *
+ * A group of images goes forward and back through the graph in one thread. Its gradient of one
+ * step is summed in the thread's own memory and then added to the lane's block, in the order of the
+ * groups: so the sums do not depend on the threads, and one block serves all of them. */
 #ifndef OF_GRAPH_TRAINING_H
 #define OF_GRAPH_TRAINING_H
 
 #include "graph/gradient.h"
 #include "graph/plan.h"
 
-enum { OF_MOST_LANES = 64, OF_TRAINING_GROUP = 16 };
+#include <stdatomic.h>
 
-/* Where the folded gradients of a scale stand in a lane's block, in floats. Those of step k are
- * k * step_floats further. */
+enum { OF_MOST_LANES = 64, OF_TRAINING_GROUP = 8 };
+
+/* Where the folded gradients of a scale stand, in floats. */
 typedef struct of_gradient_layout {
+    size_t steps;                    /* of step 0 in a lane's block; the others follow */
+    size_t priors;                   /* of the priors in a lane's block */
+    size_t step_floats;              /* of a step: */
     size_t matrix, bias;             /* of the map: [channels][channels], [channels] */
-    size_t weights[OF_LAYER_MIX];    /* FIRST [hidden][gather_stride], MIDDLE [hidden][hidden],
-                                        LAST [tap_stride][hidden] */
     size_t layer_bias[OF_LAYER_MIX]; /* [hidden], [hidden], [outputs] */
-    size_t step_floats;
+    size_t weights[OF_LAYER_MIX];    /* FIRST [hidden][gather_stride], MIDDLE [hidden][hidden],
+                                        LAST [tap_stride][hidden]; they come last */
+    size_t prior_floats;             /* of the priors: */
     size_t prior_scale, prior_shift; /* [latents], position-major */
     size_t class_scale, class_shift; /* [classes][latents] */
 } of_gradient_layout;
 
-/* Sums of a lane that are not floats of the block. */
+/* Sums of a lane, or of one group. */
 typedef struct of_lane {
-    float *block;
+    float *block;            /* NULL for a group */
     double logp_gradient;    /* sum over units of dL/dlogp */
     double *class_gradients; /* [classes], sum over units */
 } of_lane;
@@ -36,26 +44,38 @@ typedef struct of_backward_buffers {
     float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES];    /* [group units][positions][half] */
     float *g_coefficients, *g_taps, *g_hidden[2], *gathered; /* of one chunk */
     float *g_latents, *latents;                              /* of one unit */
-    double *logp_gradients;                                  /* [group images] */
-    double *class_gradients;                                 /* [group images][classes] */
+    float *sums;                     /* a group's gradient of one step, or of a scale's priors */
+    float *weights[OF_LAYER_MIX];    /* of one step, as of_data_product takes them */
+    of_folded_layer folded;          /* on the way to `weights` */
+    of_lane group;                   /* sums of a group */
+    double *logp_gradients;          /* [group images] */
+    double *class_gradients;         /* [group images][classes] */
 } of_backward_buffers;
 
 struct of_training {
     unsigned lanes;
     size_t memory_bytes; /* budget for kept hidden activations */
-    bool recompute;
+    double kept_share;   /* of hidden activations */
     of_arena arena;
     of_gradient_layout layouts[OF_MAX_SCALES];
     size_t block_floats;
     of_lane lane[OF_MOST_LANES];
-    unsigned buffer_count;
-    of_backward_buffers *buffers; /* [buffer_count] = min(threads, lanes) */
+    unsigned buffer_count; /* threads that can work */
+    of_backward_buffers *buffers;
 };
 
+/* One group's place in the order of its lane. `done` counts the turns that a group has taken. */
+typedef struct of_turns {
+    of_lane *lane;
+    atomic_uint *done;
+    const atomic_uint *before; /* of the group before it in the lane; NULL for the first one */
+} of_turns;
+
 /* Backward pass of a group whose forward pass has just been run with `buffers->kept`; adds to the
- * lane. `logp_gradients` and, with classes, `class_gradients` of the buffers are set. */
-of_status of_backward_group(const of_run *run, of_backward_buffers *buffers, of_lane *lane,
-                            uint32_t images, of_error *error);
+ * lane. `logp_gradients` and, with classes, `class_gradients` of the buffers are set, and their
+ * sums in buffers->group. */
+of_status of_backward_group(const of_run *run, const of_model *model, of_backward_buffers *buffers,
+                            const of_turns *turns, uint32_t images, of_error *error);
 
 /* Adds the lane's folded gradients, as gradients of the stored parameters, to `gradient`. */
 of_status of_unfold_gradients(const of_plan *plan, const of_model *model, const of_lane *lane,

@@ -87,7 +87,7 @@ static layer_target describe_layer(const target *t, uint32_t s, uint32_t k, int 
 
 static void unfold_network(const target *t, uint32_t s, uint32_t k) {
     const of_gradient_layout *layout = &t->plan->training->layouts[s];
-    const float *block = t->lane->block + k * layout->step_floats;
+    const float *block = t->lane->block + layout->steps + k * layout->step_floats;
     for (int layer = OF_LAYER_FIRST; layer <= OF_LAYER_LAST; layer++) {
         layer_target l = describe_layer(t, s, k, layer);
         for (size_t o = 0; o < l.outputs; o++) {
@@ -156,8 +156,8 @@ static of_status unfold_map(const target *t, uint32_t s, uint32_t k, map_buffers
                             of_error *error) {
     const of_step_parameters *p = &t->model->scales[s].steps[k];
     const of_gradient_layout *layout = &t->plan->training->layouts[s];
-    const float *g_a = t->lane->block + k * layout->step_floats + layout->matrix;
-    const float *g_b = t->lane->block + k * layout->step_floats + layout->bias;
+    const float *step = t->lane->block + layout->steps + k * layout->step_floats;
+    const float *g_a = step + layout->matrix, *g_b = step + layout->bias;
     const float *loc = of_model_values(t->model, p->actnorm_loc);
     const float *log_scale = of_model_values(t->model, p->actnorm_log_scale);
     float *g_loc = gradient_of(t, p->actnorm_loc);
@@ -191,8 +191,8 @@ static of_status unfold_map(const target *t, uint32_t s, uint32_t k, map_buffers
 static void unfold_prior(const target *t, uint32_t s) {
     const of_scale_plan *scale = &t->plan->scales[s];
     const of_gradient_layout *layout = &t->plan->training->layouts[s];
-    const float *g_scale = t->lane->block + layout->prior_scale;
-    const float *g_shift = t->lane->block + layout->prior_shift;
+    const float *priors = t->lane->block + layout->priors;
+    const float *g_scale = priors + layout->prior_scale, *g_shift = priors + layout->prior_shift;
     float *g_loc = gradient_of(t, t->model->scales[s].prior_loc);
     float *g_log_scale = gradient_of(t, t->model->scales[s].prior_log_scale);
     for (size_t i = 0; i < scale->shape.latents; i++) {
@@ -213,11 +213,12 @@ static void unfold_class(const target *t, uint32_t s, size_t c) {
     const float *loc = of_model_values(t->model, p->loc);
     float *g_loc = gradient_of(t, p->loc), *g_log_scale = gradient_of(t, p->log_scale);
     float *g_mean = gradient_of(t, p->mean), *g_log_std = gradient_of(t, p->log_std);
+    const float *priors = t->lane->block + layout->priors;
     double weight = t->lane->class_gradients[c];
     for (size_t i = 0; i < scale->shape.latents; i++) {
         size_t place = c * scale->shape.latents + of_latent_place(scale, i);
-        double g_a = (double)t->lane->block[layout->class_scale + place];
-        double g_b = (double)t->lane->block[layout->class_shift + place];
+        double g_a = (double)priors[layout->class_scale + place];
+        double g_b = (double)priors[layout->class_shift + place];
         double a = (double)scale->class_scale[place], b = (double)scale->class_shift[place];
         g_loc[i] += (float)(a * g_b);
         g_log_scale[i] += (float)(a * g_a + a * (double)loc[i] * g_b + weight);

@@ -138,6 +138,8 @@ static of_status describe_output(of_trainer *trainer, of_error *error) {
 /* A block of trained values may hold anything where parameters are fixed. */
 static void fill_output(of_trainer *trainer, const unsigned char *weights) {
     of_model *output = trainer->output;
+    if (output == trainer->model)
+        return;
     for (size_t i = 0; i < output->parameter_count; i++) {
         const of_parameter *parameter = &output->parameters[i];
         if (parameter->kind == OF_PARAMETER_TRAINED)

@@ -31,12 +31,16 @@ static of_status make_model(of_trainer *trainer, of_error *error) {
         of_model_create(&options->architecture, options->seed, &trainer->model, error);
     if (status == OF_OK && options->init != NULL)
         copy_parameters(options->init, trainer->model);
+    if (status != OF_OK)
+        return status;
+    trainer->init_fingerprint = of_block_fingerprint(trainer->model);
+    trainer->output = trainer->model;
+    if (options->patience == 0 && options->optimizer.ema <= 0)
+        return OF_OK;
+    trainer->output = NULL;
+    status = of_model_allocate(&options->architecture, &trainer->output, error);
     if (status == OF_OK)
-        status = of_model_allocate(&options->architecture, &trainer->output, error);
-    if (status == OF_OK) {
         memcpy(trainer->output->values, trainer->model->values, trainer->model->value_bytes);
-        trainer->init_fingerprint = of_block_fingerprint(trainer->model);
-    }
     return status;
 }
 
@@ -61,7 +65,9 @@ static of_status compile(of_trainer *trainer, of_error *error) {
     const of_train_options *options = &trainer->options;
     of_training_options wish = {.threads = options->threads,
                                 .isa = options->isa,
-                                .lanes = options->lanes,
+                                .lanes = 1,
+                                .micro_batch = options->micro_batch,
+                                .batch = options->batch,
                                 .memory_bytes = options->memory_bytes};
     return of_plan_compile_training(trainer->model, &wish, &trainer->plan, error);
 }
@@ -70,8 +76,8 @@ static void choose(of_trainer *trainer) {
     of_train_options *options = &trainer->options;
     if (options->threads == 0)
         options->threads = of_cpu_count();
-    if (options->lanes == 0)
-        options->lanes = of_train_lanes(trainer->model, options->batch);
+    if (options->micro_batch == 0)
+        options->micro_batch = of_train_micro_batch(options->batch);
     if (options->general_batch == 0)
         options->general_batch = options->batch;
     if (options->outlier_weight == 0)
@@ -82,9 +88,12 @@ static void choose(of_trainer *trainer) {
     uint64_t epochs = options->epochs * trainer->data.count;
     if (epochs > 0 && (trainer->total_images == 0 || epochs < trainer->total_images))
         trainer->total_images = epochs;
-    if (options->threads > options->lanes)
-        of_trainer_warn(trainer, "%u of %u threads have nothing to do: --lanes is %u",
-                        options->threads - options->lanes, options->threads, options->lanes);
+    uint64_t groups = (options->batch + options->micro_batch - 1) / options->micro_batch;
+    if (options->threads > groups)
+        of_trainer_warn(trainer,
+                        "%u of %u threads have nothing to do: a batch has %u micro-batches of %u",
+                        options->threads - (unsigned)groups, options->threads, (unsigned)groups,
+                        options->micro_batch);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------- */
@@ -240,7 +249,7 @@ static void tell_start(const of_trainer *trainer) {
         .optimizer_bytes = blocks * trainer->model->value_bytes,
         .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
         .threads = options->threads,
-        .lanes = options->lanes,
+        .micro_batch = options->micro_batch,
         .isa = of_plan_describe(trainer->plan).isa,
         .images = trainer->data.count,
         .general_images = trainer->general_data.count,
@@ -301,8 +310,9 @@ void of_trainer_close(of_trainer *trainer) {
     of_optimizer_close(&trainer->optimizer);
     of_plan_free(trainer->plan);
     of_plan_free(trainer->general);
+    if (trainer->output != trainer->model)
+        of_model_free(trainer->output);
     of_model_free(trainer->model);
-    of_model_free(trainer->output);
     double *const batches[] = {
         trainer->logp,        trainer->contributions,  trainer->nll,
         trainer->loss,        trainer->inlier_general, trainer->general_logp,

@@ -20,13 +20,13 @@ of_train_options of_train_defaults(void) {
                               .log_every = 50};
 }
 
-/* With fewer than 16 images a lane, the small scales' layers run at half their speed. */
-unsigned of_train_lanes(const of_model *model, uint64_t batch) {
-    const size_t memory = (size_t)256 << 20, images = 16;
-    size_t lanes = 2;
-    while (lanes < 16 && lanes * 2 * images <= batch && lanes * 2 * model->value_bytes <= memory)
-        lanes *= 2;
-    return (unsigned)lanes;
+/* A thread needs a few images at a time to use its weights well, and a batch enough groups to keep
+ * the threads busy. */
+unsigned of_train_micro_batch(uint64_t batch) {
+    unsigned images = 1;
+    while (images < 8 && 8 * images < batch)
+        images *= 2;
+    return images;
 }
 
 static bool is_over(const of_trainer *trainer) {

@@ -50,7 +50,7 @@ typedef struct of_train_options {
     uint64_t patience;    /* validations without improvement; 0: no early stop */
 
     /* With what. */
-    unsigned threads, lanes; /* 0: chosen; lanes by architecture and batch */
+    unsigned threads, micro_batch; /* 0: chosen; micro_batch by batch */
     of_isa isa;
     size_t memory_bytes;
     double checkpoint_every; /* seconds */
@@ -69,7 +69,7 @@ typedef struct of_train_start {
     size_t parameters, trained;
     of_training_memory memory;
     size_t optimizer_bytes, data_bytes;
-    unsigned threads, lanes;
+    unsigned threads, micro_batch;
     of_isa isa;
     size_t images, general_images, valid_images;
     uint64_t total_images;                 /* of the run, 0 if only time ends it */
@@ -138,7 +138,7 @@ typedef struct of_train_result {
 of_status of_train(const of_train_options *options, const of_train_observer *observer,
                    of_train_result *result, of_error *error);
 
-/* Lanes for an architecture and a batch: more lanes use more threads and more memory. */
-unsigned of_train_lanes(const of_model *model, uint64_t batch);
+/* Images that a thread takes forward and back at a time, for a batch. */
+unsigned of_train_micro_batch(uint64_t batch);
 
 #endif

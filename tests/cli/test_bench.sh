@@ -32,7 +32,7 @@ expect_equal 'header and rows' "$(lines rows.csv)" 3
 expect_equal 'columns agree' "$(awk -F, '{print NF}' rows.csv | sort -u | wc -l | tr -d ' ')" 1
 
 run 0 bench --mode train --scales 1 --steps 2 --hidden 8 --size 8 --channels 1 --batch 4 \
-    --threads 2 --lanes 2 $quick
+    --threads 2 --micro-batch 2 $quick
 expect_out '^| train | 4 | 2 | '
 
 run 0 bench --model in.model --layers --batch 3 $quick
