@@ -81,12 +81,11 @@ static of_status make_images(const of_architecture *architecture, subject *s, of
 
 /* Training changes weights, so it gets its own; the likelihoods do not matter, only their cost. */
 static of_status set_up_training(subject *s, const of_architecture *architecture, of_error *error) {
-    const of_training_options options = {
-        .threads = s->wish->threads,
-        .isa = s->wish->isa,
-        .lanes = 1,
-        .micro_batch = (unsigned)s->wish->micro_batch,
-        .batch = s->wish->batch};
+    const of_training_options options = {.threads = s->wish->threads,
+                                         .isa = s->wish->isa,
+                                         .lanes = 1,
+                                         .micro_batch = (unsigned)s->wish->micro_batch,
+                                         .batch = s->wish->batch};
     of_optimizer_options optimizer = of_optimizer_defaults();
     of_isa isa;
     of_status status = of_isa_resolve(s->wish->isa, &isa, error);

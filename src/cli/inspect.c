@@ -115,9 +115,8 @@ static void print_training(const training_cost *cost, FILE *file) {
                   "hidden ones kept), %s optimizer\n",
                   "training", of_bytes_text(cost->memory.weights, weights),
                   of_bytes_text(cost->memory.gradients, gradients),
-                  of_bytes_text(cost->memory.activations, activations),
-                  cost->micro_batch, 100 * cost->memory.kept_share,
-                  of_bytes_text(cost->optimizer, optimizer));
+                  of_bytes_text(cost->memory.activations, activations), cost->micro_batch,
+                  100 * cost->memory.kept_share, of_bytes_text(cost->optimizer, optimizer));
 }
 
 static void print_metadata(const of_model *model, FILE *file) {
@@ -250,8 +249,8 @@ static of_status measure_training(const inspect_settings *settings, const of_mod
         return OF_OK;
     of_status status = of_plan_compile_training(model, &options, &plan, error);
     if (status == OF_OK)
-        *cost =
-            (training_cost){options.micro_batch, of_plan_training_memory(plan), 3 * model->value_bytes};
+        *cost = (training_cost){options.micro_batch, of_plan_training_memory(plan),
+                                3 * model->value_bytes};
     of_plan_free(plan);
     return status;
 }

@@ -65,15 +65,14 @@ static void tell_loading(void *user, const char *source, uint64_t loaded, uint64
 static void tell_memory(const of_log *log, const of_train_start *start) {
     char weights[OF_NUMBER_SIZE], gradients[OF_NUMBER_SIZE], activations[OF_NUMBER_SIZE];
     char optimizer[OF_NUMBER_SIZE], data[OF_NUMBER_SIZE];
-    of_log_write(log, OF_LOG_INFO,
-                 "memory: %s weights, %s gradients, %s activations (%.0f %% of the hidden ones kept), "
-                 "%s optimizer, %s images",
-                 of_bytes_text(start->memory.weights, weights),
-                 of_bytes_text(start->memory.gradients, gradients),
-                 of_bytes_text(start->memory.activations, activations),
-                 100 * start->memory.kept_share,
-                 of_bytes_text(start->optimizer_bytes, optimizer),
-                 of_bytes_text(start->data_bytes, data));
+    of_log_write(
+        log, OF_LOG_INFO,
+        "memory: %s weights, %s gradients, %s activations (%.0f %% of the hidden ones kept), "
+        "%s optimizer, %s images",
+        of_bytes_text(start->memory.weights, weights),
+        of_bytes_text(start->memory.gradients, gradients),
+        of_bytes_text(start->memory.activations, activations), 100 * start->memory.kept_share,
+        of_bytes_text(start->optimizer_bytes, optimizer), of_bytes_text(start->data_bytes, data));
 }
 
 static void tell_start(void *user, const of_train_start *start) {
@@ -85,7 +84,8 @@ static void tell_start(void *user, const of_train_start *start) {
                  architecture != NULL ? architecture : "", start->parameters, start->trained);
     free(architecture);
     of_log_write(log, OF_LOG_INFO,
-                 "data: %zu images, %zu general, %zu for validation; %u threads, %u images each at a time, %s",
+                 "data: %zu images, %zu general, %zu for validation; %u threads, %u images each at "
+                 "a time, %s",
                  start->images, start->general_images, start->valid_images, start->threads,
                  start->micro_batch, of_isa_name(start->isa));
     tell_memory(log, start);

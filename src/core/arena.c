@@ -1,21 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Blocks grow with the arena and are mapped, so that what is not used of them costs nothing.
+ * Weights are streamed: with pages of 2 MB a large plan spends no time on address translation. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise */
 #include "core/arena.h"
 
 #include "core/memory.h"
 
-enum { BLOCK_BYTES = 1 << 20 };
+#include <sys/mman.h>
+
+static const size_t LEAST_BLOCK = (size_t)1 << 18, MOST_BLOCK = (size_t)1 << 25,
+                    HUGE_PAGE = (size_t)1 << 21;
 
 struct of_arena_block {
     of_arena_block *previous;
-    size_t used, capacity;
+    size_t used, capacity; /* of data */
+    void *mapping;
+    size_t mapped; /* bytes */
     _Alignas(OF_ALIGNMENT) unsigned char data[];
 };
 
+/* Zeroed bytes, aligned to huge pages where there is more than one. */
+static of_arena_block *map_block(size_t bytes) {
+    bool huge = bytes >= HUGE_PAGE;
+    size_t mapped;
+    if (!of_add(bytes, huge ? HUGE_PAGE : 0, &mapped))
+        return NULL;
+    void *mapping = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+    size_t skipped = huge ? (HUGE_PAGE - (size_t)mapping % HUGE_PAGE) % HUGE_PAGE : 0;
+    of_arena_block *block = (of_arena_block *)(void *)((unsigned char *)mapping + skipped);
+#ifdef MADV_HUGEPAGE
+    if (huge)
+        (void)madvise(block, bytes, MADV_HUGEPAGE); /* a wish: without it, all works as well */
+#endif
+    block->mapping = mapping;
+    block->mapped = mapped;
+    return block;
+}
+
 static of_arena_block *new_block(of_arena *arena, size_t wanted) {
-    size_t capacity = wanted > BLOCK_BYTES ? wanted : BLOCK_BYTES, bytes;
+    size_t capacity = LEAST_BLOCK, bytes;
+    if (arena->last != NULL)
+        capacity = arena->last->capacity < MOST_BLOCK / 2 ? 2 * arena->last->capacity : MOST_BLOCK;
+    if (capacity < wanted)
+        capacity = wanted;
     if (!of_add(capacity, sizeof(of_arena_block), &bytes))
         return NULL;
-    of_arena_block *block = of_allocate_zeroed(bytes, 1);
+    of_arena_block *block = map_block(bytes);
     if (block == NULL)
         return NULL;
     block->previous = arena->last;
@@ -44,7 +76,7 @@ void of_arena_release(of_arena *arena) {
     while (arena->last != NULL) {
         of_arena_block *block = arena->last;
         arena->last = block->previous;
-        of_free(block);
+        (void)munmap(block->mapping, block->mapped);
     }
     arena->bytes = 0;
 }

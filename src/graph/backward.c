@@ -89,8 +89,8 @@ static void gaussian_half(const chunk *c, double weight, const float *x, float *
     const of_scale_plan *scale = c->scale;
     c->plan->kernels->scale_shift_backward(
         x, scale->prior_scale + offset, scale->prior_shift + offset, (float)weight, g_x,
-        c->sums + c->layout->prior_scale + offset,
-        c->sums + c->layout->prior_shift + offset, of_state_floats(scale));
+        c->sums + c->layout->prior_scale + offset, c->sums + c->layout->prior_shift + offset,
+        of_state_floats(scale));
 }
 
 /* Class densities: the loss has sum over classes of -g_c/2 |a_c z + b_c|^2 with z the latents
@@ -106,10 +106,9 @@ static void class_half(const chunk *c, uint32_t unit, const float *x, float *g_x
     memset(g_x, 0, n * sizeof(float));
     for (size_t k = 0; k < classes; k++) {
         size_t place = k * latents + offset;
-        c->plan->kernels->scale_shift_backward(z, scale->class_scale + place,
-                                               scale->class_shift + place, (float)weights[k], g_z,
-                                               c->sums + c->layout->class_scale + place,
-                                               c->sums + c->layout->class_shift + place, n);
+        c->plan->kernels->scale_shift_backward(
+            z, scale->class_scale + place, scale->class_shift + place, (float)weights[k], g_z,
+            c->sums + c->layout->class_scale + place, c->sums + c->layout->class_shift + place, n);
         c->plan->kernels->accumulate(g_z, g_x, n);
     }
     float *g_scale = c->sums + c->layout->prior_scale + offset;
@@ -171,8 +170,8 @@ static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pas
     join(c, g_pass, g_rest, g);
     join(c, pass, rest, x);
     c->plan->kernels->relu_backward(NULL, g, c->count, n, c->sums + c->layout->bias);
-    of_status status = of_weight_product(n, n, c->count, g, x, c->first > 0,
-                                         c->sums + c->layout->matrix, error);
+    of_status status =
+        of_weight_product(n, n, c->count, g, x, c->first > 0, c->sums + c->layout->matrix, error);
     if (status == OF_OK)
         status = of_convolution_run(c->scale->backward_mix, c->count, g,
                                     c->scale->steps[k].backward_mix.weights, NULL, x,
@@ -281,12 +280,12 @@ static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_err
 /* From g_taps, the gradient of layer LAST's output, to that of layer MIDDLE's. */
 static of_status backward_last(const chunk *c, const float *second, of_error *error) {
     size_t hidden = c->plan->hidden, taps = c->scale->tap_stride;
-    of_status status = weight_gradient(c, OF_LAYER_LAST, taps, hidden, c->buffers->g_taps, second,
-                                       error);
+    of_status status =
+        weight_gradient(c, OF_LAYER_LAST, taps, hidden, c->buffers->g_taps, second, error);
     if (status == OF_OK)
-        status = of_data_product(c->positions, hidden, taps, c->buffers->g_taps,
-                                 c->buffers->weights[OF_LAYER_LAST], c->buffers->g_hidden[1],
-                                 error);
+        status =
+            of_data_product(c->positions, hidden, taps, c->buffers->g_taps,
+                            c->buffers->weights[OF_LAYER_LAST], c->buffers->g_hidden[1], error);
     return status;
 }
 
@@ -298,9 +297,9 @@ static of_status backward_middle(const chunk *c, const float *first, const float
                                     c->sums + c->layout->layer_bias[OF_LAYER_MIDDLE]);
     of_status status = weight_gradient(c, OF_LAYER_MIDDLE, hidden, hidden, g, first, error);
     if (status == OF_OK)
-        status = of_data_product(c->positions, hidden, hidden, g,
-                                 c->buffers->weights[OF_LAYER_MIDDLE], c->buffers->g_hidden[0],
-                                 error);
+        status =
+            of_data_product(c->positions, hidden, hidden, g, c->buffers->weights[OF_LAYER_MIDDLE],
+                            c->buffers->g_hidden[0], error);
     return status;
 }
 

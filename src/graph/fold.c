@@ -51,6 +51,12 @@ static layer_source find_layer(const of_plan *plan, const of_model *model, uint3
     };
 }
 
+static void fold_row(const float *weights, size_t stride, size_t count, double factor,
+                     float *folded) {
+    for (size_t i = 0; i < count; i++)
+        folded[i] = (float)(factor * (double)weights[i * stride]);
+}
+
 void of_fold_layer(const of_plan *plan, const of_model *model, uint32_t scale, uint32_t step,
                    int layer, of_folded_layer *folded) {
     const of_scale_plan *geometry = &plan->scales[scale];
@@ -68,16 +74,14 @@ void of_fold_layer(const of_plan *plan, const of_model *model, uint32_t scale, u
                        : from.bias ? (double)from.bias[source]
                                    : 0;
         folded->bias[o] = (float)(factor * shift);
-        for (size_t i = 0; i < from.inputs; i++) {
-            for (size_t t = 0; t < from.taps; t++) {
-                double weight =
-                    (double)from.weights[(source * (size_t)from.inputs + i) * from.taps + t];
-                /* as taps: output t*N + o of a 1x1 product */
-                size_t place = as_taps ? (t * from.outputs + o) * inputs + i
-                                       : (o * inputs + i) * from.taps + t;
-                folded->weights[place] = (float)(factor * weight);
-            }
-        }
+        const float *weights = from.weights + (size_t)source * from.inputs * from.taps;
+        if (as_taps) /* output t*N + o of a 1x1 product */
+            for (size_t t = 0; t < from.taps; t++)
+                fold_row(weights + t, from.taps, from.inputs, factor,
+                         folded->weights + (t * from.outputs + o) * inputs);
+        else
+            fold_row(weights, 1, (size_t)from.inputs * from.taps, factor,
+                     folded->weights + o * inputs * from.taps);
     }
 }
 

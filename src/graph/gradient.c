@@ -25,8 +25,8 @@ typedef struct task {
     const of_likelihoods *out;
     of_loss_gradient loss;
     void *user;
-    unsigned lanes;    /* that get images */
-    size_t groups;     /* of all lanes: round r of lane l is group r*lanes + l */
+    unsigned lanes;     /* that get images */
+    size_t groups;      /* of all lanes: round r of lane l is group r*lanes + l */
     atomic_size_t next; /* group that no thread has taken yet */
     atomic_uint *turns; /* [groups] taken */
 } task;
@@ -86,10 +86,8 @@ static of_status run_group(task *t, const of_run *run, of_backward_buffers *buff
 /* Groups are taken in order: whoever waits for a group's turn waits for one that is being run. */
 static of_status run_groups(task *t, unsigned thread, of_error *error) {
     of_backward_buffers *buffers = &t->plan->training->buffers[thread];
-    const of_run run = {.plan = t->plan,
-                        .worker = &t->plan->workers[thread],
-                        .threads = 1,
-                        .kept = &buffers->kept};
+    const of_run run = {
+        .plan = t->plan, .worker = &t->plan->workers[thread], .threads = 1, .kept = &buffers->kept};
     of_status status = OF_OK;
     for (;;) {
         size_t number = atomic_fetch_add(&t->next, 1);

@@ -2,9 +2,9 @@
 /* Training through a plan that was compiled with options for it: gradients of a loss of the
  * images' log-likelihoods with respect to the stored parameters, and what surrounds them.
  *
- * A batch is divided among a fixed number of lanes (image i belongs to lane i mod lanes), a lane into
- * groups of a fixed size. A lane adds its groups' gradients in order, and the lanes are added in a
- * fixed order. So gradients do not depend, in any bit, on the number of threads. */
+ * A batch is divided among a fixed number of lanes (image i belongs to lane i mod lanes), a lane
+ * into groups of a fixed size. A lane adds its groups' gradients in order, and the lanes are added
+ * in a fixed order. So gradients do not depend, in any bit, on the number of threads. */
 #ifndef OF_GRAPH_GRADIENT_H
 #define OF_GRAPH_GRADIENT_H
 

@@ -28,14 +28,14 @@ typedef struct of_packed_layer {
 } of_packed_layer;
 
 typedef struct of_step_plan {
-    of_channel_map map, inverse_map;     /* convolutional blocks; inverse filled on demand */
-    of_channel_map transposed_map;       /* training: A^T */
-    of_packed_layer layers[OF_LAYERS];   /* MIX: the map of dense blocks */
-    of_packed_layer inverse_mix;         /* dense blocks, filled on demand */
-    of_packed_layer latency[OF_LAYERS];  /* the same weights for latency mode, on demand */
-    of_packed_layer backward_mix;        /* training of dense blocks: the map's transpose */
-    double log_det;                      /* of ActNorm and mixing, for one position */
-    float *coefficient_bias;             /* [outputs] */
+    of_channel_map map, inverse_map;    /* convolutional blocks; inverse filled on demand */
+    of_channel_map transposed_map;      /* training: A^T */
+    of_packed_layer layers[OF_LAYERS];  /* MIX: the map of dense blocks */
+    of_packed_layer inverse_mix;        /* dense blocks, filled on demand */
+    of_packed_layer latency[OF_LAYERS]; /* the same weights for latency mode, on demand */
+    of_packed_layer backward_mix;       /* training of dense blocks: the map's transpose */
+    double log_det;                     /* of ActNorm and mixing, for one position */
+    float *coefficient_bias;            /* [outputs] */
 } of_step_plan;
 
 typedef struct of_scale_plan {

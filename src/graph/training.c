@@ -45,8 +45,8 @@ static void lay_out_block(const of_plan *plan, of_training *training) {
         of_gradient_layout *layout = &training->layouts[s];
         lay_out_step(plan, &plan->scales[s], layout);
         lay_out_priors(plan, &plan->scales[s], layout);
-        layout->steps = place(&training->block_floats,
-                              plan->architecture.steps * layout->step_floats);
+        layout->steps =
+            place(&training->block_floats, plan->architecture.steps * layout->step_floats);
         layout->priors = place(&training->block_floats, layout->prior_floats);
     }
 }
@@ -224,8 +224,8 @@ static of_status allocate_buffers(of_plan *plan, of_backward_buffers *b, of_erro
         take(&from, need.weights[layer], &b->weights[layer]);
     take(&from, need.weights[OF_LAYER_FIRST], &b->folded.weights);
     take(&from, need.biases, &b->folded.bias);
-    training->kept_share = take_hidden(plan, training->memory_bytes / training->buffer_count,
-                                       &from, b);
+    training->kept_share =
+        take_hidden(plan, training->memory_bytes / training->buffer_count, &from, b);
     if (from.failed || !take_sums(plan, b))
         return of_fail_memory(error, "activations; a smaller --memory keeps fewer");
     return OF_OK;
@@ -272,9 +272,7 @@ of_status of_plan_compile_training(const of_model *model, const of_training_opti
     if (group == 0)
         group = units < OF_TRAINING_GROUP ? OF_TRAINING_GROUP / units : 1;
     const of_plan_options plan_options = {
-        .threads = options->threads,
-        .isa = options->isa,
-        .micro_batch = group};
+        .threads = options->threads, .isa = options->isa, .micro_batch = group};
     of_plan *plan = NULL;
     of_status status = of_plan_build(model, &plan_options, training, &plan, error);
     if (status == OF_OK) {

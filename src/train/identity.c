@@ -60,7 +60,8 @@ static void print_steps(FILE *file, const of_trainer *trainer) {
         (void)fprintf(file, "total-images=%" PRIu64 "\n", trainer->total_images);
     if (o->init == NULL)
         (void)fprintf(file, "init-images=%" PRIu64 "\n", o->init_images);
-    (void)fprintf(file, "micro-batch=%u\noutlier-loss=%s\n", o->micro_batch, losses[o->outlier_loss]);
+    (void)fprintf(file, "micro-batch=%u\noutlier-loss=%s\n", o->micro_batch,
+                  losses[o->outlier_loss]);
     if (o->general_model != NULL || o->outlier_loss != OF_OUTLIER_NONE)
         (void)fprintf(file, "outlier-weight=%.17g\ntemperature=%.17g\n", o->outlier_weight,
                       o->temperature);
