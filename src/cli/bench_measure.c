@@ -24,7 +24,6 @@ typedef struct subject {
     /* training */
     of_model *model;
     of_optimizer optimizer;
-    unsigned char *gradient;
     uint64_t steps;
 } subject;
 
@@ -41,12 +40,13 @@ static double mean_nll_gradient(void *user, size_t image, double logp, const dou
 
 static of_status train_step(subject *s, of_error *error) {
     const of_likelihoods out = {.logp = s->logp};
-    memset(s->gradient, 0, s->model->value_bytes);
-    of_status status = of_plan_gradient(s->plan, s->model, &s->batch, &out, mean_nll_gradient, s,
-                                        s->gradient, error);
+    of_status status =
+        of_plan_gradient(s->plan, s->model, &s->batch, &out, mean_nll_gradient, s, false, error);
+    if (status == OF_OK)
+        status = of_plan_finish_gradient(s->plan, s->model, error);
     if (status != OF_OK)
         return status;
-    const float *gradient = (const float *)(const void *)s->gradient;
+    const float *gradient = of_plan_gradient_view(s->plan).values;
     double norm = of_optimizer_norm(&s->optimizer, gradient);
     of_optimizer_apply(&s->optimizer, s->model, gradient, of_clip_scale(1, norm), 1e-6, s->steps++);
     return of_plan_refresh(s->plan, s->model, error);
@@ -96,12 +96,9 @@ static of_status set_up_training(subject *s, const of_architecture *architecture
     if (status == OF_OK)
         status = of_plan_initialise(s->plan, s->model, &s->batch, error);
     if (status == OF_OK)
-        status = of_optimizer_open(&optimizer, s->model, of_kernels_for(isa), s->wish->threads,
-                                   &s->optimizer, error);
-    if (status != OF_OK)
-        return status;
-    s->gradient = of_allocate(s->model->value_bytes, 1);
-    return s->gradient ? OF_OK : of_fail_memory(error, "gradients");
+        status = of_optimizer_open(&optimizer, s->model, of_plan_gradient_view(s->plan).places,
+                                   of_kernels_for(isa), s->wish->threads, &s->optimizer, error);
+    return status;
 }
 
 static of_status set_up(const of_model *model, subject *s, of_error *error) {
@@ -120,7 +117,6 @@ static of_status set_up(const of_model *model, subject *s, of_error *error) {
 static void tear_down(subject *s) {
     if (s->optimizer.first != NULL)
         of_optimizer_close(&s->optimizer);
-    of_free(s->gradient);
     of_plan_free(s->plan);
     of_model_free(s->model);
     of_free(s->pixels);

@@ -250,7 +250,7 @@ static of_status measure_training(const inspect_settings *settings, const of_mod
     of_status status = of_plan_compile_training(model, &options, &plan, error);
     if (status == OF_OK)
         *cost = (training_cost){options.micro_batch, of_plan_training_memory(plan),
-                                3 * model->value_bytes};
+                                2 * model->value_bytes};
     of_plan_free(plan);
     return status;
 }

@@ -40,18 +40,15 @@ static of_status weight_gradient(const chunk *c, int layer, size_t m, size_t n, 
 
 /* ---- Turns ------------------------------------------------------------------------------- */
 
-static bool is_first(const of_turns *turns) {
-    return turns->before == NULL;
-}
-
 /* The first group of a lane sums in the lane's block. */
 static float *sums_of(const of_turns *turns, of_backward_buffers *buffers, size_t place) {
-    return is_first(turns) ? turns->lane->block + place : buffers->sums;
+    return turns->first ? turns->lane->block + place : buffers->sums;
 }
 
 static void wait_for_turn(const of_turns *turns) {
     unsigned mine = atomic_load_explicit(turns->done, memory_order_relaxed);
-    while (!is_first(turns) && atomic_load_explicit(turns->before, memory_order_acquire) <= mine)
+    while (turns->before != NULL &&
+           atomic_load_explicit(turns->before, memory_order_acquire) <= mine)
         (void)sched_yield();
 }
 
@@ -62,7 +59,7 @@ static void end_turn(const of_turns *turns) {
 static void add_sums(const of_plan *plan, const of_turns *turns, const float *sums, size_t place,
                      size_t floats) {
     wait_for_turn(turns);
-    if (!is_first(turns))
+    if (!turns->first)
         plan->kernels->accumulate(sums, turns->lane->block + place, floats);
     end_turn(turns);
 }
@@ -71,7 +68,7 @@ static void add_scalars(const of_plan *plan, const of_turns *turns, const of_lan
     size_t classes = plan->architecture.classes;
     of_lane *lane = turns->lane;
     wait_for_turn(turns);
-    if (is_first(turns)) {
+    if (turns->first) {
         lane->logp_gradient = 0;
         memset(lane->class_gradients, 0, classes * sizeof(double));
     }
@@ -392,7 +389,7 @@ static of_status backward_step(const of_run *run, const of_model *model,
                                of_backward_buffers *buffers, const of_turns *turns, uint32_t s,
                                uint32_t k, uint32_t units, of_error *error) {
     const of_gradient_layout *layout = &run->plan->training->layouts[s];
-    size_t place = layout->steps + k * layout->step_floats;
+    size_t place = layout->steps + k * layout->step_room;
     float *sums = sums_of(turns, buffers, place);
     fold_weights(run->plan, model, s, k, buffers);
     /* the products overwrite their sums */

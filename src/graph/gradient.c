@@ -72,7 +72,8 @@ static of_status run_group(task *t, const of_run *run, of_backward_buffers *buff
                             left < plan->group_images ? (uint32_t)left : plan->group_images};
     const of_turns turns = {.lane = &plan->training->lane[lane],
                             .done = &t->turns[number],
-                            .before = round > 0 ? &t->turns[number - stride] : NULL};
+                            .before = round > 0 ? &t->turns[number - stride] : NULL,
+                            .first = round == 0 && !plan->training->lane[lane].holds};
     of_status status = of_forward_group(run, &group, error);
     if (status != OF_OK)
         return status;
@@ -141,40 +142,67 @@ static of_status check(const of_plan *plan, const of_batch *batch, const of_like
                        of_error *error) {
     if (plan->training == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "gradients need a plan compiled for training");
+    if (batch->count == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT, "gradients need images");
     if (batch->type != OF_PIXEL_F32 || out->latents != NULL)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "gradients take floating-point pixels and give no latents");
     return OF_OK;
 }
 
+static of_status run_task(task *t, of_error *error) {
+    of_plan *plan = t->plan;
+    unsigned threads = plan->training->buffer_count;
+    for (unsigned i = 0; i < threads; i++)
+        plan->workers[i].error.status = OF_OK;
+#pragma omp parallel num_threads(threads)
+    {
+        unsigned thread = (unsigned)omp_get_thread_num();
+        of_error *mine = &plan->workers[thread].error;
+        omp_set_num_threads(1);
+        mine->status = run_groups(t, thread, mine);
+    }
+    for (unsigned i = 0; i < threads; i++)
+        if (plan->workers[i].error.status != OF_OK)
+            return of_error_copy(error, &plan->workers[i].error);
+    return OF_OK;
+}
+
 of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch *batch,
-                           const of_likelihoods *out, of_loss_gradient loss, void *user,
-                           unsigned char *gradient, of_error *error) {
+                           const of_likelihoods *out, of_loss_gradient loss, void *user, bool add,
+                           of_error *error) {
     of_status status = check(plan, batch, out, error);
     if (status != OF_OK)
         return status;
     of_training *training = plan->training;
-    if (batch->count == 0)
-        return OF_OK;
     task t = {.plan = plan, .model = model, .batch = batch, .out = out, .loss = loss, .user = user};
     t.lanes = batch->count < training->lanes ? (unsigned)batch->count : training->lanes;
     t.groups = count_groups(plan, batch->count, t.lanes);
     t.turns = of_allocate_zeroed(t.groups, sizeof *t.turns);
     if (t.turns == NULL)
         return of_fail_memory(error, "the order of a batch");
-    for (unsigned b = 0; b < training->buffer_count; b++)
-        plan->workers[b].error.status = OF_OK;
-#pragma omp parallel num_threads(training->buffer_count)
-    {
-        unsigned thread = (unsigned)omp_get_thread_num();
-        of_error *mine = &plan->workers[thread].error;
-        omp_set_num_threads(1);
-        mine->status = run_groups(&t, thread, mine);
-    }
+    for (unsigned lane = 0; !add && lane < training->lanes; lane++)
+        training->lane[lane].holds = false;
+    status = run_task(&t, error);
+    for (unsigned lane = 0; lane < t.lanes; lane++)
+        training->lane[lane].holds = true;
     of_free(t.turns);
-    for (unsigned b = 0; b < training->buffer_count; b++)
-        if (plan->workers[b].error.status != OF_OK)
-            return of_error_copy(error, &plan->workers[b].error);
-    add_lanes(plan, t.lanes);
-    return of_unfold_gradients(plan, model, &training->lane[0], gradient, error);
+    return status;
+}
+
+of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error *error) {
+    of_training *training = plan->training;
+    unsigned lanes = 0;
+    while (lanes < training->lanes && training->lane[lanes].holds)
+        lanes++;
+    if (lanes == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT, "there is no gradient to finish");
+    add_lanes(plan, lanes);
+    for (unsigned lane = 0; lane < lanes; lane++)
+        training->lane[lane].holds = false;
+    return of_unfold_gradients(plan, model, error);
+}
+
+of_gradient_view of_plan_gradient_view(const of_plan *plan) {
+    return (of_gradient_view){plan->training->lane[0].block, plan->training->places};
 }

@@ -36,12 +36,23 @@ typedef double (*of_loss_gradient)(void *user, size_t image, double logp, const 
                                    double *class_gradient);
 
 /* Forward and backward for a batch. Results of the forward pass go to `out` as in
- * of_plan_forward (latents must be NULL). Gradients are added to `gradient`, a block of
- * model->value_bytes bytes laid out like the model's values; those of fixed parameters, and
- * outside the LU masks, stay untouched. `model` must hold the values of the last refresh. */
+ * of_plan_forward (latents must be NULL). The gradient stays in the plan; with `add` it is added to
+ * that of the calls before. `model` must hold the values of the last refresh. */
 of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch *batch,
-                           const of_likelihoods *out, of_loss_gradient loss, void *user,
-                           unsigned char *gradient, of_error *error);
+                           const of_likelihoods *out, of_loss_gradient loss, void *user, bool add,
+                           of_error *error);
+
+/* After the calls for a step: turns the sums, in place, into the gradients of the stored
+ * parameters. The next of_plan_gradient must be one without `add`. */
+of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error *error);
+
+/* The finished gradient: of parameter p at values + places[p]; zero outside the LU masks. Fixed
+ * parameters have no place. Lives as long as the plan; places never change. */
+typedef struct of_gradient_view {
+    float *values;
+    const size_t *places; /* [parameters of the model] */
+} of_gradient_view;
+of_gradient_view of_plan_gradient_view(const of_plan *plan);
 
 /* Sets every ActNorm (flow, hidden, prior) of the model from data, so that its output has mean 0
  * and variance 1 per channel over the batch; variances are floored, so that constant channels do

@@ -10,6 +10,10 @@
 /* Kept hidden activations of a thread: K 8, hidden 128 keeps three quarters of them in that. */
 static const size_t KEPT_BYTES = (size_t)32 << 20;
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
 static size_t place(size_t *next, size_t floats) {
     size_t here = *next;
     *next += of_round_up(floats, OF_ALIGNMENT / sizeof(float));
@@ -40,20 +44,84 @@ static void lay_out_priors(const of_plan *plan, const of_scale_plan *scale,
     layout->class_shift = place(next, classes * latents);
 }
 
-static void lay_out_block(const of_plan *plan, of_training *training) {
+/* Gradients of parameters from `*next` on; NULL `places` only counts them. */
+static void place_parameters(const of_model *model, const int *numbers, size_t count, size_t *next,
+                             size_t *places) {
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] == OF_NO_PARAMETER ||
+            model->parameters[numbers[i]].kind != OF_PARAMETER_TRAINED)
+            continue;
+        size_t here = place(next, model->parameters[numbers[i]].count);
+        if (places != NULL)
+            places[numbers[i]] = here;
+    }
+}
+
+/* Places for a step's parameters from `start` on; returns the floats they take. */
+static size_t place_step(const of_model *model, uint32_t s, uint32_t k, size_t start,
+                         size_t *places) {
+    const of_step_parameters *p = &model->scales[s].steps[k];
+    const int numbers[] = {p->actnorm_loc,     p->actnorm_log_scale,
+                           p->lower,           p->log_diag,
+                           p->upper,           p->weight,
+                           p->conv1_weight,    p->conv1_loc,
+                           p->conv1_log_scale, p->conv2_weight,
+                           p->conv2_loc,       p->conv2_log_scale,
+                           p->conv3_weight,    p->conv3_bias,
+                           p->conv3_log_scale, p->fc1_weight,
+                           p->fc1_bias,        p->fc2_weight,
+                           p->fc2_bias,        p->fc3_weight,
+                           p->fc3_bias};
+    size_t next = start;
+    place_parameters(model, numbers, sizeof numbers / sizeof *numbers, &next, places);
+    return next - start;
+}
+
+static size_t place_priors(const of_model *model, uint32_t s, size_t start, size_t *places) {
+    const of_scale_parameters *scale = &model->scales[s];
+    uint32_t scales = of_architecture_scale_count(&model->architecture);
+    size_t next = start;
+    const int prior[] = {scale->prior_loc, scale->prior_log_scale};
+    place_parameters(model, prior, 2, &next, places);
+    for (uint32_t c = 0; c < model->architecture.classes; c++) {
+        const of_class_parameters *p = &model->classes[c * scales + s];
+        const int numbers[] = {p->loc, p->log_scale, p->mean, p->log_std};
+        place_parameters(model, numbers, 4, &next, places);
+    }
+    return next - start;
+}
+
+static void lay_out_block(const of_plan *plan, const of_model *model, of_training *training) {
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         of_gradient_layout *layout = &training->layouts[s];
         lay_out_step(plan, &plan->scales[s], layout);
         lay_out_priors(plan, &plan->scales[s], layout);
+        layout->step_room = larger(layout->step_floats, place_step(model, s, 0, 0, NULL));
+        layout->prior_room = larger(layout->prior_floats, place_priors(model, s, 0, NULL));
         layout->steps =
-            place(&training->block_floats, plan->architecture.steps * layout->step_floats);
-        layout->priors = place(&training->block_floats, layout->prior_floats);
+            place(&training->block_floats, plan->architecture.steps * layout->step_room);
+        layout->priors = place(&training->block_floats, layout->prior_room);
     }
+}
+
+static of_status place_gradients(const of_plan *plan, const of_model *model, of_error *error) {
+    of_training *training = plan->training;
+    lay_out_block(plan, model, training);
+    training->places =
+        of_arena_take(&training->arena, model->parameter_count, sizeof *training->places);
+    if (training->places == NULL)
+        return of_fail_memory(error, "the places of gradients");
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        const of_gradient_layout *layout = &training->layouts[s];
+        for (uint32_t k = 0; k < plan->architecture.steps; k++)
+            (void)place_step(model, s, k, layout->steps + k * layout->step_room, training->places);
+        (void)place_priors(model, s, layout->priors, training->places);
+    }
+    return OF_OK;
 }
 
 static of_status allocate_lanes(of_plan *plan, of_error *error) {
     of_training *training = plan->training;
-    lay_out_block(plan, training);
     for (unsigned l = 0; l < training->lanes; l++) {
         of_lane *lane = &training->lane[l];
         lane->block = of_arena_take(&training->arena, training->block_floats, sizeof(float));
@@ -143,10 +211,6 @@ static double take_hidden(const of_plan *plan, size_t bytes, taker *from, of_bac
     return (double)kept / (double)all;
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 /* The squeezed state itself, for scale 0 from OF_PIXEL_F32: x = v/256 + 0.5/256 - 0.5. */
 static of_status make_identity(of_plan *plan, uint32_t s, of_arena *arena, of_channel_map *map,
                                of_error *error) {
@@ -231,7 +295,7 @@ static of_status allocate_buffers(of_plan *plan, of_backward_buffers *b, of_erro
     return OF_OK;
 }
 
-static of_status allocate_training(of_plan *plan, of_error *error) {
+static of_status allocate_training(of_plan *plan, const of_model *model, of_error *error) {
     of_training *training = plan->training;
     /* what is computed again has the same bits, so the choice may depend on threads */
     if (training->memory_bytes == 0)
@@ -239,7 +303,9 @@ static of_status allocate_training(of_plan *plan, of_error *error) {
     training->buffers = of_allocate_zeroed(training->buffer_count, sizeof *training->buffers);
     if (training->buffers == NULL)
         return of_fail_memory(error, "training buffers");
-    of_status status = allocate_lanes(plan, error);
+    of_status status = place_gradients(plan, model, error);
+    if (status == OF_OK)
+        status = allocate_lanes(plan, error);
     for (unsigned t = 0; status == OF_OK && t < training->buffer_count; t++)
         status = allocate_buffers(plan, &training->buffers[t], error);
     return status;
@@ -278,7 +344,7 @@ of_status of_plan_compile_training(const of_model *model, const of_training_opti
     if (status == OF_OK) {
         size_t groups = most_groups(options, group);
         training->buffer_count = groups < plan->threads ? (unsigned)groups : plan->threads;
-        status = allocate_training(plan, error);
+        status = allocate_training(plan, model, error);
     }
     if (status != OF_OK) {
         of_plan_free(plan);

@@ -16,16 +16,18 @@
 
 enum { OF_MOST_LANES = 64, OF_TRAINING_GROUP = 8 };
 
-/* Where the folded gradients of a scale stand, in floats. */
+/* Where the folded gradients of a scale stand, in floats. The same places later take the gradients
+ * of the parameters, so there is room for either. */
 typedef struct of_gradient_layout {
     size_t steps;                    /* of step 0 in a lane's block; the others follow */
     size_t priors;                   /* of the priors in a lane's block */
-    size_t step_floats;              /* of a step: */
+    size_t step_room, prior_room;    /* of a step, of the priors */
+    size_t step_floats;              /* folded, of a step: */
     size_t matrix, bias;             /* of the map: [channels][channels], [channels] */
     size_t layer_bias[OF_LAYER_MIX]; /* [hidden], [hidden], [outputs] */
     size_t weights[OF_LAYER_MIX];    /* FIRST [hidden][gather_stride], MIDDLE [hidden][hidden],
                                         LAST [tap_stride][hidden]; they come last */
-    size_t prior_floats;             /* of the priors: */
+    size_t prior_floats;             /* folded, of the priors: */
     size_t prior_scale, prior_shift; /* [latents], position-major */
     size_t class_scale, class_shift; /* [classes][latents] */
 } of_gradient_layout;
@@ -33,6 +35,7 @@ typedef struct of_gradient_layout {
 /* Sums of a lane, or of one group. */
 typedef struct of_lane {
     float *block;            /* NULL for a group */
+    bool holds;              /* something that later groups are added to */
     double logp_gradient;    /* sum over units of dL/dlogp */
     double *class_gradients; /* [classes], sum over units */
 } of_lane;
@@ -58,6 +61,7 @@ struct of_training {
     double kept_share;   /* of hidden activations */
     of_arena arena;
     of_gradient_layout layouts[OF_MAX_SCALES];
+    size_t *places; /* of each trained parameter's gradient in lane 0's block */
     size_t block_floats;
     of_lane lane[OF_MOST_LANES];
     unsigned buffer_count; /* threads that can work */
@@ -68,7 +72,8 @@ struct of_training {
 typedef struct of_turns {
     of_lane *lane;
     atomic_uint *done;
-    const atomic_uint *before; /* of the group before it in the lane; NULL for the first one */
+    const atomic_uint *before; /* of the group before it in the lane, or NULL */
+    bool first;                /* nothing to add to */
 } of_turns;
 
 /* Backward pass of a group whose forward pass has just been run with `buffers->kept`; adds to the
@@ -77,8 +82,7 @@ typedef struct of_turns {
 of_status of_backward_group(const of_run *run, const of_model *model, of_backward_buffers *buffers,
                             const of_turns *turns, uint32_t images, of_error *error);
 
-/* Adds the lane's folded gradients, as gradients of the stored parameters, to `gradient`. */
-of_status of_unfold_gradients(const of_plan *plan, const of_model *model, const of_lane *lane,
-                              unsigned char *gradient, of_error *error);
+/* Turns the folded gradients of lane 0, in place, into gradients of the stored parameters. */
+of_status of_unfold_gradients(const of_plan *plan, const of_model *model, of_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The chain rule from folded weights to stored parameters, in double, once a batch. G is the sum
- * of dL/dlogp over all units, which constant log-determinants see. */
+ * of dL/dlogp over all units, which constant log-determinants see. The sums of a step are moved
+ * aside and the gradients of its parameters take their place. */
 #include "core/memory.h"
 #include "graph/training.h"
 #include "model/matrix.h"
@@ -14,13 +15,19 @@ typedef struct target {
     const of_plan *plan;
     const of_model *model;
     const of_lane *lane;
-    unsigned char *gradient;
+    const float *sums; /* of the step, or of the scale's priors */
 } target;
 
 static float *gradient_of(const target *t, int parameter) {
-    if (parameter < 0)
+    if (parameter < 0 || t->model->parameters[parameter].kind != OF_PARAMETER_TRAINED)
         return NULL;
-    return (float *)(void *)(t->gradient + t->model->parameters[parameter].offset);
+    return t->lane->block + t->plan->training->places[parameter];
+}
+
+/* Moves the sums at `place` of the block to `sums`, and clears their place. */
+static void move_sums(const of_lane *lane, size_t place, size_t floats, size_t room, float *sums) {
+    memcpy(sums, lane->block + place, floats * sizeof(float));
+    memset(lane->block + place, 0, room * sizeof(float));
 }
 
 /* ---- Layers: w' = f w, b' = f b with f = exp(factor * log_scale) --------------------------- */
@@ -87,7 +94,7 @@ static layer_target describe_layer(const target *t, uint32_t s, uint32_t k, int 
 
 static void unfold_network(const target *t, uint32_t s, uint32_t k) {
     const of_gradient_layout *layout = &t->plan->training->layouts[s];
-    const float *block = t->lane->block + layout->steps + k * layout->step_floats;
+    const float *block = t->sums;
     for (int layer = OF_LAYER_FIRST; layer <= OF_LAYER_LAST; layer++) {
         layer_target l = describe_layer(t, s, k, layer);
         for (size_t o = 0; o < l.outputs; o++) {
@@ -156,8 +163,7 @@ static of_status unfold_map(const target *t, uint32_t s, uint32_t k, map_buffers
                             of_error *error) {
     const of_step_parameters *p = &t->model->scales[s].steps[k];
     const of_gradient_layout *layout = &t->plan->training->layouts[s];
-    const float *step = t->lane->block + layout->steps + k * layout->step_floats;
-    const float *g_a = step + layout->matrix, *g_b = step + layout->bias;
+    const float *g_a = t->sums + layout->matrix, *g_b = t->sums + layout->bias;
     const float *loc = of_model_values(t->model, p->actnorm_loc);
     const float *log_scale = of_model_values(t->model, p->actnorm_log_scale);
     float *g_loc = gradient_of(t, p->actnorm_loc);
@@ -191,8 +197,8 @@ static of_status unfold_map(const target *t, uint32_t s, uint32_t k, map_buffers
 static void unfold_prior(const target *t, uint32_t s) {
     const of_scale_plan *scale = &t->plan->scales[s];
     const of_gradient_layout *layout = &t->plan->training->layouts[s];
-    const float *priors = t->lane->block + layout->priors;
-    const float *g_scale = priors + layout->prior_scale, *g_shift = priors + layout->prior_shift;
+    const float *g_scale = t->sums + layout->prior_scale;
+    const float *g_shift = t->sums + layout->prior_shift;
     float *g_loc = gradient_of(t, t->model->scales[s].prior_loc);
     float *g_log_scale = gradient_of(t, t->model->scales[s].prior_log_scale);
     for (size_t i = 0; i < scale->shape.latents; i++) {
@@ -213,12 +219,11 @@ static void unfold_class(const target *t, uint32_t s, size_t c) {
     const float *loc = of_model_values(t->model, p->loc);
     float *g_loc = gradient_of(t, p->loc), *g_log_scale = gradient_of(t, p->log_scale);
     float *g_mean = gradient_of(t, p->mean), *g_log_std = gradient_of(t, p->log_std);
-    const float *priors = t->lane->block + layout->priors;
     double weight = t->lane->class_gradients[c];
     for (size_t i = 0; i < scale->shape.latents; i++) {
         size_t place = c * scale->shape.latents + of_latent_place(scale, i);
-        double g_a = (double)priors[layout->class_scale + place];
-        double g_b = (double)priors[layout->class_shift + place];
+        double g_a = (double)t->sums[layout->class_scale + place];
+        double g_b = (double)t->sums[layout->class_shift + place];
         double a = (double)scale->class_scale[place], b = (double)scale->class_shift[place];
         g_loc[i] += (float)(a * g_b);
         g_log_scale[i] += (float)(a * g_a + a * (double)loc[i] * g_b + weight);
@@ -229,14 +234,19 @@ static void unfold_class(const target *t, uint32_t s, size_t c) {
 
 /* ---- All ---------------------------------------------------------------------------------- */
 
-static of_status unfold_steps(const target *t, uint32_t s, of_error *error) {
-    size_t n = t->plan->scales[s].channels;
-    uint32_t steps = t->plan->architecture.steps;
+static of_status unfold_steps(const target *all, uint32_t s, of_error *error) {
+    const of_training *training = all->plan->training;
+    const of_gradient_layout *layout = &training->layouts[s];
+    size_t n = all->plan->scales[s].channels;
+    uint32_t steps = all->plan->architecture.steps;
     of_error first_error = {0};
     omp_lock_t lock; /* a critical section would leave a symbol in the library */
     omp_init_lock(&lock);
-#pragma omp parallel num_threads(t->plan->threads)
+#pragma omp parallel num_threads(training->buffer_count)
     {
+        float *sums = training->buffers[omp_get_thread_num()].sums;
+        target t = *all;
+        t.sums = sums;
         of_error mine = {0};
         of_status status = OF_OK;
         double *memory = of_allocate(5 * n * n, sizeof(double));
@@ -246,10 +256,12 @@ static of_status unfold_steps(const target *t, uint32_t s, of_error *error) {
                          memory + 4 * n * n};
 #pragma omp for schedule(dynamic, 1)
         for (uint32_t k = 0; k < steps; k++) {
+            move_sums(t.lane, layout->steps + k * layout->step_room, layout->step_floats,
+                      layout->step_room, sums);
             if (status == OF_OK)
-                status = unfold_map(t, s, k, &m, &mine);
+                status = unfold_map(&t, s, k, &m, &mine);
             if (status == OF_OK)
-                unfold_network(t, s, k);
+                unfold_network(&t, s, k);
         }
         of_free(memory);
         if (status != OF_OK) {
@@ -262,16 +274,25 @@ static of_status unfold_steps(const target *t, uint32_t s, of_error *error) {
     return first_error.status == OF_OK ? OF_OK : of_error_copy(error, &first_error);
 }
 
-of_status of_unfold_gradients(const of_plan *plan, const of_model *model, const of_lane *lane,
-                              unsigned char *gradient, of_error *error) {
-    const target t = {plan, model, lane, gradient};
+static void unfold_priors(const target *all, uint32_t s) {
+    const of_training *training = all->plan->training;
+    const of_gradient_layout *layout = &training->layouts[s];
+    float *sums = training->buffers[0].sums;
+    target t = *all;
+    t.sums = sums;
+    move_sums(t.lane, layout->priors, layout->prior_floats, layout->prior_room, sums);
+    unfold_prior(&t, s);
+    for (size_t c = 0; c < t.plan->architecture.classes; c++)
+        unfold_class(&t, s, c);
+}
+
+of_status of_unfold_gradients(const of_plan *plan, const of_model *model, of_error *error) {
+    const target t = {plan, model, &plan->training->lane[0], NULL};
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         of_status status = unfold_steps(&t, s, error);
         if (status != OF_OK)
             return status;
-        unfold_prior(&t, s);
-        for (size_t c = 0; c < plan->architecture.classes; c++)
-            unfold_class(&t, s, c);
+        unfold_priors(&t, s);
     }
     return OF_OK;
 }

@@ -19,17 +19,18 @@ of_optimizer_options of_optimizer_defaults(void) {
 }
 
 /* Counts the pieces, and stores them where `pieces` is not NULL. */
-static size_t cut(const of_model *model, of_piece *pieces) {
+static size_t cut(const of_model *model, const size_t *places, of_piece *pieces) {
     size_t count = 0;
     for (size_t i = 0; i < model->parameter_count; i++) {
         const of_parameter *parameter = &model->parameters[i];
         if (parameter->kind != OF_PARAMETER_TRAINED)
             continue;
         for (size_t done = 0; done < parameter->count; done += PIECE_FLOATS) {
-            size_t left = parameter->count - done;
+            size_t left = parameter->count - done, begin = parameter->offset / sizeof(float);
             if (pieces != NULL)
-                pieces[count] = (of_piece){parameter->offset / sizeof(float) + done,
-                                           left < PIECE_FLOATS ? left : PIECE_FLOATS};
+                pieces[count] = (of_piece){.begin = begin + done,
+                                           .gradient = (places ? places[i] : begin) + done,
+                                           .count = left < PIECE_FLOATS ? left : PIECE_FLOATS};
             count++;
         }
     }
@@ -37,13 +38,13 @@ static size_t cut(const of_model *model, of_piece *pieces) {
 }
 
 of_status of_optimizer_open(const of_optimizer_options *options, const of_model *model,
-                            const of_kernels *kernels, unsigned threads, of_optimizer *optimizer,
-                            of_error *error) {
+                            const size_t *places, const of_kernels *kernels, unsigned threads,
+                            of_optimizer *optimizer, of_error *error) {
     of_optimizer made = {.options = *options,
                          .kernels = kernels,
                          .threads = threads,
                          .block_bytes = model->value_bytes,
-                         .piece_count = cut(model, NULL)};
+                         .piece_count = cut(model, places, NULL)};
     made.pieces = of_allocate(made.piece_count, sizeof *made.pieces);
     made.piece_sums = of_allocate(made.piece_count, sizeof *made.piece_sums);
     made.first = of_allocate_zeroed(made.block_bytes, 1);
@@ -55,7 +56,7 @@ of_status of_optimizer_open(const of_optimizer_options *options, const of_model 
         of_optimizer_close(&made);
         return of_fail_memory(error, "the optimizer's state");
     }
-    (void)cut(model, made.pieces);
+    (void)cut(model, places, made.pieces);
     if (made.average != NULL)
         memcpy(made.average, model->values, made.block_bytes);
     *optimizer = made;
@@ -76,7 +77,7 @@ double of_optimizer_norm(of_optimizer *optimizer, const float *gradients) {
 #pragma omp parallel for num_threads(optimizer->threads) schedule(static)
     for (size_t i = 0; i < optimizer->piece_count; i++)
         optimizer->piece_sums[i] = optimizer->kernels->square_sum(
-            gradients + optimizer->pieces[i].begin, optimizer->pieces[i].count);
+            gradients + optimizer->pieces[i].gradient, optimizer->pieces[i].count);
     for (size_t i = 0; i < optimizer->piece_count; i++)
         sum += optimizer->piece_sums[i];
     return sqrt(sum);
@@ -123,7 +124,7 @@ void of_optimizer_apply(of_optimizer *optimizer, of_model *model, const float *g
         update.values = values + piece.begin;
         update.first = optimizer->first + piece.begin;
         update.second = optimizer->second + piece.begin;
-        update.gradients = gradients + piece.begin;
+        update.gradients = gradients + piece.gradient;
         update.n = piece.count;
         optimizer->kernels->optimizer_update(&update);
         if (optimizer->average != NULL)

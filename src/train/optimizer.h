@@ -20,9 +20,10 @@ typedef struct of_optimizer_options {
 /* Adamax, weight decay 5e-5, 0.9, 0.999, 1e-8, clip 50, no averages. */
 of_optimizer_options of_optimizer_defaults(void);
 
-/* Consecutive trained values: float number `begin` of a block, `count` of them. */
+/* Consecutive trained values: float number `begin` of the model's block, `count` of them, whose
+ * gradients begin at float number `gradient`. */
 typedef struct of_piece {
-    size_t begin, count;
+    size_t begin, gradient, count;
 } of_piece;
 
 typedef struct of_optimizer {
@@ -36,10 +37,11 @@ typedef struct of_optimizer {
     float *average;        /* of the weights, NULL without ema */
 } of_optimizer;
 
-/* Moments are zero; averages, if any, start as the model's values. */
+/* Moments are zero; averages, if any, start as the model's values. Gradients of parameter p will
+ * stand at float number places[p]; NULL: as in the model's block. */
 of_status of_optimizer_open(const of_optimizer_options *options, const of_model *model,
-                            const of_kernels *kernels, unsigned threads, of_optimizer *optimizer,
-                            of_error *error);
+                            const size_t *places, const of_kernels *kernels, unsigned threads,
+                            of_optimizer *optimizer, of_error *error);
 void of_optimizer_close(of_optimizer *optimizer);
 
 /* Global L2 norm of the trained parameters' gradients; not finite if one of them is not. */

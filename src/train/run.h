@@ -24,7 +24,7 @@ typedef struct of_trainer {
     of_model *output; /* same architecture: averaged or best weights on their way to a file */
     of_plan *plan, *general;
     of_optimizer optimizer;
-    float *gradient, *best; /* blocks; best NULL unless early stopping is on */
+    float *best; /* block; NULL unless early stopping is on */
     of_feeder *feeder, *general_feeder;
     double *general_nll;     /* of un-moved general images, NaN until computed; NULL: not kept */
     uint8_t *missing_pixels; /* room for the general batch's images without one, */

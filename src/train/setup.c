@@ -121,13 +121,13 @@ static of_status allocate_batches(of_trainer *trainer, of_error *error) {
 
 static of_status allocate_blocks(of_trainer *trainer, of_error *error) {
     size_t bytes = trainer->model->value_bytes;
-    trainer->gradient = of_allocate_zeroed(bytes, 1);
     if (trainer->options.patience > 0)
         trainer->best = of_allocate_zeroed(bytes, 1);
-    if (trainer->gradient == NULL || (trainer->options.patience > 0 && trainer->best == NULL))
-        return of_fail_memory(error, "gradients");
+    if (trainer->options.patience > 0 && trainer->best == NULL)
+        return of_fail_memory(error, "the best weights");
     const of_kernels *kernels = of_kernels_for(of_plan_describe(trainer->plan).isa);
-    return of_optimizer_open(&trainer->options.optimizer, trainer->model, kernels,
+    return of_optimizer_open(&trainer->options.optimizer, trainer->model,
+                             of_plan_gradient_view(trainer->plan).places, kernels,
                              trainer->options.threads, &trainer->optimizer, error);
 }
 
@@ -240,7 +240,7 @@ static size_t in_memory(const of_dataset *dataset) {
 static void tell_start(const of_trainer *trainer) {
     const of_train_options *options = &trainer->options;
     const of_validation *validation = &trainer->validation;
-    size_t blocks = 3u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
+    size_t blocks = 2u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
     of_train_start start = {
         .architecture = &options->architecture,
         .parameters = of_model_parameter_count(trainer->model),
@@ -322,7 +322,6 @@ void of_trainer_close(of_trainer *trainer) {
         of_free(batches[i]);
     of_free(trainer->missing_pixels);
     of_free(trainer->missing);
-    of_free(trainer->gradient);
     of_free(trainer->best);
     free(trainer->checkpoint_path);
     free(trainer->identity);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One step: gradients of the inlier batch, then of the general batch, into one block; then the
+/* One step: gradients of the inlier batch, then of the general batch, into one sum; then the
  * optimizer. The general model sees the same noisy pixels. */
 #include "train/run.h"
 
@@ -43,8 +43,8 @@ static of_status inlier_gradient(of_trainer *trainer, const of_feed *feed, of_er
     if (status != OF_OK)
         return status;
     const of_likelihoods out = {.logp = trainer->logp, .contributions = trainer->contributions};
-    return of_plan_gradient(trainer->plan, trainer->model, &batch, &out, gradient, &loss,
-                            (unsigned char *)trainer->gradient, error);
+    return of_plan_gradient(trainer->plan, trainer->model, &batch, &out, gradient, &loss, false,
+                            error);
 }
 
 /* Where general images are not moved, the frozen model's nll of an image is computed once, under
@@ -93,8 +93,7 @@ static of_status outlier_gradient(of_trainer *trainer, const of_feed *feed, of_e
         return status;
     const of_likelihoods out = {.logp = trainer->general_logp};
     return of_plan_gradient(trainer->plan, trainer->model, &batch, &out,
-                            ratio ? of_loss_ratio : of_loss_margin, &loss,
-                            (unsigned char *)trainer->gradient, error);
+                            ratio ? of_loss_ratio : of_loss_margin, &loss, true, error);
 }
 
 static double sum_of(const double *values, size_t count) {
@@ -161,8 +160,9 @@ static of_status update(of_trainer *trainer, double norm, of_error *error) {
                             (trainer->total_images + options->batch - 1) / options->batch};
     double rate = of_schedule_rate(&schedule, counters->step);
     double clip = options->optimizer.clip * nats_per_bit(trainer);
-    of_optimizer_apply(&trainer->optimizer, trainer->model, trainer->gradient,
-                       of_clip_scale(clip, norm), rate, counters->applied);
+    of_optimizer_apply(&trainer->optimizer, trainer->model,
+                       of_plan_gradient_view(trainer->plan).values, of_clip_scale(clip, norm), rate,
+                       counters->applied);
     counters->applied++;
     counters->skipped_in_row = 0;
     trainer->state.figures.rate = rate;
@@ -172,13 +172,14 @@ static of_status update(of_trainer *trainer, double norm, of_error *error) {
 
 static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_feed *general,
                            double *norm, of_error *error) {
-    memset(trainer->gradient, 0, trainer->model->value_bytes);
     of_status status = inlier_gradient(trainer, feed, error);
     if (status == OF_OK && general != NULL)
         status = outlier_gradient(trainer, general, error);
+    if (status == OF_OK)
+        status = of_plan_finish_gradient(trainer->plan, trainer->model, error);
     *norm = (double)NAN;
     if (status == OF_OK)
-        *norm = of_optimizer_norm(&trainer->optimizer, trainer->gradient);
+        *norm = of_optimizer_norm(&trainer->optimizer, of_plan_gradient_view(trainer->plan).values);
     return status == OF_ERROR_NUMERIC ? OF_OK : status;
 }
 

@@ -3,9 +3,9 @@
  * PREFIX.expected.safetensors and prints a line per quantity with its error and its bound.
  * Without --isa it does so for every instruction set of this machine. Exit status 1 if a bound
  * is broken, 2 for wrong use. */
+#include "../gradient_block.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "graph/gradient.h"
 #include "kernels.h"
 #include "model/model.h"
 #include "model/safetensors.h"
@@ -227,9 +227,8 @@ static of_status run_gradient(const golden *g, of_isa isa, size_t memory, loss_d
         pixels[i] = (float)images[i] / 255.0F;
     memset(block, 0, g->model->value_bytes);
     if (status == OF_OK)
-        status =
-            of_plan_gradient(plan, g->model, &(of_batch){OF_PIXEL_F32, pixels, data->count},
-                             &(of_likelihoods){.logp = logp}, loss_gradient, data, block, error);
+        status = gradient_block(plan, g->model, &(of_batch){OF_PIXEL_F32, pixels, data->count},
+                                &(of_likelihoods){.logp = logp}, loss_gradient, data, block, error);
     for (size_t i = 0; status == OF_OK && data->kind == LOSS_NLL && i < data->count; i++)
         data->inlier_nll[i] = of_nll(of_model_architecture(g->model), logp[i]);
     of_plan_free(plan);

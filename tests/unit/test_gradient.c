@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gradients of every architecture against finite differences of the likelihood, and their
  * independence of threads and memory. The values themselves are checked by golden_check. */
+#include "../gradient_block.h"
 #include "core/memory.h"
 #include "core/random.h"
-#include "graph/gradient.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -101,8 +101,7 @@ static unsigned char *gradient_of(const of_model *model, const float *images, un
     of_error error;
     const of_batch batch = {OF_PIXEL_F32, images, IMAGES};
     assert_non_null(block);
-    if (of_plan_gradient(plan, model, &batch, &(of_likelihoods){0}, loss, &a, block, &error) !=
-        OF_OK)
+    if (gradient_block(plan, model, &batch, &(of_likelihoods){0}, loss, &a, block, &error) != OF_OK)
         fail_msg("%s", error.message);
     of_plan_free(plan);
     return block;
@@ -267,7 +266,7 @@ static void misuse_is_an_error(void **state) {
     assert_int_equal(of_plan_compile(model, NULL, &plan, &error), OF_OK);
     const of_batch batch = {OF_PIXEL_F32, &a, 1};
     assert_int_equal(
-        of_plan_gradient(plan, model, &batch, &(of_likelihoods){0}, loss, &a, NULL, &error),
+        of_plan_gradient(plan, model, &batch, &(of_likelihoods){0}, loss, &a, false, &error),
         OF_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "training"));
     of_plan_free(plan);

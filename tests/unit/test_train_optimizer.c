@@ -129,7 +129,8 @@ static void check_optimizer(of_optimizer_kind kind, double clip) {
     options.kind = kind;
     options.clip = clip;
     options.weight_decay = 0.01;
-    assert_int_equal(of_optimizer_open(&options, model, kernels(), 2, &optimizer, NULL), OF_OK);
+    assert_int_equal(of_optimizer_open(&options, model, NULL, kernels(), 2, &optimizer, NULL),
+                     OF_OK);
     for (int step = 0; step < STEPS; step++) {
         double rate = 0.01 / (step + 1);
         fill(gradients, r.floats, (uint64_t)step);
@@ -176,9 +177,9 @@ static void threads_change_no_bit(void **state) {
         float *gradients = calloc(bytes, 1);
         assert_non_null(gradients);
         fill(gradients, bytes / sizeof(float), 0);
-        assert_int_equal(
-            of_optimizer_open(&options, models[i], kernels(), i == 0 ? 1 : 3, &optimizer, NULL),
-            OF_OK);
+        assert_int_equal(of_optimizer_open(&options, models[i], NULL, kernels(), i == 0 ? 1 : 3,
+                                           &optimizer, NULL),
+                         OF_OK);
         norms[i] = of_optimizer_norm(&optimizer, gradients);
         of_optimizer_apply(&optimizer, models[i], gradients, of_clip_scale(options.clip, norms[i]),
                            1e-3, 0);
@@ -205,7 +206,8 @@ static void norm_shows_what_is_not_finite(void **state) {
     of_optimizer_options options = of_optimizer_defaults();
     float *gradients = calloc(model->value_bytes, 1);
     assert_non_null(gradients);
-    assert_int_equal(of_optimizer_open(&options, model, kernels(), 1, &optimizer, NULL), OF_OK);
+    assert_int_equal(of_optimizer_open(&options, model, NULL, kernels(), 1, &optimizer, NULL),
+                     OF_OK);
     gradients[optimizer.pieces[0].begin] = NAN;
     assert_true(!isfinite(of_optimizer_norm(&optimizer, gradients)));
     gradients[optimizer.pieces[0].begin] = INFINITY;
