@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan for training: memory of lanes and of the backward pass. */
+/* A plan for training: where gradients stand, and memory for them. */
 #include "graph/training.h"
 
 #include "core/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Kept hidden activations of a thread: K 8, hidden 128 keeps three quarters of them in that. */
@@ -133,168 +132,6 @@ static of_status allocate_lanes(of_plan *plan, of_error *error) {
     return OF_OK;
 }
 
-static size_t group_units(const of_plan *plan) {
-    return (size_t)plan->group_images * plan->units;
-}
-
-typedef struct taker {
-    of_arena *arena;
-    bool failed;
-} taker;
-
-static void take(taker *from, size_t count, float **floats) {
-    *floats = from->failed ? NULL : of_arena_take(from->arena, count, sizeof(float));
-    if (*floats == NULL)
-        from->failed = true;
-}
-
-static void take_states(const of_plan *plan, uint32_t s, taker *from, of_backward_buffers *b) {
-    size_t state = group_units(plan) * of_state_floats(&plan->scales[s]);
-    size_t steps = plan->architecture.steps;
-    take(from, state, &b->g_pass[s]);
-    take(from, state, &b->g_rest[s]);
-    take(from, state, &b->kept.squeezed_pass[s]);
-    take(from, state, &b->kept.squeezed_rest[s]);
-    take(from, steps * state, &b->kept.pass[s]);
-    take(from, steps * state, &b->kept.rest[s]);
-    take(from, steps * state, &b->kept.scale[s]);
-    for (int layer = 0; layer < 2; layer++) {
-        b->kept.hidden[layer][s] =
-            from->failed ? NULL : of_arena_take(from->arena, steps, sizeof(float *));
-        from->failed = from->failed || b->kept.hidden[layer][s] == NULL;
-    }
-}
-
-/* ---- Hidden activations: kept where that saves most ---------------------------------------- */
-
-/* Those of one layer of a scale's steps, and what computing one of them again costs. */
-typedef struct candidate {
-    uint32_t scale;
-    int layer;
-    size_t floats; /* of a step */
-    size_t cost;   /* multiplications a float */
-} candidate;
-
-static int by_cost(const void *a, const void *b) {
-    const candidate *first = a, *second = b;
-    return first->cost < second->cost ? 1 : first->cost > second->cost ? -1 : 0;
-}
-
-static size_t list_candidates(const of_plan *plan, candidate *list) {
-    size_t count = 0;
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        const of_scale_plan *scale = &plan->scales[s];
-        size_t floats = group_units(plan) * scale->positions * plan->hidden;
-        size_t inputs = (size_t)(dense ? 1 : 9) * scale->half;
-        list[count++] = (candidate){s, OF_LAYER_FIRST, floats, inputs};
-        list[count++] = (candidate){s, OF_LAYER_MIDDLE, floats, plan->hidden};
-    }
-    qsort(list, count, sizeof *list, by_cost);
-    return count;
-}
-
-/* Takes memory for hidden activations, dearest first, up to `bytes`; returns the share of all. */
-static double take_hidden(const of_plan *plan, size_t bytes, taker *from, of_backward_buffers *b) {
-    candidate list[2 * OF_MAX_SCALES];
-    size_t count = list_candidates(plan, list), left = bytes, kept = 0, all = 0;
-    for (size_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < plan->architecture.steps; k++) {
-            size_t size = list[i].floats * sizeof(float);
-            all += size;
-            if (size > left || from->failed)
-                continue;
-            take(from, list[i].floats, &b->kept.hidden[list[i].layer][list[i].scale][k]);
-            left -= size;
-            kept += size;
-        }
-    return (double)kept / (double)all;
-}
-
-/* The squeezed state itself, for scale 0 from OF_PIXEL_F32: x = v/256 + 0.5/256 - 0.5. */
-static of_status make_identity(of_plan *plan, uint32_t s, of_arena *arena, of_channel_map *map,
-                               of_error *error) {
-    uint32_t n = plan->scales[s].channels;
-    if (plan->architecture.block == OF_BLOCK_DENSE)
-        return OF_OK;
-    of_status status = of_channel_map_allocate(arena, n, map, error);
-    if (status != OF_OK)
-        return status;
-    size_t row = (size_t)2 * map->half_padded;
-    for (uint32_t c = 0; c < n; c++) {
-        uint32_t to = c < n / 2 ? c : map->half_padded + c - n / 2;
-        map->matrix[c * row + to] = s == 0 ? (float)(255.0 / 256) : 1.0F;
-        map->bias[to] = s == 0 ? (float)(0.5 / 256 - 0.5) : 0.0F;
-    }
-    return OF_OK;
-}
-
-/* Sizes in floats that serve every scale. */
-typedef struct sizes {
-    size_t coefficients, taps, hidden, gathered, latents, sums, biases, weights[OF_LAYER_MIX];
-} sizes;
-
-static void raise_to(size_t *value, size_t least) {
-    *value = larger(*value, least);
-}
-
-static sizes measure(const of_plan *plan) {
-    sizes need = {.biases = plan->hidden};
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        const of_scale_plan *scale = &plan->scales[s];
-        const of_gradient_layout *layout = &plan->training->layouts[s];
-        size_t positions = (size_t)scale->chunk * scale->positions, hidden = plan->hidden;
-        raise_to(&need.coefficients, positions * scale->outputs);
-        raise_to(&need.taps, positions * larger(scale->tap_stride, scale->channels));
-        raise_to(&need.hidden, positions * hidden);
-        raise_to(&need.gathered, positions * larger(scale->gather_stride, scale->channels));
-        raise_to(&need.latents, scale->shape.latents);
-        raise_to(&need.sums, larger(layout->step_floats, layout->prior_floats));
-        raise_to(&need.biases, scale->outputs);
-        raise_to(&need.weights[OF_LAYER_FIRST], hidden * scale->gather_stride);
-        raise_to(&need.weights[OF_LAYER_MIDDLE], hidden * hidden);
-        raise_to(&need.weights[OF_LAYER_LAST], scale->tap_stride * hidden);
-    }
-    return need;
-}
-
-static bool take_sums(const of_plan *plan, of_backward_buffers *b) {
-    size_t classes = plan->architecture.classes;
-    b->logp_gradients = of_arena_take(&b->arena, plan->group_images, sizeof(double));
-    b->class_gradients = of_arena_take(&b->arena, plan->group_images * classes, sizeof(double));
-    b->group.class_gradients = of_arena_take(&b->arena, classes, sizeof(double));
-    return b->logp_gradients && b->class_gradients && b->group.class_gradients;
-}
-
-static of_status allocate_buffers(of_plan *plan, of_backward_buffers *b, of_error *error) {
-    taker from = {&b->arena, false};
-    of_training *training = plan->training;
-    sizes need = measure(plan);
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        take_states(plan, s, &from, b);
-        of_status status = make_identity(plan, s, &b->arena, &b->kept.identity[s], error);
-        if (status != OF_OK)
-            return status;
-    }
-    take(&from, need.coefficients, &b->g_coefficients);
-    take(&from, need.taps, &b->g_taps);
-    take(&from, need.hidden, &b->g_hidden[0]);
-    take(&from, need.hidden, &b->g_hidden[1]);
-    take(&from, need.gathered, &b->gathered);
-    take(&from, need.latents, &b->g_latents);
-    take(&from, need.latents, &b->latents);
-    take(&from, need.sums, &b->sums);
-    for (int layer = 0; layer < OF_LAYER_MIX; layer++)
-        take(&from, need.weights[layer], &b->weights[layer]);
-    take(&from, need.weights[OF_LAYER_FIRST], &b->folded.weights);
-    take(&from, need.biases, &b->folded.bias);
-    training->kept_share =
-        take_hidden(plan, training->memory_bytes / training->buffer_count, &from, b);
-    if (from.failed || !take_sums(plan, b))
-        return of_fail_memory(error, "activations; a smaller --memory keeps fewer");
-    return OF_OK;
-}
-
 static of_status allocate_training(of_plan *plan, const of_model *model, of_error *error) {
     of_training *training = plan->training;
     /* what is computed again has the same bits, so the choice may depend on threads */
@@ -307,7 +144,7 @@ static of_status allocate_training(of_plan *plan, const of_model *model, of_erro
     if (status == OF_OK)
         status = allocate_lanes(plan, error);
     for (unsigned t = 0; status == OF_OK && t < training->buffer_count; t++)
-        status = allocate_buffers(plan, &training->buffers[t], error);
+        status = of_backward_buffers_allocate(plan, &training->buffers[t], error);
     return status;
 }
 

@@ -76,6 +76,10 @@ typedef struct of_turns {
     bool first;                /* nothing to add to */
 } of_turns;
 
+/* training_buffers.c: sets training->kept_share as well. */
+of_status of_backward_buffers_allocate(of_plan *plan, of_backward_buffers *buffers,
+                                       of_error *error);
+
 /* Backward pass of a group whose forward pass has just been run with `buffers->kept`; adds to the
  * lane. `logp_gradients` and, with classes, `class_gradients` of the buffers are set, and their
  * sums in buffers->group. */
