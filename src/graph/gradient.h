@@ -18,7 +18,7 @@ typedef struct of_training_options {
     unsigned lanes;       /* 1..64: partial sums of the gradient, each with memory of its own */
     unsigned micro_batch; /* images of a group; 0: 8. Both are part of a run's identity. */
     size_t batch;         /* images of most calls: no more threads than groups get memory */
-    size_t memory_bytes;  /* budget for kept activations of all threads; 0: 32 MB a thread */
+    size_t memory_bytes;  /* budget for kept activations of all threads; 0: 40 MB a thread */
 } of_training_options;
 
 /* Compiles a plan for training. Forward calls work on it as on any plan. */
