@@ -299,22 +299,30 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
         of_pixels_leave(&on_gradients, s, u, NULL, 0);
 }
 
+of_status of_backward_scale(const of_run *run, of_backward_buffers *buffers, of_lane *lane,
+                            uint32_t s, uint32_t images, of_error *error) {
+    const of_plan *plan = run->plan;
+    const of_scale_plan *scale = &plan->scales[s];
+    uint32_t units = images * plan->units;
+    for (uint32_t first = 0, count; first < units; first += count) {
+        count = of_flow_chunk(scale, units - first);
+        const chunk c = {run, plan,  scale, &plan->training->layouts[s],     buffers, lane,
+                         s,   first, count, (size_t)count * scale->positions};
+        of_status status = backward_chunk(&c, error);
+        if (status != OF_OK)
+            return status;
+    }
+    return OF_OK;
+}
+
 of_status of_backward_group(const of_run *run, of_backward_buffers *buffers, of_lane *lane,
                             uint32_t images, of_error *error) {
-    const of_plan *plan = run->plan;
-    uint32_t units = images * plan->units;
-    for (uint32_t s = plan->scale_count; s-- > 0;) {
-        const of_scale_plan *scale = &plan->scales[s];
-        for (uint32_t first = 0, count; first < units; first += count) {
-            count = of_flow_chunk(scale, units - first);
-            const chunk c = {run, plan,  scale, &plan->training->layouts[s],     buffers, lane,
-                             s,   first, count, (size_t)count * scale->positions};
-            of_status status = backward_chunk(&c, error);
-            if (status != OF_OK)
-                return status;
-        }
+    for (uint32_t s = run->plan->scale_count; s-- > 0;) {
+        of_status status = of_backward_scale(run, buffers, lane, s, images, error);
+        if (status != OF_OK)
+            return status;
         if (s > 0)
-            pass_to_previous_scale(run, buffers, s, units);
+            pass_to_previous_scale(run, buffers, s, images * run->plan->units);
     }
     return OF_OK;
 }

@@ -57,6 +57,11 @@ struct of_training {
 of_status of_backward_group(const of_run *run, of_backward_buffers *buffers, of_lane *lane,
                             uint32_t images, of_error *error);
 
+/* One scale of it: its priors and steps. Where the scale is split, g_rest holds what came from the
+ * next one. */
+of_status of_backward_scale(const of_run *run, of_backward_buffers *buffers, of_lane *lane,
+                            uint32_t scale, uint32_t images, of_error *error);
+
 /* Adds the lane's folded gradients, as gradients of the stored parameters, to `gradient`. */
 of_status of_unfold_gradients(const of_plan *plan, const of_model *model, const of_lane *lane,
                               unsigned char *gradient, of_error *error);
