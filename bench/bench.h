@@ -137,7 +137,7 @@ class Stopwatch {
 /* The multiply-add peak of one thread by its own time, as its benchmarks are measured: others on
  * the machine do not lower it. */
 inline double thread_peak(of_isa isa) {
-    constexpr size_t rounds = 1 << 14;
+    constexpr size_t rounds = 1 << 14, values = OF_BURST_VALUES;
     constexpr double enough_seconds = 0.1;
     double best = 0, spent = 0;
     while (spent < enough_seconds) {
@@ -146,7 +146,7 @@ inline double thread_peak(of_isa isa) {
         of_kernels_for(isa)->multiply_add_burst(rounds, &result);
         const double seconds = watch.seconds();
         benchmark::DoNotOptimize(result);
-        best = std::max(best, 2.0 * OF_BURST_VALUES * rounds / seconds);
+        best = std::max(best, 2.0 * static_cast<double>(rounds * values) / seconds);
         spent += seconds;
     }
     return best;

@@ -382,7 +382,9 @@ void add_relu_backward(const std::string &name, const of_kernels &kernels) {
 
 /* ---- Flat arrays ------------------------------------------------------------------------- */
 
-/* A kernel on up to six arrays of `n` floats: `call(kernels, arrays, n)`. */
+constexpr int array_count = 6;
+
+/* A kernel on up to that many arrays of `n` floats: `call(kernels, arrays, n)`. */
 template <class Call>
 void add_flat(const std::string &name, const of_kernels &kernels, size_t n,
               const std::string &variant, double touched, double operations, Call call) {
@@ -392,7 +394,8 @@ void add_flat(const std::string &name, const of_kernels &kernels, size_t n,
     work.operations = work.items * operations;
     add(name, kernels, part("values", n) + variant, work, [=](const of_kernels &table) {
         std::vector<Floats> arrays;
-        for (int i = 0; i < 6; i++)
+        arrays.reserve(array_count);
+        for (int i = 0; i < array_count; i++)
             arrays.push_back(floats(n, 0.25F, 1));
         return [&table, n, call, arrays = std::move(arrays)] { call(table, arrays, n); };
     });

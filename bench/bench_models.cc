@@ -268,11 +268,11 @@ void add_training(const Variant &variant, size_t batch) {
 /* ---- All of them ------------------------------------------------------------------------- */
 
 void add_all() {
-    for (const size_t batch : {1, 64}) {
+    for (const size_t batch : {size_t{1}, size_t{64}}) {
         add_inference(score, glow(8, 64), batch);
         add_inference(score, glow(8, 128), batch);
     }
-    for (const size_t batch : {1, 32})
+    for (const size_t batch : {size_t{1}, size_t{32}})
         add_inference(score, glow(32, 512), batch);
     for (const Variant &variant :
          {additive(8, 128), conditional(8, 128, 10), grey(8, 128), patches(8, 128), dense(4, 128)})
