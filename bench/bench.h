@@ -187,10 +187,12 @@ inline void report(benchmark::State &state, const Work &work, double seconds, of
     }
 }
 
-/* Times `run`: by the time of this thread, or, for a benchmark with UseRealTime, by the wall. */
+/* Times `run`: by the time of this thread, or, for a benchmark with UseRealTime, by the wall. The
+ * first call, which may compile code, make inverse maps or touch new memory, is not counted. */
 enum class Clock { thread, wall };
 template <class Run>
 void measure(benchmark::State &state, const Work &work, of_isa isa, Clock clock, Run &&run) {
+    run();
     const Stopwatch watch(clock == Clock::wall);
     for (auto _ : state)
         run();

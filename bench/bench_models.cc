@@ -165,7 +165,6 @@ void add_inference(const Task &task, const Variant &variant, size_t batch) {
                 auto &inference = bench::kept<Inference>(shape, [&] {
                     return std::make_unique<Inference>(variant, batch, threads.count);
                 });
-                (inference.*task.run)(); /* the first call makes latency mode or inverse maps */
                 Work work;
                 work.items = static_cast<double>(batch);
                 work.operations =
