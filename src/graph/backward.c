@@ -431,20 +431,25 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
         of_pixels_leave(&on_gradients, s, u, NULL, 0);
 }
 
+of_status of_backward_scale(const of_run *run, const of_model *model, of_backward_buffers *buffers,
+                            const of_turns *turns, uint32_t s, uint32_t images, of_error *error) {
+    uint32_t units = images * run->plan->units;
+    of_status status = OF_OK;
+    backward_priors(run, buffers, turns, s, units);
+    for (uint32_t k = run->plan->architecture.steps; status == OF_OK && k-- > 0;)
+        status = backward_step(run, model, buffers, turns, s, k, units, error);
+    return status;
+}
+
 of_status of_backward_group(const of_run *run, const of_model *model, of_backward_buffers *buffers,
                             const of_turns *turns, uint32_t images, of_error *error) {
-    const of_plan *plan = run->plan;
-    uint32_t units = images * plan->units;
-    add_scalars(plan, turns, &buffers->group);
-    for (uint32_t s = plan->scale_count; s-- > 0;) {
-        backward_priors(run, buffers, turns, s, units);
-        for (uint32_t k = plan->architecture.steps; k-- > 0;) {
-            of_status status = backward_step(run, model, buffers, turns, s, k, units, error);
-            if (status != OF_OK)
-                return status;
-        }
+    add_scalars(run->plan, turns, &buffers->group);
+    for (uint32_t s = run->plan->scale_count; s-- > 0;) {
+        of_status status = of_backward_scale(run, model, buffers, turns, s, images, error);
+        if (status != OF_OK)
+            return status;
         if (s > 0)
-            pass_to_previous_scale(run, buffers, s, units);
+            pass_to_previous_scale(run, buffers, s, images * run->plan->units);
     }
     return OF_OK;
 }

@@ -12,7 +12,12 @@
 #include "graph/gradient.h"
 #include "graph/plan.h"
 
+#ifdef __cplusplus /* benchmarks */
+#include <atomic>
+using std::atomic_uint;
+#else
 #include <stdatomic.h>
+#endif
 
 enum { OF_MOST_LANES = 64, OF_TRAINING_GROUP = 8 };
 
@@ -85,6 +90,12 @@ of_status of_backward_buffers_allocate(of_plan *plan, of_backward_buffers *buffe
  * sums in buffers->group. */
 of_status of_backward_group(const of_run *run, const of_model *model, of_backward_buffers *buffers,
                             const of_turns *turns, uint32_t images, of_error *error);
+
+/* One scale of it: its priors and steps. Where the scale is split, g_rest holds what came from the
+ * next one. */
+of_status of_backward_scale(const of_run *run, const of_model *model, of_backward_buffers *buffers,
+                            const of_turns *turns, uint32_t scale, uint32_t images,
+                            of_error *error);
 
 /* Turns the folded gradients of lane 0, in place, into gradients of the stored parameters. */
 of_status of_unfold_gradients(const of_plan *plan, const of_model *model, of_error *error);
