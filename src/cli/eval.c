@@ -45,6 +45,7 @@ static void declare(eval_settings *settings, of_option_table *table) {
                    "standard output in place of the tables.");
     of_engine_source_options(&settings->engine, table);
     of_engine_plan_options(&settings->engine, table);
+    of_engine_precision_option(&settings->engine, table);
 }
 
 /* ---- The sets ----------------------------------------------------------------------------- */

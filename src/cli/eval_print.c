@@ -66,8 +66,9 @@ void of_evaluation_print(const of_evaluation *evaluation, FILE *file) {
     print_sets(evaluation, file);
     for (size_t i = 1; i < evaluation->set_count; i++)
         print_metrics(evaluation, &evaluation->sets[i], file);
-    (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s\n", of_evaluation_rate(evaluation),
-                  info.threads, info.threads == 1 ? "" : "s", of_isa_name(info.isa));
+    (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s, %s\n",
+                  of_evaluation_rate(evaluation), info.threads, info.threads == 1 ? "" : "s",
+                  of_isa_name(info.isa), of_precision_name(info.precision));
     (void)fputs("Convention:", file);
     of_help_wrap(file, of_eval_convention, 11, 0);
 }
@@ -162,6 +163,7 @@ static void write_run(of_json *json, const of_evaluation *evaluation) {
     of_json_text(json, "general_model", evaluation->engine->settings->general);
     of_json_text(json, "version", of_version());
     of_json_text(json, "isa", of_isa_name(info.isa));
+    of_json_text(json, "precision", of_precision_name(info.precision));
     of_json_count(json, "threads", info.threads);
 }
 

@@ -12,7 +12,7 @@ uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left) {
 }
 
 static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer, uint32_t count,
-                           const float *source, float *target, of_error *error) {
+                           const void *source, void *target, of_error *error) {
     static const int parts[OF_LAYERS] = {OF_PART_FIRST, OF_PART_MIDDLE, OF_PART_LAST, OF_PART_MIX};
     const of_scale_plan *scale = &run->plan->scales[s];
     const of_step_plan *step = &scale->steps[k];
@@ -26,7 +26,7 @@ static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer,
     return status;
 }
 
-float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first, int layer) {
+void *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first, int layer) {
     const of_plan *plan = run->plan;
     if (run->kept == NULL || run->kept->hidden[layer][s] == NULL)
         return run->worker->hidden[layer];
@@ -34,10 +34,23 @@ float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
     return run->kept->hidden[layer][s] + of_kept_offset(plan, k, first, floats);
 }
 
+/* What the first layer reads: `pass`, or a copy in its precision. */
+static const void *network_input(const of_run *run, uint32_t s, uint32_t k, uint32_t count,
+                                 const float *pass) {
+    const of_scale_plan *scale = &run->plan->scales[s];
+    if (scale->precision == OF_PRECISION_F32)
+        return pass;
+    double start = of_profile_start(run);
+    run->plan->kernels->round_to_bf16(pass, run->worker->rounded, count * of_state_floats(scale));
+    of_profile_stop(run, start, s, k, OF_PART_FIRST);
+    return run->worker->rounded;
+}
+
 of_status of_flow_hidden_layers(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
                                 uint32_t count, const float *pass, of_error *error) {
-    float *hidden[2] = {of_flow_hidden(run, s, k, first, 0), of_flow_hidden(run, s, k, first, 1)};
-    of_status status = run_layer(run, s, k, OF_LAYER_FIRST, count, pass, hidden[0], error);
+    void *hidden[2] = {of_flow_hidden(run, s, k, first, 0), of_flow_hidden(run, s, k, first, 1)};
+    const void *input = network_input(run, s, k, count, pass);
+    of_status status = run_layer(run, s, k, OF_LAYER_FIRST, count, input, hidden[0], error);
     if (status == OF_OK)
         status = run_layer(run, s, k, OF_LAYER_MIDDLE, count, hidden[0], hidden[1], error);
     return status;
