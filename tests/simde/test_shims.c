@@ -64,7 +64,7 @@ static void narrowed_integers(const block *input, unsigned mask, block *output) 
     (void)mask;
     for (int i = 0; i < 16; i++) {
         uint16_t lower = (uint16_t)(uint32_t)input->i[i];
-        memcpy(output->b + i * sizeof lower, &lower, sizeof lower);
+        memcpy(output->b + 2 * i, &lower, sizeof lower);
     }
 }
 
