@@ -220,14 +220,15 @@ static void place_weights(of_convolution *convolution, uint32_t index) {
 }
 
 /* Code for bfloat16 that emulates it, or that is written to be read, is slower than code for
- * floats; what uses the processor's instructions is named after them. */
+ * floats; what uses the processor's instructions is named after them (AVX10 includes them). */
 static of_status insist_on_native_code(const of_convolution *convolution, const variant *made,
                                        of_error *error) {
     const char *name = "";
     if (convolution->shape.source == OF_PRECISION_F32)
         return OF_OK;
     (void)dnnl_primitive_desc_query(made->description, dnnl_query_impl_info_str, 0, (void *)&name);
-    if (strstr(name, "bf16") == NULL && strstr(name, "amx") == NULL)
+    if (strstr(name, "bf16") == NULL && strstr(name, "amx") == NULL &&
+        strstr(name, "avx10") == NULL)
         return of_fail(error, OF_ERROR_UNSUPPORTED,
                        "oneDNN has no native bfloat16 code for a convolution, only '%s'", name);
     return OF_OK;
