@@ -33,7 +33,8 @@ static size_t hidden_bytes(const of_scale_plan *scale) {
 
 /* Hidden activations and taps of a chunk should stay in three quarters of a core's L2 cache. */
 static uint32_t choose_chunk(const of_plan *plan, const of_scale_plan *scale) {
-    size_t bytes = 2 * plan->hidden * hidden_bytes(scale) + scale->tap_stride * sizeof(float);
+    size_t bytes =
+        (size_t)2 * plan->hidden * hidden_bytes(scale) + scale->tap_stride * sizeof(float);
     size_t positions = cache_bytes() * 3 / 4 / bytes;
     positions = clamp(positions, LEAST_POSITIONS, MOST_POSITIONS);
     return power_of_two_below(clamp(positions / scale->positions, 1, MOST_UNITS));
