@@ -167,6 +167,11 @@ typedef struct of_kernels {
     double (*scale_shift)(const float *x, const float *scale, const float *shift, float *z,
                           size_t n);
 
+    /* target[i] = values[i] rounded to bfloat16, the upper 16 bits of a float, to the nearest and
+     * ties to even; beyond the largest it becomes infinite; NaN stays NaN (quiet, sign and upper
+     * bits of its payload kept). Subnormal numbers are rounded like others. */
+    void (*round_to_bf16)(const float *values, uint16_t *target, size_t n);
+
     /* ---- backward ---- */
 
     /* The transpose of tap_sum_row: for every position p of row `row` and tap t,

@@ -103,6 +103,37 @@ OF_API of_status of_isa_parse(const char *name, of_isa *isa, of_error *error);
  */
 OF_API of_status of_isa_resolve(of_isa wish, of_isa *resolved, of_error *error);
 
+/** What the coupling networks calculate in. */
+typedef enum of_precision {
+    OF_PRECISION_F32 = 0,  /**< single precision throughout */
+    OF_PRECISION_BF16 = 1, /**< the networks' convolutions and their hidden activations in bfloat16
+                                (8 bits of significand), summed in single precision; the state of
+                                the flow, coefficients, log-determinants and priors as with F32 */
+    OF_PRECISION_AUTO = 2  /**< BF16 where it runs natively, else F32 */
+} of_precision;
+
+/** "f32", "bf16" or "auto". */
+OF_API const char *of_precision_name(of_precision precision);
+
+/** Reads one of the names above. */
+OF_API of_status of_precision_parse(const char *name, of_precision *precision, of_error *error);
+
+/**
+ * Resolves a wish to F32 or BF16 for a plan with instruction set `isa` (AUTO is resolved first).
+ * BF16 needs OF_ISA_AVX512, a CPU with AVX512_BF16, and a convolution library that uses it: else it
+ * is OF_ERROR_UNSUPPORTED, never emulated.
+ */
+OF_API of_status of_precision_resolve(of_precision wish, of_isa isa, of_precision *resolved,
+                                      of_error *error);
+
+/** The processor's instructions for bfloat16, as far as the operating system lets them run. */
+typedef struct of_bf16_support {
+    bool avx512_bf16; /**< dot products of pairs in vectors: what OF_PRECISION_BF16 needs */
+    bool amx_bf16;    /**< products of tiles; the convolution library takes them by itself */
+} of_bf16_support;
+
+OF_API of_bf16_support of_cpu_bf16(void);
+
 /** Number of CPUs this process may use: its affinity mask, lowered by a cgroup quota. At least 1.
  */
 OF_API unsigned of_cpu_count(void);
@@ -219,9 +250,10 @@ OF_API of_status of_model_set_metadata(of_model *model, const char *key, const c
 typedef struct of_plan of_plan;
 
 typedef struct of_plan_options {
-    unsigned threads;     /**< 0: of_cpu_count() */
-    of_isa isa;           /**< default OF_ISA_AUTO */
-    unsigned micro_batch; /**< images a thread takes through the graph at a time; 0: chosen */
+    unsigned threads;       /**< 0: of_cpu_count() */
+    of_isa isa;             /**< default OF_ISA_AUTO */
+    unsigned micro_batch;   /**< images a thread takes through the graph at a time; 0: chosen */
+    of_precision precision; /**< default OF_PRECISION_F32 */
 } of_plan_options;
 
 /** All fields at their defaults. */
@@ -230,6 +262,11 @@ OF_API of_plan_options of_plan_options_default(void);
 /**
  * Compiles a model. `options` may be NULL for the defaults. The plan does not refer to the
  * model afterwards. A mixing matrix that cannot be inverted is OF_ERROR_NUMERIC.
+ *
+ * With OF_PRECISION_BF16 a scale whose network has no native bfloat16 code stays in F32 (see
+ * of_plan_layer); a model without any that has is OF_ERROR_UNSUPPORTED. The weights are rounded to
+ * bfloat16 once; log-likelihoods then differ from F32's by an amount that the model determines
+ * (`outflow eval --compare-precision` measures it).
  */
 OF_API of_status of_plan_compile(const of_model *model, const of_plan_options *options,
                                  of_plan **plan, of_error *error);
@@ -277,7 +314,8 @@ OF_API of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_
 /**
  * Runs latents ([count][dimensions], as of_plan_forward gives them) backwards. `images` gets
  * [count][height][width][channels] floats in the units of OF_PIXEL_F32 (values may lie outside
- * 0..1). The first call inverts the mixing matrices.
+ * 0..1). The first call inverts the mixing matrices. With OF_PRECISION_BF16, forward and inverse
+ * undo each other only as far as the networks' rounding lets them.
  */
 OF_API of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, float *images,
                                  of_error *error);
@@ -292,6 +330,7 @@ OF_API of_status of_plan_sample(of_plan *plan, size_t count, double temperature,
 /** Summary of a plan. */
 typedef struct of_plan_info {
     of_isa isa;
+    of_precision precision; /**< BF16 if any layer runs in it, else F32 */
     unsigned threads;
     unsigned micro_batch;     /**< images a thread holds in flight */
     double flops_per_image;   /**< multiplications and additions of the direct network */
@@ -307,6 +346,7 @@ typedef struct of_layer_info {
     char name[64];            /**< e.g. "scales.0.steps.3.conv1" */
     char operation[48];       /**< e.g. "3x3 6->64 +relu" */
     const char *kernel;       /**< what runs it, e.g. "avx512" or "onednn jit:avx512_core" */
+    of_precision precision;   /**< what it multiplies, F32 or BF16 */
     unsigned images_per_call; /**< images (patches) that one call takes */
     double flops;             /**< for one image */
     size_t weight_bytes;

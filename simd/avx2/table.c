@@ -11,6 +11,7 @@ const of_kernels of_kernels_avx2 = {
     .tap_sum_row = of_avx2_tap_sum_row,
     .coupling_row = of_avx2_coupling_row,
     .scale_shift = of_avx2_scale_shift,
+    .round_to_bf16 = of_avx2_round_to_bf16,
     .tap_scatter_row = of_avx2_tap_scatter_row,
     .map_backward = of_avx2_map_backward,
     .coupling_backward = of_avx2_coupling_backward,

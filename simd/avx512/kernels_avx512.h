@@ -20,6 +20,9 @@ void of_avx512_scale_shift_backward(const float *x, const float *scale, const fl
                                     float weight, float *g_x, float *g_scale, float *g_shift,
                                     size_t n);
 
+/* bf16.c */
+void of_avx512_round_to_bf16(const float *values, uint16_t *target, size_t n);
+
 /* coupling_backward.c, taps_backward.c, map_backward.c, relu_backward.c */
 void of_avx512_coupling_backward(const of_coupling_backward *task);
 void of_avx512_tap_scatter_row(const of_tap_row *row, const float *values, bool mirrored,

@@ -9,6 +9,7 @@ const of_kernels of_kernels_scalar = {
     .tap_sum_row = of_scalar_tap_sum_row,
     .coupling_row = of_scalar_coupling_row,
     .scale_shift = of_scalar_scale_shift,
+    .round_to_bf16 = of_scalar_round_to_bf16,
     .tap_scatter_row = of_scalar_tap_scatter_row,
     .map_backward = of_scalar_map_backward,
     .coupling_backward = of_scalar_coupling_backward,

@@ -17,12 +17,14 @@ const of_command of_bench_command = {
     .operands = "",
     .details =
         "Times whole calls on random images in memory, for every combination of --batch, "
-        "--threads and --isa. Numbers are lists such as 1,2,8 and ranges: 1-4 counts by one, "
+        "--threads, --isa and --precision. Numbers are lists such as 1,2,8 and ranges: 1-4 counts "
+        "by one, "
         "1-64*2 doubles, 1-9+4 adds four. After a warm-up, each repetition lasts --seconds; "
         "images/s is the median of the repetitions, latencies are percentiles of single calls. "
         "GFLOP/s counts the network's direct convolutions (in training three times); the peak "
-        "is that of multiply-adds in registers on the same threads, measured right after each "
-        "row. A batch smaller than the threads runs in latency mode, all threads inside each "
+        "is that of multiply-adds of floats in registers on the same threads, measured right after "
+        "each row: bf16 may exceed it. A batch smaller than the threads runs in latency mode, all "
+        "threads inside each "
         "layer.\nRSS is the largest resident memory while a row was measured. Nothing is pinned; "
         "use taskset or numactl for that. Instruction sets below the best one hold back the flow "
         "kernels; OUTFLOW_ISA=avx2 in the environment holds back the convolutions as well.",
@@ -35,11 +37,12 @@ enum { MOST_VALUES = 64, MOST_ROWS = 1024 };
 typedef struct grid {
     uint64_t batch[MOST_VALUES], threads[MOST_VALUES];
     of_isa isa[4];
-    size_t batches, thread_counts, isas;
+    of_precision precision[3];
+    size_t batches, thread_counts, isas, precisions;
 } grid;
 
 typedef struct bench_settings {
-    const char *model, *batch, *threads, *isa, *out;
+    const char *model, *batch, *threads, *isa, *precision, *out;
     uint64_t scales, steps, hidden, size, channels, repetitions, micro_batch;
     int mode, format, coupling, family, block;
     double seconds;
@@ -68,6 +71,9 @@ static void declare(bench_settings *s, of_option_table *table) {
     of_option_text(table, 0, "isa", "LIST", &s->isa,
                    "Instruction sets of the flow kernels, for example avx2,avx512; without it, "
                    "the best one.");
+    of_option_text(table, 0, "precision", "LIST", &s->precision,
+                   "What the networks calculate in, for example f32,bf16; or auto. Without it, "
+                   "f32.");
     of_option_count(table, 'r', "repetitions", &s->repetitions, 1, 1000, "Without it, 5.");
     of_option_real(table, 0, "seconds", "S", &s->seconds, 0.001, 3600,
                    "Time of a repetition; without it, 1.");
@@ -100,6 +106,23 @@ static bool read_isas(const char *text, grid *g) {
     return g->isas > 0;
 }
 
+static bool read_precisions(const char *text, grid *g) {
+    while (*text != '\0') {
+        char name[16];
+        size_t length = strcspn(text, ",");
+        of_error reason;
+        if (length >= sizeof name || g->precisions == sizeof g->precision / sizeof *g->precision)
+            return false;
+        memcpy(name, text, length);
+        name[length] = '\0';
+        if (of_precision_parse(name, &g->precision[g->precisions++], &reason) != OF_OK)
+            return false;
+        text += length;
+        text += *text == ',';
+    }
+    return g->precisions > 0;
+}
+
 static bool read_grid(bench_settings *s, const char **wrong) {
     grid *g = &s->grid;
     *wrong = "--batch";
@@ -114,7 +137,12 @@ static bool read_grid(bench_settings *s, const char **wrong) {
     g->isa[0] = OF_ISA_AUTO;
     g->isas = s->isa == NULL;
     *wrong = "--isa";
-    return s->isa == NULL || read_isas(s->isa, g);
+    if (s->isa != NULL && !read_isas(s->isa, g))
+        return false;
+    g->precision[0] = OF_PRECISION_F32;
+    g->precisions = s->precision == NULL;
+    *wrong = "--precision";
+    return s->precision == NULL || read_precisions(s->precision, g);
 }
 
 /* ---- Running ------------------------------------------------------------------------------- */
@@ -135,11 +163,15 @@ static of_status open_model(const bench_settings *s, of_model **model, of_error 
     return status == OF_OK ? of_model_create(&a, 1, model, error) : status;
 }
 
+static size_t grid_rows(const grid *g) {
+    return g->batches * g->thread_counts * g->isas * g->precisions;
+}
+
 /* Rows of the grid one after the other; *count tells how many are done, also on failure. */
 static of_status run_grid(const bench_settings *s, const of_model *model, of_console *console,
                           of_bench_row *rows, size_t *count, of_error *error) {
     const grid *g = &s->grid;
-    size_t total = g->batches * g->thread_counts * g->isas;
+    size_t total = grid_rows(g);
     of_progress_start(&console->progress, of_console_progress_stream(console), "bench", "rows",
                       total);
     for (size_t i = 0; i < total; i++) {
@@ -147,7 +179,8 @@ static of_status run_grid(const bench_settings *s, const of_model *model, of_con
             .mode = (of_bench_mode)s->mode,
             .batch = g->batch[i % g->batches],
             .threads = (unsigned)g->threads[i / g->batches % g->thread_counts],
-            .isa = g->isa[i / g->batches / g->thread_counts],
+            .isa = g->isa[i / g->batches / g->thread_counts % g->isas],
+            .precision = g->precision[i / g->batches / g->thread_counts / g->isas],
             .repetitions = s->repetitions,
             .micro_batch =
                 s->micro_batch ? s->micro_batch : of_train_micro_batch(g->batch[i % g->batches]),
@@ -175,8 +208,9 @@ static of_status measure_and_print(const bench_settings *s, const of_model *mode
                                    of_console *console, FILE *file, of_error *error) {
     const grid *g = &s->grid;
     if (s->layers)
-        return of_bench_layers(model, g->isa[0], g->batch[0], s->seconds, file, error);
-    size_t total = g->batches * g->thread_counts * g->isas, count = 0;
+        return of_bench_layers(model, g->isa[0], g->precision[0], g->batch[0], s->seconds, file,
+                               error);
+    size_t total = grid_rows(g), count = 0;
     of_bench_row *rows = calloc(total, sizeof *rows);
     if (rows == NULL)
         return of_fail_memory(error, "results");
@@ -251,7 +285,7 @@ int of_verb_bench(int argc, char **argv, of_console *console) {
                                   useless_option(&s, &table));
         else if (!read_grid(&s, &wrong))
             code = of_usage_error(console, &of_bench_command, "%s: not a list it can take", wrong);
-        else if (s.grid.batches * s.grid.thread_counts * s.grid.isas > MOST_ROWS)
+        else if (grid_rows(&s.grid) > MOST_ROWS)
             code = of_usage_error(console, &of_bench_command, "more than %d rows", MOST_ROWS);
         else if (run(&s, console, &error) != OF_OK)
             code = of_console_fail(console, &error);

@@ -16,6 +16,7 @@ typedef struct of_bench_row {
     uint64_t batch;
     unsigned threads;
     of_isa isa;
+    of_precision precision;
     double flops_per_image; /* of what is run: three times the forward pass in training */
     double peak;            /* floating-point operations a second, same threads */
     size_t count;           /* repetitions */
@@ -31,6 +32,7 @@ typedef struct of_bench_wish {
     uint64_t batch;
     unsigned threads;
     of_isa isa;
+    of_precision precision;
     uint64_t repetitions, micro_batch;
     double seconds; /* of one repetition */
 } of_bench_wish;
@@ -58,8 +60,8 @@ void of_bench_print(const of_bench_context *context, const of_bench_row *rows, s
                     of_bench_format format, FILE *file);
 
 /* The layer table of a plan: time, speed and share of the peak, on one thread. */
-of_status of_bench_layers(const of_model *model, of_isa isa, uint64_t batch, double seconds,
-                          FILE *file, of_error *error);
+of_status of_bench_layers(const of_model *model, of_isa isa, of_precision precision, uint64_t batch,
+                          double seconds, FILE *file, of_error *error);
 
 /* "1,2,8", "1-4" (by 1), "1-64*2", "1-9+4" -> ascending or as given; at most `capacity`. False if
  * the text is not such a list of numbers from 1 to `most`. */

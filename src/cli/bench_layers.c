@@ -56,12 +56,13 @@ static void print_kinds(const kind *kinds, size_t count, double peak, FILE *file
         total += kinds[k].seconds;
         flops += kinds[k].flops;
     }
-    (void)fprintf(file,
-                  "One thread; peak %.1f GFLOP/s. Times and FLOP are of one image, all steps.\n\n"
-                  "| layer | operation | kernel | steps | images/call | us | %% of time | GFLOP/s "
-                  "| %% of peak | weights |\n"
-                  "|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
-                  peak * 1e-9);
+    (void)fprintf(
+        file,
+        "One thread; peak %.1f GFLOP/s (f32). Times and FLOP are of one image, all steps.\n\n"
+        "| layer | operation | kernel | steps | images/call | us | %% of time | GFLOP/s "
+        "| %% of peak | weights |\n"
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
+        peak * 1e-9);
     for (size_t k = 0; k < count; k++) {
         const kind *row = &kinds[k];
         char weights[OF_NUMBER_SIZE];
@@ -94,8 +95,8 @@ static of_status profile(of_plan *plan, const of_batch *batch, double seconds, d
     return status;
 }
 
-of_status of_bench_layers(const of_model *model, of_isa isa, uint64_t batch, double seconds,
-                          FILE *file, of_error *error) {
+of_status of_bench_layers(const of_model *model, of_isa isa, of_precision precision, uint64_t batch,
+                          double seconds, FILE *file, of_error *error) {
     of_plan_options options = of_plan_options_default();
     of_plan *plan = NULL;
     double peak = 0, *sums = NULL;
@@ -103,6 +104,7 @@ of_status of_bench_layers(const of_model *model, of_isa isa, uint64_t batch, dou
     uint8_t *pixels = NULL;
     size_t bytes = 0, passes = 0;
     options.isa = isa;
+    options.precision = precision;
     options.threads = 1;
     of_status status = of_plan_compile(model, &options, &plan, error);
     if (status != OF_OK)

@@ -89,6 +89,9 @@ static of_status set_up_training(subject *s, const of_architecture *architecture
     of_optimizer_options optimizer = of_optimizer_defaults();
     of_isa isa;
     of_status status = of_isa_resolve(s->wish->isa, &isa, error);
+    if (status == OF_OK && s->wish->precision == OF_PRECISION_BF16)
+        status = of_fail(error, OF_ERROR_UNSUPPORTED,
+                         "precision bf16: training runs in f32; bf16 is for scoring");
     if (status == OF_OK)
         status = of_model_create(architecture, 1, &s->model, error);
     if (status == OF_OK)
@@ -111,6 +114,7 @@ static of_status set_up(const of_model *model, subject *s, of_error *error) {
     of_plan_options options = of_plan_options_default();
     options.threads = s->wish->threads;
     options.isa = s->wish->isa;
+    options.precision = s->wish->precision;
     return of_plan_compile(model, &options, &s->plan, error);
 }
 
@@ -239,6 +243,7 @@ of_status of_bench_measure(const of_model *model, const of_bench_wish *wish, of_
         of_plan_info info = of_plan_describe(s.plan);
         row->threads = info.threads;
         row->isa = info.isa;
+        row->precision = info.precision;
         row->weight_bytes = info.weight_bytes;
         row->flops_per_image = info.flops_per_image * (wish->mode == OF_BENCH_TRAIN ? 3 : 1);
         row->resident_bytes = peak_memory();

@@ -43,6 +43,7 @@ static void write_object(of_json *json, const of_bench_context *context, const o
     of_json_count(json, "batch", row->batch);
     of_json_count(json, "threads", row->threads);
     of_json_text(json, "isa", of_isa_name(row->isa));
+    of_json_text(json, "precision", of_precision_name(row->precision));
     of_json_real(json, "images_per_second", of_bench_median(row));
     of_json_real(json, "images_per_second_min", row->rates[0]);
     of_json_real(json, "images_per_second_max", row->rates[row->count - 1]);
@@ -87,7 +88,7 @@ static void print_csv(const of_bench_context *context, const of_bench_row *rows,
                       FILE *file) {
     char processor[256], number[OF_NUMBER_SIZE];
     of_processor_name(processor, sizeof processor);
-    (void)fputs("mode,model,batch,threads,isa,images_per_second,images_per_second_min,"
+    (void)fputs("mode,model,batch,threads,isa,precision,images_per_second,images_per_second_min,"
                 "images_per_second_max,gflops,peak_gflops,peak_percent,latency_p50_ms,"
                 "latency_p90_ms,latency_p99_ms,rss_mb,cpu,convolutions,version\n",
                 file);
@@ -105,8 +106,8 @@ static void print_csv(const of_bench_context *context, const of_bench_row *rows,
                                   (double)row->resident_bytes / 1048576};
         (void)fprintf(file, "%s,", mode_name(row->mode));
         of_csv_write(file, context->model);
-        (void)fprintf(file, ",%llu,%u,%s", (unsigned long long)row->batch, row->threads,
-                      of_isa_name(row->isa));
+        (void)fprintf(file, ",%llu,%u,%s,%s", (unsigned long long)row->batch, row->threads,
+                      of_isa_name(row->isa), of_precision_name(row->precision));
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
             (void)fprintf(file, ",%s", of_number_text(numbers[k], number));
         (void)fputc(',', file);
@@ -122,19 +123,21 @@ static void print_markdown(const of_bench_context *context, const of_bench_row *
     (void)fprintf(file, "%s, %u usable CPUs; %s; outflow %s; %s, %.4g GFLOP an image\n\n",
                   processor, of_cpu_count(), of_convolutions(), of_version(), context->model,
                   count > 0 ? rows[0].flops_per_image * 1e-9 : 0.0);
-    (void)fputs("| mode | batch | threads | isa | images/s | min..max | GFLOP/s | % of peak | "
-                "p50 ms | p90 ms | p99 ms | RSS MiB |\n"
-                "|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
-                file);
+    (void)fputs(
+        "| mode | batch | threads | isa | precision | images/s | min..max | GFLOP/s | % of peak | "
+        "p50 ms | p90 ms | p99 ms | RSS MiB |\n"
+        "|---|---:|---:|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        file);
     for (size_t i = 0; i < count; i++) {
         const of_bench_row *row = &rows[i];
-        (void)fprintf(file,
-                      "| %s | %llu | %u | %s | %.4g | %.4g..%.4g | %.1f | %.1f | %.3g | %.3g | "
-                      "%.3g | %.0f |\n",
-                      mode_name(row->mode), (unsigned long long)row->batch, row->threads,
-                      of_isa_name(row->isa), of_bench_median(row), row->rates[0],
-                      row->rates[row->count - 1], gflops(row), peak_percent(row), 1e3 * row->p50,
-                      1e3 * row->p90, 1e3 * row->p99, (double)row->resident_bytes / 1048576);
+        (void)fprintf(
+            file,
+            "| %s | %llu | %u | %s | %s | %.4g | %.4g..%.4g | %.1f | %.1f | %.3g | %.3g | "
+            "%.3g | %.0f |\n",
+            mode_name(row->mode), (unsigned long long)row->batch, row->threads,
+            of_isa_name(row->isa), of_precision_name(row->precision), of_bench_median(row),
+            row->rates[0], row->rates[row->count - 1], gflops(row), peak_percent(row),
+            1e3 * row->p50, 1e3 * row->p90, 1e3 * row->p99, (double)row->resident_bytes / 1048576);
     }
 }
 

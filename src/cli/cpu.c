@@ -11,7 +11,8 @@ const of_command of_cpu_command = {
     .summary = "Show the instruction sets, threads and libraries that would be used",
     .operands = "",
     .details = "Prints the processor, the instruction sets this machine can run and the one "
-               "chosen (OUTFLOW_ISA lowers it), the threads, the version of the convolution "
+               "chosen (OUTFLOW_ISA lowers it), its instructions for bfloat16, the threads, the "
+               "version of the convolution "
                "library, and the kernels chosen for the layers of a small network.",
     .examples = "outflow cpu",
 };
@@ -56,7 +57,9 @@ static of_status print_choices(const of_engine_settings *settings, FILE *file, o
     of_plan_info info = of_plan_describe(plan);
     print_processor(file);
     print_instruction_sets(file);
+    (void)fprintf(file, "%-18s%s\n", "bfloat16", of_bf16_text());
     (void)fprintf(file, "%-18s%s\n", "chosen", of_isa_name(info.isa));
+    (void)fprintf(file, "%-18s%s\n", "precision", of_precision_name(info.precision));
     (void)fprintf(file, "%-18s%u of %u usable CPUs\n", "threads", info.threads, of_cpu_count());
     (void)fprintf(file, "%-18s%s\n", "convolutions", info.convolutions);
     (void)fprintf(file, "%-18s%s\n\n", "outflow", of_version());
@@ -72,6 +75,7 @@ int of_verb_cpu(int argc, char **argv, of_console *console) {
     of_error error;
     int code;
     of_engine_plan_options(&settings, &table);
+    of_engine_precision_option(&settings, &table);
     if (of_options_parse(&of_cpu_command, &table, argc, argv, &operands, console, &code)) {
         if (operands.count > 0)
             code = of_usage_error(console, &of_cpu_command, "unexpected operand '%s'",

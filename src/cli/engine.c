@@ -24,6 +24,12 @@ void of_engine_plan_options(of_engine_settings *settings, of_option_table *table
                      "Instruction set of the kernels; without it, OUTFLOW_ISA or the best one.");
 }
 
+void of_engine_precision_option(of_engine_settings *settings, of_option_table *table) {
+    of_option_choice(table, "precision", "f32|bf16|auto", &settings->precision,
+                     "What the networks calculate in; without it, f32. bf16 is faster and needs a "
+                     "CPU with AVX512_BF16; auto takes it where it is to be had.");
+}
+
 void of_engine_source_options(of_engine_settings *settings, of_option_table *table) {
     of_option_count(table, 0, "limit", &settings->limit, 1, 0x1p63,
                     "Take only the first N images of each SRC.");
@@ -40,6 +46,7 @@ of_plan_options of_engine_plan_wish(const of_engine_settings *settings) {
     of_plan_options options = of_plan_options_default();
     options.threads = (unsigned)settings->threads;
     options.isa = (of_isa)settings->isa;
+    options.precision = (of_precision)settings->precision;
     return options;
 }
 

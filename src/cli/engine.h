@@ -10,7 +10,8 @@
 typedef struct of_engine_settings {
     const char *model, *general; /* paths; general may be NULL */
     uint64_t threads, batch, limit, seed;
-    int isa; /* of_isa */
+    int isa;       /* of_isa */
+    int precision; /* of_precision */
     bool strict, quiet;
 } of_engine_settings;
 
@@ -18,6 +19,8 @@ typedef struct of_engine_settings {
 void of_engine_model_option(of_engine_settings *settings, of_option_table *table);
 /* -t/--threads and --isa */
 void of_engine_plan_options(of_engine_settings *settings, of_option_table *table);
+/* --precision */
+void of_engine_precision_option(of_engine_settings *settings, of_option_table *table);
 /* --general-model, --limit, --strict, -b/--batch, -s/--seed, -q/--quiet */
 void of_engine_general_option(of_engine_settings *settings, of_option_table *table);
 void of_engine_source_options(of_engine_settings *settings, of_option_table *table);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The result of `outflow eval` for people and for programs. */
 #include "cli/eval_sets.h"
+
+#include "cli/eval_compare.h"
 #include "cli/help.h"
 #include "cli/json.h"
 #include "cli/text.h"
@@ -66,8 +68,11 @@ void of_evaluation_print(const of_evaluation *evaluation, FILE *file) {
     print_sets(evaluation, file);
     for (size_t i = 1; i < evaluation->set_count; i++)
         print_metrics(evaluation, &evaluation->sets[i], file);
-    (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s\n", of_evaluation_rate(evaluation),
-                  info.threads, info.threads == 1 ? "" : "s", of_isa_name(info.isa));
+    (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s, %s\n",
+                  of_evaluation_rate(evaluation), info.threads, info.threads == 1 ? "" : "s",
+                  of_isa_name(info.isa), of_precision_name(info.precision));
+    if (evaluation->bf16 != NULL)
+        of_comparison_print(evaluation, evaluation->bf16, file);
     (void)fputs("Convention:", file);
     of_help_wrap(file, of_eval_convention, 11, 0);
 }
@@ -162,6 +167,7 @@ static void write_run(of_json *json, const of_evaluation *evaluation) {
     of_json_text(json, "general_model", evaluation->engine->settings->general);
     of_json_text(json, "version", of_version());
     of_json_text(json, "isa", of_isa_name(info.isa));
+    of_json_text(json, "precision", of_precision_name(info.precision));
     of_json_count(json, "threads", info.threads);
 }
 
@@ -174,6 +180,8 @@ void of_evaluation_write_json(const of_evaluation *evaluation, FILE *file) {
     write_per_set(&json, "mean_logp", evaluation, set_logp);
     if (has_general(evaluation))
         write_general(&json, evaluation);
+    if (evaluation->bf16 != NULL)
+        of_comparison_write_json(evaluation, evaluation->bf16, &json);
     write_run(&json, evaluation);
     of_json_end(&json);
 }

@@ -26,14 +26,16 @@ typedef struct of_eval_set {
     of_metrics metrics[OF_EVAL_SCORES];  /* against the in set; unused in the in set itself */
 } of_eval_set;
 
-typedef struct of_evaluation {
+typedef struct of_evaluation of_evaluation;
+struct of_evaluation {
     of_engine *engine;
     of_score scores[OF_EVAL_SCORES];
     size_t score_count;
     of_eval_set *sets; /* sets[0] is the in set */
     size_t set_count;
-    double rank_correlation; /* over all sets together */
-} of_evaluation;
+    double rank_correlation;   /* over all sets together */
+    const of_evaluation *bf16; /* the same sets in bfloat16, to be compared; or NULL */
+};
 
 /* What the numbers mean; printed with them. */
 extern const char of_eval_convention[];

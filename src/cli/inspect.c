@@ -4,6 +4,7 @@
 #include "cli/json.h"
 #include "cli/layers.h"
 #include "cli/output.h"
+#include "cli/processor.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 #include "model/model.h"
@@ -15,11 +16,13 @@ const of_command of_inspect_command = {
     .name = "inspect",
     .summary = "Show a model's architecture, its cost and the kernels chosen for it",
     .operands = "M",
-    .details = "Prints the architecture, number of parameters, floating-point operations, metadata "
-               "and memory of the weight file M, and the layers of the plan it is compiled to on "
-               "this machine: operation, the kernel chosen, images taken in one call, MFLOP and "
-               "bytes of packed weights (sums where steps share a line), bytes of output for one "
-               "image.",
+    .details =
+        "Prints the architecture, number of parameters, floating-point operations, metadata "
+        "and memory of the weight file M, and the layers of the plan it is compiled to on "
+        "this machine: operation, the kernel chosen, what it multiplies (f32 or bf16), images "
+        "taken in one call, MFLOP and "
+        "bytes of packed weights (sums where steps share a line), bytes of output for one "
+        "image.",
     .examples = "outflow inspect in.safetensors",
 };
 
@@ -46,6 +49,7 @@ static void declare(inspect_settings *settings, of_option_table *table) {
     of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,
                     "Images a thread holds in flight; without it, chosen.");
     of_engine_plan_options(&settings->engine, table);
+    of_engine_precision_option(&settings->engine, table);
 }
 
 static const char *family_name(of_family family) {
@@ -97,9 +101,10 @@ static void print_plan_summary(const of_plan *plan, FILE *file) {
     char text[OF_NUMBER_SIZE];
     (void)fprintf(file, "%-14s %s FLOP an image\n", "cost",
                   of_scaled_text(info.flops_per_image, text));
-    (void)fprintf(file, "%-14s %s, %u thread%s, micro-batch %u, %s\n", "plan",
-                  of_isa_name(info.isa), info.threads, info.threads == 1 ? "" : "s",
-                  info.micro_batch, info.convolutions);
+    (void)fprintf(file, "%-14s %s, %s, %u thread%s, micro-batch %u, %s\n", "plan",
+                  of_isa_name(info.isa), of_precision_name(info.precision), info.threads,
+                  info.threads == 1 ? "" : "s", info.micro_batch, info.convolutions);
+    (void)fprintf(file, "%-14s %s\n", "bfloat16", of_bf16_text());
     (void)fprintf(file, "%-14s %s packed weights", "memory",
                   of_bytes_text(info.weight_bytes, text));
     (void)fprintf(file, ", %s workspace\n\n", of_bytes_text(info.workspace_bytes, text));
@@ -176,6 +181,7 @@ static void write_layer(of_json *json, const of_layer_info *layer) {
     of_json_text(json, "name", layer->name);
     of_json_text(json, "operation", layer->operation);
     of_json_text(json, "kernel", layer->kernel);
+    of_json_text(json, "precision", of_precision_name(layer->precision));
     of_json_count(json, "images_per_call", layer->images_per_call);
     of_json_real(json, "flops", layer->flops);
     of_json_count(json, "weight_bytes", layer->weight_bytes);
@@ -188,6 +194,9 @@ static of_status write_plan(of_json *json, const of_plan *plan, of_error *error)
     of_status status = OF_OK;
     of_json_object(json, "plan");
     of_json_text(json, "isa", of_isa_name(info.isa));
+    of_json_text(json, "precision", of_precision_name(info.precision));
+    of_json_flag(json, "avx512_bf16", of_cpu_bf16().avx512_bf16);
+    of_json_flag(json, "amx_bf16", of_cpu_bf16().amx_bf16);
     of_json_count(json, "threads", info.threads);
     of_json_count(json, "micro_batch", info.micro_batch);
     of_json_text(json, "convolutions", info.convolutions);

@@ -36,8 +36,9 @@ static bool continues(const layer_group *group, const layer_group *next) {
            strncmp(a->name, b->name, group->head) == 0 &&
            strcmp(a->name + group->tail, b->name + next->tail) == 0 &&
            strcmp(a->operation, b->operation) == 0 && strcmp(a->kernel, b->kernel) == 0 &&
-           a->images_per_call == b->images_per_call && a->flops == b->flops &&
-           a->weight_bytes == b->weight_bytes && a->output_bytes == b->output_bytes;
+           a->precision == b->precision && a->images_per_call == b->images_per_call &&
+           a->flops == b->flops && a->weight_bytes == b->weight_bytes &&
+           a->output_bytes == b->output_bytes;
 }
 
 static void add_layer(layer_group *groups, size_t *count, const layer_group *next, bool all) {
@@ -58,8 +59,9 @@ static void print_group(const layer_group *group, FILE *file) {
     if (group->count > 1)
         (void)snprintf(name, sizeof name, "%.*s%lu-%lu%s", (int)group->head, layer->name,
                        group->first, group->last, layer->name + group->tail);
-    (void)fprintf(file, "%-34s %-26s %-22s %5u %10.3f %11s %11s\n", name, layer->operation,
-                  layer->kernel, layer->images_per_call, 1e-6 * layer->flops * (double)group->count,
+    (void)fprintf(file, "%-34s %-26s %-36s %-9s %5u %10.3f %11s %11s\n", name, layer->operation,
+                  layer->kernel, of_precision_name(layer->precision), layer->images_per_call,
+                  1e-6 * layer->flops * (double)group->count,
                   of_bytes_text(layer->weight_bytes * group->count, weights),
                   of_bytes_text(layer->output_bytes, output));
 }
@@ -79,8 +81,8 @@ of_status of_layers_print(const of_plan *plan, bool all, FILE *file, of_error *e
         }
     }
     if (status == OF_OK)
-        (void)fprintf(file, "%-34s %-26s %-22s %5s %10s %11s %11s\n", "layer", "operation",
-                      "kernel", "batch", "MFLOP", "weights", "output");
+        (void)fprintf(file, "%-34s %-26s %-36s %-9s %5s %10s %11s %11s\n", "layer", "operation",
+                      "kernel", "precision", "batch", "MFLOP", "weights", "output");
     for (size_t i = 0; status == OF_OK && i < count; i++)
         print_group(&groups[i], file);
     free(groups);

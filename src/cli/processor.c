@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/processor.h"
 
+#include <outflow/outflow.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,4 +19,12 @@ void of_processor_name(char *name, size_t size) {
     }
     if (facts != NULL)
         (void)fclose(facts);
+}
+
+const char *of_bf16_text(void) {
+    static const char *const texts[2][2] = {
+        {"avx512_bf16 (no), amx_bf16 (no)", "avx512_bf16 (no), amx_bf16 (yes)"},
+        {"avx512_bf16 (yes), amx_bf16 (no)", "avx512_bf16 (yes), amx_bf16 (yes)"}};
+    of_bf16_support support = of_cpu_bf16();
+    return texts[support.avx512_bf16][support.amx_bf16];
 }

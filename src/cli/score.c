@@ -52,6 +52,7 @@ static void declare(score_settings *settings, of_option_table *table) {
                    "Write to FILE, which appears only when it is complete.");
     of_engine_source_options(&settings->engine, table);
     of_engine_plan_options(&settings->engine, table);
+    of_engine_precision_option(&settings->engine, table);
 }
 
 /* What the visitor of a source's batches needs. */

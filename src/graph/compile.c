@@ -22,6 +22,7 @@ static void set_geometry(of_plan *plan, uint32_t s) {
     scale->channels = dense ? scale->shape.dimensions : scale->shape.channels;
     scale->half = scale->channels / 2;
     scale->last = s + 1 == plan->scale_count;
+    scale->precision = plan->precision;
     scale->outputs = scale->half * (plan->architecture.coupling == OF_COUPLING_AFFINE ? 2 : 1);
 }
 
@@ -51,6 +52,7 @@ static void choose_last_layer(const of_plan *plan, of_scale_plan *scale) {
         (uint32_t)of_round_up((size_t)(dense ? 1 : 9) * scale->half, CHANNEL_MULTIPLE);
 }
 
+/* Networks in bfloat16 keep their hidden activations in it; the last layer makes floats. */
 static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan *scale,
                                         int layer) {
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
@@ -60,7 +62,9 @@ static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan
                                   .outputs = plan->hidden,
                                   .kernel = 1,
                                   .bias = true,
-                                  .relu = true};
+                                  .relu = true,
+                                  .source = scale->precision,
+                                  .target = scale->precision};
     if (layer == OF_LAYER_FIRST) {
         shape.inputs = scale->half;
         shape.kernel = dense ? 1 : 3;
@@ -68,11 +72,23 @@ static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan
         shape.outputs = scale->tap_stride;
         shape.kernel = dense || scale->kernel == 3 ? 1 : 3;
         shape.bias = shape.relu = false; /* the coupling kernel adds the bias */
+        shape.target = OF_PRECISION_F32;
     } else if (layer == OF_LAYER_MIX) {
         shape.inputs = shape.outputs = scale->channels;
         shape.relu = false;
+        shape.source = shape.target = OF_PRECISION_F32; /* the flow's own state */
     }
     return shape;
+}
+
+static void free_layers(of_scale_plan *scale) {
+    for (int layer = 0; layer < OF_LAYERS; layer++) {
+        of_convolution_free(scale->layers[layer]);
+        of_convolution_free(scale->latency[layer]);
+        scale->layers[layer] = scale->latency[layer] = NULL;
+    }
+    of_convolution_free(scale->backward_mix);
+    scale->backward_mix = NULL;
 }
 
 static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *error) {
@@ -89,6 +105,16 @@ static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *er
             return status;
     }
     return OF_OK;
+}
+
+/* A network whose layers lack native bfloat16 code stays in floats. */
+static of_status create_layers_or_floats(of_plan *plan, of_scale_plan *scale, of_error *error) {
+    of_status status = create_layers(plan, scale, error);
+    if (status != OF_ERROR_UNSUPPORTED || scale->precision == OF_PRECISION_F32)
+        return status;
+    free_layers(scale);
+    scale->precision = OF_PRECISION_F32;
+    return create_layers(plan, scale, error);
 }
 
 /* If calls of different sizes give different bits, only one image a call is left. */
@@ -111,7 +137,7 @@ static of_status compile_scale(of_plan *plan, const of_model *model, uint32_t s,
     scale->steps = of_arena_take(&plan->arena, plan->architecture.steps, sizeof *scale->steps);
     if (scale->steps == NULL)
         return of_fail_memory(error, "steps");
-    of_status status = create_layers(plan, scale, error);
+    of_status status = create_layers_or_floats(plan, scale, error);
     if (status == OF_OK)
         status = insist_on_uniform_layers(scale, error);
     if (status == OF_OK)
@@ -132,7 +158,22 @@ static of_status check_options(const of_plan_options *options, of_error *error) 
 }
 
 of_plan_options of_plan_options_default(void) {
-    return (of_plan_options){.threads = 0, .isa = OF_ISA_AUTO, .micro_batch = 0};
+    return (of_plan_options){
+        .threads = 0, .isa = OF_ISA_AUTO, .micro_batch = 0, .precision = OF_PRECISION_F32};
+}
+
+/* What was asked for by name must run somewhere in the model. */
+static of_status settle_precision(of_plan *plan, of_precision wish, of_error *error) {
+    bool any = false;
+    for (uint32_t s = 0; s < plan->scale_count; s++)
+        any = any || plan->scales[s].precision == OF_PRECISION_BF16;
+    if (wish == OF_PRECISION_BF16 && !any)
+        return of_fail(error, OF_ERROR_UNSUPPORTED,
+                       "precision bf16: %s has no native bfloat16 code for any layer of this "
+                       "model; use precision f32",
+                       of_convolution_library());
+    plan->precision = any ? OF_PRECISION_BF16 : OF_PRECISION_F32;
+    return OF_OK;
 }
 
 static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_options *options,
@@ -141,6 +182,8 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
     of_status status = check_options(options, error);
     if (status == OF_OK)
         status = of_isa_resolve(options->isa, &isa, error);
+    if (status == OF_OK)
+        status = of_precision_resolve(options->precision, isa, &plan->precision, error);
     if (status != OF_OK)
         return status;
     plan->architecture = model->architecture;
@@ -159,7 +202,8 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
         if (status != OF_OK)
             return status;
     }
-    return of_workspace_create(plan, error);
+    status = settle_precision(plan, options->precision, error);
+    return status == OF_OK ? of_workspace_create(plan, error) : status;
 }
 
 of_status of_plan_build(const of_model *model, const of_plan_options *options,
@@ -190,13 +234,8 @@ of_status of_plan_compile(const of_model *model, const of_plan_options *options,
 void of_plan_free(of_plan *plan) {
     if (plan == NULL)
         return;
-    for (uint32_t s = 0; s < OF_MAX_SCALES; s++) {
-        for (int layer = 0; layer < OF_LAYERS; layer++) {
-            of_convolution_free(plan->scales[s].layers[layer]);
-            of_convolution_free(plan->scales[s].latency[layer]);
-        }
-        of_convolution_free(plan->scales[s].backward_mix);
-    }
+    for (uint32_t s = 0; s < OF_MAX_SCALES; s++)
+        free_layers(&plan->scales[s]);
     of_training_free(plan->training);
     of_workspace_free(plan);
     of_arena_release(&plan->arena);

@@ -36,7 +36,10 @@ struct of_convolution {
 };
 
 static of_status fail(of_error *error, dnnl_status_t status, const char *what) {
-    return of_fail(error, status == dnnl_out_of_memory ? OF_ERROR_MEMORY : OF_ERROR_INTERNAL,
+    return of_fail(error,
+                   status == dnnl_out_of_memory   ? OF_ERROR_MEMORY
+                   : status == dnnl_unimplemented ? OF_ERROR_UNSUPPORTED
+                                                  : OF_ERROR_INTERNAL,
                    "oneDNN: %s failed with status %d", what, (int)status);
 }
 
@@ -68,6 +71,10 @@ static dnnl_status_t append_relu(dnnl_post_ops_t operations) {
 #endif
 }
 
+static dnnl_data_type_t number(of_precision precision) {
+    return precision == OF_PRECISION_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
 /* A 1x1 convolution has no neighbours: all positions become one long row. */
 static void fold_positions(const of_convolution_shape *shape, uint32_t images, dnnl_dims_t size) {
     size[0] = shape->kernel == 1 ? 1 : images;
@@ -89,16 +96,17 @@ static dnnl_status_t describe(const of_convolution *convolution, uint32_t images
     const dnnl_dims_t bias_size = {shape->outputs};
     const dnnl_dims_t strides = {1, 1};
     const dnnl_dims_t padding = {shape->kernel / 2, shape->kernel / 2};
+    const dnnl_data_type_t from = number(shape->source), to = number(shape->target);
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dilation = {0, 0};
     layout source = NULL, target = NULL, bias = NULL, weights = NULL;
     dnnl_status_t status =
-        dnnl_memory_desc_create_with_tag(&source, 4, source_size, dnnl_f32, dnnl_nhwc);
+        dnnl_memory_desc_create_with_tag(&source, 4, source_size, from, dnnl_nhwc);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_create_with_tag(&target, 4, target_size, dnnl_f32, dnnl_nhwc);
+        status = dnnl_memory_desc_create_with_tag(&target, 4, target_size, to, dnnl_nhwc);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_create_with_tag(&weights, 4, weight_size, dnnl_f32,
-                                                  dnnl_format_tag_any);
+        status =
+            dnnl_memory_desc_create_with_tag(&weights, 4, weight_size, from, dnnl_format_tag_any);
     if (status == dnnl_success && shape->bias)
         status = dnnl_memory_desc_create_with_tag(&bias, 1, bias_size, dnnl_f32, dnnl_x);
     if (status == dnnl_success)
@@ -113,13 +121,11 @@ static dnnl_status_t describe(const of_convolution *convolution, uint32_t images
 #else
     dnnl_memory_desc_t source, target, bias, weights;
     dnnl_convolution_desc_t operation;
-    dnnl_status_t status =
-        dnnl_memory_desc_init_by_tag(&source, 4, source_size, dnnl_f32, dnnl_nhwc);
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&source, 4, source_size, from, dnnl_nhwc);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_tag(&target, 4, target_size, dnnl_f32, dnnl_nhwc);
+        status = dnnl_memory_desc_init_by_tag(&target, 4, target_size, to, dnnl_nhwc);
     if (status == dnnl_success)
-        status =
-            dnnl_memory_desc_init_by_tag(&weights, 4, weight_size, dnnl_f32, dnnl_format_tag_any);
+        status = dnnl_memory_desc_init_by_tag(&weights, 4, weight_size, from, dnnl_format_tag_any);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&bias, 1, bias_size, dnnl_f32, dnnl_x);
     if (status == dnnl_success)
@@ -134,7 +140,7 @@ static dnnl_status_t describe(const of_convolution *convolution, uint32_t images
 }
 
 static dnnl_status_t reorder_weights(const of_convolution *convolution, const variant *code,
-                                     const float *from, float *to, bool pack) {
+                                     const void *from, void *to, bool pack) {
     const of_convolution_shape *shape = &convolution->shape;
     const dnnl_dims_t size = {shape->outputs, shape->inputs, shape->kernel, shape->kernel};
     layout_view packed = query(code->description, dnnl_query_weights_md);
@@ -213,11 +219,29 @@ static void place_weights(of_convolution *convolution, uint32_t index) {
     convolution->weight_bytes += of_round_up(layout_bytes(mine), OF_ALIGNMENT);
 }
 
+/* Code for bfloat16 that emulates it, or that is written to be read, is slower than code for
+ * floats; what uses the processor's instructions is named after them (AVX10 includes them). */
+static of_status insist_on_native_code(const of_convolution *convolution, const variant *made,
+                                       of_error *error) {
+    const char *name = "";
+    if (convolution->shape.source == OF_PRECISION_F32)
+        return OF_OK;
+    (void)dnnl_primitive_desc_query(made->description, dnnl_query_impl_info_str, 0, (void *)&name);
+    if (strstr(name, "bf16") == NULL && strstr(name, "amx") == NULL &&
+        strstr(name, "avx10") == NULL)
+        return of_fail(error, OF_ERROR_UNSUPPORTED,
+                       "oneDNN has no native bfloat16 code for a convolution, only '%s'", name);
+    return OF_OK;
+}
+
 static of_status create_variant(of_convolution *convolution, uint32_t index,
                                 const_dnnl_primitive_attr_t attributes, of_error *error) {
     variant *made = &convolution->variants[index];
     CHECK(describe(convolution, 1U << index, attributes, &made->description),
           "describing a convolution");
+    of_status status = insist_on_native_code(convolution, made, error);
+    if (status != OF_OK)
+        return status;
     CHECK(dnnl_primitive_create(&made->primitive, made->description), "compiling a convolution");
     size_t scratch = layout_bytes(query(made->description, dnnl_query_scratchpad_md));
     if (scratch > convolution->scratch_bytes)
@@ -250,6 +274,12 @@ static void cap_instruction_set(void) {
     const char *wish = getenv("OUTFLOW_ISA");
     if (wish != NULL && strcmp(wish, "avx2") == 0)
         (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
+}
+
+bool of_convolution_has_bf16(void) {
+    cap_instruction_set(); /* asking, too, settles it */
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+           dnnl_cpu_isa_avx512_core_bf16;
 }
 
 of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
@@ -334,8 +364,8 @@ size_t of_convolution_scratch_bytes(const of_convolution *convolution) {
 
 /* ---- Running ----------------------------------------------------------------------------- */
 
-of_status of_convolution_pack(const of_convolution *convolution, const float *weights,
-                              float *packed, of_error *error) {
+of_status of_convolution_pack(const of_convolution *convolution, const float *weights, void *packed,
+                              of_error *error) {
     int callers_threads = omp_get_max_threads();
     dnnl_status_t status = dnnl_success;
     omp_set_num_threads(1); /* too little work to wake others for */
@@ -344,24 +374,24 @@ of_status of_convolution_pack(const of_convolution *convolution, const float *we
         bool shared = i > 0 && code->weight_offset == code[-1].weight_offset;
         if (!shared)
             status = reorder_weights(convolution, code, weights,
-                                     packed + code->weight_offset / sizeof(float), true);
+                                     (char *)packed + code->weight_offset, true);
     }
     omp_set_num_threads(callers_threads);
     return status == dnnl_success ? OF_OK : fail(error, status, "packing weights");
 }
 
-of_status of_convolution_unpack(const of_convolution *convolution, const float *packed,
+of_status of_convolution_unpack(const of_convolution *convolution, const void *packed,
                                 float *weights, of_error *error) {
     const variant *first = &convolution->variants[0];
-    CHECK(reorder_weights(convolution, first, packed + first->weight_offset / sizeof(float),
-                          weights, false),
+    CHECK(reorder_weights(convolution, first, (const char *)packed + first->weight_offset, weights,
+                          false),
           "unpacking weights");
     return OF_OK;
 }
 
-of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
-                             const float *source, const float *packed, const float *bias,
-                             float *target, void *scratch, of_error *error) {
+of_status of_convolution_run(const of_convolution *convolution, uint32_t images, const void *source,
+                             const void *packed, const float *bias, void *target, void *scratch,
+                             of_error *error) {
     const variant *chosen = &convolution->variants[__builtin_ctz(images)];
     const struct {
         int name;
@@ -369,7 +399,7 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
         const void *data;
     } wanted[] = {
         {DNNL_ARG_SRC, dnnl_query_src_md, source},
-        {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, packed + chosen->weight_offset / sizeof(float)},
+        {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, (const char *)packed + chosen->weight_offset},
         {DNNL_ARG_DST, dnnl_query_dst_md, target},
         {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md, scratch},
         {DNNL_ARG_BIAS, dnnl_query_weights_md, bias},

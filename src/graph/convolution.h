@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolutions of the plan. convolution.c is the only file that knows oneDNN.
  *
- * Activations are [images][height][width][channels] floats without gaps. A convolution has unit
- * stride and zero padding that keeps height and width (kernel 3), or is a product of each
- * position's channels with a matrix (kernel 1). An of_convolution holds compiled code for one
- * shape; weights are packed apart from it, so that all steps of a scale share the code. */
+ * Activations are [images][height][width][channels] numbers without gaps, floats or bfloat16. A
+ * convolution has unit stride and zero padding that keeps height and width (kernel 3), or is a
+ * product of each position's channels with a matrix (kernel 1). An of_convolution holds compiled
+ * code for one shape; weights are packed apart from it, so that all steps of a scale share the
+ * code. */
 #ifndef OF_GRAPH_CONVOLUTION_H
 #define OF_GRAPH_CONVOLUTION_H
 
@@ -15,6 +16,8 @@ typedef struct of_convolution_shape {
     uint32_t inputs, outputs;
     uint32_t kernel; /* 1 or 3 */
     bool bias, relu; /* what follows the sum */
+    /* F32 or BF16: of the source with the weights, and of the target. Sums and bias are floats. */
+    of_precision source, target;
 } of_convolution_shape;
 
 /* Largest number of images in one call is 2^(OF_CONVOLUTION_VARIANTS - 1). */
@@ -24,7 +27,7 @@ typedef struct of_convolution of_convolution;
 
 /* Compiles code for 1, 2, 4, ... up to `max_images` (a power of two) images a call, run by
  * `threads` threads inside the call when it is made outside a parallel region, else by the
- * calling thread alone. */
+ * calling thread alone. OF_ERROR_UNSUPPORTED if bfloat16 has no native code for the shape. */
 of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
                                 unsigned threads, of_convolution **convolution, of_error *error);
 void of_convolution_free(of_convolution *convolution);
@@ -39,6 +42,10 @@ unsigned of_convolution_threads(const of_convolution *convolution);
 /* True if weights packed for one can be used by the other. */
 bool of_convolution_same_packing(const of_convolution *a, const of_convolution *b);
 
+/* True if the library's code uses the processor's bfloat16 instructions, so does not emulate them;
+ * the environment may hold it back. */
+bool of_convolution_has_bf16(void);
+
 /* Name of the implementation, for people. */
 const char *of_convolution_kernel(const of_convolution *convolution);
 
@@ -48,17 +55,17 @@ size_t of_convolution_scratch_bytes(const of_convolution *convolution);
 
 /* Packs weights [outputs][inputs][kernel][kernel] into `packed` (of_convolution_weight_bytes,
  * 64-byte aligned), or back. */
-of_status of_convolution_pack(const of_convolution *convolution, const float *weights,
-                              float *packed, of_error *error);
-of_status of_convolution_unpack(const of_convolution *convolution, const float *packed,
+of_status of_convolution_pack(const of_convolution *convolution, const float *weights, void *packed,
+                              of_error *error);
+of_status of_convolution_unpack(const of_convolution *convolution, const void *packed,
                                 float *weights, of_error *error);
 
 /* Runs `images` images, which must be a power of two up to the largest. `bias` is NULL for shapes
  * without one. Safe to call from several threads at once, each with its own scratch (64-byte
  * aligned). */
-of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
-                             const float *source, const float *packed, const float *bias,
-                             float *target, void *scratch, of_error *error);
+of_status of_convolution_run(const of_convolution *convolution, uint32_t images, const void *source,
+                             const void *packed, const float *bias, void *target, void *scratch,
+                             of_error *error);
 
 /* uniformity.c: true if an image's result is the same, bit by bit, whatever the number of images in
  * the call and the threads inside it (`other`: the same shape compiled for other threads, or NULL).

@@ -10,6 +10,7 @@ const char *of_convolutions(void) {
 
 of_plan_info of_plan_describe(const of_plan *plan) {
     of_plan_info info = {.isa = plan->kernels->isa,
+                         .precision = plan->precision,
                          .threads = plan->threads,
                          .micro_batch = plan->group_images,
                          .flops_per_image = of_architecture_flops(&plan->architecture),
@@ -64,11 +65,13 @@ static void describe_convolution(const of_plan *plan, const of_scale_plan *scale
                    (unsigned)shape->kernel, (unsigned)shape->kernel, (unsigned)shape->inputs,
                    (unsigned)shape->outputs, shape->relu ? " +relu" : "", taps ? " taps" : "");
     info->kernel = of_convolution_kernel(convolution);
+    info->precision = shape->source;
     info->images_per_call = scale->chunk;
     double weights = (double)shape->inputs * shape->outputs * shape->kernel * shape->kernel;
     info->flops = 2.0 * plan->units * scale->positions * weights;
     info->weight_bytes = of_convolution_weight_bytes(convolution);
-    info->output_bytes = (size_t)plan->units * scale->positions * shape->outputs * sizeof(float);
+    size_t number = shape->target == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
+    info->output_bytes = (size_t)plan->units * scale->positions * shape->outputs * number;
 }
 
 static void describe_tail(const of_plan *plan, const of_scale_plan *scale, uint32_t s,

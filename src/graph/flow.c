@@ -12,7 +12,7 @@ uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left) {
 }
 
 static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer, uint32_t count,
-                           const float *source, float *target, of_error *error) {
+                           const void *source, void *target, of_error *error) {
     static const int parts[OF_LAYERS] = {OF_PART_FIRST, OF_PART_MIDDLE, OF_PART_LAST, OF_PART_MIX};
     const of_scale_plan *scale = &run->plan->scales[s];
     const of_step_plan *step = &scale->steps[k];
@@ -26,7 +26,7 @@ static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer,
     return status;
 }
 
-float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first, int layer) {
+void *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first, int layer) {
     const of_plan *plan = run->plan;
     if (run->kept == NULL || run->kept->hidden[layer][s][k] == NULL)
         return run->worker->hidden[layer];
@@ -34,9 +34,22 @@ float *of_flow_hidden(const of_run *run, uint32_t s, uint32_t k, uint32_t first,
     return run->kept->hidden[layer][s][k] + first * floats;
 }
 
+/* What the first layer reads: `pass`, or a copy in its precision. */
+static const void *network_input(const of_run *run, uint32_t s, uint32_t k, uint32_t count,
+                                 const float *pass) {
+    const of_scale_plan *scale = &run->plan->scales[s];
+    if (scale->precision == OF_PRECISION_F32)
+        return pass;
+    double start = of_profile_start(run);
+    run->plan->kernels->round_to_bf16(pass, run->worker->rounded, count * of_state_floats(scale));
+    of_profile_stop(run, start, s, k, OF_PART_FIRST);
+    return run->worker->rounded;
+}
+
 of_status of_flow_hidden_layer(const of_run *run, uint32_t s, uint32_t k, int layer, uint32_t first,
                                uint32_t count, const float *pass, of_error *error) {
-    const float *source = layer == OF_LAYER_FIRST ? pass : of_flow_hidden(run, s, k, first, 0);
+    const void *source = layer == OF_LAYER_FIRST ? network_input(run, s, k, count, pass)
+                                                 : of_flow_hidden(run, s, k, first, 0);
     return run_layer(run, s, k, layer, count, source, of_flow_hidden(run, s, k, first, layer),
                      error);
 }

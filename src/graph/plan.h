@@ -23,7 +23,7 @@ typedef struct of_training of_training; /* training.h */
 
 /* Weights of one convolution, packed for its of_convolution. */
 typedef struct of_packed_layer {
-    float *weights;
+    void *weights;
     float *bias; /* NULL where the bias is added elsewhere */
 } of_packed_layer;
 
@@ -46,6 +46,8 @@ typedef struct of_scale_plan {
     uint32_t tap_stride; /* floats a position of the last layer's output */
     uint32_t chunk;      /* units a call of the network takes, a power of two */
     bool last;           /* no split: pass and rest are latents */
+    /* F32 or BF16: what the network multiplies, and its hidden activations; taps are floats */
+    of_precision precision;
     of_convolution *layers[OF_LAYERS], *latency[OF_LAYERS], *backward_mix;
     uint32_t gather_stride; /* training: floats a position of the first layer's 3x3 neighbourhood */
     of_step_plan *steps;
@@ -63,7 +65,9 @@ typedef struct of_scale_plan {
 typedef struct of_worker {
     of_arena arena;
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES]; /* [group units][positions][half] */
-    float *hidden[2], *taps;                          /* of one chunk */
+    void *hidden[2];                                  /* of one chunk, in the scale's precision */
+    float *taps;                                      /* of one chunk */
+    uint16_t *rounded;                                /* pass of one chunk in BF16 */
     float *mix[2];  /* dense: [chunk][channels] before and after the map */
     float *latents; /* of one unit, position-major */
     float *row_scratch;
@@ -81,6 +85,7 @@ struct of_plan {
     uint32_t units;               /* a image */
     uint32_t group_images;        /* most images that a thread has in flight */
     uint32_t scale_count, hidden; /* hidden: padded */
+    of_precision precision;       /* F32, or BF16 if any scale's network runs in it */
     bool has_inverse, has_latency, latency_is_uniform;
     of_scale_plan scales[OF_MAX_SCALES];
     of_arena arena;        /* weights and everything constant */
@@ -208,7 +213,7 @@ static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t un
 }
 
 /* Hidden activations of units from `first` on: the worker's, or where they are kept. */
-float *of_flow_hidden(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, int layer);
+void *of_flow_hidden(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, int layer);
 
 /* Layer FIRST or MIDDLE of a coupling network on units first..first+count, whose state is `pass`,
  * to of_flow_hidden. */

@@ -10,9 +10,10 @@
 #include <string.h>
 
 typedef struct probe {
-    float *source, *target, *expected, *weights, *packed, *bias;
-    void *scratch;
-    size_t source_count, target_count; /* floats of one image */
+    float *weights, *bias;
+    unsigned char *source, *target, *expected; /* numbers of the shape's precisions */
+    void *packed, *scratch;
+    size_t source_bytes, target_bytes; /* of one image */
 } probe;
 
 static void free_probe(probe *data) {
@@ -29,6 +30,25 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
+static size_t number_bytes(of_precision precision) {
+    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+/* Uniform in [-1/2, 1/2). The upper half of a float is a number in bfloat16. */
+static void fill_source(const of_convolution_shape *shape, of_random *random, size_t count,
+                        unsigned char *source) {
+    for (size_t i = 0; i < count; i++) {
+        float value = of_random_uniform(random) - 0.5F;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        uint16_t upper = (uint16_t)(bits >> 16);
+        if (shape->source == OF_PRECISION_BF16)
+            memcpy(source + i * sizeof upper, &upper, sizeof upper);
+        else
+            memcpy(source + i * sizeof value, &value, sizeof value);
+    }
+}
+
 static of_status make_probe(const of_convolution *convolution, const of_convolution *other,
                             probe *data, of_error *error) {
     const of_convolution_shape *shape = of_convolution_shape_of(convolution);
@@ -36,11 +56,11 @@ static of_status make_probe(const of_convolution *convolution, const of_convolut
     size_t positions = (size_t)shape->height * shape->width;
     size_t taps = (size_t)shape->kernel * shape->kernel;
     size_t weight_count = taps * shape->inputs * shape->outputs;
-    *data = (probe){.source_count = positions * shape->inputs,
-                    .target_count = positions * shape->outputs};
-    data->source = of_allocate(images * data->source_count, sizeof(float));
-    data->target = of_allocate(images * data->target_count, sizeof(float));
-    data->expected = of_allocate(images * data->target_count, sizeof(float));
+    *data = (probe){.source_bytes = positions * shape->inputs * number_bytes(shape->source),
+                    .target_bytes = positions * shape->outputs * number_bytes(shape->target)};
+    data->source = of_allocate(images, data->source_bytes);
+    data->target = of_allocate(images, data->target_bytes);
+    data->expected = of_allocate(images, data->target_bytes);
     data->weights = of_allocate(weight_count, sizeof(float));
     data->packed = of_allocate_zeroed(larger(of_convolution_weight_bytes(convolution),
                                              other ? of_convolution_weight_bytes(other) : 0),
@@ -55,8 +75,7 @@ static of_status make_probe(const of_convolution *convolution, const of_convolut
         return of_fail_memory(error, "a convolution's self-check");
     }
     of_random random = of_random_stream(0x0f10, 0);
-    for (size_t i = 0; i < images * data->source_count; i++)
-        data->source[i] = of_random_uniform(&random) - 0.5F;
+    fill_source(shape, &random, images * positions * shape->inputs, data->source);
     for (size_t i = 0; i < weight_count; i++)
         data->weights[i] = of_random_uniform(&random) - 0.5F;
     return OF_OK;
@@ -67,12 +86,12 @@ static of_status compare_calls(const of_convolution *convolution, uint32_t image
                                const probe *data, bool *uniform, of_error *error) {
     for (uint32_t first = 0; first < total; first += images) {
         of_status status = of_convolution_run(
-            convolution, images, data->source + first * data->source_count, data->packed,
-            data->bias, data->target + first * data->target_count, data->scratch, error);
+            convolution, images, data->source + first * data->source_bytes, data->packed,
+            data->bias, data->target + first * data->target_bytes, data->scratch, error);
         if (status != OF_OK)
             return status;
     }
-    if (memcmp(data->target, data->expected, total * data->target_count * sizeof(float)) != 0)
+    if (memcmp(data->target, data->expected, total * data->target_bytes) != 0)
         *uniform = false;
     return OF_OK;
 }

@@ -27,10 +27,15 @@ static size_t clamp(size_t value, size_t low, size_t high) {
     return value < low ? low : value > high ? high : value;
 }
 
+static size_t hidden_bytes(const of_scale_plan *scale) {
+    return scale->precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 /* Hidden activations and taps of a chunk should stay in three quarters of a core's L2 cache. */
 static uint32_t choose_chunk(const of_plan *plan, const of_scale_plan *scale) {
-    size_t floats = (size_t)2 * plan->hidden + scale->tap_stride;
-    size_t positions = cache_bytes() * 3 / 4 / (floats * sizeof(float));
+    size_t bytes =
+        (size_t)2 * plan->hidden * hidden_bytes(scale) + scale->tap_stride * sizeof(float);
+    size_t positions = cache_bytes() * 3 / 4 / bytes;
     positions = clamp(positions, LEAST_POSITIONS, MOST_POSITIONS);
     return power_of_two_below(clamp(positions / scale->positions, 1, MOST_UNITS));
 }
@@ -50,9 +55,9 @@ void of_workspace_choose_chunks(of_plan *plan, unsigned micro_batch) {
         plan->group_images = micro_batch;
 }
 
-/* Sizes in floats (convolution scratch: bytes) that serve every scale. */
+/* Sizes in floats (hidden and convolution scratch: bytes) that serve every scale. */
 typedef struct sizes {
-    size_t hidden, taps, mix, latents, row_scratch, rows, convolution_scratch;
+    size_t hidden, rounded, taps, mix, latents, row_scratch, rows, convolution_scratch;
 } sizes;
 
 static void raise_to(size_t *value, size_t least) {
@@ -65,7 +70,9 @@ static sizes measure(const of_plan *plan) {
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         const of_scale_plan *scale = &plan->scales[s];
         size_t positions = (size_t)scale->chunk * scale->positions;
-        raise_to(&need.hidden, positions * plan->hidden);
+        raise_to(&need.hidden, positions * plan->hidden * hidden_bytes(scale));
+        if (scale->precision == OF_PRECISION_BF16)
+            raise_to(&need.rounded, positions * scale->half);
         raise_to(&need.taps, positions * scale->tap_stride);
         raise_to(&need.latents, scale->shape.latents);
         raise_to(&need.rows, scale->rows);
@@ -103,14 +110,16 @@ static bool allocate_states(const of_plan *plan, of_worker *worker) {
 static bool allocate_worker(const of_plan *plan, const sizes *need, of_worker *worker) {
     size_t units = (size_t)plan->group_images * plan->units;
     of_arena *arena = &worker->arena;
+    worker->hidden[0] = of_arena_take(arena, need->hidden, 1);
+    worker->hidden[1] = of_arena_take(arena, need->hidden, 1);
+    worker->rounded = of_arena_take(arena, need->rounded, sizeof *worker->rounded);
     worker->convolution_scratch = of_arena_take(arena, need->convolution_scratch, 1);
     worker->contributions = of_arena_take(arena, units * plan->scale_count, sizeof(double));
     worker->class_sums = of_arena_take(arena, units * plan->architecture.classes, sizeof(double));
     worker->row_sums = of_arena_take(arena, need->rows, sizeof(double));
-    return worker->convolution_scratch && worker->contributions && worker->class_sums &&
+    return worker->hidden[0] && worker->hidden[1] && worker->rounded &&
+           worker->convolution_scratch && worker->contributions && worker->class_sums &&
            worker->row_sums && allocate_states(plan, worker) &&
-           take(arena, need->hidden, &worker->hidden[0]) &&
-           take(arena, need->hidden, &worker->hidden[1]) &&
            take(arena, need->taps, &worker->taps) && take(arena, need->mix, &worker->mix[0]) &&
            take(arena, need->mix, &worker->mix[1]) &&
            take(arena, need->latents, &worker->latents) &&

@@ -6,7 +6,7 @@ make_model in.model 1 3 16 16 2 2 8
 quick='--repetitions 3 --seconds 0.002 --quiet'
 
 run 0 bench --model in.model --batch 1,3 --threads 1-2 $quick
-expect_out '^| mode | batch | threads | isa | images/s '
+expect_out '^| mode | batch | threads | isa | precision | images/s '
 expect_equal 'rows of 2 batches and 2 thread counts' "$(grep -c '^| score | ' "$out")" 4
 expect_silent_err
 

@@ -15,10 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LOGP_BOUND = 0.02;       /* nats */
-static const double LATENT_BOUND = 1e-5;     /* relative L2 */
-static const double GRADIENT_BOUND = 2e-4;   /* relative L2 of a tensor */
-static const double ROUND_TRIP_BOUND = 1e-3; /* of a pixel's range 0..1, largest */
+/* What a run is held to. Networks in bfloat16 keep 8 bits of each number. */
+typedef struct bounds {
+    double logp;       /* nats */
+    double bits;       /* a dimension */
+    double latents;    /* relative L2 */
+    double round_trip; /* of a pixel's range 0..1, largest */
+} bounds;
+static const bounds F32_BOUNDS = {0.02, 0.02, 1e-5, 1e-3};
+static const bounds BF16_BOUNDS = {2, 1e-3, 8e-3, 1e-3};
+static const double GRADIENT_BOUND = 2e-4; /* relative L2 of a tensor */
 
 typedef struct golden {
     of_model *model;
@@ -28,6 +34,7 @@ typedef struct golden {
 } golden;
 
 typedef struct results {
+    const bounds *bounds;
     double *logp, *contributions, *class_logp;
     float *latents, *images;
 } results;
@@ -51,8 +58,8 @@ static bool report(const char *isa, const char *what, double error, double bound
 }
 
 /* Largest distance of got[i*stride] from the tensor's values; a missing tensor is no check. */
-static bool check_nats(const golden *g, const char *isa, const char *name, const double *got,
-                       size_t stride, size_t count) {
+static bool check_nats(const golden *g, const char *isa, const char *name, double bound,
+                       const double *got, size_t stride, size_t count) {
     const of_safetensor *tensor = of_safetensors_find(&g->expected, name);
     if (tensor == NULL)
         return true;
@@ -62,11 +69,12 @@ static bool check_nats(const golden *g, const char *isa, const char *name, const
         if (!(error <= worst))
             worst = error;
     }
-    return report(isa, name, worst, LOGP_BOUND);
+    return report(isa, name, worst, bound);
 }
 
 static bool check_latents(const golden *g, const char *isa, size_t scale, size_t offset,
-                          const float *got) {
+                          const results *r) {
+    const float *got = r->latents;
     char name[32];
     (void)snprintf(name, sizeof name, "z.scale%zu", scale);
     const of_safetensor *tensor = of_safetensors_find(&g->expected, name);
@@ -76,7 +84,7 @@ static bool check_latents(const golden *g, const char *isa, size_t scale, size_t
         of_architecture_scale(of_model_architecture(g->model), (uint32_t)scale).latents;
     double error = 0, norm = 0;
     if (tensor->count != g->count * latents)
-        return report(isa, name, NAN, LATENT_BOUND);
+        return report(isa, name, NAN, r->bounds->latents);
     for (size_t i = 0; i < g->count; i++)
         for (size_t j = 0; j < latents; j++) {
             double wanted = expected_value(tensor, i * latents + j);
@@ -84,7 +92,7 @@ static bool check_latents(const golden *g, const char *isa, size_t scale, size_t
             error += difference * difference;
             norm += wanted * wanted;
         }
-    return report(isa, name, sqrt(error / norm), LATENT_BOUND);
+    return report(isa, name, sqrt(error / norm), r->bounds->latents);
 }
 
 static bool check_round_trip(const golden *g, const char *isa, const results *r) {
@@ -94,7 +102,7 @@ static bool check_round_trip(const golden *g, const char *isa, const results *r)
         if (!(error <= worst))
             worst = error;
     }
-    return report(isa, "inverse(forward(x))", worst, ROUND_TRIP_BOUND);
+    return report(isa, "inverse(forward(x))", worst, r->bounds->round_trip);
 }
 
 static bool check_bits_per_dim(const golden *g, const char *isa, const results *r) {
@@ -103,35 +111,40 @@ static bool check_bits_per_dim(const golden *g, const char *isa, const results *
         return false;
     for (size_t i = 0; i < g->count; i++)
         bits[i] = of_bits_per_dim(of_model_architecture(g->model), r->logp[i]);
-    bool passed = check_nats(g, isa, "bits_per_dim", bits, 1, g->count);
+    bool passed = check_nats(g, isa, "bits_per_dim", r->bounds->bits, bits, 1, g->count);
     of_free(bits);
     return passed;
 }
 
 static bool check_all(const golden *g, const char *isa, const results *r) {
-    bool passed = check_nats(g, isa, "logp.float64", r->logp, 1, g->count);
-    passed &= check_nats(g, isa, "logp", r->logp, 1, g->count);
-    passed &= check_nats(g, isa, "logp.mixture", r->logp, 1, g->count);
+    bool passed = check_nats(g, isa, "logp.float64", r->bounds->logp, r->logp, 1, g->count);
+    passed &= check_nats(g, isa, "logp", r->bounds->logp, r->logp, 1, g->count);
+    passed &= check_nats(g, isa, "logp.mixture", r->bounds->logp, r->logp, 1, g->count);
     if (of_safetensors_find(&g->expected, "bits_per_dim") != NULL)
         passed &= check_bits_per_dim(g, isa, r);
     if (g->classes > 0)
-        passed &= check_nats(g, isa, "logp.class", r->class_logp, 1, g->count * g->classes);
+        passed &= check_nats(g, isa, "logp.class", r->bounds->logp, r->class_logp, 1,
+                             g->count * g->classes);
     size_t offset = 0;
     for (size_t s = 0; s < g->scales; s++) {
         char name[32];
         (void)snprintf(name, sizeof name, "logp.scale%zu", s);
-        passed &= check_nats(g, isa, name, r->contributions + s, g->scales, g->count);
-        passed &= check_latents(g, isa, s, offset, r->latents);
+        passed &=
+            check_nats(g, isa, name, r->bounds->logp, r->contributions + s, g->scales, g->count);
+        passed &= check_latents(g, isa, s, offset, r);
         offset += of_architecture_scale(of_model_architecture(g->model), (uint32_t)s).latents;
     }
     return check_round_trip(g, isa, r) && passed;
 }
 
-static bool run(const golden *g, of_isa isa, results *r) {
+static bool run(const golden *g, of_isa isa, of_precision precision, results *r) {
+    const char *name = precision == OF_PRECISION_BF16 ? "bf16" : of_isa_name(isa);
     of_plan_options options = of_plan_options_default();
     of_plan *plan = NULL;
     of_error error;
     options.isa = isa;
+    options.precision = precision;
+    r->bounds = precision == OF_PRECISION_BF16 ? &BF16_BOUNDS : &F32_BOUNDS;
     of_status status = of_plan_compile(g->model, &options, &plan, &error);
     if (status == OF_OK)
         status = of_plan_forward(plan, &(of_batch){OF_PIXEL_U8, g->images, g->count},
@@ -144,8 +157,8 @@ static bool run(const golden *g, of_isa isa, results *r) {
         status = of_plan_inverse(plan, r->latents, g->count, r->images, &error);
     of_plan_free(plan);
     if (status != OF_OK)
-        printf("%-7s %s\n", of_isa_name(isa), error.message);
-    return status == OF_OK && check_all(g, of_isa_name(isa), r);
+        printf("%-7s %s\n", name, error.message);
+    return status == OF_OK && check_all(g, name, r);
 }
 
 /* ---- Gradients ---- */
@@ -278,6 +291,15 @@ static bool run_gradients(const golden *g, of_isa isa, size_t memory) {
     return passed;
 }
 
+static bool run_bf16(const golden *g, of_isa isa, results *r) {
+    of_precision precision;
+    of_error reason;
+    if (of_precision_resolve(OF_PRECISION_BF16, isa, &precision, &reason) == OF_OK)
+        return run(g, OF_ISA_AVX512, precision, r);
+    printf("bf16    left out: %s\n", reason.message);
+    return true;
+}
+
 static bool run_isas(const golden *g, of_isa only) {
     results r = {.logp = of_allocate(g->count, sizeof(double)),
                  .contributions = of_allocate(g->count * g->scales, sizeof(double)),
@@ -287,8 +309,9 @@ static bool run_isas(const golden *g, of_isa only) {
     bool passed = r.logp && r.contributions && r.class_logp && r.latents && r.images;
     for (int isa = OF_ISA_SCALAR; passed && isa <= OF_ISA_AVX512; isa++)
         if (only == OF_ISA_AUTO ? of_kernels_for((of_isa)isa) != NULL : only == (of_isa)isa)
-            passed = run(g, (of_isa)isa, &r) && run_gradients(g, (of_isa)isa, 0) &&
-                     run_gradients(g, (of_isa)isa, 1);
+            passed = run(g, (of_isa)isa, OF_PRECISION_F32, &r) &&
+                     run_gradients(g, (of_isa)isa, 0) && run_gradients(g, (of_isa)isa, 1);
+    passed = passed && run_bf16(g, only, &r);
     of_free(r.logp);
     of_free(r.contributions);
     of_free(r.class_logp);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Times the forward kernels on the shapes of real models: a whole image, row by row, as the plan
- * calls it. Per position; scale_shift: per value. */
+ * calls it. Per position; scale_shift and round_to_bf16: per value. */
 #include "bench.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum kind { SQUEEZE_U8, SQUEEZE_F32, UNSQUEEZE, TAP_SUM, COUPLING, GAUSSIAN } kind;
+typedef enum kind { SQUEEZE_U8, SQUEEZE_F32, UNSQUEEZE, TAP_SUM, COUPLING, GAUSSIAN, ROUND } kind;
 
 typedef struct shape {
     const char *name; /* kernel, then the shape */
@@ -37,6 +37,7 @@ static const shape shapes[] = {
     {"coupling_row C=12 16x16 inverse", COUPLING, 12, 16, 3, 1, 1, 0},
     {"coupling_row dense 3072", COUPLING, 3072, 1, 1, 1, 0, 0},
     {"scale_shift 1536", GAUSSIAN, 3072, 1, 0, 0, 0, 0},
+    {"round_to_bf16 1536", ROUND, 3072, 1, 0, 0, 0, 0},
 };
 
 /* Everything a shape needs, of random values. */
@@ -137,6 +138,9 @@ static void run_row(const of_kernels *kernels, const workload *w, uint32_t row) 
     case GAUSSIAN:
         (void)kernels->scale_shift(w->source, w->pass, w->rest, NULL, s->channels / 2);
         break;
+    case ROUND:
+        kernels->round_to_bf16(w->source, (uint16_t *)(void *)w->bytes, s->channels / 2);
+        break;
     }
 }
 
@@ -152,7 +156,7 @@ void bench_forward(const bench_filter *filter) {
         if (!bench_wanted(filter, s->name))
             continue;
         workload w = make_workload(s);
-        uint32_t units = s->kind == GAUSSIAN ? s->channels / 2 : s->side * s->side;
+        uint32_t units = s->kind >= GAUSSIAN ? s->channels / 2 : s->side * s->side;
         bench_print(filter, &(bench_row){s->name, run_image, &w, units, 0.0, NULL});
         free_workload(&w);
     }

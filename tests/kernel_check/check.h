@@ -24,6 +24,9 @@ check_function check_tap_sum, check_coupling, check_coupling_inverse, check_coup
     check_coupling_nan, check_coupling_independence, check_log_sigmoid;
 check_function check_scale_shift, check_scale_shift_nan;
 
+/* check_bf16.c */
+check_function check_round_to_bf16, check_round_to_bf16_special;
+
 /* check_coupling_backward.c, check_map_backward.c, check_taps_backward.c, check_training.c,
  * check_optimizer.c */
 check_function check_coupling_kept, check_coupling_backward, check_coupling_backward_nan,

@@ -28,6 +28,8 @@ static const struct test {
     {"coupling_row.independence", check_coupling_independence},
     {"scale_shift", check_scale_shift},
     {"scale_shift.nan", check_scale_shift_nan},
+    {"round_to_bf16", check_round_to_bf16},
+    {"round_to_bf16.special", check_round_to_bf16_special},
     {"coupling_row.kept", check_coupling_kept},
     {"coupling_backward", check_coupling_backward},
     {"coupling_backward.nan", check_coupling_backward_nan},

@@ -89,6 +89,18 @@ static inline simde__m512 shim_mm512_cvtepi32_ps(simde__m512i integers) {
     return v;
 }
 
+/* The lower 16 bits of each lane. */
+static inline simde__m256i shim_mm512_cvtepi32_epi16(simde__m512i integers) {
+    unsigned from[16];
+    unsigned short lanes[16];
+    simde__m256i v;
+    memcpy(from, &integers, sizeof integers);
+    for (int i = 0; i < 16; i++)
+        lanes[i] = (unsigned short)from[i];
+    memcpy(&v, lanes, sizeof v);
+    return v;
+}
+
 static inline simde__m512d shim_mm512_cvtps_pd(simde__m256 floats) {
     float from[8];
     double lanes[8];
@@ -156,6 +168,7 @@ static inline simde__m512 shim_mm512_fnmadd_ps(simde__m512 a, simde__m512 b, sim
 #undef _mm_maskz_loadu_epi8
 #undef _mm512_cvtepu8_epi32
 #undef _mm512_cvtepi32_ps
+#undef _mm512_cvtepi32_epi16
 #undef _mm512_cvtps_pd
 #undef _mm512_extractf32x8_ps
 #undef _mm512_reduce_add_pd
@@ -166,6 +179,7 @@ static inline simde__m512 shim_mm512_fnmadd_ps(simde__m512 a, simde__m512 b, sim
 #define _mm_maskz_loadu_epi8 shim_mm_maskz_loadu_epi8
 #define _mm512_cvtepu8_epi32 shim_mm512_cvtepu8_epi32
 #define _mm512_cvtepi32_ps shim_mm512_cvtepi32_ps
+#define _mm512_cvtepi32_epi16 shim_mm512_cvtepi32_epi16
 #define _mm512_cvtps_pd shim_mm512_cvtps_pd
 #define _mm512_extractf32x8_ps shim_mm512_extractf32x8_ps
 #define _mm512_reduce_add_pd shim_mm512_reduce_add_pd

@@ -38,6 +38,12 @@ static void cvtepi32_ps(const void *input, unsigned mask, void *output) {
     _mm512_storeu_ps(output, _mm512_cvtepi32_ps(_mm512_castps_si512(floats(input, 0))));
 }
 
+static void cvtepi32_epi16(const void *input, unsigned mask, void *output) {
+    (void)mask;
+    __m512i integers = _mm512_castps_si512(floats(input, 0));
+    _mm256_storeu_si256(output, _mm512_cvtepi32_epi16(integers));
+}
+
 static void cvtps_pd(const void *input, unsigned mask, void *output) {
     (void)mask;
     _mm512_storeu_pd(output, _mm512_cvtps_pd(_mm256_loadu_ps(input)));
@@ -78,5 +84,5 @@ static void fnmadd(const void *input, unsigned mask, void *output) {
 shim_function *const CASES[SHIM_CASES] = {
     maskz_loadu_512, mask_storeu_512, maskz_loadu_256, mask_storeu_256, maskz_loadu_epi8,
     cvtepu8_epi32,   cvtepi32_ps,     cvtps_pd,        extract_low,     extract_high,
-    reduce_add_pd,   fmadd,           fmsub,           fnmadd,
+    reduce_add_pd,   fmadd,           fmsub,           fnmadd,          cvtepi32_epi16,
 };

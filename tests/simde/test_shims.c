@@ -60,6 +60,14 @@ static void converted_integers(const block *input, unsigned mask, block *output)
         output->f[i] = (float)input->i[i];
 }
 
+static void narrowed_integers(const block *input, unsigned mask, block *output) {
+    (void)mask;
+    for (int i = 0; i < 16; i++) {
+        uint16_t lower = (uint16_t)(uint32_t)input->i[i];
+        memcpy(output->b + 2 * i, &lower, sizeof lower);
+    }
+}
+
 static void widened_floats(const block *input, unsigned mask, block *output) {
     (void)mask;
     for (int i = 0; i < 8; i++)
@@ -127,6 +135,7 @@ static const struct shim {
     {"_mm512_fmadd_ps", fused_add, ALL, 0, 0},
     {"_mm512_fmsub_ps", fused_subtract, ALL, 0, 0},
     {"_mm512_fnmadd_ps", fused_negated, ALL, 0, 0},
+    {"_mm512_cvtepi32_epi16", narrowed_integers, ALL, 0, 0},
 };
 
 /* The end of two readable pages with an unreadable one after them. */

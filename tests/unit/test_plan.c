@@ -47,16 +47,22 @@ static of_model *make_model(const of_architecture *architecture) {
     return model;
 }
 
-static of_plan *compile(const of_model *model, unsigned threads, of_isa isa, unsigned micro_batch) {
+static of_plan *compile_in(of_precision precision, const of_model *model, unsigned threads,
+                           of_isa isa, unsigned micro_batch) {
     of_plan_options options = of_plan_options_default();
     of_plan *plan = NULL;
     of_error error;
     options.threads = threads;
     options.isa = isa;
     options.micro_batch = micro_batch;
+    options.precision = precision;
     if (of_plan_compile(model, &options, &plan, &error) != OF_OK)
         fail_msg("%s", error.message);
     return plan;
+}
+
+static of_plan *compile(const of_model *model, unsigned threads, of_isa isa, unsigned micro_batch) {
+    return compile_in(OF_PRECISION_F32, model, threads, isa, micro_batch);
 }
 
 static uint8_t *make_pixels(size_t count) {
@@ -115,11 +121,11 @@ static void assert_same_bits(const outputs *a, const outputs *b, size_t count) {
 }
 
 /* All images at once on one thread, against other batch sizes, threads and micro-batches. */
-static void check_bits(const of_architecture *architecture, of_isa isa) {
+static void check_bits_in(of_precision precision, const of_architecture *architecture, of_isa isa) {
     of_model *model = make_model(architecture);
     uint8_t *pixels = make_pixels(IMAGES * of_architecture_dimensions(architecture));
     outputs expected = make_outputs(architecture, IMAGES), got = make_outputs(architecture, IMAGES);
-    of_plan *plan = compile(model, 1, isa, 0);
+    of_plan *plan = compile_in(precision, model, 1, isa, 0);
     forward(plan, pixels, &expected, 0, IMAGES);
     of_plan_free(plan);
     static const size_t batches[] = {1, 3, 7, 64};
@@ -127,7 +133,7 @@ static void check_bits(const of_architecture *architecture, of_isa isa) {
         unsigned threads, micro_batch;
     } ways[] = {{1, 0}, {2, 0}, {4, 0}, {1, 1}, {2, 3}};
     for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
-        plan = compile(model, ways[w].threads, isa, ways[w].micro_batch);
+        plan = compile_in(precision, model, ways[w].threads, isa, ways[w].micro_batch);
         for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
             memset(got.logp, 0, IMAGES * sizeof(double));
             /* latency mode with more threads than CPUs is slow: a few images will do */
@@ -144,6 +150,10 @@ static void check_bits(const of_architecture *architecture, of_isa isa) {
     free_outputs(&got);
     of_free(pixels);
     of_model_free(model);
+}
+
+static void check_bits(const of_architecture *architecture, of_isa isa) {
+    check_bits_in(OF_PRECISION_F32, architecture, isa);
 }
 
 static void bits_do_not_depend_on_batching(void **state) {
@@ -169,6 +179,106 @@ static void bits_do_not_depend_on_batching_other_forms(void **state) {
     a = small(3, 32, 16);
     a.family = OF_FAMILY_PATCH_GLOW;
     check_bits(&a, OF_ISA_AUTO);
+}
+
+/* Tells why not when bfloat16 cannot run here. */
+static bool has_bf16(void) {
+    of_precision precision;
+    of_error error;
+    if (of_precision_resolve(OF_PRECISION_BF16, OF_ISA_AUTO, &precision, &error) == OF_OK)
+        return true;
+    print_message("SKIPPED: %s\n", error.message);
+    return false;
+}
+
+static void bits_do_not_depend_on_batching_in_bf16(void **state) {
+    (void)state;
+    if (!has_bf16())
+        skip();
+    of_architecture a = small(3, 32, 32);
+    check_bits_in(OF_PRECISION_BF16, &a, OF_ISA_AUTO);
+    a.hidden = 128;
+    check_bits_in(OF_PRECISION_BF16, &a, OF_ISA_AUTO);
+    a = small(1, 16, 16);
+    a.scales = 2;
+    a.classes = 3;
+    check_bits_in(OF_PRECISION_BF16, &a, OF_ISA_AUTO);
+    a.block = OF_BLOCK_DENSE;
+    check_bits_in(OF_PRECISION_BF16, &a, OF_ISA_AUTO);
+    a = small(3, 32, 16);
+    a.family = OF_FAMILY_PATCH_GLOW;
+    check_bits_in(OF_PRECISION_BF16, &a, OF_ISA_AUTO);
+}
+
+/* bfloat16 runs in the networks' layers, in each scale, and changes results a little. */
+static void bf16_is_near_f32(void **state) {
+    (void)state;
+    enum { COUNT = 16 };
+    if (!has_bf16())
+        skip();
+    of_architecture a = small(3, 32, 32);
+    of_model *model = make_model(&a);
+    of_plan *f32 = compile(model, 1, OF_ISA_AUTO, 0);
+    of_plan *bf16 = compile_in(OF_PRECISION_BF16, model, 1, OF_ISA_AUTO, 0);
+    uint8_t *pixels = make_pixels(COUNT * of_architecture_dimensions(&a));
+    outputs exact = make_outputs(&a, COUNT), rounded = make_outputs(&a, COUNT);
+    forward(f32, pixels, &exact, 0, COUNT);
+    forward(bf16, pixels, &rounded, 0, COUNT);
+    double worst = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        worst = fmax(worst, fabs(exact.logp[i] - rounded.logp[i]));
+    print_message("bf16: largest change of logp %.3f nats of about %.0f\n", worst, exact.logp[0]);
+    assert_true(worst > 0 && worst < 2e-3 * fabs(exact.logp[0]));
+    assert_int_equal(of_plan_describe(f32).precision, OF_PRECISION_F32);
+    assert_int_equal(of_plan_describe(bf16).precision, OF_PRECISION_BF16);
+    assert_true(of_plan_describe(bf16).weight_bytes < of_plan_describe(f32).weight_bytes);
+    size_t layers = 0;
+    for (size_t i = 0; i < of_plan_layer_count(bf16); i++) {
+        of_layer_info layer;
+        assert_int_equal(of_plan_layer(bf16, i, &layer, NULL), OF_OK);
+        bool convolution = strstr(layer.name, ".conv") != NULL;
+        assert_int_equal(layer.precision, convolution ? OF_PRECISION_BF16 : OF_PRECISION_F32);
+        assert_null(strstr(layer.kernel, "ref"));
+        layers += convolution;
+    }
+    assert_int_equal(layers, 3 * 3 * a.steps);
+    free_outputs(&exact);
+    free_outputs(&rounded);
+    of_free(pixels);
+    of_plan_free(f32);
+    of_plan_free(bf16);
+    of_model_free(model);
+}
+
+static void precision_without_the_instructions_is_an_error(void **state) {
+    (void)state;
+    of_architecture a = small(1, 16, 16);
+    of_model *model = make_model(&a);
+    of_plan_options options = of_plan_options_default();
+    of_plan *plan = NULL;
+    of_error error;
+    of_precision precision;
+    options.isa = OF_ISA_SCALAR;
+    options.precision = OF_PRECISION_BF16;
+    assert_int_equal(of_plan_compile(model, &options, &plan, &error), OF_ERROR_UNSUPPORTED);
+    assert_null(plan);
+    assert_non_null(strstr(error.message, "precision bf16"));
+    assert_non_null(strstr(error.message, "f32"));
+    options.precision = OF_PRECISION_AUTO;
+    assert_int_equal(of_plan_compile(model, &options, &plan, &error), OF_OK);
+    assert_int_equal(of_plan_describe(plan).precision, OF_PRECISION_F32);
+    of_plan_free(plan);
+    plan = NULL;
+    options.precision = (of_precision)7;
+    assert_int_equal(of_plan_compile(model, &options, &plan, &error), OF_ERROR_ARGUMENT);
+    assert_null(plan);
+    assert_int_equal(of_precision_parse("f16", &precision, &error), OF_ERROR_ARGUMENT);
+    for (int i = OF_PRECISION_F32; i <= OF_PRECISION_AUTO; i++) {
+        const char *name = of_precision_name((of_precision)i);
+        assert_int_equal(of_precision_parse(name, &precision, &error), OF_OK);
+        assert_int_equal(precision, i);
+    }
+    of_model_free(model);
 }
 
 static void check_round_trip(const of_architecture *a) {
@@ -357,6 +467,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_do_not_depend_on_batching),
         cmocka_unit_test(bits_do_not_depend_on_batching_other_forms),
+        cmocka_unit_test(bits_do_not_depend_on_batching_in_bf16),
+        cmocka_unit_test(bf16_is_near_f32),
+        cmocka_unit_test(precision_without_the_instructions_is_an_error),
         cmocka_unit_test(inverse_closes_the_round_trip),
         cmocka_unit_test(contributions_sum_to_logp),
         cmocka_unit_test(sampling_depends_on_seed_and_index_alone),
