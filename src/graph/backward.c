@@ -20,6 +20,10 @@ typedef struct chunk {
     size_t positions; /* of all units */
 } chunk;
 
+static void stop(const chunk *c, double start, uint32_t k, int part) {
+    of_profile_stop(c->run, start, c->s, k, part);
+}
+
 static float *step_gradient(const chunk *c, uint32_t k, size_t offset) {
     return c->lane->block + k * c->layout->step_floats + offset;
 }
@@ -37,6 +41,23 @@ static of_status backward_layer(const chunk *c, uint32_t k, int layer, const flo
     return of_convolution_run(c->scale->backward[layer], c->count, source,
                               c->scale->steps[k].backward[layer].weights, NULL, target,
                               c->run->worker->convolution_scratch, error);
+}
+
+/* The gradients of a network layer with respect to its weights, G^T X summed over positions, and
+ * to its inputs: from `g` [positions][outputs] and `x` [positions][inputs]. */
+static of_status backward_network_layer(const chunk *c, uint32_t k, int layer, size_t outputs,
+                                        size_t inputs, const float *g, const float *x, float *g_x,
+                                        of_error *error) {
+    double start = of_profile_start(c->run);
+    of_status status = of_product_accumulate(outputs, inputs, c->positions, g, x,
+                                             step_gradient(c, k, c->layout->weights[layer]), error);
+    stop(c, start, k, OF_PART_BACK_WEIGHTS + layer);
+    if (status != OF_OK)
+        return status;
+    start = of_profile_start(c->run);
+    status = backward_layer(c, k, layer, g, g_x, error);
+    stop(c, start, k, OF_PART_BACK_DATA + layer);
+    return status;
 }
 
 /* ---- Priors ------------------------------------------------------------------------------ */
@@ -139,8 +160,8 @@ static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pas
 }
 
 /* The map of step k, whose inputs were `pass` and `rest`. */
-static of_status backward_map(const chunk *c, uint32_t k, const float *pass, const float *rest,
-                              of_error *error) {
+static of_status run_backward_map(const chunk *c, uint32_t k, const float *pass, const float *rest,
+                                  of_error *error) {
     if (c->plan->architecture.block == OF_BLOCK_DENSE)
         return backward_dense_map(c, k, pass, rest, error);
     const of_map_backward task = {
@@ -156,6 +177,14 @@ static of_status backward_map(const chunk *c, uint32_t k, const float *pass, con
     };
     c->plan->kernels->map_backward(&task);
     return OF_OK;
+}
+
+static of_status backward_map(const chunk *c, uint32_t k, const float *pass, const float *rest,
+                              of_error *error) {
+    double start = of_profile_start(c->run);
+    of_status status = run_backward_map(c, k, pass, rest, error);
+    stop(c, start, k, OF_PART_BACK_MAP);
+    return status;
 }
 
 /* ---- Coupling networks ------------------------------------------------------------------- */
@@ -179,6 +208,7 @@ static void backward_coupling(const chunk *c, uint32_t k) {
     const of_scale_plan *scale = c->scale;
     size_t floats = of_state_floats(scale);
     bool affine = c->plan->architecture.coupling == OF_COUPLING_AFFINE;
+    double start = of_profile_start(c->run);
     for (uint32_t u = 0; u < c->count; u++) {
         uint32_t image = (c->first + u) / c->plan->units;
         const of_coupling_backward task = {
@@ -198,6 +228,7 @@ static void backward_coupling(const chunk *c, uint32_t k) {
                                     step_gradient(c, k, c->layout->layer_bias[OF_LAYER_LAST]));
     scatter_taps(c, c->buffers->g_coefficients, scale->outputs, scale->tap_stride, false,
                  c->buffers->g_taps);
+    stop(c, start, k, OF_PART_BACK_COUPLING);
 }
 
 /* Adds a network's input gradients, as taps, to g_pass. */
@@ -225,11 +256,27 @@ static void add_input_gradient(const chunk *c, const float *taps) {
     }
 }
 
+/* Computes hidden activations again that were not kept. */
+static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_error *error) {
+    of_run run = *c->run;
+    run.layer_seconds = NULL; /* a part of its own, not the forward pass */
+    double start = of_profile_start(c->run);
+    of_status status = of_flow_hidden_layers(&run, c->s, k, c->first, c->count, pass, error);
+    stop(c, start, k, OF_PART_BACK_RECOMPUTE);
+    return status;
+}
+
+/* Masks gradients with ReLU's outputs and adds up those of the layer's bias. */
+static void backward_relu(const chunk *c, uint32_t k, int layer, const float *outputs, float *g) {
+    double start = of_profile_start(c->run);
+    c->plan->kernels->relu_backward(outputs, g, c->positions, c->plan->hidden,
+                                    step_gradient(c, k, c->layout->layer_bias[layer]));
+    stop(c, start, k, OF_PART_BACK_RELU);
+}
+
 static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
-    const of_kernels *kernels = c->plan->kernels;
     const of_scale_plan *scale = c->scale;
-    const of_gradient_layout *layout = c->layout;
-    size_t hidden = c->plan->hidden, positions = c->positions;
+    size_t hidden = c->plan->hidden;
     const float *pass = kept(c, c->buffers->kept.pass[c->s], k);
     float *g_taps = c->buffers->g_taps, *gathered = c->buffers->gathered;
     float *g_second = c->buffers->g_hidden[1], *g_first = c->buffers->g_hidden[0];
@@ -237,39 +284,38 @@ static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
     const float *second = of_flow_hidden(c->run, c->s, k, c->first, 1);
     of_status status = OF_OK;
     if (c->plan->training->recompute)
-        status = of_flow_hidden_layers(c->run, c->s, k, c->first, c->count, pass, error);
+        status = recompute(c, k, pass, error);
     if (status == OF_OK)
-        status = of_product_accumulate(scale->tap_stride, hidden, positions, g_taps, second,
-                                       step_gradient(c, k, layout->weights[OF_LAYER_LAST]), error);
-    if (status == OF_OK)
-        status = backward_layer(c, k, OF_LAYER_LAST, g_taps, g_second, error);
+        status = backward_network_layer(c, k, OF_LAYER_LAST, scale->tap_stride, hidden, g_taps,
+                                        second, g_second, error);
     if (status != OF_OK)
         return status;
-    kernels->relu_backward(second, g_second, positions, hidden,
-                           step_gradient(c, k, layout->layer_bias[OF_LAYER_MIDDLE]));
-    status = of_product_accumulate(hidden, hidden, positions, g_second, first,
-                                   step_gradient(c, k, layout->weights[OF_LAYER_MIDDLE]), error);
-    if (status == OF_OK)
-        status = backward_layer(c, k, OF_LAYER_MIDDLE, g_second, g_first, error);
+    backward_relu(c, k, OF_LAYER_MIDDLE, second, g_second);
+    status = backward_network_layer(c, k, OF_LAYER_MIDDLE, hidden, hidden, g_second, first, g_first,
+                                    error);
     if (status != OF_OK)
         return status;
-    kernels->relu_backward(first, g_first, positions, hidden,
-                           step_gradient(c, k, layout->layer_bias[OF_LAYER_FIRST]));
+    backward_relu(c, k, OF_LAYER_FIRST, first, g_first);
+    double start = of_profile_start(c->run);
     scatter_taps(c, pass, scale->half, scale->gather_stride, true, gathered);
-    status = of_product_accumulate(hidden, scale->gather_stride, positions, g_first, gathered,
-                                   step_gradient(c, k, layout->weights[OF_LAYER_FIRST]), error);
-    if (status == OF_OK)
-        status = backward_layer(c, k, OF_LAYER_FIRST, g_first, gathered, error);
-    if (status == OF_OK)
-        add_input_gradient(c, gathered);
-    return status;
+    stop(c, start, k, OF_PART_BACK_GATHER);
+    status = backward_network_layer(c, k, OF_LAYER_FIRST, hidden, scale->gather_stride, g_first,
+                                    gathered, gathered, error);
+    if (status != OF_OK)
+        return status;
+    start = of_profile_start(c->run);
+    add_input_gradient(c, gathered);
+    stop(c, start, k, OF_PART_BACK_TAPS);
+    return OF_OK;
 }
 
 /* ---- Scales ------------------------------------------------------------------------------ */
 
 static of_status backward_chunk(const chunk *c, of_error *error) {
     of_kept *kept_states = &c->buffers->kept;
+    double start = of_profile_start(c->run);
     backward_prior(c);
+    stop(c, start, 0, OF_PART_BACK_PRIOR);
     for (uint32_t k = c->plan->architecture.steps; k-- > 0;) {
         of_status status = OF_OK;
         if (k + 1 < c->plan->architecture.steps)
@@ -295,8 +341,10 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
         lent.rest[i] = buffers->g_rest[i];
     }
     const of_run on_gradients = {.plan = run->plan, .worker = &lent, .threads = 1};
+    double start = of_profile_start(run);
     for (uint32_t u = 0; u < units; u++)
         of_pixels_leave(&on_gradients, s, u, NULL, 0);
+    of_profile_stop(run, start, s, 0, OF_PART_BACK_SPLIT);
 }
 
 of_status of_backward_group(const of_run *run, of_backward_buffers *buffers, of_lane *lane,

@@ -22,6 +22,7 @@ typedef struct task {
     const of_likelihoods *out;
     of_loss_gradient loss;
     void *user;
+    double *layer_seconds; /* profile, or NULL */
 } task;
 
 /* The worker's results of an image, as store_image in forward.c left them. */
@@ -61,9 +62,11 @@ static of_status run_lane(const task *t, const of_run *run, of_backward_buffers 
     of_training *training = plan->training;
     of_lane *lane = &training->lane[lane_number];
     size_t stride = training->lanes;
+    double start = of_profile_start(run);
     memset(lane->block, 0, training->block_floats * sizeof(float));
     memset(lane->class_gradients, 0, plan->architecture.classes * sizeof(double));
     lane->logp_gradient = 0;
+    of_profile_stop(run, start, 0, 0, OF_PART_LANES);
     for (size_t first = lane_number; first < t->batch->count;
          first += stride * plan->group_images) {
         size_t left = (t->batch->count - first + stride - 1) / stride;
@@ -117,14 +120,9 @@ static of_status check(const of_plan *plan, const of_batch *batch, const of_like
     return OF_OK;
 }
 
-of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch *batch,
-                           const of_likelihoods *out, of_loss_gradient loss, void *user,
-                           unsigned char *gradient, of_error *error) {
-    of_status status = check(plan, batch, out, error);
-    if (status != OF_OK)
-        return status;
+static of_status run_lanes(const task *t, of_error *error) {
+    of_plan *plan = t->plan;
     of_training *training = plan->training;
-    const task t = {plan, batch, out, loss, user};
     for (unsigned b = 0; b < training->buffer_count; b++)
         plan->workers[b].error.status = OF_OK;
 #pragma omp parallel num_threads(training->buffer_count)
@@ -132,16 +130,55 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
         int thread = omp_get_thread_num();
         of_worker *worker = &plan->workers[thread];
         of_backward_buffers *buffers = &training->buffers[thread];
-        const of_run run = {.plan = plan, .worker = worker, .threads = 1, .kept = &buffers->kept};
+        const of_run run = {.plan = plan,
+                            .worker = worker,
+                            .threads = 1,
+                            .kept = &buffers->kept,
+                            .layer_seconds = t->layer_seconds};
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
         for (unsigned lane = 0; lane < training->lanes; lane++)
             if (worker->error.status == OF_OK)
-                worker->error.status = run_lane(&t, &run, buffers, lane, &worker->error);
+                worker->error.status = run_lane(t, &run, buffers, lane, &worker->error);
     }
     for (unsigned b = 0; b < training->buffer_count; b++)
         if (plan->workers[b].error.status != OF_OK)
             return of_error_copy(error, &plan->workers[b].error);
-    add_lanes(plan);
-    return of_unfold_gradients(plan, model, &training->lane[0], gradient, error);
+    return OF_OK;
+}
+
+static of_status run_batch(const task *t, const of_model *model, unsigned char *gradient,
+                           of_error *error) {
+    const of_run whole = {.plan = t->plan, .layer_seconds = t->layer_seconds};
+    of_status status = check(t->plan, t->batch, t->out, error);
+    if (status == OF_OK)
+        status = run_lanes(t, error);
+    if (status != OF_OK)
+        return status;
+    double start = of_profile_start(&whole);
+    add_lanes(t->plan);
+    of_profile_stop(&whole, start, 0, 0, OF_PART_LANES);
+    start = of_profile_start(&whole);
+    status = of_unfold_gradients(t->plan, model, &t->plan->training->lane[0], gradient, error);
+    of_profile_stop(&whole, start, 0, 0, OF_PART_UNFOLD);
+    return status;
+}
+
+of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch *batch,
+                           const of_likelihoods *out, of_loss_gradient loss, void *user,
+                           unsigned char *gradient, of_error *error) {
+    const task t = {plan, batch, out, loss, user, NULL};
+    return run_batch(&t, model, gradient, error);
+}
+
+of_status of_plan_profile_gradient(of_plan *plan, const of_model *model, const of_batch *batch,
+                                   const of_likelihoods *out, of_loss_gradient loss, void *user,
+                                   unsigned char *gradient, double *layer_seconds,
+                                   of_error *error) {
+    const task t = {plan, batch, out, loss, user, layer_seconds};
+    if (plan->training == NULL || plan->threads != 1)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "a profile of training needs a training plan of one thread");
+    memset(layer_seconds, 0, of_plan_training_layer_count(plan) * sizeof *layer_seconds);
+    return run_batch(&t, model, gradient, error);
 }

@@ -41,6 +41,21 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
                            const of_likelihoods *out, of_loss_gradient loss, void *user,
                            unsigned char *gradient, of_error *error);
 
+/* ---- Where the time of a step goes ---- */
+
+/* Layers of a training plan: those of of_plan_layer; for each scale the parts of its backward pass;
+ * and what is done once a batch. FLOP and bytes are of one image, except that layers done once a
+ * batch have images_per_call 0 and no FLOP. */
+size_t of_plan_training_layer_count(const of_plan *plan);
+of_status of_plan_training_layer(const of_plan *plan, size_t index, of_layer_info *info,
+                                 of_error *error);
+
+/* of_plan_gradient with a clock around every layer; the plan must have one thread.
+ * `layer_seconds` [of_plan_training_layer_count] gets the seconds spent in each. */
+of_status of_plan_profile_gradient(of_plan *plan, const of_model *model, const of_batch *batch,
+                                   const of_likelihoods *out, of_loss_gradient loss, void *user,
+                                   unsigned char *gradient, double *layer_seconds, of_error *error);
+
 /* Sets every ActNorm (flow, hidden, prior) of the model from data, so that its output has mean 0
  * and variance 1 per channel over the batch; variances are floored, so that constant channels do
  * no harm. Leaves the plan refreshed. */
