@@ -106,6 +106,14 @@ void of_process_cpus(char *text, size_t size) {
     print_set(process_set(), text, size);
 }
 
+void of_thread_unbind(void) {
+    cpu_set cpus = process_set();
+    if (cpus.set == NULL)
+        return;
+    (void)sched_setaffinity(0, cpus.bytes, cpus.set);
+    CPU_FREE(cpus.set);
+}
+
 /* The first line of a small file. */
 static bool read_line(const char *path, char line[64]) {
     FILE *file = fopen(path, "re");

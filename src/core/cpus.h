@@ -14,4 +14,7 @@ void of_thread_cpus(char *text, size_t size);
 /* CPUs of the process: the thread's, unless OpenMP has bound threads, then those of all places. */
 void of_process_cpus(char *text, size_t size);
 
+/* Lets the calling thread run on all CPUs of the process again, where OpenMP has bound it. */
+void of_thread_unbind(void);
+
 #endif
