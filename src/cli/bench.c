@@ -73,7 +73,8 @@ static void declare(bench_settings *s, of_option_table *table) {
                      "score: images to likelihoods; latency: the same, for many single calls; "
                      "train: a whole optimizer step.");
     of_option_text(table, 'b', "batch", "LIST", &s->batch,
-                   "Images a call; without it, 1,64; with latency 1, --layers 32, --cost 64.");
+                   "Images a call; without it, 1,64, in mode latency 1, in mode train and with "
+                   "--cost 64, with --layers 32.");
     of_option_text(table, 't', "threads", "LIST", &s->threads,
                    "Threads; without it, the CPUs this process may use.");
     of_option_text(table, 0, "isa", "LIST", &s->isa,
@@ -126,7 +127,7 @@ static const char *default_batch(const bench_settings *s) {
         return "32";
     if (s->cost)
         return "64";
-    return s->mode == OF_BENCH_LATENCY ? "1" : "1,64";
+    return s->mode == OF_BENCH_LATENCY ? "1" : s->mode == OF_BENCH_TRAIN ? "64" : "1,64";
 }
 
 static bool read_grid(bench_settings *s, const char **wrong) {
@@ -257,7 +258,6 @@ static of_status run(const bench_settings *s, of_console *console, of_error *err
         status = of_output_commit(&output, error);
     else
         of_output_discard(&output);
-    of_bench_context_close(&context);
     of_model_free(model);
     return status;
 }

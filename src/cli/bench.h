@@ -84,9 +84,9 @@ double of_bench_median(const of_bench_row *row);
 /* ---- What does not change from row to row ---- */
 
 typedef struct of_bench_context {
-    const char *model;    /* path, or "random" */
-    char *architecture;   /* JSON */
-    char description[96]; /* the same for people */
+    const char *model;                   /* path, or "random" */
+    const of_architecture *architecture; /* the model's */
+    char description[96];                /* the same for people */
     size_t parameters;
     double flops_per_image; /* of a forward pass */
     char processor[256], cpus[256], best_isa[16];
@@ -97,14 +97,15 @@ typedef struct of_bench_context {
     char compiler[64], test_time[32];
 } of_bench_context;
 
-/* `path` is NULL for a random model. */
+/* `path` is NULL for a random model. Both must live as long as the context. */
 of_status of_bench_context_open(const of_model *model, const char *path, of_affinity affinity,
                                 of_bench_context *context, of_error *error);
-void of_bench_context_close(of_bench_context *context);
 
-/* The lines above a table in Markdown, and the last fields of a record. */
+/* The lines above a table in Markdown, and the last fields of a record: `architecture` is what the
+ * record was measured with. */
 void of_bench_context_print(const of_bench_context *context, FILE *file);
-void of_bench_context_record(const of_bench_context *context, of_records *records);
+void of_bench_context_record(const of_bench_context *context, const of_architecture *architecture,
+                             of_records *records);
 
 /* ---- Results ---- */
 

@@ -4,7 +4,6 @@
 #include "cli/bench.h"
 #include "cli/processor.h"
 #include "core/cpus.h"
-#include "core/error.h"
 #include "model/model.h"
 
 #include <math.h>
@@ -36,14 +35,18 @@ static void describe_time(char text[32]) {
         text[0] = '\0';
 }
 
+static const char *family_name(const of_architecture *a) {
+    return a->family == OF_FAMILY_PATCH_GLOW ? "patch-glow" : "glow";
+}
+
 /* "glow 3x32x32, 3 scales of 8 steps, hidden 128, affine" */
 static void describe_architecture(const of_architecture *a, char *text, size_t size) {
     uint32_t scales = of_architecture_scale_count(a);
     (void)snprintf(text, size, "%s %ux%ux%u, %u scale%s of %u step%s, hidden %u, %s%s",
-                   a->family == OF_FAMILY_PATCH_GLOW ? "patch-glow" : "glow", (unsigned)a->channels,
-                   (unsigned)a->height, (unsigned)a->width, (unsigned)scales,
-                   scales == 1 ? "" : "s", (unsigned)a->steps, a->steps == 1 ? "" : "s",
-                   (unsigned)a->hidden, a->coupling == OF_COUPLING_AFFINE ? "affine" : "additive",
+                   family_name(a), (unsigned)a->channels, (unsigned)a->height, (unsigned)a->width,
+                   (unsigned)scales, scales == 1 ? "" : "s", (unsigned)a->steps,
+                   a->steps == 1 ? "" : "s", (unsigned)a->hidden,
+                   a->coupling == OF_COUPLING_AFFINE ? "affine" : "additive",
                    a->block == OF_BLOCK_DENSE ? ", dense" : "");
 }
 
@@ -52,7 +55,7 @@ of_status of_bench_context_open(const of_model *model, const char *path, of_affi
     const of_architecture *architecture = of_model_architecture(model);
     of_isa isa;
     *context = (of_bench_context){.model = path != NULL ? path : "random",
-                                  .architecture = of_architecture_print(architecture),
+                                  .architecture = architecture,
                                   .parameters = of_model_parameter_count(model),
                                   .flops_per_image = of_architecture_flops(architecture),
                                   .cpu_count = of_cpu_count(),
@@ -61,8 +64,6 @@ of_status of_bench_context_open(const of_model *model, const char *path, of_affi
                                   .proc_bind = of_affinity_in_force(),
                                   .places = getenv("OMP_PLACES"),
                                   .wait_policy = getenv("OMP_WAIT_POLICY")};
-    if (context->architecture == NULL)
-        return of_fail_memory(error, "the description of a model");
     of_status status = of_isa_resolve(OF_ISA_AUTO, &isa, error);
     if (status != OF_OK)
         return status;
@@ -73,11 +74,6 @@ of_status of_bench_context_open(const of_model *model, const char *path, of_affi
     of_processor_name(context->processor, sizeof context->processor);
     of_process_cpus(context->cpus, sizeof context->cpus);
     return OF_OK;
-}
-
-void of_bench_context_close(of_bench_context *context) {
-    free(context->architecture);
-    context->architecture = NULL;
 }
 
 void of_bench_context_print(const of_bench_context *context, FILE *file) {
@@ -102,10 +98,24 @@ void of_bench_context_print(const of_bench_context *context, FILE *file) {
     (void)fprintf(file, "- measured: %s\n\n", context->test_time);
 }
 
-void of_bench_context_record(const of_bench_context *context, of_records *records) {
+static void record_architecture(const of_architecture *a, of_records *records) {
+    of_records_text(records, "family", family_name(a));
+    of_records_count(records, "channels", a->channels);
+    of_records_count(records, "height", a->height);
+    of_records_count(records, "width", a->width);
+    of_records_count(records, "scales", of_architecture_scale_count(a));
+    of_records_count(records, "steps", a->steps);
+    of_records_count(records, "hidden", a->hidden);
+    of_records_text(records, "coupling", a->coupling == OF_COUPLING_AFFINE ? "affine" : "additive");
+    of_records_text(records, "block", a->block == OF_BLOCK_DENSE ? "dense" : "conv");
+    of_records_count(records, "classes", a->classes);
+    of_records_real(records, "forward_gflop_per_image", of_architecture_flops(a) * 1e-9);
+}
+
+void of_bench_context_record(const of_bench_context *context, const of_architecture *architecture,
+                             of_records *records) {
     of_records_text(records, "model", context->model);
-    of_records_text(records, "architecture", context->architecture);
-    of_records_count(records, "parameters", context->parameters);
+    record_architecture(architecture, records);
     of_records_text(records, "cpu", context->processor);
     of_records_text(records, "cpu_isa", context->best_isa);
     of_records_count(records, "cpus", context->cpu_count);

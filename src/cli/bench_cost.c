@@ -135,9 +135,7 @@ static void record_point(const of_bench_context *context, const of_architecture 
     of_records_text(records, "mode", of_bench_mode_name(row->mode));
     of_records_text(records, "varied", sweeps[which].name);
     of_records_real(records, "amount", s->amount[i]);
-    of_records_count(records, "steps", a.steps);
     of_records_count(records, "batch", row->batch);
-    of_records_count(records, "size", a.width);
     of_records_count(records, "threads", row->threads);
     of_records_text(records, "isa", of_isa_name(row->isa));
     of_records_real(records, "images_per_second", rate_of(s, i));
@@ -150,7 +148,7 @@ static void record_point(const of_bench_context *context, const of_architecture 
     of_records_real(records, "growth_over_proportional", s->growth);
     of_records_flag(records, "bound", row->bound);
     of_records_text(records, "thread_cpus", row->thread_cpus);
-    of_bench_context_record(context, records);
+    of_bench_context_record(context, &a, records);
     of_records_end(records);
 }
 

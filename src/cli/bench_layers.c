@@ -199,7 +199,7 @@ static void record_kind(const of_bench_context *context, const layer_table *tabl
     of_records_real(records, "flop_per_byte", k->flops / k->traffic);
     of_records_real(records, "gb_per_second", k->traffic / k->seconds * 1e-9);
     of_records_real(records, "image_ms", 1e3 * table->seconds);
-    of_bench_context_record(context, records);
+    of_bench_context_record(context, context->architecture, records);
     of_records_end(records);
 }
 

@@ -81,7 +81,8 @@ static void record_row(const of_bench_context *context, const of_bench_row *row,
     of_records_list(records, "samples_images_per_second", row->rates, row->count);
     of_records_flag(records, "bound", row->bound);
     of_records_text(records, "thread_cpus", row->thread_cpus);
-    of_bench_context_record(context, records);
+    of_records_count(records, "parameters", context->parameters);
+    of_bench_context_record(context, context->architecture, records);
     of_records_end(records);
 }
 

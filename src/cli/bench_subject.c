@@ -8,7 +8,9 @@
 
 #include <string.h>
 
-enum { POOL = 16 }; /* batches of images that latency mode takes in turn, as requests differ */
+/* Batches of images that latency mode takes in turn, as requests differ. Training takes the first
+ * one; its initialisation needs two images. */
+enum { POOL = 16 };
 
 double of_bench_loss(void *user, size_t image, double logp, const double *class_logp,
                      double *class_gradient) {
@@ -53,7 +55,7 @@ static of_status make_images(const of_architecture *architecture, of_bench_subje
                              of_error *error) {
     bool floats = s->wish->mode == OF_BENCH_TRAIN;
     size_t count = 0;
-    s->pool = s->wish->mode == OF_BENCH_LATENCY ? POOL : 1;
+    s->pool = s->wish->mode == OF_BENCH_LATENCY ? POOL : floats && s->wish->batch == 1 ? 2 : 1;
     s->logp = of_allocate(s->wish->batch, sizeof(double));
     if (of_multiply(s->wish->batch, of_architecture_dimensions(architecture), &s->batch_bytes) &&
         of_multiply(s->pool, s->batch_bytes, &count))
@@ -77,6 +79,7 @@ static of_status set_up_training(of_bench_subject *s, const of_architecture *arc
     const of_training_options options = {
         .threads = s->wish->threads, .isa = s->wish->isa, .lanes = (unsigned)s->wish->lanes};
     of_optimizer_options optimizer = of_optimizer_defaults();
+    const of_batch start = {OF_PIXEL_F32, s->pixels, s->batch.count * s->pool};
     of_isa isa;
     of_status status = of_isa_resolve(s->wish->isa, &isa, error);
     if (status == OF_OK)
@@ -84,7 +87,7 @@ static of_status set_up_training(of_bench_subject *s, const of_architecture *arc
     if (status == OF_OK)
         status = of_plan_compile_training(s->model, &options, &s->plan, error);
     if (status == OF_OK)
-        status = of_plan_initialise(s->plan, s->model, &s->batch, error);
+        status = of_plan_initialise(s->plan, s->model, &start, error);
     if (status == OF_OK)
         status = of_optimizer_open(&optimizer, s->model, of_kernels_for(isa), s->wish->threads,
                                    &s->optimizer, error);

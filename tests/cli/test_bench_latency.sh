@@ -50,17 +50,18 @@ for name in p50 p90 p99 max; do
     call=$(json row.json "latency_${name}_ms")
     image=$(json row.json "image_${name}_ms")
     expect_equal "$name an image" "$(awk -v a="$image" -v b="$call" \
-        'BEGIN {d = 4 * a / b - 1; print d < 1e-9 && d > -1e-9}')" 1
+        'BEGIN {d = 4 * a / b - 1; print (d < 1e-9 && d > -1e-9)}')" 1
 done
 for key in latency_mean_ms latency_stddev_ms latency_jitter_ms calls warmup_calls; do
     json row.json "$key" | grep -q '[1-9]' || fail "$key is missing or zero"
 done
 expect_equal 'enough for p90' "$(json row.json p90_has_enough_calls)" true
 expect_equal 'mask' "$(json row.json cpu_mask)" "$mask"
+expect_equal 'hidden' "$(json row.json hidden)" 8
 expect_equal 'affinity' "$(json row.json affinity)" none
 expect_equal 'bound' "$(json row.json bound)" false
 expect_equal 'each thread anywhere' "$(json row.json thread_cpus)" "$mask;$mask"
-for key in cpu cpu_isa compiler build convolutions omp_proc_bind test_time architecture; do
+for key in cpu cpu_isa compiler build convolutions omp_proc_bind test_time family; do
     json row.json "$key" | grep -q '[A-Za-z0-9]' || fail "$key is missing"
 done
 json row.json spread_percent >value || fail 'no spread'

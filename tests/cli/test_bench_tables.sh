@@ -59,7 +59,7 @@ run 0 bench --steps 1 --hidden 8 --size 8 --scales 1 --block dense --layers --mo
     --seconds 0.001 --format csv --quiet
 expect_out ',scales.0.backward.fc2.weights,'
 
-small='--scales 1 --steps 1 --hidden 4 --channels 1 --repetitions 1 --seconds 0.0001 --quiet'
+small='--scales 1 --steps 1 --hidden 4 --channels 1 --repetitions 1 --seconds 0.001 --quiet'
 run 0 bench --cost --batch 2 --threads 1 --size 8 $small
 expect_out '^| steps | images/s | ms/call | us/step and image | line ms | off the line |$'
 expect_out '^| images | images/s | ms/call | us/image | '
@@ -71,7 +71,7 @@ expect_equal 'rows' "$(lines "$out")" 18
 expect_equal 'steps' "$(json --lines "$out" steps | head -n 5 | tr '\n' ' ')" '1 2 4 8 16 '
 expect_equal 'batches' "$(json --lines "$out" batch | sed -n '6,14p' | tr '\n' ' ')" \
     '1 2 4 8 16 32 64 128 256 '
-expect_equal 'sizes' "$(json --lines "$out" size | tail -n 4 | tr '\n' ' ')" '16 32 64 128 '
+expect_equal 'sizes' "$(json --lines "$out" height | tail -n 4 | tr '\n' ' ')" '16 32 64 128 '
 json --lines "$out" line_r2 >values
 expect_equal 'fits' "$(lines values)" 18
 
