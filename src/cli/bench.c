@@ -49,7 +49,7 @@ typedef struct grid {
 
 typedef struct bench_settings {
     const char *model, *batch, *threads, *isa, *out;
-    uint64_t scales, steps, hidden, size, channels, repetitions, lanes, calls;
+    uint64_t scales, steps, hidden, size, channels, repetitions, lanes, calls, memory;
     int mode, format, coupling, family, block, affinity;
     double seconds;
     bool layers, cost, quiet;
@@ -91,6 +91,9 @@ static void declare(bench_settings *s, of_option_table *table) {
                      "none.");
     of_option_count(table, 0, "lanes", &s->lanes, 1, 64,
                     "Training: parts in which gradients are summed; without it, as 'train'.");
+    of_option_bytes(table, "memory", &s->memory, 1,
+                    "Training: for activations kept between forward and backward, of all threads; "
+                    "the rest is computed again; without it, as 'train'.");
     of_option_choice(table, "format", "md|csv|json|jsonl", &s->format, "Without it, md.");
     of_option_flag(table, 0, "layers", &s->layers,
                    "Instead, a table of the layers of scoring or training on one thread: time, "
@@ -190,6 +193,7 @@ static of_bench_wish wish_of(const bench_settings *s, const of_model *model, siz
                  : s->mode == OF_BENCH_LATENCY ? of_bench_calls_for(0.99)
                                                : 1,
         .seconds = s->seconds,
+        .memory = (size_t)s->memory,
     };
 }
 
@@ -212,7 +216,7 @@ static of_status measure_grid(const bench_settings *s, const of_model *model,
                               const of_bench_context *context, of_progress *progress, FILE *file,
                               of_error *error) {
     size_t total = grid_rows(&s->grid), count = 0;
-    of_bench_row *rows = calloc(total, sizeof *rows);
+    of_bench_row *rows = calloc(total > 0 ? total : 1, sizeof *rows);
     if (rows == NULL)
         return of_fail_memory(error, "results");
     of_status status = run_grid(s, model, progress, rows, &count, error);
@@ -293,8 +297,9 @@ static const char *contradiction(const bench_settings *s, const of_option_table 
         return "--cost takes one --batch, one --threads and one --isa";
     if (s->cost && s->model != NULL)
         return "--cost and --model exclude each other: steps and sizes are varied";
-    if (of_option_given(table, "lanes") && s->mode != OF_BENCH_TRAIN)
-        return "--lanes needs --mode train";
+    if (s->mode != OF_BENCH_TRAIN &&
+        (of_option_given(table, "lanes") || of_option_given(table, "memory")))
+        return "--lanes and --memory need --mode train";
     return NULL;
 }
 

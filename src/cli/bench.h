@@ -70,6 +70,7 @@ typedef struct of_bench_wish {
     uint64_t repetitions, lanes;
     uint64_t calls; /* at least, over all repetitions */
     double seconds; /* of one repetition, at least */
+    size_t memory;  /* training: for kept activations; 0: chosen */
     bool without_peak;
     of_progress *progress; /* counts repetitions from `progress_from` on */
     uint64_t progress_from;

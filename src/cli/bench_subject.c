@@ -76,8 +76,10 @@ static of_status make_images(const of_architecture *architecture, of_bench_subje
 /* Training changes weights, so it gets its own; the likelihoods do not matter, only their cost. */
 static of_status set_up_training(of_bench_subject *s, const of_architecture *architecture,
                                  of_error *error) {
-    const of_training_options options = {
-        .threads = s->wish->threads, .isa = s->wish->isa, .lanes = (unsigned)s->wish->lanes};
+    const of_training_options options = {.threads = s->wish->threads,
+                                         .isa = s->wish->isa,
+                                         .lanes = (unsigned)s->wish->lanes,
+                                         .memory_bytes = s->wish->memory};
     of_optimizer_options optimizer = of_optimizer_defaults();
     const of_batch start = {OF_PIXEL_F32, s->pixels, s->batch.count * s->pool};
     of_isa isa;

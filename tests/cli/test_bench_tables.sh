@@ -46,6 +46,10 @@ for layer in scales.0.backward.prior scales.1.backward.split gradients.lanes gra
 done
 ! grep -q 'recompute\|scales.0.backward.split' "$out" || fail 'a row of what is not done'
 
+# what is not kept is computed again
+run 0 bench --model in.model --layers --mode train --batch 4 --memory 1 --seconds 0.002 --quiet
+expect_out '^| scales.0.backward.recompute | '
+
 run 0 bench --model in.model --layers --mode train --batch 4 --seconds 0.002 --format jsonl --quiet
 sum_to ms "$(json --lines "$out" image_ms | head -n 1)" 1.001
 expect_equal 'phases' "$(json --lines "$out" phase | sort -u | tr '\n' ' ')" \
@@ -84,6 +88,7 @@ expect_failure 2 'score or train' bench --layers --mode latency
 expect_failure 2 'score or train' bench --cost --mode latency
 expect_failure 2 '--calls' bench --layers --calls 5
 expect_failure 2 '--repetitions' bench --layers --repetitions 5
-expect_failure 2 'needs --mode train' bench --lanes 2
+expect_failure 2 'need --mode train' bench --lanes 2
+expect_failure 2 'need --mode train' bench --memory 1M --layers
 expect_failure 1 'missing.model' bench --layers --model missing.model
 finish
