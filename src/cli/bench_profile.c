@@ -2,7 +2,6 @@
 /* Times of layers, added up over batches on one thread. */
 #include "cli/bench_profile.h"
 
-#include "cli/bench_subject.h"
 #include "core/error.h"
 
 #include <stdlib.h>
@@ -88,20 +87,18 @@ static of_status passes(of_bench_subject *s, of_bench_profile *profile, of_error
 
 of_status of_bench_profile_run(const of_model *model, const of_bench_wish *wish,
                                of_bench_profile *profile, of_error *error) {
-    of_bench_wish single = *wish;
-    of_bench_subject s = {0};
-    single.threads = 1;
-    *profile = (of_bench_profile){0};
-    of_status status = of_bench_set_up(model, &single, &s, error);
+    *profile = (of_bench_profile){.wish = *wish};
+    profile->wish.threads = 1;
+    of_status status = of_bench_set_up(model, &profile->wish, &profile->subject, error);
     if (status == OF_OK)
-        status = allocate(&s, profile, error);
+        status = allocate(&profile->subject, profile, error);
     if (status == OF_OK)
-        status = passes(&s, profile, error);
-    of_bench_tear_down(&s);
+        status = passes(&profile->subject, profile, error);
     return status;
 }
 
 void of_bench_profile_free(of_bench_profile *profile) {
+    of_bench_tear_down(&profile->subject);
     free(profile->layers);
     free(profile->seconds);
     free(profile->times);
