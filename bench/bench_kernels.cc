@@ -457,6 +457,16 @@ void add_accumulate(const std::string &name, const of_kernels &kernels) {
                  });
 }
 
+/* Reads floats and writes half as many bytes: 1.5 floats a value. The second array takes them. */
+void add_round_to_bf16(const std::string &name, const of_kernels &kernels) {
+    for (const size_t n : lengths)
+        add_flat(name, kernels, n, "", 1.5, 0,
+                 [](const of_kernels &table, const std::vector<Floats> &a, size_t count) {
+                     table.round_to_bf16(a[0].get(), reinterpret_cast<uint16_t *>(a[1].get()),
+                                         count);
+                 });
+}
+
 void add_square_sum(const std::string &name, const of_kernels &kernels) {
     for (const size_t n : lengths)
         add_flat(name, kernels, n, "", 1, 2,
@@ -497,6 +507,7 @@ constexpr Entry entries[] = {
     KERNEL(tap_scatter_row),    KERNEL(map_backward),         KERNEL(coupling_backward),
     KERNEL(relu_backward),      KERNEL(scale_shift_backward), KERNEL(optimizer_update),
     KERNEL(multiply_add_burst), KERNEL(accumulate),           KERNEL(square_sum),
+    KERNEL(round_to_bf16),
 };
 
 /* The table is its instruction set, then function pointers alone. */

@@ -351,6 +351,7 @@ typedef struct of_layer_info {
     double flops;             /**< for one image */
     size_t weight_bytes;
     size_t output_bytes; /**< for one image */
+    size_t input_bytes;  /**< for one image: activations that the layer reads (bytes as pixels) */
 } of_layer_info;
 
 OF_API size_t of_plan_layer_count(const of_plan *plan);

@@ -1,133 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One configuration of outflow bench: random images in memory, whole calls timed. */
-#include "cli/bench.h"
+/* One configuration of outflow bench: whole calls timed. */
+#include "cli/bench_subject.h"
 
 #include "core/error.h"
-#include "core/memory.h"
-#include "core/progress.h"
-#include "core/random.h"
-#include "graph/gradient.h"
-#include "train/optimizer.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-/* Everything that is called over and over. */
-typedef struct subject {
-    const of_bench_wish *wish;
-    of_plan *plan;
-    void *pixels;
-    of_batch batch; /* of the pixels */
-    double *logp;
-    /* training */
-    of_model *model;
-    of_optimizer optimizer;
-    uint64_t steps;
-} subject;
-
-static double mean_nll_gradient(void *user, size_t image, double logp, const double *class_logp,
-                                double *class_gradient) {
-    const subject *s = user;
-    double gradient = -1.0 / (double)s->batch.count;
-    (void)image;
-    (void)logp;
-    if (class_logp != NULL)
-        class_gradient[0] = gradient;
-    return gradient;
-}
-
-static of_status train_step(subject *s, of_error *error) {
-    const of_likelihoods out = {.logp = s->logp};
-    of_status status =
-        of_plan_gradient(s->plan, s->model, &s->batch, &out, mean_nll_gradient, s, false, error);
-    if (status == OF_OK)
-        status = of_plan_finish_gradient(s->plan, s->model, error);
-    if (status != OF_OK)
-        return status;
-    const float *gradient = of_plan_gradient_view(s->plan).values;
-    double norm = of_optimizer_norm(&s->optimizer, gradient);
-    of_optimizer_apply(&s->optimizer, s->model, gradient, of_clip_scale(1, norm), 1e-6, s->steps++);
-    return of_plan_refresh(s->plan, s->model, error);
-}
-
-static of_status call_once(subject *s, of_error *error) {
-    if (s->wish->mode == OF_BENCH_TRAIN)
-        return train_step(s, error);
-    return of_plan_forward(s->plan, &s->batch, &(of_likelihoods){.logp = s->logp}, error);
-}
-
-/* ---- Setting up ---------------------------------------------------------------------------- */
-
-static of_status make_images(const of_architecture *architecture, subject *s, of_error *error) {
-    bool floats = s->wish->mode == OF_BENCH_TRAIN;
-    size_t count;
-    s->logp = of_allocate(s->wish->batch, sizeof(double));
-    if (of_multiply(s->wish->batch, of_architecture_dimensions(architecture), &count))
-        s->pixels = of_allocate(count, floats ? sizeof(float) : 1);
-    s->batch = (of_batch){floats ? OF_PIXEL_F32 : OF_PIXEL_U8, s->pixels, s->wish->batch};
-    if (s->logp == NULL || s->pixels == NULL)
-        return of_fail_memory(error, "the images of a batch");
-    of_random random = of_random_stream(1, 0);
-    for (size_t i = 0; i < count; i++) {
-        if (floats)
-            ((float *)s->pixels)[i] = of_random_uniform(&random);
-        else
-            ((uint8_t *)s->pixels)[i] = (uint8_t)(of_random_u32(&random) >> 24);
-    }
-    return OF_OK;
-}
-
-/* Training changes weights, so it gets its own; the likelihoods do not matter, only their cost. */
-static of_status set_up_training(subject *s, const of_architecture *architecture, of_error *error) {
-    const of_training_options options = {.threads = s->wish->threads,
-                                         .isa = s->wish->isa,
-                                         .lanes = 1,
-                                         .micro_batch = (unsigned)s->wish->micro_batch,
-                                         .batch = s->wish->batch};
-    of_optimizer_options optimizer = of_optimizer_defaults();
-    of_isa isa;
-    of_status status = of_isa_resolve(s->wish->isa, &isa, error);
-    if (status == OF_OK && s->wish->precision == OF_PRECISION_BF16)
-        status = of_fail(error, OF_ERROR_UNSUPPORTED,
-                         "precision bf16: training runs in f32; bf16 is for scoring");
-    if (status == OF_OK)
-        status = of_model_create(architecture, 1, &s->model, error);
-    if (status == OF_OK)
-        status = of_plan_compile_training(s->model, &options, &s->plan, error);
-    if (status == OF_OK)
-        status = of_plan_initialise(s->plan, s->model, &s->batch, error);
-    if (status == OF_OK)
-        status = of_optimizer_open(&optimizer, s->model, of_plan_gradient_view(s->plan).places,
-                                   of_kernels_for(isa), s->wish->threads, &s->optimizer, error);
-    return status;
-}
-
-static of_status set_up(const of_model *model, subject *s, of_error *error) {
-    const of_architecture *architecture = of_model_architecture(model);
-    of_status status = make_images(architecture, s, error);
-    if (status != OF_OK)
-        return status;
-    if (s->wish->mode == OF_BENCH_TRAIN)
-        return set_up_training(s, architecture, error);
-    of_plan_options options = of_plan_options_default();
-    options.threads = s->wish->threads;
-    options.isa = s->wish->isa;
-    options.precision = s->wish->precision;
-    return of_plan_compile(model, &options, &s->plan, error);
-}
-
-static void tear_down(subject *s) {
-    if (s->optimizer.first != NULL)
-        of_optimizer_close(&s->optimizer);
-    of_plan_free(s->plan);
-    of_model_free(s->model);
-    of_free(s->pixels);
-    of_free(s->logp);
-}
-
-/* ---- Measuring ----------------------------------------------------------------------------- */
 
 /* The kernel's record of the largest resident size starts anew, where it can. */
 static void reset_peak_memory(void) {
@@ -171,84 +50,95 @@ static bool add_timing(timings *t, double seconds) {
     return true;
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+/* A call, and its time added. */
+static of_status time_call(of_bench_subject *s, timings *t, double *now, of_error *error) {
+    double before = *now;
+    of_status status = of_bench_call(s, error);
+    if (status == OF_OK)
+        status = of_interrupt_check(error);
+    if (status != OF_OK)
+        return status;
+    *now = of_seconds();
+    return add_timing(t, *now - before) ? OF_OK : of_fail_memory(error, "timings");
 }
 
-/* Calls for at least wish->seconds; images/s. */
-static of_status repeat(subject *s, timings *t, double *rate, of_error *error) {
+/* Calls for at least wish->seconds and the repetition's share of wish->calls; images/s. */
+static of_status repeat(of_bench_subject *s, timings *t, double *rate, of_error *error) {
+    const of_bench_wish *wish = s->wish;
+    uint64_t least = (wish->calls + wish->repetitions - 1) / wish->repetitions, calls = 0;
     double start = of_seconds(), now = start;
-    size_t calls = 0;
     do {
-        double before = now;
-        of_status status = call_once(s, error);
+        of_status status = time_call(s, t, &now, error);
+        if (status != OF_OK)
+            return status;
+        calls++;
+    } while (now - start < wish->seconds || calls < least);
+    *rate = (double)wish->batch * (double)calls / (now - start);
+    return OF_OK;
+}
+
+/* Two calls and a tenth of a repetition's time; latency mode of the plan is made here. */
+static of_status warm_up(of_bench_subject *s, size_t *calls, of_error *error) {
+    double start = of_seconds();
+    *calls = 0;
+    while (*calls < 2 || of_seconds() - start < 0.1 * s->wish->seconds) {
+        of_status status = of_bench_call(s, error);
         if (status == OF_OK)
             status = of_interrupt_check(error);
         if (status != OF_OK)
             return status;
-        now = of_seconds();
-        if (!add_timing(t, now - before))
-            return of_fail_memory(error, "timings");
-        calls++;
-    } while (now - start < s->wish->seconds);
-    *rate = (double)s->wish->batch * (double)calls / (now - start);
+        (*calls)++;
+    }
     return OF_OK;
 }
 
-static double percentile(const timings *t, double share) {
-    size_t index = (size_t)ceil(share * (double)t->count);
-    return t->seconds[index > 0 ? index - 1 : 0];
-}
-
-static of_status measure(subject *s, of_bench_row *row, of_error *error) {
+static of_status measure(of_bench_subject *s, of_bench_row *row, of_error *error) {
     timings t = {0};
-    of_status status = call_once(s, error); /* warm-up; latency mode is made here */
-    if (status == OF_OK)
-        status = call_once(s, error);
-    for (size_t i = 0; status == OF_OK && i < row->count; i++)
+    of_status status = warm_up(s, &row->warmup_calls, error);
+    for (size_t i = 0; status == OF_OK && i < row->count; i++) {
+        if (s->wish->progress != NULL)
+            of_progress_update(s->wish->progress, s->wish->progress_from + i, NULL);
         status = repeat(s, &t, &row->rates[i], error);
-    if (status == OF_OK && t.seconds != NULL) {
-        qsort(row->rates, row->count, sizeof *row->rates, ascending);
-        qsort(t.seconds, t.count, sizeof *t.seconds, ascending);
-        row->calls = t.count;
-        row->p50 = percentile(&t, 0.50);
-        row->p90 = percentile(&t, 0.90);
-        row->p99 = percentile(&t, 0.99);
+    }
+    if (status == OF_OK && t.count > 0) {
+        of_bench_sort(row->rates, row->count);
+        row->latency = of_bench_summarise(t.seconds, t.count);
     }
     free(t.seconds);
     return status;
 }
 
-double of_bench_median(const of_bench_row *row) {
-    size_t middle = row->count / 2;
-    return row->count % 2 == 1 ? row->rates[middle]
-                               : 0.5 * (row->rates[middle - 1] + row->rates[middle]);
+/* What the plan tells, and what is measured beside the calls. */
+static of_status complete(const of_bench_subject *s, of_bench_row *row, of_error *error) {
+    of_plan_info info = of_plan_describe(s->plan);
+    row->threads = info.threads;
+    row->isa = info.isa;
+    row->precision = info.precision;
+    row->weight_bytes = info.weight_bytes;
+    row->flops_per_image = info.flops_per_image * (s->wish->mode == OF_BENCH_TRAIN ? 3 : 1);
+    row->resident_bytes = peak_memory();
+    row->bound = of_affinity_threads(info.threads, row->thread_cpus, sizeof row->thread_cpus);
+    return s->wish->without_peak ? OF_OK
+                                 : of_measure_peak(info.threads, OF_ISA_AUTO, &row->peak, error);
 }
 
-of_status of_bench_measure(const of_model *model, const of_bench_wish *wish, of_bench_row *row,
+of_status of_bench_measure(of_model *model, const of_bench_wish *wish, of_bench_row *row,
                            of_error *error) {
-    subject s = {.wish = wish};
+    of_bench_subject s = {0};
     *row = (of_bench_row){.mode = wish->mode,
                           .batch = wish->batch,
                           .count = (size_t)wish->repetitions,
                           .rates = calloc(wish->repetitions, sizeof *row->rates)};
+    if (row->rates == NULL)
+        return of_fail_memory(error, "timings");
     reset_peak_memory();
     double start = of_seconds();
-    of_status status = row->rates ? set_up(model, &s, error) : of_fail_memory(error, "timings");
+    of_status status = of_bench_set_up(model, wish, &s, error);
     row->compile_seconds = of_seconds() - start;
     if (status == OF_OK)
         status = measure(&s, row, error);
-    if (status == OF_OK) {
-        of_plan_info info = of_plan_describe(s.plan);
-        row->threads = info.threads;
-        row->isa = info.isa;
-        row->precision = info.precision;
-        row->weight_bytes = info.weight_bytes;
-        row->flops_per_image = info.flops_per_image * (wish->mode == OF_BENCH_TRAIN ? 3 : 1);
-        row->resident_bytes = peak_memory();
-        status = of_measure_peak(info.threads, OF_ISA_AUTO, &row->peak, error);
-    }
-    tear_down(&s);
+    if (status == OF_OK)
+        status = complete(&s, row, error);
+    of_bench_tear_down(&s);
     return status;
 }

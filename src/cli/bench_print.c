@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The result of outflow bench in its formats. Every format has the same columns. */
-#define _POSIX_C_SOURCE 200809L
+/* The result of outflow bench in its formats. */
 #include "cli/bench.h"
-#include "cli/json.h"
-#include "cli/processor.h"
 #include "cli/text.h"
+#include "core/error.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static const char *mode_name(of_bench_mode mode) {
-    return mode == OF_BENCH_TRAIN ? "train" : "score";
-}
-
-static void now_text(char text[32]) {
-    time_t now = time(NULL);
-    struct tm parts;
-    if (gmtime_r(&now, &parts) == NULL || strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        text[0] = '\0';
+const char *of_bench_mode_name(of_bench_mode mode) {
+    static const char *const names[] = {"score", "latency", "train"};
+    return names[mode];
 }
 
 static double gflops(const of_bench_row *row) {
@@ -27,126 +17,178 @@ static double gflops(const of_bench_row *row) {
 }
 
 static double peak_percent(const of_bench_row *row) {
-    return row->peak > 0 ? 100e9 * gflops(row) / row->peak : NAN;
+    return row->peak > 0 ? 100e9 * gflops(row) / row->peak : (double)NAN;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------- */
-
-static void write_object(of_json *json, const of_bench_context *context, const of_bench_row *row) {
-    char processor[256], test_time[32];
-    of_processor_name(processor, sizeof processor);
-    now_text(test_time);
-    of_json_object(json, NULL);
-    of_json_text(json, "mode", mode_name(row->mode));
-    of_json_text(json, "model", context->model);
-    of_json_count(json, "parameters", context->parameters);
-    of_json_count(json, "batch", row->batch);
-    of_json_count(json, "threads", row->threads);
-    of_json_text(json, "isa", of_isa_name(row->isa));
-    of_json_text(json, "precision", of_precision_name(row->precision));
-    of_json_real(json, "images_per_second", of_bench_median(row));
-    of_json_real(json, "images_per_second_min", row->rates[0]);
-    of_json_real(json, "images_per_second_max", row->rates[row->count - 1]);
-    of_json_real(json, "gflops", gflops(row));
-    of_json_real(json, "peak_gflops", row->peak * 1e-9);
-    of_json_real(json, "peak_percent", peak_percent(row));
-    of_json_real(json, "latency_p50_ms", 1e3 * row->p50);
-    of_json_real(json, "latency_p90_ms", 1e3 * row->p90);
-    of_json_real(json, "latency_p99_ms", 1e3 * row->p99);
-    of_json_real(json, "rss_mb", (double)row->resident_bytes / 1048576);
-    of_json_real(json, "weights_mb", (double)row->weight_bytes / 1048576);
-    of_json_real(json, "compile_seconds", row->compile_seconds);
-    of_json_real(json, "gflop_per_image", row->flops_per_image * 1e-9);
-    of_json_count(json, "repetitions", row->count);
-    of_json_count(json, "calls", row->calls);
-    of_json_array(json, "samples_images_per_second");
-    for (size_t i = 0; i < row->count; i++)
-        of_json_real(json, NULL, row->rates[i]);
-    of_json_end(json);
-    of_json_text(json, "cpu", processor);
-    of_json_count(json, "cpus", of_cpu_count());
-    of_json_text(json, "convolutions", of_convolutions());
-    of_json_text(json, "version", of_version());
-    of_json_text(json, "test_time", test_time);
-    of_json_end(json);
+/* Standard deviation of the repetitions in percent of their mean. */
+static double spread_percent(const of_bench_row *row) {
+    return 100 * of_bench_deviation(row->rates, row->count) / of_bench_mean(row->rates, row->count);
 }
 
-static void print_json(const of_bench_context *context, const of_bench_row *rows, size_t count,
-                       bool lines, FILE *file) {
-    of_json json = of_json_to(file, !lines);
-    if (!lines)
-        of_json_array(&json, NULL);
+/* ---- Records ------------------------------------------------------------------------------- */
+
+of_record_format of_bench_record_format(of_bench_format format) {
+    return format == OF_BENCH_CSV    ? OF_RECORD_CSV
+           : format == OF_BENCH_JSON ? OF_RECORD_JSON
+                                     : OF_RECORD_JSONL;
+}
+
+static void record_latency(const of_bench_row *row, of_records *records) {
+    const of_bench_latency *l = &row->latency;
+    double image = 1e3 / (double)row->batch;
+    of_records_real(records, "latency_min_ms", 1e3 * l->least);
+    of_records_real(records, "latency_p50_ms", 1e3 * l->p50);
+    of_records_real(records, "latency_p90_ms", 1e3 * l->p90);
+    of_records_real(records, "latency_p95_ms", 1e3 * l->p95);
+    of_records_real(records, "latency_p99_ms", 1e3 * l->p99);
+    of_records_real(records, "latency_p999_ms", 1e3 * l->p999);
+    of_records_real(records, "latency_max_ms", 1e3 * l->most);
+    of_records_real(records, "latency_mean_ms", 1e3 * l->mean);
+    of_records_real(records, "latency_stddev_ms", 1e3 * l->deviation);
+    of_records_real(records, "latency_jitter_ms", 1e3 * l->jitter);
+    of_records_real(records, "image_p50_ms", image * l->p50);
+    of_records_real(records, "image_p90_ms", image * l->p90);
+    of_records_real(records, "image_p99_ms", image * l->p99);
+    of_records_real(records, "image_max_ms", image * l->most);
+    of_records_count(records, "calls", l->calls);
+    of_records_count(records, "warmup_calls", row->warmup_calls);
+    of_records_flag(records, "p90_has_enough_calls", l->calls >= of_bench_calls_for(0.90));
+    of_records_flag(records, "p99_has_enough_calls", l->calls >= of_bench_calls_for(0.99));
+}
+
+static void record_row(const of_bench_context *context, const of_bench_row *row,
+                       of_records *records) {
+    of_records_begin(records);
+    of_records_text(records, "mode", of_bench_mode_name(row->mode));
+    of_records_count(records, "batch", row->batch);
+    of_records_count(records, "threads", row->threads);
+    of_records_text(records, "isa", of_isa_name(row->isa));
+    of_records_text(records, "precision", of_precision_name(row->precision));
+    of_records_real(records, "images_per_second", of_bench_median(row));
+    of_records_real(records, "images_per_second_min", row->rates[0]);
+    of_records_real(records, "images_per_second_max", row->rates[row->count - 1]);
+    of_records_real(records, "images_per_second_stddev",
+                    of_bench_deviation(row->rates, row->count));
+    of_records_real(records, "spread_percent", spread_percent(row));
+    of_records_real(records, "gflops", gflops(row));
+    of_records_real(records, "peak_gflops", row->peak * 1e-9);
+    of_records_real(records, "peak_percent", peak_percent(row));
+    record_latency(row, records);
+    of_records_real(records, "rss_mb", (double)row->resident_bytes / 1048576);
+    of_records_real(records, "weights_mb", (double)row->weight_bytes / 1048576);
+    of_records_real(records, "compile_seconds", row->compile_seconds);
+    of_records_real(records, "gflop_per_image", row->flops_per_image * 1e-9);
+    of_records_count(records, "repetitions", row->count);
+    of_records_list(records, "samples_images_per_second", row->rates, row->count);
+    of_records_flag(records, "bound", row->bound);
+    of_records_text(records, "thread_cpus", row->thread_cpus);
+    of_records_count(records, "parameters", context->parameters);
+    of_bench_context_record(context, context->architecture, records);
+    of_records_end(records);
+}
+
+static of_status print_records(const of_bench_context *context, const of_bench_row *rows,
+                               size_t count, of_bench_format format, FILE *file, of_error *error) {
+    of_records records = of_records_open(of_bench_record_format(format), file);
     for (size_t i = 0; i < count; i++)
-        write_object(&json, context, &rows[i]);
-    if (!lines)
-        of_json_end(&json);
+        record_row(context, &rows[i], &records);
+    return of_records_close(&records) ? OF_OK : of_fail_memory(error, "a row");
 }
 
-/* ---- Tables ------------------------------------------------------------------------------- */
+/* ---- Markdown ------------------------------------------------------------------------------ */
 
-static void print_csv(const of_bench_context *context, const of_bench_row *rows, size_t count,
-                      FILE *file) {
-    char processor[256], number[OF_NUMBER_SIZE];
-    of_processor_name(processor, sizeof processor);
-    (void)fputs("mode,model,batch,threads,isa,precision,images_per_second,images_per_second_min,"
-                "images_per_second_max,gflops,peak_gflops,peak_percent,latency_p50_ms,"
-                "latency_p90_ms,latency_p99_ms,rss_mb,cpu,convolutions,version\n",
-                file);
-    for (size_t i = 0; i < count; i++) {
-        const of_bench_row *row = &rows[i];
-        const double numbers[] = {of_bench_median(row),
-                                  row->rates[0],
-                                  row->rates[row->count - 1],
-                                  gflops(row),
-                                  row->peak * 1e-9,
-                                  peak_percent(row),
-                                  1e3 * row->p50,
-                                  1e3 * row->p90,
-                                  1e3 * row->p99,
-                                  (double)row->resident_bytes / 1048576};
-        (void)fprintf(file, "%s,", mode_name(row->mode));
-        of_csv_write(file, context->model);
-        (void)fprintf(file, ",%llu,%u,%s,%s", (unsigned long long)row->batch, row->threads,
-                      of_isa_name(row->isa), of_precision_name(row->precision));
-        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-            (void)fprintf(file, ",%s", of_number_text(numbers[k], number));
-        (void)fputc(',', file);
-        of_csv_write(file, processor);
-        (void)fprintf(file, ",%s,%s\n", of_convolutions(), of_version());
-    }
+/* A percentile in ms, with a star if fewer than ten calls lie beyond it. */
+static const char *percentile_text(const of_bench_row *row, double seconds, double share,
+                                   char text[OF_NUMBER_SIZE]) {
+    bool enough = row->latency.calls >= of_bench_calls_for(share);
+    (void)snprintf(text, OF_NUMBER_SIZE, "%.4g%s", 1e3 * seconds, enough ? "" : "*");
+    return text;
+}
+
+static bool too_few_calls(const of_bench_row *rows, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].latency.calls < of_bench_calls_for(0.99))
+            return true;
+    return false;
+}
+
+/* Where threads may run; records have it in full. */
+static const char *cpus_text(const of_bench_row *row) {
+    if (!row->bound)
+        return "any";
+    return strlen(row->thread_cpus) <= 24 ? row->thread_cpus : "bound";
+}
+
+static void print_throughput(const of_bench_row *row, FILE *file) {
+    const of_bench_latency *l = &row->latency;
+    char p90[OF_NUMBER_SIZE], p99[OF_NUMBER_SIZE];
+    (void)fprintf(
+        file,
+        "| %s | %llu | %u | %s | %s | %.4g | %.4g..%.4g | %.1f | %.1f | %.1f | %.4g | %s | %s "
+        "| %.0f | %s |\n",
+        of_bench_mode_name(row->mode), (unsigned long long)row->batch, row->threads,
+        of_isa_name(row->isa), of_precision_name(row->precision), of_bench_median(row),
+        row->rates[0], row->rates[row->count - 1], spread_percent(row), gflops(row),
+        peak_percent(row), 1e3 * l->p50, percentile_text(row, l->p90, 0.90, p90),
+        percentile_text(row, l->p99, 0.99, p99), (double)row->resident_bytes / 1048576,
+        cpus_text(row));
+}
+
+static void print_latency(const of_bench_row *row, FILE *file) {
+    const of_bench_latency *l = &row->latency;
+    double image = 1.0 / (double)row->batch;
+    char text[4][OF_NUMBER_SIZE];
+    (void)fprintf(
+        file,
+        "| %s | %llu | %u | %s | %s | %zu | %.4g | %.4g | %s | %s | %.4g | %.3g | %.4g | %s | "
+        "%s | %.4g | %.4g | %.1f | %.1f | %.0f | %s |\n",
+        of_bench_mode_name(row->mode), (unsigned long long)row->batch, row->threads,
+        of_isa_name(row->isa), of_precision_name(row->precision), l->calls, 1e3 * l->least,
+        1e3 * l->p50, percentile_text(row, l->p90, 0.90, text[0]),
+        percentile_text(row, l->p99, 0.99, text[1]), 1e3 * l->most, 1e3 * l->jitter,
+        1e3 * image * l->p50, percentile_text(row, image * l->p90, 0.90, text[2]),
+        percentile_text(row, image * l->p99, 0.99, text[3]), 1e3 * image * l->most,
+        of_bench_median(row), spread_percent(row), peak_percent(row),
+        (double)row->resident_bytes / 1048576, cpus_text(row));
 }
 
 static void print_markdown(const of_bench_context *context, const of_bench_row *rows, size_t count,
                            FILE *file) {
-    char processor[256];
-    of_processor_name(processor, sizeof processor);
-    (void)fprintf(file, "%s, %u usable CPUs; %s; outflow %s; %s, %.4g GFLOP an image\n\n",
-                  processor, of_cpu_count(), of_convolutions(), of_version(), context->model,
-                  count > 0 ? rows[0].flops_per_image * 1e-9 : 0.0);
-    (void)fputs(
-        "| mode | batch | threads | isa | precision | images/s | min..max | GFLOP/s | % of peak | "
-        "p50 ms | p90 ms | p99 ms | RSS MiB |\n"
-        "|---|---:|---:|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
-        file);
+    bool latency = count > 0 && rows[0].mode == OF_BENCH_LATENCY;
+    of_bench_context_print(context, file);
+    if (latency)
+        (void)fputs("| mode | batch | threads | isa | precision | calls | min ms | p50 ms | p90 ms "
+                    "| p99 ms | "
+                    "max ms | jitter ms | p50 ms/image | p90 ms/image | p99 ms/image | "
+                    "max ms/image | images/s | ± % | % of peak | RSS MiB | CPUs |\n"
+                    "|---|---:|---:|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+                    "---:|---:|---:|---:|---|\n",
+                    file);
+    else
+        (void)fputs(
+            "| mode | batch | threads | isa | precision | images/s | min..max | ± % | GFLOP/s | "
+            "% of peak | p50 ms | p90 ms | p99 ms | RSS MiB | CPUs |\n"
+            "|---|---:|---:|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n",
+            file);
     for (size_t i = 0; i < count; i++) {
-        const of_bench_row *row = &rows[i];
-        (void)fprintf(
-            file,
-            "| %s | %llu | %u | %s | %s | %.4g | %.4g..%.4g | %.1f | %.1f | %.3g | %.3g | "
-            "%.3g | %.0f |\n",
-            mode_name(row->mode), (unsigned long long)row->batch, row->threads,
-            of_isa_name(row->isa), of_precision_name(row->precision), of_bench_median(row),
-            row->rates[0], row->rates[row->count - 1], gflops(row), peak_percent(row),
-            1e3 * row->p50, 1e3 * row->p90, 1e3 * row->p99, (double)row->resident_bytes / 1048576);
+        if (latency)
+            print_latency(&rows[i], file);
+        else
+            print_throughput(&rows[i], file);
     }
+    if (latency)
+        (void)fputs("\nOne call after the other, on images in memory: nothing is decoded.\n", file);
+    if (too_few_calls(rows, count))
+        (void)fprintf(file,
+                      "%s* fewer than 10 calls lie beyond this percentile: p90 needs %zu calls, "
+                      "p99 %zu; see --calls.\n",
+                      latency ? "" : "\n", of_bench_calls_for(0.90), of_bench_calls_for(0.99));
 }
 
-void of_bench_print(const of_bench_context *context, const of_bench_row *rows, size_t count,
-                    of_bench_format format, FILE *file) {
-    if (format == OF_BENCH_MARKDOWN)
-        print_markdown(context, rows, count, file);
-    else if (format == OF_BENCH_CSV)
-        print_csv(context, rows, count, file);
-    else
-        print_json(context, rows, count, format == OF_BENCH_JSONL, file);
+of_status of_bench_print(const of_bench_context *context, const of_bench_row *rows, size_t count,
+                         of_bench_format format, FILE *file, of_error *error) {
+    if (format != OF_BENCH_MARKDOWN)
+        return print_records(context, rows, count, format, file, error);
+    print_markdown(context, rows, count, file);
+    return OF_OK;
 }

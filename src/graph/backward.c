@@ -23,6 +23,10 @@ typedef struct chunk {
     size_t positions; /* of all units */
 } chunk;
 
+static void stop(const chunk *c, double start, uint32_t k, int part) {
+    of_profile_stop(c->run, start, c->s, k, part);
+}
+
 static float *kept(const chunk *c, float *array, uint32_t k) {
     return array + of_kept_offset(c->plan, k, c->first, of_state_floats(c->scale));
 }
@@ -31,11 +35,22 @@ static float *state(const chunk *c, float *array) {
     return array + c->first * of_state_floats(c->scale);
 }
 
-/* c->sums[m][n] of a layer += g^T x: over the group's chunks. */
-static of_status weight_gradient(const chunk *c, int layer, size_t m, size_t n, const float *g,
-                                 const float *x, of_error *error) {
-    return of_weight_product(m, n, c->positions, g, x, c->first > 0,
-                             c->sums + c->layout->weights[layer], error);
+/* The gradients of a network layer with respect to its weights, G^T X summed over the group's
+ * chunks, and to its inputs: from `g` [positions][outputs] and `x` [positions][inputs], which may
+ * be `g_x`. */
+static of_status backward_layer(const chunk *c, uint32_t k, int layer, size_t outputs,
+                                size_t inputs, const float *g, const float *x, float *g_x,
+                                of_error *error) {
+    double start = of_profile_start(c->run);
+    of_status status = of_weight_product(outputs, inputs, c->positions, g, x, c->first > 0,
+                                         c->sums + c->layout->weights[layer], error);
+    stop(c, start, k, OF_PART_BACK_WEIGHTS + layer);
+    start = of_profile_start(c->run);
+    if (status == OF_OK)
+        status = of_data_product(c->positions, inputs, outputs, g, c->buffers->weights[layer], g_x,
+                                 error);
+    stop(c, start, k, OF_PART_BACK_DATA + layer);
+    return status;
 }
 
 /* ---- Turns ------------------------------------------------------------------------------- */
@@ -56,12 +71,14 @@ static void end_turn(const of_turns *turns) {
     atomic_fetch_add_explicit(turns->done, 1, memory_order_release);
 }
 
-static void add_sums(const of_plan *plan, const of_turns *turns, const float *sums, size_t place,
+static void add_sums(const of_run *run, const of_turns *turns, const float *sums, size_t place,
                      size_t floats) {
+    double start = of_profile_start(run);
     wait_for_turn(turns);
     if (!turns->first)
-        plan->kernels->accumulate(sums, turns->lane->block + place, floats);
+        run->plan->kernels->accumulate(sums, turns->lane->block + place, floats);
     end_turn(turns);
+    of_profile_stop(run, start, 0, 0, OF_PART_SUMS);
 }
 
 static void add_scalars(const of_plan *plan, const of_turns *turns, const of_lane *group) {
@@ -179,8 +196,8 @@ static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pas
 }
 
 /* The map of step k, whose inputs were `pass` and `rest`. */
-static of_status backward_map(const chunk *c, uint32_t k, const float *pass, const float *rest,
-                              of_error *error) {
+static of_status run_backward_map(const chunk *c, uint32_t k, const float *pass, const float *rest,
+                                  of_error *error) {
     if (c->plan->architecture.block == OF_BLOCK_DENSE)
         return backward_dense_map(c, k, pass, rest, error);
     const of_map_backward task = {
@@ -196,6 +213,14 @@ static of_status backward_map(const chunk *c, uint32_t k, const float *pass, con
     };
     c->plan->kernels->map_backward(&task);
     return OF_OK;
+}
+
+static of_status backward_map(const chunk *c, uint32_t k, const float *pass, const float *rest,
+                              of_error *error) {
+    double start = of_profile_start(c->run);
+    of_status status = run_backward_map(c, k, pass, rest, error);
+    stop(c, start, k, OF_PART_BACK_MAP);
+    return status;
 }
 
 /* ---- Coupling networks ------------------------------------------------------------------- */
@@ -219,6 +244,7 @@ static void backward_coupling(const chunk *c, uint32_t k) {
     const of_scale_plan *scale = c->scale;
     size_t floats = of_state_floats(scale);
     bool affine = c->plan->architecture.coupling == OF_COUPLING_AFFINE;
+    double start = of_profile_start(c->run);
     for (uint32_t u = 0; u < c->count; u++) {
         uint32_t image = (c->first + u) / c->plan->units;
         const of_coupling_backward task = {
@@ -238,6 +264,7 @@ static void backward_coupling(const chunk *c, uint32_t k) {
                                     c->sums + c->layout->layer_bias[OF_LAYER_LAST]);
     scatter_taps(c, c->buffers->g_coefficients, scale->outputs, scale->tap_stride, false,
                  c->buffers->g_taps);
+    stop(c, start, k, OF_PART_BACK_COUPLING);
 }
 
 /* Adds a network's input gradients, as taps, to g_pass. */
@@ -267,66 +294,57 @@ static void add_input_gradient(const chunk *c, const float *taps) {
 
 /* Layers whose activations were not kept. */
 static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_error *error) {
+    of_run run = *c->run;
+    run.layer_seconds = NULL; /* a part of its own, not the forward pass */
     of_status status = OF_OK;
+    double start = of_profile_start(c->run);
     for (int layer = OF_LAYER_FIRST; status == OF_OK && layer <= OF_LAYER_MIDDLE; layer++)
         if (c->buffers->kept.hidden[layer][c->s][k] == NULL)
-            status = of_flow_hidden_layer(c->run, c->s, k, layer, c->first, c->count, pass, error);
+            status = of_flow_hidden_layer(&run, c->s, k, layer, c->first, c->count, pass, error);
+    stop(c, start, k, OF_PART_BACK_RECOMPUTE);
     return status;
 }
 
-/* From g_taps, the gradient of layer LAST's output, to that of layer MIDDLE's. */
-static of_status backward_last(const chunk *c, const float *second, of_error *error) {
-    size_t hidden = c->plan->hidden, taps = c->scale->tap_stride;
-    of_status status =
-        weight_gradient(c, OF_LAYER_LAST, taps, hidden, c->buffers->g_taps, second, error);
-    if (status == OF_OK)
-        status =
-            of_data_product(c->positions, hidden, taps, c->buffers->g_taps,
-                            c->buffers->weights[OF_LAYER_LAST], c->buffers->g_hidden[1], error);
-    return status;
+/* Clears the gradients `g` of a layer's outputs where ReLU did, and adds them up for its bias. */
+static void backward_relu(const chunk *c, uint32_t k, int layer, const float *outputs, float *g) {
+    double start = of_profile_start(c->run);
+    c->plan->kernels->relu_backward(outputs, g, c->positions, c->plan->hidden,
+                                    c->sums + c->layout->layer_bias[layer]);
+    stop(c, start, k, OF_PART_BACK_RELU);
 }
 
-static of_status backward_middle(const chunk *c, const float *first, const float *second,
-                                 of_error *error) {
-    size_t hidden = c->plan->hidden;
-    float *g = c->buffers->g_hidden[1];
-    c->plan->kernels->relu_backward(second, g, c->positions, hidden,
-                                    c->sums + c->layout->layer_bias[OF_LAYER_MIDDLE]);
-    of_status status = weight_gradient(c, OF_LAYER_MIDDLE, hidden, hidden, g, first, error);
-    if (status == OF_OK)
-        status =
-            of_data_product(c->positions, hidden, hidden, g, c->buffers->weights[OF_LAYER_MIDDLE],
-                            c->buffers->g_hidden[0], error);
-    return status;
-}
-
-static of_status backward_first(const chunk *c, const float *pass, const float *first,
-                                of_error *error) {
-    const of_scale_plan *scale = c->scale;
-    size_t hidden = c->plan->hidden, gathered = scale->gather_stride;
-    float *g = c->buffers->g_hidden[0], *neighbours = c->buffers->gathered;
-    c->plan->kernels->relu_backward(first, g, c->positions, hidden,
-                                    c->sums + c->layout->layer_bias[OF_LAYER_FIRST]);
-    scatter_taps(c, pass, scale->half, scale->gather_stride, true, neighbours);
-    of_status status = weight_gradient(c, OF_LAYER_FIRST, hidden, gathered, g, neighbours, error);
-    if (status == OF_OK)
-        status = of_data_product(c->positions, gathered, hidden, g,
-                                 c->buffers->weights[OF_LAYER_FIRST], neighbours, error);
-    if (status == OF_OK)
-        add_input_gradient(c, neighbours);
-    return status;
+static void gather_neighbours(const chunk *c, uint32_t k, const float *pass) {
+    double start = of_profile_start(c->run);
+    scatter_taps(c, pass, c->scale->half, c->scale->gather_stride, true, c->buffers->gathered);
+    stop(c, start, k, OF_PART_BACK_GATHER);
 }
 
 static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
     const float *pass = kept(c, c->buffers->kept.pass[c->s], k);
     const float *first = of_flow_hidden(c->run, c->s, k, c->first, 0);
     const float *second = of_flow_hidden(c->run, c->s, k, c->first, 1);
+    float *g_taps = c->buffers->g_taps, *gathered = c->buffers->gathered;
+    float *g_second = c->buffers->g_hidden[1], *g_first = c->buffers->g_hidden[0];
+    size_t hidden = c->plan->hidden;
     of_status status = recompute(c, k, pass, error);
     if (status == OF_OK)
-        status = backward_last(c, second, error);
+        status = backward_layer(c, k, OF_LAYER_LAST, c->scale->tap_stride, hidden, g_taps, second,
+                                g_second, error);
+    if (status != OF_OK)
+        return status;
+    backward_relu(c, k, OF_LAYER_MIDDLE, second, g_second);
+    status = backward_layer(c, k, OF_LAYER_MIDDLE, hidden, hidden, g_second, first, g_first, error);
+    if (status != OF_OK)
+        return status;
+    backward_relu(c, k, OF_LAYER_FIRST, first, g_first);
+    gather_neighbours(c, k, pass);
+    status = backward_layer(c, k, OF_LAYER_FIRST, hidden, c->scale->gather_stride, g_first,
+                            gathered, gathered, error);
+    double start = of_profile_start(c->run);
     if (status == OF_OK)
-        status = backward_middle(c, first, second, error);
-    return status == OF_OK ? backward_first(c, pass, first, error) : status;
+        add_input_gradient(c, gathered);
+    stop(c, start, k, OF_PART_BACK_TAPS);
+    return status;
 }
 
 /* ---- Weights of a step as the products take them ------------------------------------------ */
@@ -391,7 +409,9 @@ static of_status backward_step(const of_run *run, const of_model *model,
     const of_gradient_layout *layout = &run->plan->training->layouts[s];
     size_t place = layout->steps + k * layout->step_room;
     float *sums = sums_of(turns, buffers, place);
+    double start = of_profile_start(run);
     fold_weights(run->plan, model, s, k, buffers);
+    of_profile_stop(run, start, s, k, OF_PART_BACK_FOLD);
     /* the products overwrite their sums */
     memset(sums, 0, layout->weights[OF_LAYER_FIRST] * sizeof(float));
     for (uint32_t first = 0; first < units;) {
@@ -401,7 +421,7 @@ static of_status backward_step(const of_run *run, const of_model *model,
             return status;
         first += c.count;
     }
-    add_sums(run->plan, turns, sums, place, layout->step_floats);
+    add_sums(run, turns, sums, place, layout->step_floats);
     return OF_OK;
 }
 
@@ -412,10 +432,12 @@ static void backward_priors(const of_run *run, of_backward_buffers *buffers, con
     memset(sums, 0, layout->prior_floats * sizeof(float));
     for (uint32_t first = 0; first < units;) {
         const chunk c = chunk_at(run, buffers, sums, s, first, units);
+        double start = of_profile_start(run);
         backward_prior(&c);
+        stop(&c, start, 0, OF_PART_BACK_PRIOR);
         first += c.count;
     }
-    add_sums(run->plan, turns, sums, layout->priors, layout->prior_floats);
+    add_sums(run, turns, sums, layout->priors, layout->prior_floats);
 }
 
 static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffers, uint32_t s,
@@ -427,8 +449,10 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
         lent.rest[i] = buffers->g_rest[i];
     }
     const of_run on_gradients = {.plan = run->plan, .worker = &lent, .threads = 1};
+    double start = of_profile_start(run);
     for (uint32_t u = 0; u < units; u++)
         of_pixels_leave(&on_gradients, s, u, NULL, 0);
+    of_profile_stop(run, start, s, 0, OF_PART_BACK_SPLIT);
 }
 
 of_status of_backward_scale(const of_run *run, const of_model *model, of_backward_buffers *buffers,

@@ -43,24 +43,31 @@ size_t of_plan_layer_count(const of_plan *plan) {
     return plan->scale_count * layers_per_scale(plan);
 }
 
-static size_t state_bytes(const of_scale_plan *scale) {
-    return (size_t)scale->positions * scale->channels * sizeof(float);
+size_t of_describe_state_bytes(const of_plan *plan, const of_scale_plan *scale) {
+    return (size_t)plan->units * scale->positions * scale->channels * sizeof(float);
 }
 
-static double map_flops(const of_scale_plan *scale) {
-    return 2.0 * scale->positions * scale->channels * scale->channels;
+double of_describe_map_flops(const of_plan *plan, const of_scale_plan *scale) {
+    return 2.0 * plan->units * scale->positions * scale->channels * scale->channels;
+}
+
+const char *of_describe_layer_name(const of_plan *plan, int layer) {
+    static const char *const convolutions[] = {"conv1", "conv2", "conv3", "mix"};
+    static const char *const linear[] = {"fc1", "fc2", "fc3", "mix"};
+    return plan->architecture.block == OF_BLOCK_DENSE ? linear[layer] : convolutions[layer];
+}
+
+static size_t number_bytes(of_precision precision) {
+    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
 }
 
 static void describe_convolution(const of_plan *plan, const of_scale_plan *scale, uint32_t s,
                                  uint32_t step, int layer, of_layer_info *info) {
-    static const char *const convolutions[] = {"conv1", "conv2", "conv3", "mix"};
-    static const char *const linear[] = {"fc1", "fc2", "fc3", "mix"};
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
     const of_convolution *convolution = scale->layers[layer];
     const of_convolution_shape *shape = of_convolution_shape_of(convolution);
     bool taps = layer == OF_LAYER_LAST && scale->kernel == 3;
     (void)snprintf(info->name, sizeof info->name, "scales.%u.steps.%u.%s", (unsigned)s,
-                   (unsigned)step, dense ? linear[layer] : convolutions[layer]);
+                   (unsigned)step, of_describe_layer_name(plan, layer));
     (void)snprintf(info->operation, sizeof info->operation, "%ux%u %u->%u%s%s",
                    (unsigned)shape->kernel, (unsigned)shape->kernel, (unsigned)shape->inputs,
                    (unsigned)shape->outputs, shape->relu ? " +relu" : "", taps ? " taps" : "");
@@ -70,8 +77,9 @@ static void describe_convolution(const of_plan *plan, const of_scale_plan *scale
     double weights = (double)shape->inputs * shape->outputs * shape->kernel * shape->kernel;
     info->flops = 2.0 * plan->units * scale->positions * weights;
     info->weight_bytes = of_convolution_weight_bytes(convolution);
-    size_t number = shape->target == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
-    info->output_bytes = (size_t)plan->units * scale->positions * shape->outputs * number;
+    size_t positions = (size_t)plan->units * scale->positions;
+    info->input_bytes = positions * shape->inputs * number_bytes(shape->source);
+    info->output_bytes = positions * shape->outputs * number_bytes(shape->target);
 }
 
 static void describe_tail(const of_plan *plan, const of_scale_plan *scale, uint32_t s,
@@ -83,9 +91,11 @@ static void describe_tail(const of_plan *plan, const of_scale_plan *scale, uint3
     (void)snprintf(info->operation, sizeof info->operation, "%s%s%s",
                    scale->kernel == 3 ? "tap sum, " : "", affine ? "affine" : "additive",
                    map ? ", next map" : "");
-    info->flops = map ? plan->units * map_flops(scale) : 0;
+    info->flops = map ? of_describe_map_flops(plan, scale) : 0;
     info->weight_bytes = (map ? scale->channels : 0) * (size_t)scale->channels * sizeof(float);
-    info->output_bytes = plan->units * state_bytes(scale);
+    info->output_bytes = of_describe_state_bytes(plan, scale);
+    info->input_bytes = info->output_bytes +
+                        (size_t)plan->units * scale->positions * scale->tap_stride * sizeof(float);
 }
 
 of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info, of_error *error) {
@@ -104,8 +114,12 @@ of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info, 
                        !enter  ? "ActNorm, Gaussian"
                        : dense ? "squeeze, flatten"
                                : "squeeze, map");
-        info->flops = enter && !dense ? plan->units * map_flops(scale) : 0;
-        info->output_bytes = enter ? plan->units * state_bytes(scale) : 0;
+        size_t state = of_describe_state_bytes(plan, scale);
+        info->flops = enter && !dense ? of_describe_map_flops(plan, scale) : 0;
+        info->input_bytes = enter && s == 0        ? state / sizeof(float) /* pixels are bytes */
+                            : enter || scale->last ? state
+                                                   : state / 2;
+        info->output_bytes = enter ? state : 0;
         return OF_OK;
     }
     uint32_t step = (uint32_t)((within - 1) / layers_per_step(plan));

@@ -87,8 +87,11 @@ static of_status run_group(task *t, const of_run *run, of_backward_buffers *buff
 /* Groups are taken in order: whoever waits for a group's turn waits for one that is being run. */
 static of_status run_groups(task *t, unsigned thread, of_error *error) {
     of_backward_buffers *buffers = &t->plan->training->buffers[thread];
-    const of_run run = {
-        .plan = t->plan, .worker = &t->plan->workers[thread], .threads = 1, .kept = &buffers->kept};
+    const of_run run = {.plan = t->plan,
+                        .worker = &t->plan->workers[thread],
+                        .threads = 1,
+                        .kept = &buffers->kept,
+                        .layer_seconds = t->plan->training->layer_seconds};
     of_status status = OF_OK;
     for (;;) {
         size_t number = atomic_fetch_add(&t->next, 1);
@@ -197,12 +200,26 @@ of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error
         lanes++;
     if (lanes == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "there is no gradient to finish");
+    const of_run run = {.plan = plan, .layer_seconds = training->layer_seconds};
+    double start = of_profile_start(&run);
     add_lanes(plan, lanes);
+    of_profile_stop(&run, start, 0, 0, OF_PART_SUMS);
     for (unsigned lane = 0; lane < lanes; lane++)
         training->lane[lane].holds = false;
-    return of_unfold_gradients(plan, model, error);
+    start = of_profile_start(&run);
+    of_status status = of_unfold_gradients(plan, model, error);
+    of_profile_stop(&run, start, 0, 0, OF_PART_UNFOLD);
+    return status;
 }
 
 of_gradient_view of_plan_gradient_view(const of_plan *plan) {
     return (of_gradient_view){plan->training->lane[0].block, plan->training->places};
+}
+
+of_status of_plan_profile_training(of_plan *plan, double *layer_seconds, of_error *error) {
+    if (plan->training == NULL || plan->threads != 1)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "a profile of training needs a training plan of one thread");
+    plan->training->layer_seconds = layer_seconds;
+    return OF_OK;
 }

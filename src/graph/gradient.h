@@ -54,6 +54,19 @@ typedef struct of_gradient_view {
 } of_gradient_view;
 of_gradient_view of_plan_gradient_view(const of_plan *plan);
 
+/* ---- Where the time of a step goes ---- */
+
+/* Layers of a training plan: those of of_plan_layer; for each scale the parts of its backward pass;
+ * and what is done once a batch. FLOP and bytes are of one image, except that layers done once a
+ * batch have images_per_call 0 and no FLOP. */
+size_t of_plan_training_layer_count(const of_plan *plan);
+of_status of_plan_training_layer(const of_plan *plan, size_t index, of_layer_info *info,
+                                 of_error *error);
+
+/* From now on every call adds the seconds spent in each layer to `layer_seconds`
+ * [of_plan_training_layer_count]; NULL: no longer. The plan must have one thread. */
+of_status of_plan_profile_training(of_plan *plan, double *layer_seconds, of_error *error);
+
 /* Sets every ActNorm (flow, hidden, prior) of the model from data, so that its output has mean 0
  * and variance 1 per channel over the batch; variances are floored, so that constant channels do
  * no harm. Leaves the plan refreshed. */

@@ -110,7 +110,7 @@ typedef struct of_run {
     unsigned threads;      /* inside the layers */
     of_kept *kept;         /* training, else NULL */
     bool without_map;      /* initialisation: tails leave out the next step's map */
-    double *layer_seconds; /* profile: [layers of the plan], added to; else NULL */
+    double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
 } of_run;
 
 /* Images first, first + stride, ... of a batch, and where their results go. */
@@ -236,7 +236,8 @@ void of_flow_tail(const of_run *run, uint32_t scale, uint32_t step, uint32_t fir
 of_status of_flow_mix(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
                       uint32_t count, bool inverse, of_error *error);
 
-/* ---- describe.c: a layer's number in of_plan_layer's order ---- */
+/* ---- describe.c, describe_training.c: a layer's number in the order of of_plan_layer and
+ * of_plan_training_layer, which starts with the former ---- */
 
 enum {
     OF_PART_ENTER,
@@ -245,9 +246,34 @@ enum {
     OF_PART_MIDDLE,
     OF_PART_LAST,
     OF_PART_TAIL,
-    OF_PART_PRIOR
+    OF_PART_PRIOR,
+    /* backward, in every step */
+    OF_PART_BACK_MAP,
+    OF_PART_BACK_COUPLING, /* bias gradients and the scattering of taps included */
+    OF_PART_BACK_FOLD,
+    OF_PART_BACK_RECOMPUTE,
+    OF_PART_BACK_WEIGHTS,                                    /* + FIRST, MIDDLE or LAST */
+    OF_PART_BACK_DATA = OF_PART_BACK_WEIGHTS + OF_LAYER_MIX, /* likewise */
+    OF_PART_BACK_RELU = OF_PART_BACK_DATA + OF_LAYER_MIX,
+    OF_PART_BACK_GATHER,
+    OF_PART_BACK_TAPS,
+    /* in every scale */
+    OF_PART_BACK_PRIOR,
+    OF_PART_BACK_SPLIT,
+    /* once a batch */
+    OF_PART_SUMS,
+    OF_PART_UNFOLD,
+    OF_PARTS
 };
 size_t of_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int part);
+size_t of_training_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int part);
+
+/* Bytes of an image's pass and rest, and FLOP of a map on it. */
+size_t of_describe_state_bytes(const of_plan *plan, const of_scale_plan *scale);
+double of_describe_map_flops(const of_plan *plan, const of_scale_plan *scale);
+
+/* "conv1".."conv3", in dense blocks "fc1".."fc3", and "mix". */
+const char *of_describe_layer_name(const of_plan *plan, int layer);
 
 /* ---- profile.c ---- */
 

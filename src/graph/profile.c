@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the time goes: forward passes with a clock around every layer. */
+/* Where the time goes: a clock around every layer. */
 #include "graph/plan.h"
 
 #include <omp.h>
@@ -10,8 +10,12 @@ double of_profile_start(const of_run *run) {
 }
 
 void of_profile_stop(const of_run *run, double start, uint32_t s, uint32_t k, int part) {
-    if (run->layer_seconds != NULL)
-        run->layer_seconds[of_layer_number(run->plan, s, k, part)] += omp_get_wtime() - start;
+    if (run->layer_seconds == NULL)
+        return;
+    double seconds = omp_get_wtime() - start;
+    size_t number = part <= OF_PART_PRIOR ? of_layer_number(run->plan, s, k, part)
+                                          : of_training_layer_number(run->plan, s, k, part);
+    run->layer_seconds[number] += seconds;
 }
 
 of_status of_plan_profile(of_plan *plan, const of_batch *batch, double *layer_seconds,

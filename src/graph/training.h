@@ -69,6 +69,7 @@ struct of_training {
     size_t *places; /* of each trained parameter's gradient in lane 0's block */
     size_t block_floats;
     of_lane lane[OF_MOST_LANES];
+    double *layer_seconds; /* profile, see of_plan_profile_training, or NULL */
     unsigned buffer_count; /* threads that can work */
     of_backward_buffers *buffers;
 };

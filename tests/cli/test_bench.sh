@@ -34,8 +34,11 @@ expect_equal 'columns agree' "$(awk -F, '{print NF}' rows.csv | sort -u | wc -l 
 run 0 bench --mode train --scales 1 --steps 2 --hidden 8 --size 8 --channels 1 --batch 4 \
     --threads 2 --micro-batch 2 $quick
 expect_out '^| train | 4 | 2 | '
+run 0 bench --mode train --scales 1 --steps 2 --hidden 8 --size 8 --channels 1 --batch 1 \
+    --threads 1 $quick
+expect_out '^| train | 1 | 1 | '
 
-run 0 bench --model in.model --layers --batch 3 $quick
+run 0 bench --model in.model --layers --batch 3 --seconds 0.002 --quiet
 expect_out '^| scales\.0\.conv1 | 3x3 6->16 +relu | .* | 2 | '
 expect_out '^| scales\.1\.prior | '
 expect_out '^| all | '

@@ -149,6 +149,44 @@ static void check_tensor(of_plan *plan, of_model *model, size_t p, const unsigne
                  expected);
 }
 
+static of_layer_info training_layer(const of_plan *plan, size_t index) {
+    of_layer_info layer;
+    assert_int_equal(of_plan_training_layer(plan, index, &layer, NULL), OF_OK);
+    return layer;
+}
+
+/* A profile gives the same gradient, and every layer that has work its own time. */
+static void check_profile(const of_model *model, const float *images, size_t memory,
+                          const unsigned char *expected) {
+    of_plan *plan = compile(model, 1, memory);
+    of_architecture a = model->architecture;
+    const of_batch batch = {OF_PIXEL_F32, images, IMAGES};
+    size_t layers = of_plan_training_layer_count(plan);
+    unsigned char *block = of_allocate_zeroed(model->value_bytes, 1);
+    double *seconds = of_allocate(layers, sizeof(double));
+    of_error error;
+    assert_true(block && seconds);
+    memset(seconds, 0, layers * sizeof(double));
+    assert_int_equal(of_plan_profile_training(plan, seconds, &error), OF_OK);
+    if (gradient_block(plan, model, &batch, &(of_likelihoods){0}, loss, &a, block, &error) != OF_OK)
+        fail_msg("%s", error.message);
+    assert_memory_equal(block, expected, model->value_bytes);
+    for (size_t i = 0; i < layers; i++) {
+        of_layer_info layer = training_layer(plan, i);
+        bool work = layer.flops > 0 || layer.output_bytes > 0 || layer.images_per_call == 0;
+        bool kept = strstr(layer.name, "recompute") != NULL && layer.flops == 0;
+        if ((work && !(seconds[i] > 0)) || (kept && seconds[i] > 0))
+            fail_msg("%s: %g s", layer.name, seconds[i]);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(layer.name, training_layer(plan, j).name);
+    }
+    assert_int_equal(of_plan_training_layer(plan, layers, &(of_layer_info){.flops = 0}, &error),
+                     OF_ERROR_ARGUMENT);
+    of_free(seconds);
+    of_free(block);
+    of_plan_free(plan);
+}
+
 static void check_architecture(const of_architecture *a) {
     of_model *model = make_model(a);
     float *images = make_images(a);
@@ -159,6 +197,8 @@ static void check_architecture(const of_architecture *a) {
     other = gradient_of(model, images, 2, 1); /* a budget of 1 byte: computed again */
     assert_memory_equal(block, other, model->value_bytes);
     of_free(other);
+    check_profile(model, images, 0, block);
+    check_profile(model, images, 1, block);
     of_plan *plan = compile(model, 1, 0);
     for (size_t p = 0; p < model->parameter_count; p++)
         if (model->parameters[p].kind == OF_PARAMETER_TRAINED)
@@ -269,6 +309,12 @@ static void misuse_is_an_error(void **state) {
         of_plan_gradient(plan, model, &batch, &(of_likelihoods){0}, loss, &a, false, &error),
         OF_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "training"));
+    of_plan_free(plan);
+    options.lanes = options.threads = 2;
+    double seconds = 0;
+    assert_int_equal(of_plan_compile_training(model, &options, &plan, &error), OF_OK);
+    assert_int_equal(of_plan_profile_training(plan, &seconds, &error), OF_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "one thread"));
     of_plan_free(plan);
     of_model_free(model);
 }
