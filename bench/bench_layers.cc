@@ -109,7 +109,8 @@ class Layer {
 
 of_convolution_shape shape_of(const Scale &scale, uint32_t inputs, uint32_t outputs,
                               uint32_t kernel, bool activated) {
-    return {scale.side, scale.side, inputs, outputs, kernel, activated, activated};
+    return {scale.side, scale.side, inputs,           outputs,         kernel,
+            activated,  activated,  OF_PRECISION_F32, OF_PRECISION_F32};
 }
 
 /* `products` are the multiplications of a position that count. */
