@@ -34,7 +34,7 @@ class Worker:
         setting = job["setting"]
         environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
         environment["OMP_NUM_THREADS"] = str(setting["threads"])
-        environment["OPENBLAS_NUM_THREADS"] = str(setting.get("blas", 1))
+        environment["OPENBLAS_NUM_THREADS"] = str(setting["blas"])
         self.name = job["contender"]
         self.process = subprocess.Popen(
             [python, "-B", os.path.join(HERE, "worker.py")], stdin=subprocess.PIPE,

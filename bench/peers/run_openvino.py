@@ -8,11 +8,11 @@ import openvino
 
 class Scorer:
     def __init__(self, job):
-        setting, batch = job["setting"], job["batch"]
+        setting = job["setting"]
         streams = setting["streams"]
         core = openvino.Core()
         model = core.read_model(os.path.join(job["folder"], "model.onnx"))
-        model.reshape({"pixels": [batch // streams, *job["image"]]})
+        model.reshape({"pixels": [setting["part"], *job["image"]]})
         compiled = core.compile_model(model, "CPU", {
             "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
             "NUM_STREAMS": str(streams),
@@ -21,8 +21,8 @@ class Scorer:
             "ENABLE_CPU_PINNING": False,  # no contender is pinned
         })
         pixels = np.fromfile(os.path.join(job["folder"], "pixels.nchw"), np.uint8)
-        parts = pixels.reshape(streams, batch // streams, *job["image"])
-        self.requests = [compiled.create_infer_request() for _ in range(streams)]
+        parts = pixels.reshape(-1, setting["part"], *job["image"])
+        self.requests = [compiled.create_infer_request() for _ in parts]
         for request, part in zip(self.requests, parts):
             request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(part)))
         self.version = openvino.__version__.split("-")[0]

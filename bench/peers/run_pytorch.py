@@ -76,11 +76,11 @@ class Scorer:
         torch.set_grad_enabled(False)
         layout = memory_format(setting)
         self.parts = [part.contiguous(memory_format=layout)
-                      for part in read_pixels(job).chunk(setting["streams"])]
+                      for part in read_pixels(job).split(setting["part"])]
         self.model = FoldedGlow(job).eval()
         if job["contender"] == "frozen":
             self.model = torch.jit.freeze(torch.jit.trace(self.model, self.parts[0]))
-            if setting.get("optimized"):
+            if setting["optimized"]:
                 self.model = torch.jit.optimize_for_inference(self.model)
             for _ in range(3):  # the profiling executor compiles in the second run
                 self.model(self.parts[0])
@@ -97,7 +97,7 @@ class Scorer:
 
     def run(self):
         if self.pool is None:
-            return [self.model(self.parts[0])]
+            return [self.model(part) for part in self.parts]
         return list(self.pool.map(self.model, self.parts))
 
     def log_likelihoods(self):

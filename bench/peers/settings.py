@@ -4,44 +4,59 @@ import json
 import os
 import tempfile
 
-PLAIN = {"streams": 1, "layout": "nchw", "blas": 1, "optimized": False, "foreach": False}
+FIELDS = ("threads", "streams", "part", "layout", "optimized", "foreach", "blas")
 
 
-def candidates(contender, mode, threads, batch):
-    """Settings of a contender, the usual one first. `threads` are those of one stream."""
-    everything = {**PLAIN, "threads": threads}
+def usual(threads, batch):
+    """What every contender starts from: all threads inside each layer, the whole batch a call."""
+    return {"threads": threads, "streams": 1, "part": batch, "layout": "nchw",
+            "optimized": False, "foreach": False, "blas": 1}
+
+
+def forms(contender, threads, batch):
+    """Ways to use the threads when scoring: `streams` calls at a time of `part` images each, with
+    `threads` threads in each. Small parts keep hidden activations in the caches."""
+    found = []
+    if threads > 1 and batch < 4 * threads:
+        found += [{"threads": 1}]
+    if contender == "eager":  # Python itself keeps eager calls from running side by side
+        return found + [{"part": part} for part in (16, 8) if batch % part == 0 and part < batch]
+    share = batch // threads if batch % threads == 0 else 0
+    parts = [part for part in (share, 8, 4) if part and share % part == 0 and part < batch]
+    return found + [{"threads": 1, "streams": threads, "part": part}
+                    for part in dict.fromkeys(parts)]
+
+
+def axes(contender, mode, threads, batch):
+    """Lists of changes. They are tried one list after the other, each change upon the best of what
+    was tried before, the first of which is the usual setting."""
     if contender == "outflow":
-        return [everything]
-    found = [everything]
-    if mode == "score" and contender in ("eager", "frozen"):
-        found += [{**everything, "layout": "nhwc"}]
-        if contender == "frozen":
-            found += [{**everything, "optimized": True}]
+        return []
     if mode == "train":
-        found += [{**everything, "foreach": True},
-                  {**everything, "layout": "nhwc", "foreach": True}]
-    if threads > 1:
-        if mode == "score" and batch < 4 * threads:
-            found += [{**setting, "threads": 1} for setting in found]
-        if mode == "score" and contender != "eager" and batch % threads == 0:
-            found += [{**setting, "threads": 1, "streams": threads} for setting in found
-                      if setting["threads"] == threads]
-        if contender in ("eager", "frozen"):
-            found += [{**everything, "blas": threads}]
-    return found
+        return [[{"foreach": True}], [{"layout": "nhwc"}]] + blas_axis(threads)
+    found = [forms(contender, threads, batch)]
+    if contender == "eager":
+        found += [[{"layout": "nhwc"}]]
+    if contender == "frozen":
+        found += [[{"layout": "nhwc"}, {"optimized": True}]]
+    return found + (blas_axis(threads) if contender in ("eager", "frozen") else [])
 
 
-def describe(contender, setting):
+def blas_axis(threads):
+    return [[{"blas": threads}]] if threads > 1 else []
+
+
+def describe(setting, batch):
     """The setting in a few words."""
-    if setting["streams"] > 1:
-        words = [f"{setting['streams']} streams"]
-    else:
-        words = [f"{setting['threads']} thread" + "s" * (setting["threads"] > 1)]
-    if contender in ("eager", "frozen"):
-        words += ["channels last"] if setting["layout"] == "nhwc" else []
-        words += ["optimize_for_inference"] if setting["optimized"] else []
-        words += ["foreach"] if setting["foreach"] else []
-        words += ["threaded BLAS"] if setting["blas"] > 1 else []
+    count, noun = ((setting["streams"], "stream") if setting["streams"] > 1 else
+                   (setting["threads"], "thread"))
+    words = [f"{count} {noun}" + "s" * (count > 1)]
+    if setting["part"] != batch // setting["streams"]:
+        words += [f"{setting['part']} images a call"]
+    words += ["channels last"] if setting["layout"] == "nhwc" else []
+    words += ["optimize_for_inference"] if setting["optimized"] else []
+    words += ["foreach"] if setting["foreach"] else []
+    words += ["threaded BLAS"] if setting["blas"] > 1 else []
     return ", ".join(words)
 
 
@@ -54,15 +69,17 @@ class Memory:
             try:
                 with open(path, encoding="utf-8") as file:
                     self.entries = json.load(file)
-                assert isinstance(self.entries, dict)
-            except (OSError, ValueError, AssertionError) as reason:
+                if not isinstance(self.entries, dict):
+                    raise ValueError("no object")
+            except (OSError, ValueError) as reason:
                 raise ValueError(f"--settings {path}: not a file of settings ({reason}); "
                                  "remove it to have them tried again") from reason
 
-    def get(self, key, allowed):
-        """None if unknown, or if this version would not try it."""
+    def get(self, key):
+        """None if unknown, or not of this version."""
         setting = self.entries.get(key)
-        return setting if setting in allowed else None
+        known = isinstance(setting, dict) and sorted(setting) == sorted(FIELDS)
+        return setting if known else None
 
     def put(self, key, setting):
         self.entries[key] = setting
