@@ -34,7 +34,7 @@ def table(row):
             f"| {TITLES[c['contender']]} {c['version']} | {number(c['images_per_second'])} | "
             f"{number(c['slowest'])}-{number(c['fastest'])} | {c['peak_percent']:.0f} % | {times} "
             f"| {c['memory_mb']:.0f} MB | {settings.describe(c['setting'], row['batch'])} |")
-    return "\n".join(text + [""] + [f"Skipped: {reason}" for reason in row["skipped"]])
+    return "\n".join(text + [f"\nSkipped: {reason}" for reason in row["skipped"]])
 
 
 def judge(row, goal):
