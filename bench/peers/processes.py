@@ -3,6 +3,7 @@
 no pool of threads spins while another is timed."""
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # What would make a contender's threads wait in another way than its authors chose.
 UNWANTED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "OMP_PLACES",
             "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_DYNAMIC", "MKL_NUM_THREADS")
+
+SET_UP_LIMIT, TURN_LIMIT = 900, 300  # seconds after which a process is taken to hang
 
 
 class Failure(Exception):
@@ -50,7 +53,10 @@ class Worker:
         except BrokenPipeError:
             pass  # `receive` tells why
 
-    def receive(self):
+    def receive(self, limit=SET_UP_LIMIT):
+        """The next answer; Failure where none comes in `limit` seconds."""
+        if not select.select([self.process.stdout], [], [], limit)[0]:
+            raise Failure(f"{self.name}: no answer in {limit:.0f} s")
         line = self.process.stdout.readline()
         if not line:
             code = self.process.wait()
@@ -69,7 +75,7 @@ class Worker:
         self.go_on()
         self.send(request)
         try:
-            return self.receive()
+            return self.receive(TURN_LIMIT + 20 * request.get("turn", 0))
         finally:
             self.stop()
 

@@ -2,7 +2,6 @@
 """What is tried for each contender before its best is timed, and a file that remembers it."""
 import json
 import os
-import tempfile
 
 FIELDS = ("threads", "streams", "part", "layout", "optimized", "foreach", "blas")
 
@@ -85,7 +84,7 @@ class Memory:
         self.entries[key] = setting
         if not self.path:
             return
-        folder = os.path.dirname(os.path.abspath(self.path))
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
+        fresh = self.path + ".new"
+        with open(fresh, "w", encoding="utf-8") as file:
             json.dump(self.entries, file, indent=1)
-        os.replace(file.name, self.path)
+        os.replace(fresh, self.path)
