@@ -84,33 +84,41 @@ class Agreement(unittest.TestCase):
             with self.assertRaisesRegex(SystemExit, "nothing is timed|results for"):
                 self.judge([-100.0, 5.0], wrong)
 
+    def start(self, *arguments):
+        command = [sys.executable, SCRIPT, "--build", BUILD, "--check", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        self.addCleanup(process.kill)
+        return process
+
     @needs_peer
     def test_installed_peers(self):
-        result = run(*TINY, "--check")
-        self.assertEqual(result.returncode, 0, result.stderr)
+        """Side by side, to save time: all peers, training, other architectures, a refused one."""
+        everyone = self.start(*TINY)
+        trained = self.start(*TINY, "--mode", "train") if "eager" in INSTALLED else None
+        cases = [os.path.join(GOLDEN, f"glow-{case}.model.safetensors")
+                 for case in ("additive-lu", "affine-shuffle", "gray", "dense-fixed")]
+        given = [self.start("--model", model, "--batch", "2", "--only", QUICK)
+                 for model in cases if os.path.exists(model)]
+
+        def agreed(process):
+            out, err = process.communicate()
+            self.assertEqual(process.returncode, 0, err)
+            self.assertIn("differ by at most", out)
+            return out.splitlines()[0]
+
+        line = agreed(everyone)
         for name in INSTALLED:
-            self.assertIn(compare_peers.report.TITLES[name] + " ", result.stdout.splitlines()[0])
-        self.assertNotIn("Traceback", result.stderr)
-
-    @unittest.skipUnless("eager" in INSTALLED, "PyTorch is not installed")
-    def test_training(self):
-        result = run(*TINY, "--check", "--mode", "train")
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("PyTorch eager", result.stdout)
-
-    @needs_peer
-    def test_other_architectures(self):
-        if not os.path.isdir(GOLDEN):
-            self.skipTest(f"no {GOLDEN}")
-        for case in ("additive-lu", "affine-plain", "affine-shuffle", "gray"):
-            model = os.path.join(GOLDEN, f"glow-{case}.model.safetensors")
-            result = run("--model", model, "--batch", "2", "--check", "--only", QUICK)
-            self.assertEqual(result.returncode, 0, f"{case}: {result.stderr}")
-            self.assertIn("differ by at most", result.stdout)
-        dense = os.path.join(GOLDEN, "glow-dense-fixed.model.safetensors")
-        result = run("--model", dense, "--check", "--only", QUICK)
-        self.assertEqual(result.returncode, 1)
-        self.assertIn("block is dense", result.stderr)
+            self.assertIn(compare_peers.report.TITLES[name] + " ", line)
+        if trained:
+            self.assertIn("PyTorch eager", agreed(trained))
+        if not given:
+            print(f"SKIPPED: other architectures: no {GOLDEN}")
+            return
+        for process in given[:-1]:
+            agreed(process)
+        self.assertIn("block is dense", given[-1].communicate()[1])
+        self.assertEqual(given[-1].returncode, 1)
 
 
 class Timing(unittest.TestCase):
