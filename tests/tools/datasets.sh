@@ -142,7 +142,7 @@ command='datasets, ended by a signal'
 "$source/tools/datasets" --table one --to to large >out 2>err </dev/null &
 downloading=$!
 for _ in {1..100}; do
-    [[ $(stat -c %s to/large/large.part 2>/dev/null) == 150000 ]] && break
+    (($(stat -c %s to/large/large.part 2>/dev/null || echo 0) > 100000)) && break
     sleep 0.1
 done
 kill -TERM $downloading
@@ -152,7 +152,7 @@ says err 'interrupted: the same command goes on'
 one good
 run 0 --table one --to to large
 cmp -s to/large/large served/large || fail 'what was interrupted is not the file'
-same 'requests' "$(requests_since)" "slow large;good large bytes=150000-;"
+same 'requests' "$(requests_since | sed 's/=[1-9][0-9]*-/=N-/')" "slow large;good large bytes=N-;"
 
 again # interrupted, and then a server that cannot continue
 mkdir -p to/large
