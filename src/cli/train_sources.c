@@ -12,11 +12,12 @@
 #include <string.h>
 
 void of_train_sources_free(of_train_settings *settings) {
-    of_text_list *const lists[] = {&settings->data,           &settings->general_data,
-                                   &settings->valid,          &settings->data_shares,
-                                   &settings->general_shares, &settings->out_of};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        of_text_list_free(lists[i]);
+    of_text_list_free(&settings->data);
+    of_text_list_free(&settings->general_data);
+    of_text_list_free(&settings->valid);
+    of_text_list_free(&settings->data_shares);
+    of_text_list_free(&settings->general_shares);
+    of_text_list_free(&settings->out_of);
     for (size_t i = 0; i < OF_TRAIN_MAX_OUT_SETS; i++)
         free(settings->set_names[i]);
     for (size_t i = 0; i < OF_DATASET_MAX_SOURCES; i++) {
@@ -62,7 +63,7 @@ static of_status take_shares(const char *option, const of_text_list *given, doub
 /* ---- Holding out -------------------------------------------------------------------------- */
 
 static bool name_part(char **name, double from, double to, const char *source) {
-    size_t size = strlen(source) + sizeof "part:-:" + 2 * OF_NUMBER_SIZE;
+    size_t size = strlen(source) + sizeof "part:-:" + (size_t)2 * OF_NUMBER_SIZE;
     *name = malloc(size);
     if (*name == NULL)
         return false;
@@ -115,13 +116,17 @@ static of_status take_out_sets(of_train_settings *settings, of_error *error) {
     return OF_OK;
 }
 
+static size_t count_of_input(const of_source_list *sources) {
+    size_t times = 0;
+    for (size_t i = 0; i < sources->count; i++)
+        times += strcmp(sources->items[i], "-") == 0;
+    return times;
+}
+
 /* Standard input can be read once. */
 static of_status check_standard_input(const of_train_options *train, of_error *error) {
-    const of_source_list *const lists[] = {&train->data, &train->general_data, &train->valid};
-    size_t times = 0;
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        for (size_t j = 0; j < lists[i]->count; j++)
-            times += strcmp(lists[i]->items[j], "-") == 0;
+    size_t times = count_of_input(&train->data) + count_of_input(&train->general_data) +
+                   count_of_input(&train->valid);
     for (size_t i = 0; i < train->out_of_count; i++)
         times += strcmp(train->out_of[i].source, "-") == 0;
     return times > 1 ? of_fail(error, OF_ERROR_ARGUMENT,

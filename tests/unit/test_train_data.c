@@ -244,6 +244,7 @@ static void shares_decide_what_an_epoch_has(void **state) {
         assert_int_equal(of_order_image(&again, place, &pass), shown[place]);
         assert_true(pass == passes[place]);
     }
+    of_order_close(&again);
     of_error error;
     const double tiny[] = {1, 1e-5, 1};
     assert_int_equal(of_order_open_shares(5, ends, tiny, 3, &again, &error), OF_ERROR_ARGUMENT);
