@@ -377,9 +377,11 @@ OF_API of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per
 
 /**
  * A stream of images of one size from a folder, an image file, a .tar, .tar.gz or .zip archive,
- * CIFAR-10/100 binary files, IDX files (gzip too), a .npy array, "-" (paths on standard input)
- * or "synthetic:NAME". Files are decoded by threads of the source's own while the caller works;
- * the order is that of the source, and memory does not grow with the number of images.
+ * CIFAR-10/100 binary files, IDX files (gzip too), a .npy array, a MATLAB .mat file laid out as
+ * those of SVHN, "-" (paths on standard input) or "synthetic:NAME"; or "part:FROM-TO:SRC" with
+ * 0 <= FROM < TO <= 1, a part of one of these that is chosen by the images' paths. Files are
+ * decoded by threads of the source's own while the caller works; the order is that of the source,
+ * and memory does not grow with the number of images.
  */
 typedef struct of_source of_source;
 

@@ -41,7 +41,7 @@ typedef struct of_option {
 
 /* A verb's options, filled by the functions below in the order of the help text. */
 typedef struct of_option_table {
-    of_option rows[64];
+    of_option rows[96];
     size_t count;
 } of_option_table;
 

@@ -20,10 +20,11 @@ const of_command of_score_command = {
         "of one scale, ratio = nll - nll of the general model, ratio-last = the same on the last "
         "scale. Numbers are in nats and read back exactly.\n\n"
         "SRC is a folder, an image, a .tar, .tar.gz or .zip of images, a CIFAR-10/100 binary file, "
-        "an "
-        "IDX file, a .npy array, '-' for a list of paths on standard input, or synthetic:NAME or "
-        "synthetic:NAME:COUNT, made on the fly: shapes, digits, textures, stripes, flat, noise, "
-        "general. With several, a column 'source' is added.\n\n"
+        "an IDX file, a .npy array, a MATLAB .mat file laid out as SVHN's, '-' for a list of paths "
+        "on standard input, or synthetic:NAME or synthetic:NAME:COUNT, made on the fly: shapes, "
+        "digits, textures, stripes, flat, noise, general. part:FROM-TO:SRC is a fixed part of a "
+        "SRC: part:0-0.1:photos.tar a tenth that depends on the images' paths alone, "
+        "part:0.1-1:photos.tar the rest. With several SRC, a column 'source' is added.\n\n"
         "Exit code 3: finished, but some files could not be read.",
     .examples = "outflow score -m in.safetensors -g general.safetensors --score ratio "
                 "--threshold 0 -o scores.csv photos/",

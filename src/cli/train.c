@@ -26,14 +26,17 @@ const of_command of_train_command = {
         "A ratio detector takes two models: a general one, trained on images of all kinds, and one "
         "that starts from it (--init) and is trained on the normal images, best with "
         "--outlier-loss ratio.\n\n"
-        "SRC is what 'outflow score --help' lists.\n\n"
+        "SRC is what 'outflow score --help' lists. Several --data, --general-data or --valid form "
+        "one set each, in their order.\n\n"
         "Exit codes: 0 trained or interrupted with a checkpoint, 1 failure, 2 usage, 3 trained, "
         "but some files could not be read.",
     .examples = "outflow train --data cifar100-train.tar --flip --lr 2e-3 --warmup 100 --images "
                 "150000 --out general.safetensors\n"
                 "outflow train --data cifar10-train.tar --flip --lr 1e-3 --epochs 4 "
                 "--init general.safetensors --general-model general.safetensors --general-data "
-                "cifar100-train.tar --outlier-loss ratio --out in.safetensors --log in.jsonl",
+                "cifar100-train.tar --outlier-loss ratio --out in.safetensors --log in.jsonl\n"
+                "outflow train --data cifar100-train.tar --data fashion-train.tar --data-share 2 "
+                "--data-share 1 --hold-out 0.05 --images 150000 --out wide.safetensors",
 };
 
 /* ---- Telling what happens ----------------------------------------------------------------- */
@@ -43,23 +46,25 @@ typedef struct watcher {
     of_train_log log;
     of_error log_failure; /* of the log, noticed where no error can be returned */
     uint64_t resumed_images, total_images;
-    bool loading;
+    const char *loading; /* the source; NULL: none */
+    uint64_t loaded;     /* of it */
     char note[96];
 } watcher;
 
 static void tell_loading(void *user, const char *source, uint64_t loaded, uint64_t expected) {
     watcher *watch = user;
     of_progress *progress = &watch->console->progress;
-    if (!watch->loading) {
+    bool begins = watch->loading != source || loaded < watch->loaded;
+    if (begins) {
         char label[48];
+        of_progress_finish(progress);
         (void)snprintf(label, sizeof label, "load %s", source);
         of_progress_start(progress, of_console_progress_stream(watch->console), label, "images",
                           expected);
     }
-    watch->loading = loaded < expected;
+    watch->loading = source;
+    watch->loaded = loaded;
     of_progress_update(progress, loaded, NULL);
-    if (!watch->loading)
-        of_progress_finish(progress);
 }
 
 static void tell_memory(const of_log *log, const of_train_start *start) {

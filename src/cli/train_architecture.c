@@ -89,7 +89,7 @@ static uint32_t round_up(uint32_t value, uint32_t multiple) {
 static of_status take_shape(const of_train_settings *settings, const of_option_table *table,
                             of_architecture *architecture, of_error *error) {
     of_image_shape shape;
-    of_status status = of_probe_source(settings->train.data, &shape, error);
+    of_status status = of_probe_source(settings->train.data.items[0], &shape, error);
     if (status != OF_OK)
         return status;
     uint32_t multiple =
@@ -103,7 +103,7 @@ static of_status take_shape(const of_train_settings *settings, const of_option_t
                        "%s: its first image has %" PRIu32 " x %" PRIu32
                        " pixels: say with --size what the model shall take, for example "
                        "--size 32x32",
-                       settings->train.data, shape.width, shape.height);
+                       settings->train.data.items[0], shape.width, shape.height);
     architecture->height = round_up(shape.height, multiple);
     architecture->width = round_up(shape.width, multiple);
     return OF_OK;

@@ -10,14 +10,27 @@
 
 static void declare_data(of_train_settings *settings, of_option_table *table) {
     of_train_options *train = &settings->train;
-    of_option_text(table, 'd', "data", "SRC", &train->data, "Images to train on.")->required = true;
+    of_option *data = of_option_list(table, "data", "SRC", &settings->data,
+                                     "Images to train on; may be repeated: the sources form one "
+                                     "set, in which labels of the same name are one class.");
+    data->short_name = 'd';
+    data->required = true;
     of_option_text(table, 'o', "out", "FILE", &train->out,
                    "Weight file to write; the state of the run is kept in FILE.checkpoint.")
         ->required = true;
     of_option_text(table, 0, "init", "FILE", &settings->init,
                    "Start from these weights, with their architecture.");
-    of_option_text(table, 0, "general-data", "SRC", &train->general_data,
-                   "Images of the general distribution, the outliers of the outlier loss.");
+    of_option_list(table, "general-data", "SRC", &settings->general_data,
+                   "Images of the general distribution, the outliers of the outlier loss; may be "
+                   "repeated.");
+    of_option_list(table, "data-share", "S", &settings->data_shares,
+                   "How much of an epoch comes from a --data SRC, relative to the others: given "
+                   "once for each, in their order. Without it, by the numbers of images.");
+    of_option_list(table, "general-share", "S", &settings->general_shares,
+                   "The same for each --general-data SRC.");
+    of_option_real(table, 0, "hold-out", "SHARE", &settings->hold_out, 1e-6, 1 - 1e-6,
+                   "Do not train on this share of --data, but validate on it: with 0.1, train on "
+                   "part:0.1-1:SRC and validate on part:0-0.1:SRC, names that every verb takes.");
     of_option_text(table, 'g', "general-model", "FILE", &train->general_model,
                    "Weight file of the general model; it is not changed.");
     of_option_choice(table, "outlier-loss", "none|ratio|margin", &settings->outlier_loss,
@@ -99,9 +112,10 @@ static void declare_steps(of_train_settings *settings, of_option_table *table) {
 
 static void declare_run(of_train_settings *settings, of_option_table *table) {
     of_train_options *train = &settings->train;
-    of_option_text(table, 0, "valid", "SRC", &train->valid, "Held-out images to validate on.");
+    of_option_list(table, "valid", "SRC", &settings->valid,
+                   "Held-out images to validate on; may be repeated.");
     of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
-                   "Outliers that validation separates from --valid; may be repeated.");
+                   "Outliers that validation separates from the held-out images; may be repeated.");
     of_option_count(table, 0, "valid-every", &train->valid_every, 1, 0x1p60,
                     "Images between validations; without it, an epoch.");
     of_option_count(table, 0, "patience", &train->patience, 1, 1e9,
@@ -139,9 +153,7 @@ void of_train_settings_declare(of_train_settings *settings, of_option_table *tab
 
 void of_train_settings_free(of_train_settings *settings) {
     of_model_free(settings->init_model);
-    of_text_list_free(&settings->out_of);
-    for (size_t i = 0; i < OF_TRAIN_MAX_OUT_SETS; i++)
-        free(settings->set_names[i]);
+    of_train_sources_free(settings);
 }
 
 /* ---- What goes together ------------------------------------------------------------------- */
@@ -151,11 +163,11 @@ static of_status check_outlier_loss(const of_train_settings *settings, const of_
     const of_train_options *train = &settings->train;
     bool full_label = train->class_conditional && train->general_model != NULL;
     bool ratio = settings->outlier_loss == OF_OUTLIER_RATIO;
-    if (settings->outlier_loss != OF_OUTLIER_NONE && train->general_data == NULL)
+    if (settings->outlier_loss != OF_OUTLIER_NONE && train->general_data.count == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "--outlier-loss needs --general-data");
     if (ratio && train->general_model == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "--outlier-loss ratio needs --general-model");
-    if (settings->outlier_loss == OF_OUTLIER_NONE && train->general_data != NULL)
+    if (settings->outlier_loss == OF_OUTLIER_NONE && train->general_data.count > 0)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "--general-data is of no use without --outlier-loss ratio or margin");
     if (train->general_model != NULL && !ratio && train->out_of[0].name == NULL &&
@@ -180,8 +192,8 @@ static of_status check_validation(const of_train_settings *settings, const of_op
     const of_train_options *train = &settings->train;
     static const char *const names[] = {"out-of", "valid-every", "patience"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (train->valid == NULL && of_option_given(table, names[i]))
-            return of_fail(error, OF_ERROR_ARGUMENT, "--%s needs --valid", names[i]);
+        if (train->valid.count == 0 && of_option_given(table, names[i]))
+            return of_fail(error, OF_ERROR_ARGUMENT, "--%s needs --valid or --hold-out", names[i]);
     if (train->patience > 0 && settings->outlier_loss != OF_OUTLIER_NONE &&
         settings->out_of.count == 0)
         return of_fail(error, OF_ERROR_ARGUMENT,
@@ -207,38 +219,6 @@ static of_status check_length(of_train_settings *settings, const of_option_table
     return OF_OK;
 }
 
-static of_status take_out_sets(of_train_settings *settings, of_error *error) {
-    of_train_options *train = &settings->train;
-    if (settings->out_of.count > OF_TRAIN_MAX_OUT_SETS)
-        return of_fail(error, OF_ERROR_ARGUMENT, "more than %d sets are given with --out-of",
-                       (int)OF_TRAIN_MAX_OUT_SETS);
-    for (size_t i = 0; i < settings->out_of.count; i++) {
-        const char *text = settings->out_of.items[i], *equals = strchr(text, '=');
-        if (equals == NULL || equals == text || equals[1] == '\0')
-            return of_fail(error, OF_ERROR_ARGUMENT, "out set '%s' is not of the form NAME=SRC",
-                           text);
-        settings->set_names[i] = strndup(text, (size_t)(equals - text));
-        if (settings->set_names[i] == NULL)
-            return of_fail_memory(error, "a set's name");
-        train->out_of[i] = (of_named_source){settings->set_names[i], equals + 1};
-        train->out_of_count++;
-    }
-    return OF_OK;
-}
-
-/* Standard input can be read once. */
-static of_status check_standard_input(const of_train_options *train, of_error *error) {
-    const char *const sources[] = {train->data, train->general_data, train->valid};
-    size_t times = 0;
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
-        times += sources[i] != NULL && strcmp(sources[i], "-") == 0;
-    for (size_t i = 0; i < train->out_of_count; i++)
-        times += strcmp(train->out_of[i].source, "-") == 0;
-    return times > 1 ? of_fail(error, OF_ERROR_ARGUMENT,
-                               "standard input ('-') can be read for one set only")
-                     : OF_OK;
-}
-
 of_status of_train_settings_check(of_train_settings *settings, const of_option_table *table,
                                   of_error *error) {
     of_train_options *train = &settings->train;
@@ -249,9 +229,7 @@ of_status of_train_settings_check(of_train_settings *settings, const of_option_t
     train->threads = (unsigned)settings->threads;
     train->micro_batch = (unsigned)settings->micro_batch;
     train->memory_bytes = (size_t)settings->memory;
-    of_status status = take_out_sets(settings, error);
-    if (status == OF_OK)
-        status = check_standard_input(train, error);
+    of_status status = of_train_sources_check(settings, table, error);
     if (status == OF_OK)
         status = check_outlier_loss(settings, table, error);
     if (status == OF_OK)

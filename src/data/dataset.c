@@ -20,8 +20,11 @@ typedef struct loader {
     const of_dataset_options *options;
     of_dataset *dataset;
     of_image_store *store;
-    size_t capacity;    /* of dataset->classes */
-    char *first_reason; /* why the first unreadable image was */
+    size_t capacity;     /* of dataset->classes */
+    char *first_reason;  /* why the source's first unreadable image was */
+    uint64_t unreadable; /* of the source */
+    int32_t *renumbered; /* [OF_DATASET_MAX_CLASSES] the source's class -> the set's, -1: not seen;
+                            NULL while the first source is read, whose numbers stay */
 } loader;
 
 static size_t default_cache(void) {
@@ -57,8 +60,9 @@ static void note_unreadable(void *user, const char *path, const char *reason) {
         source->on_unreadable(source->user, path, reason);
 }
 
-static of_status name_class(of_dataset *dataset, const of_item *item, of_error *error) {
-    size_t needed = (size_t)item->class_index + 1;
+static of_status name_class(of_dataset *dataset, int32_t number, const char *label,
+                            of_error *error) {
+    size_t needed = (size_t)number + 1;
     if (needed > dataset->class_count) {
         char **names = realloc(dataset->class_names, needed * sizeof *names);
         if (names == NULL)
@@ -68,15 +72,34 @@ static of_status name_class(of_dataset *dataset, const of_item *item, of_error *
         dataset->class_names = names;
         dataset->class_count = needed;
     }
-    char **name = &dataset->class_names[item->class_index];
-    if (*name == NULL && (*name = strdup(item->label)) == NULL)
+    char **name = &dataset->class_names[number];
+    if (*name == NULL && (*name = strdup(label)) == NULL)
         return of_fail_memory(error, "a class name");
     return OF_OK;
 }
 
+/* The set's class of a label of a source after the first. */
+static int32_t find_class(const of_dataset *dataset, const of_item *item) {
+    size_t own = (size_t)item->class_index;
+    for (size_t i = 0; i < dataset->class_count; i++)
+        if (dataset->class_names[i] != NULL && strcmp(dataset->class_names[i], item->label) == 0)
+            return (int32_t)i;
+    bool taken = own < dataset->class_count && dataset->class_names[own] != NULL;
+    return taken ? (int32_t)dataset->class_count : item->class_index;
+}
+
+static int32_t renumber(const loader *load, const of_item *item) {
+    int32_t number = item->class_index;
+    if (load->renumbered == NULL || number < 0 || number >= OF_DATASET_MAX_CLASSES)
+        return number;
+    if (load->renumbered[number] < 0)
+        load->renumbered[number] = find_class(load->dataset, item);
+    return load->renumbered[number];
+}
+
 static of_status take_class(const loader *load, const of_item *item, of_error *error) {
     of_dataset *dataset = load->dataset;
-    int32_t number = item->class_index;
+    int32_t number = renumber(load, item);
     if (load->options->with_classes && number < 0)
         return of_fail(error, OF_ERROR_FORMAT,
                        "%s: %s has no label, and a class-conditional model needs one for every "
@@ -87,8 +110,9 @@ static of_status take_class(const loader *load, const of_item *item, of_error *e
                        (int)OF_DATASET_MAX_CLASSES);
     dataset->classes[dataset->count] = number;
     dataset->fingerprint = mix(dataset->fingerprint, &number, sizeof number);
-    return number >= 0 && number < OF_DATASET_MAX_CLASSES ? name_class(dataset, item, error)
-                                                          : OF_OK;
+    return number >= 0 && number < OF_DATASET_MAX_CLASSES
+               ? name_class(dataset, number, item->label, error)
+               : OF_OK;
 }
 
 static of_status reserve_classes(loader *load, size_t more, of_error *error) {
@@ -124,6 +148,7 @@ static of_status take_batch(loader *load, const of_source_batch *batch, of_error
 
 static of_status read_all(loader *load, of_source *source, of_error *error) {
     const of_dataset_options *options = load->options;
+    size_t before = load->dataset->count;
     for (;;) {
         of_source_batch batch;
         of_status status = of_source_next(source, BATCH, &batch, error);
@@ -132,22 +157,28 @@ static of_status read_all(loader *load, of_source *source, of_error *error) {
         if ((status = take_batch(load, &batch, error)) != OF_OK)
             return status;
         if (options->on_loaded != NULL &&
-            !options->on_loaded(options->user, load->dataset->count, of_source_expected(source)))
+            !options->on_loaded(options->user, load->spec, load->dataset->count - before,
+                                of_source_expected(source)))
             return of_fail(error, OF_ERROR_IO, "interrupted while images were loaded");
     }
 }
 
-static of_status check_filled(const loader *load, of_error *error) {
-    const of_dataset *dataset = load->dataset;
-    if (dataset->count == 0 && dataset->unreadable > 0)
+/* Each source has images of its own. */
+static of_status check_source(const loader *load, size_t images, of_error *error) {
+    if (images == 0 && load->unreadable > 0)
         return of_fail(error, OF_ERROR_FORMAT,
                        "%s: none of its %" PRIu64 " images can be used; the first: %s", load->spec,
-                       dataset->unreadable,
+                       load->unreadable,
                        load->first_reason != NULL ? load->first_reason : "unknown reason");
-    if (dataset->count == 0)
+    if (images == 0)
         return of_fail(error, OF_ERROR_FORMAT, "%s: there is no image in it", load->spec);
-    if (dataset->count > UINT32_MAX)
+    if (load->dataset->count > UINT32_MAX)
         return of_fail(error, OF_ERROR_UNSUPPORTED, "%s: more than 2^32 images", load->spec);
+    return OF_OK;
+}
+
+static of_status check_classes(const loader *load, of_error *error) {
+    const of_dataset *dataset = load->dataset;
     if (!load->options->with_classes)
         return OF_OK;
     if (dataset->class_count < 2)
@@ -165,22 +196,47 @@ static of_status check_filled(const loader *load, of_error *error) {
 static of_status load_source(loader *load, of_error *error) {
     of_source_options wish = load->options->source;
     of_source *source = NULL;
+    size_t before = load->dataset->count;
     wish.on_unreadable = note_unreadable;
     wish.user = load;
     of_status status = of_source_open(load->spec, &wish, &source, error);
     if (status != OF_OK)
         return status;
     status = read_all(load, source, error);
-    load->dataset->unreadable = of_source_unreadable(source);
+    load->unreadable = of_source_unreadable(source);
+    load->dataset->unreadable += load->unreadable;
     of_source_free(source);
+    if (status == OF_OK)
+        status = check_source(load, load->dataset->count - before, error);
+    load->dataset->source_ends[load->dataset->source_count++] = load->dataset->count;
+    free(load->first_reason);
+    load->first_reason = NULL;
     return status;
 }
 
-of_status of_dataset_load(const char *spec, const of_dataset_options *options, of_dataset *dataset,
-                          of_error *error) {
+static of_status load_sources(loader *load, const char *const *specs, size_t count,
+                              of_error *error) {
+    int32_t renumbered[OF_DATASET_MAX_CLASSES];
+    of_status status = OF_OK;
+    if (count == 0 || count > OF_DATASET_MAX_SOURCES)
+        return of_fail(error, OF_ERROR_ARGUMENT, "a set of %zu sources; expected 1 to %d", count,
+                       (int)OF_DATASET_MAX_SOURCES);
+    for (size_t i = 0; status == OF_OK && i < count; i++) {
+        for (size_t j = 0; j < OF_DATASET_MAX_CLASSES; j++)
+            renumbered[j] = -1;
+        load->renumbered = i > 0 ? renumbered : NULL;
+        load->spec = specs[i];
+        status = load_source(load, error);
+    }
+    load->renumbered = NULL;
+    return status == OF_OK ? check_classes(load, error) : status;
+}
+
+of_status of_dataset_load(const char *const *specs, size_t spec_count,
+                          const of_dataset_options *options, of_dataset *dataset, of_error *error) {
     of_dataset made = {.fingerprint = 0xcbf29ce484222325u};
     of_image_store *store = malloc(sizeof *store);
-    loader load = {.spec = spec, .options = options, .dataset = &made, .store = store};
+    loader load = {.options = options, .dataset = &made, .store = store};
     if (store == NULL)
         return of_fail_memory(error, "a set of images");
     *store = of_image_store_open(options->cache_bytes > 0 ? (size_t)options->cache_bytes
@@ -188,12 +244,9 @@ of_status of_dataset_load(const char *spec, const of_dataset_options *options, o
     made.image_bytes =
         (size_t)options->source.height * options->source.width * options->source.channels;
     made.storage = store;
-    of_status status = load_source(&load, error);
-    if (status == OF_OK)
-        status = check_filled(&load, error);
+    of_status status = load_sources(&load, specs, spec_count, error);
     if (status == OF_OK)
         status = of_image_store_close(store, error);
-    free(load.first_reason);
     if (status != OF_OK) {
         of_dataset_free(&made);
         return status;

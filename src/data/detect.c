@@ -78,7 +78,7 @@ static of_status read_head(const char *path, bool unpack, file_head *head, of_er
 static of_status fail_unknown(const char *path, const file_head *head, of_error *error) {
     return of_fail(error, OF_ERROR_FORMAT,
                    "%s: %s; expected a folder, an image (%s), a .tar, .tar.gz or .zip archive, "
-                   "CIFAR .bin, IDX or .npy",
+                   "CIFAR .bin, IDX, .npy or MATLAB .mat",
                    path, head->size == 0 ? "empty file" : "not recognised", OF_IMAGE_EXTENSIONS);
 }
 
@@ -97,6 +97,8 @@ static of_status open_regular_file(const char *path, const of_target *target, of
         return of_reader_open_idx(path, target, reader, error);
     if (has_bytes(&head, 0, "\x93NUMPY", 6) || ends_with(path, ".npy"))
         return of_reader_open_npy(path, target, reader, error);
+    if (has_bytes(&head, 0, "MATLAB ", 7) || ends_with(path, ".mat"))
+        return of_reader_open_mat(path, target, reader, error);
     if (of_has_image_magic(head.bytes, head.size))
         return of_reader_open_file(path, target, reader, error);
     if (is_archive(&head) || has_archive_extension(path))
@@ -108,11 +110,13 @@ static of_status open_regular_file(const char *path, const of_target *target, of
 
 of_status of_reader_open(const char *spec, const of_target *target, uint64_t seed,
                          of_reader **reader, of_error *error) {
-    static const char prefix[] = "synthetic:";
+    static const char synthetic[] = "synthetic:", part[] = "part:";
     if (strcmp(spec, "-") == 0)
         return of_reader_open_list(STDIN_FILENO, target, reader, error);
-    if (strncmp(spec, prefix, sizeof prefix - 1) == 0)
-        return of_reader_open_synthetic(spec + sizeof prefix - 1, seed, reader, error);
+    if (strncmp(spec, synthetic, sizeof synthetic - 1) == 0)
+        return of_reader_open_synthetic(spec + sizeof synthetic - 1, seed, reader, error);
+    if (strncmp(spec, part, sizeof part - 1) == 0)
+        return of_reader_open_part(spec + sizeof part - 1, target, seed, reader, error);
     struct stat information;
     if (stat(spec, &information) != 0)
         return of_fail(error, OF_ERROR_IO, "%s: %s", spec, strerror(errno));

@@ -93,6 +93,21 @@ of_status of_reader_open_npy(const char *path, const of_target *target, of_reade
 of_status of_reader_open_npy_memory(const void *bytes, size_t size, const of_target *target,
                                     of_reader **reader, of_error *error);
 
+/* A MATLAB 5 file with X and y, as those of SVHN. */
+of_status of_reader_open_mat(const char *path, const of_target *target, of_reader **reader,
+                             of_error *error);
+of_status of_reader_open_mat_memory(const void *bytes, size_t size, const of_target *target,
+                                    of_reader **reader, of_error *error);
+
+/*
+ * "FROM-TO:SRC", 0 <= FROM < TO <= 1: a part of any other source but standard input. Every image
+ * has a number in [0, 1) that its path in the source decides; the part has those in [FROM, TO).
+ */
+of_status of_reader_open_part(const char *text, const of_target *target, uint64_t seed,
+                              of_reader **reader, of_error *error);
+/* That number. */
+double of_part_number(const char *path);
+
 /* "NAME" or "NAME:COUNT". */
 of_status of_reader_open_synthetic(const char *name, uint64_t seed, of_reader **reader,
                                    of_error *error);

@@ -27,15 +27,15 @@ static void fill(of_feeder *feeder, of_feed *feed) {
     const of_feeder_options *options = &feeder->options;
     size_t values = options->dataset->image_bytes;
     for (size_t i = 0; i < feed->count; i++, feeder->place++) {
-        uint64_t epoch;
-        uint32_t image = of_order_image(&feeder->order, feeder->place, &epoch);
+        uint64_t pass;
+        uint32_t image = of_order_image(&feeder->order, feeder->place, &pass);
         const uint8_t *pixels = of_dataset_image(options->dataset, image);
         feed->images[i] = image;
         feed->classes[i] = options->dataset->classes[image];
         if (options->augment)
-            of_augment(&options->augmentation, epoch, image, pixels, feed->pixels + i * values);
+            of_augment(&options->augmentation, pass, image, pixels, feed->pixels + i * values);
         else
-            of_dequantise(&options->augmentation, epoch, image, pixels, feed->pixels + i * values);
+            of_dequantise(&options->augmentation, pass, image, pixels, feed->pixels + i * values);
     }
 }
 
@@ -85,6 +85,14 @@ static of_status start(of_feeder *feeder, of_error *error) {
     return OF_OK;
 }
 
+static of_status open_order(const of_feeder_options *options, of_order *order, of_error *error) {
+    const of_dataset *dataset = options->dataset;
+    return options->shares == NULL
+               ? of_order_open(options->order_key, dataset->count, order, error)
+               : of_order_open_shares(options->order_key, dataset->source_ends, options->shares,
+                                      dataset->source_count, order, error);
+}
+
 of_status of_feeder_open(const of_feeder_options *options, of_feeder **feeder, of_error *error) {
     of_feeder *made = of_allocate_zeroed(1, sizeof *made);
     if (made == NULL)
@@ -93,8 +101,7 @@ of_status of_feeder_open(const of_feeder_options *options, of_feeder **feeder, o
     made->place = options->first;
     pthread_mutex_init(&made->mutex, NULL);
     pthread_cond_init(&made->changed, NULL);
-    of_status status =
-        of_order_open(options->order_key, options->dataset->count, &made->order, error);
+    of_status status = open_order(options, &made->order, error);
     for (int i = 0; status == OF_OK && i < 2; i++)
         status = allocate_feed(&made->feeds[i], options, error);
     if (status == OF_OK)

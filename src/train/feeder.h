@@ -22,7 +22,8 @@ typedef struct of_feeder_options {
     of_augmentation augmentation;
     bool augment; /* move images, not only dequantise them */
     uint64_t order_key;
-    uint64_t first; /* place in the run of the first image */
+    const double *shares; /* [dataset->source_count] of the draw; NULL: by the sources' sizes */
+    uint64_t first;       /* place in the run of the first image */
     size_t batch;
 } of_feeder_options;
 

@@ -21,13 +21,22 @@ uint64_t of_block_fingerprint(const of_model *model) {
     return hash;
 }
 
+static void print_shares(FILE *file, const char *name, const double *shares,
+                         const of_dataset *dataset) {
+    for (size_t i = 0; shares != NULL && i < dataset->source_count; i++)
+        (void)fprintf(file, "%s-share-%zu=%.17g, images up to %zu\n", name, i + 1, shares[i],
+                      dataset->source_ends[i]);
+}
+
 static void print_data(FILE *file, const of_trainer *trainer) {
     const of_train_options *o = &trainer->options;
     (void)fprintf(file, "data=%zu images, fingerprint %016" PRIx64 "\n", trainer->data.count,
                   trainer->data.fingerprint);
-    if (o->general_data != NULL)
+    if (o->general_data.count > 0)
         (void)fprintf(file, "general-data=%zu images, fingerprint %016" PRIx64 "\n",
                       trainer->general_data.count, trainer->general_data.fingerprint);
+    print_shares(file, "data", o->data.shares, &trainer->data);
+    print_shares(file, "general", o->general_data.shares, &trainer->general_data);
     if (o->general_model != NULL)
         (void)fprintf(file, "general-model=fingerprint %016" PRIx64 "\n",
                       trainer->general_fingerprint);

@@ -49,29 +49,23 @@ of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
 
 /* ---- Data --------------------------------------------------------------------------------- */
 
-typedef struct set_loader {
-    const of_trainer *trainer;
-    const char *source;
-} set_loader;
-
-static bool tell_loaded(void *user, uint64_t loaded, uint64_t expected) {
-    const set_loader *loader = user;
-    const of_train_observer *observer = loader->trainer->observer;
+static bool tell_loaded(void *user, const char *source, uint64_t loaded, uint64_t expected) {
+    const of_trainer *trainer = user;
+    const of_train_observer *observer = trainer->observer;
     if (observer->loading != NULL)
-        observer->loading(observer->user, loader->source, loaded, expected);
-    return !of_trainer_stopped(loader->trainer);
+        observer->loading(observer->user, source, loaded, expected);
+    return !of_trainer_stopped(trainer);
 }
 
 /* An image of less than half the model's size would be mostly made up by enlarging it. */
-static of_status load_set(of_trainer *trainer, const char *source, bool trained_on,
+static of_status load_set(of_trainer *trainer, const of_source_list *sources, bool trained_on,
                           bool with_classes, of_dataset *dataset, of_error *error) {
     const of_train_options *options = &trainer->options;
-    set_loader loader = {trainer, source};
     of_dataset_options wish = {.source = of_source_options_default(&options->architecture),
                                .cache_bytes = options->cache_bytes,
                                .with_classes = with_classes,
                                .on_loaded = tell_loaded,
-                               .user = &loader};
+                               .user = trainer};
     wish.source.limit = options->limit;
     wish.source.strict = options->strict;
     wish.source.seed = options->seed;
@@ -81,12 +75,13 @@ static of_status load_set(of_trainer *trainer, const char *source, bool trained_
         wish.source.min_height = (options->architecture.height + 1) / 2;
         wish.source.min_width = (options->architecture.width + 1) / 2;
     }
-    of_status status = of_dataset_load(source, &wish, dataset, error);
+    of_status status = of_dataset_load(sources->items, sources->count, &wish, dataset, error);
     if (status == OF_OK)
         trainer->unreadable += dataset->unreadable;
     if (status == OF_OK && trained_on && dataset->count < 2)
-        status = of_fail(error, OF_ERROR_ARGUMENT,
-                         "%s: training needs at least two images, and there is one", source);
+        status =
+            of_fail(error, OF_ERROR_ARGUMENT,
+                    "%s: training needs at least two images, and there is one", sources->items[0]);
     return status;
 }
 
@@ -94,12 +89,13 @@ static of_status load_held_out(of_trainer *trainer, of_error *error) {
     const of_train_options *options = &trainer->options;
     of_validation *validation = &trainer->validation;
     of_status status = OF_OK;
-    for (size_t i = 0; status == OF_OK && options->valid != NULL && i <= options->out_of_count;
+    for (size_t i = 0; status == OF_OK && options->valid.count > 0 && i <= options->out_of_count;
          i++) {
-        const char *source = i == 0 ? options->valid : options->out_of[i - 1].source;
+        const of_source_list out = {i > 0 ? &options->out_of[i - 1].source : NULL, 1, NULL};
         validation->sets[i].name = i == 0 ? "valid" : options->out_of[i - 1].name;
         validation->set_count = i + 1;
-        status = load_set(trainer, source, false, false, &validation->sets[i].data, error);
+        status = load_set(trainer, i == 0 ? &options->valid : &out, false, false,
+                          &validation->sets[i].data, error);
     }
     return status;
 }
@@ -113,7 +109,7 @@ static of_status take_classes(of_trainer *trainer, of_error *error) {
         return OF_OK;
     if (init != NULL && init->classes > 0 && init->classes != classes)
         return of_fail(error, OF_ERROR_MISMATCH, "%s has %" PRIu32 " classes, %s has %zu",
-                       options->init_name, init->classes, options->data, classes);
+                       options->init_name, init->classes, options->data.items[0], classes);
     options->architecture.classes = (uint32_t)classes;
     return OF_OK;
 }
@@ -122,11 +118,11 @@ of_status of_trainer_load_data(of_trainer *trainer, of_error *error) {
     const of_train_options *options = &trainer->options;
     of_status status = of_architecture_check(&options->architecture, error);
     if (status == OF_OK)
-        status = load_set(trainer, options->data, true, options->class_conditional, &trainer->data,
+        status = load_set(trainer, &options->data, true, options->class_conditional, &trainer->data,
                           error);
-    if (status == OF_OK && options->general_data != NULL)
+    if (status == OF_OK && options->general_data.count > 0)
         status =
-            load_set(trainer, options->general_data, true, false, &trainer->general_data, error);
+            load_set(trainer, &options->general_data, true, false, &trainer->general_data, error);
     if (status == OF_OK)
         status = load_held_out(trainer, error);
     return status == OF_OK ? take_classes(trainer, error) : status;

@@ -67,14 +67,29 @@ static bool add_classes(cJSON *object, const of_dataset *data) {
     return complete;
 }
 
-static bool describe_set(cJSON *object, const char *name, const char *source,
+/* One source as "source", several as "sources". */
+static bool describe_sources(cJSON *set, const of_source_list *sources) {
+    if (sources->count == 1)
+        return add_text(set, "source", sources->items[0]);
+    cJSON *array = cJSON_AddArrayToObject(set, "sources");
+    bool complete = array != NULL;
+    for (size_t i = 0; complete && i < sources->count; i++) {
+        cJSON *source = cJSON_CreateObject();
+        complete = cJSON_AddItemToArray(array, source) &&
+                   add_text(source, "source", sources->items[i]) &&
+                   (sources->shares == NULL || add_figure(source, "share", sources->shares[i]));
+    }
+    return complete;
+}
+
+static bool describe_set(cJSON *object, const char *name, const of_source_list *sources,
                          const of_dataset *data) {
     char text[32];
-    if (source == NULL)
+    if (sources->count == 0)
         return true;
     cJSON *set = cJSON_AddObjectToObject(object, name);
     (void)snprintf(text, sizeof text, "%016" PRIx64, data->fingerprint);
-    return set != NULL && add_text(set, "source", source) &&
+    return set != NULL && describe_sources(set, sources) &&
            add_figure(set, "images", (double)data->count) && add_text(set, "fingerprint", text);
 }
 
@@ -104,8 +119,8 @@ static bool describe_run(const of_trainer *trainer, cJSON *object) {
         add_text(object, "outflow", of_version()) &&
         add_text(object, "command", options->command) &&
         add_text(object, "init", options->init_name) &&
-        describe_set(object, "data", options->data, &trainer->data) &&
-        describe_set(object, "general_data", options->general_data, &trainer->general_data) &&
+        describe_set(object, "data", &options->data, &trainer->data) &&
+        describe_set(object, "general_data", &options->general_data, &trainer->general_data) &&
         add_text(object, "general_model", options->general_model) &&
         add_figure(object, "seed", (double)options->seed) &&
         add_figure(object, "images_seen", (double)counters->images) &&

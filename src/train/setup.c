@@ -162,6 +162,7 @@ static of_feeder_options feeding(const of_trainer *trainer, bool general) {
                          .flip = options->flip},
         .augment = true,
         .order_key = of_key_for(options->seed, general ? OF_KEY_GENERAL_ORDER : OF_KEY_ORDER),
+        .shares = general ? options->general_data.shares : options->data.shares,
         .first = general ? trainer->state.counters.general_images : trainer->state.counters.images,
         .batch = (size_t)(general ? options->general_batch : options->batch)};
 }

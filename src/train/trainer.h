@@ -11,6 +11,13 @@
 
 enum { OF_TRAIN_MAX_OUT_SETS = 16, OF_TRAIN_MAX_SKIPPED = 20 };
 
+/* Sources that form one set, in this order. */
+typedef struct of_source_list {
+    const char *const *items;
+    size_t count;         /* 0: there is no such set */
+    const double *shares; /* [count] of the draw, relative to their sum; NULL: by size */
+} of_source_list;
+
 typedef struct of_named_source {
     const char *name, *source;
 } of_named_source;
@@ -24,13 +31,14 @@ typedef struct of_train_options {
     const char *out; /* weight file; the checkpoint is OUT.checkpoint */
 
     /* On what. */
-    const char *data, *general_data, *general_model, *valid;
+    of_source_list data, general_data, valid; /* `valid` without shares */
+    const char *general_model;
     of_named_source out_of[OF_TRAIN_MAX_OUT_SETS];
     size_t out_of_count;
     double shift;
     bool flip;
     uint64_t cache_bytes; /* of each set's decoded images; 0: chosen */
-    uint64_t limit;       /* of each set's images; 0: all */
+    uint64_t limit;       /* of each source's images; 0: all */
     bool strict;
 
     /* How. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzzes what image sources read: the first byte chooses npy, IDX, an image file or an archive,
- * the rest is the content. */
+/* Fuzzes what image sources read: the first byte chooses npy, IDX, an image file, an archive
+ * or a MATLAB file, the rest is the content. */
 #include "data/image.h"
 #include "data/reader.h"
 
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     const uint8_t *content = data + 1;
     size--;
-    switch (data[0] % 5) {
+    switch (data[0] % 6) {
     case 0:
         (void)of_reader_open_npy_memory(content, size, &target, &reader, NULL);
         break;
@@ -47,6 +47,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
     case 4:
         (void)of_image_decode(content, size, "image.tga", &target, pixels, NULL);
+        break;
+    case 5:
+        (void)of_reader_open_mat_memory(content, size, &target, &reader, NULL);
         break;
     }
     if (reader != NULL)

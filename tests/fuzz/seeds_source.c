@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One small file of each kind, as seeds for fuzz_source: a byte that names the reader, then the
  * file. Those in seeds/source once crashed the decoder. */
+#include "../unit/mat_fixture.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <png.h>
@@ -9,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NPY = 0, IDX = 1, ARCHIVE = 2, IMAGE = 3, TGA = 4 };
+enum { NPY = 0, IDX = 1, ARCHIVE = 2, IMAGE = 3, TGA = 4, MAT = 5 };
 
 static const char *folder;
 
@@ -101,6 +103,19 @@ static void write_records(void) {
     }
 }
 
+static void write_mat(const char *name, int compressed) {
+    const uint32_t shape[] = {4, 3, 3, 2}, labels[] = {2, 1};
+    uint8_t pixels[4 * 3 * 3 * 2];
+    mat_file file = {0};
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 37);
+    mat_begin(&file);
+    mat_add_array(&file, "X", MAT_UINT8, MAT_BYTES, shape, 4, pixels, sizeof pixels, compressed);
+    mat_add_array(&file, "y", MAT_DOUBLE, MAT_BYTES, labels, 2, "\1\12", 2, compressed);
+    write_seed(name, MAT, file.bytes, file.size);
+    free(file.bytes);
+}
+
 static void write_archive(const char *name, int (*format)(struct archive *),
                           int (*filter)(struct archive *)) {
     uint8_t image[2048], file[32768];
@@ -131,6 +146,8 @@ int main(int count, char **arguments) {
     write_pngs();
     write_other_images();
     write_records();
+    write_mat("mat", 0);
+    write_mat("mat-packed", 1);
     write_archive("tar", archive_write_set_format_pax_restricted, archive_write_add_filter_none);
     write_archive("tar-gz", archive_write_set_format_ustar, archive_write_add_filter_gzip);
     write_archive("tar-xz", archive_write_set_format_gnutar, archive_write_add_filter_xz);

@@ -3,6 +3,7 @@
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "data/probe.h"
+#include "data/reader.h"
 #include "train/feeder.h"
 #include "train/order.h"
 
@@ -11,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +30,13 @@ static of_dataset load(const char *spec, uint64_t cache) {
     of_dataset dataset;
     of_dataset_options options = wish();
     options.cache_bytes = cache;
-    assert_int_equal(of_dataset_load(spec, &options, &dataset, NULL), OF_OK);
+    assert_int_equal(of_dataset_load(&spec, 1, &options, &dataset, NULL), OF_OK);
     return dataset;
+}
+
+static of_status refused(const char *spec, const of_dataset_options *options, of_error *error) {
+    of_dataset dataset;
+    return of_dataset_load(&spec, 1, options, &dataset, error);
 }
 
 /* ---- Sets --------------------------------------------------------------------------------- */
@@ -56,16 +63,99 @@ static void set_is_the_same_in_memory_and_in_a_file(void **state) {
 
 static void refusals_say_why(void **state) {
     (void)state;
-    of_dataset dataset;
     of_dataset_options options = wish();
     of_error error;
     options.with_classes = true;
-    assert_int_equal(of_dataset_load("synthetic:noise:5", &options, &dataset, &error),
-                     OF_ERROR_FORMAT);
+    assert_int_equal(refused("synthetic:noise:5", &options, &error), OF_ERROR_FORMAT);
     assert_non_null(strstr(error.message, "no label"));
-    assert_int_equal(of_dataset_load("synthetic:shapes:1", &options, &dataset, &error),
+    assert_int_equal(refused("synthetic:shapes:1", &options, &error), OF_ERROR_FORMAT);
+    assert_int_equal(refused("/nowhere/at/all", &options, &error), OF_ERROR_IO);
+    assert_int_equal(refused("part:0.3-0.2:synthetic:shapes", &options, &error), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_dataset_load(NULL, 0, &options, &(of_dataset){0}, &error),
+                     OF_ERROR_ARGUMENT);
+}
+
+static void several_sources_form_one_set(void **state) {
+    (void)state;
+    const char *const specs[] = {"synthetic:shapes:300", "synthetic:digits:40",
+                                 "synthetic:shapes:70"};
+    of_dataset_options options = wish();
+    of_dataset all, parts[3], other;
+    assert_int_equal(of_dataset_load(specs, 3, &options, &all, NULL), OF_OK);
+    for (int i = 0; i < 3; i++)
+        parts[i] = load(specs[i], 0);
+    assert_int_equal(all.count, 410);
+    assert_int_equal(all.source_count, 3);
+    assert_int_equal(all.source_ends[0], 300);
+    assert_int_equal(all.source_ends[1], 340);
+    assert_int_equal(all.source_ends[2], 410);
+    assert_memory_equal(all.pixels, parts[0].pixels, (size_t)300 * VALUES);
+    assert_memory_equal(of_dataset_image(&all, 300), parts[1].pixels, (size_t)40 * VALUES);
+    assert_memory_equal(of_dataset_image(&all, 340), parts[2].pixels, (size_t)70 * VALUES);
+    /* The same name is the same class, and no two names share one. */
+    assert_int_equal(all.class_count, parts[0].class_count + parts[1].class_count);
+    for (size_t i = 0; i < all.count; i++) {
+        const of_dataset *part = &parts[i < 300 ? 0 : i < 340 ? 1 : 2];
+        size_t place = i < 300 ? i : i < 340 ? i - 300 : i - 340;
+        assert_string_equal(all.class_names[all.classes[i]],
+                            part->class_names[part->classes[place]]);
+    }
+    for (size_t i = 0; i < 300; i++)
+        assert_int_equal(all.classes[i], parts[0].classes[i]);
+    /* The order of sources is part of what the set is. */
+    const char *const turned[] = {specs[1], specs[0], specs[2]};
+    assert_int_equal(of_dataset_load(turned, 3, &options, &other, NULL), OF_OK);
+    assert_true(other.fingerprint != all.fingerprint);
+    for (int i = 0; i < 3; i++)
+        of_dataset_free(&parts[i]);
+    of_dataset_free(&all);
+    of_dataset_free(&other);
+}
+
+static void parts_divide_a_set(void **state) {
+    (void)state;
+    of_dataset whole = load("synthetic:shapes:1000", 0);
+    of_dataset kept = load("part:0.2-1:synthetic:shapes:1000", 0);
+    of_dataset held = load("part:0-0.2:synthetic:shapes:1000", 0);
+    of_dataset again = load("part:0-.2:synthetic:shapes:1000", 0);
+    of_dataset shorter = load("part:0-0.2:synthetic:shapes:500", 0);
+    assert_in_range(held.count, 160, 240);
+    assert_int_equal(held.count + kept.count, 1000);
+    assert_true(held.fingerprint == again.fingerprint);
+    /* Each image of the whole is in one part, in the same order. */
+    size_t in_kept = 0, in_held = 0;
+    for (size_t i = 0; i < whole.count; i++) {
+        char path[24];
+        (void)snprintf(path, sizeof path, "%zu", i);
+        const of_dataset *part = of_part_number(path) < 0.2 ? &held : &kept;
+        size_t place = part == &held ? in_held++ : in_kept++;
+        assert_memory_equal(of_dataset_image(&whole, i), of_dataset_image(part, place), VALUES);
+    }
+    /* What else is in the set changes no image's part. */
+    assert_memory_equal(shorter.pixels, held.pixels, shorter.count * VALUES);
+    of_dataset_free(&whole);
+    of_dataset_free(&kept);
+    of_dataset_free(&held);
+    of_dataset_free(&again);
+    of_dataset_free(&shorter);
+}
+
+static void parts_are_spelt_strictly(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "0-0.1",   "0-0.1:",  "0.1:x",  "-0.1-0.5:x", "0-1.5:x",        "0.5-0.5:x", "a-b:x",
+        "nan-1:x", "0-nan:x", "0 -1:x", "0-1:-",      "0-1:part:0-1:x", ""};
+    of_dataset_options options = wish();
+    of_error error;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char spec[64];
+        (void)snprintf(spec, sizeof spec, "part:%s", wrong[i]);
+        assert_int_equal(refused(spec, &options, &error), OF_ERROR_ARGUMENT);
+        assert_non_null(strstr(error.message, spec));
+    }
+    assert_int_equal(refused("part:0-0.000001:synthetic:shapes:3", &options, &error),
                      OF_ERROR_FORMAT);
-    assert_int_equal(of_dataset_load("/nowhere/at/all", &options, &dataset, &error), OF_ERROR_IO);
+    assert_non_null(strstr(error.message, "there is no image in it"));
 }
 
 static void probe_tells_the_shape(void **state) {
@@ -107,6 +197,59 @@ static void epochs_are_permutations(void **state) {
                          shown[place / COUNT][place % COUNT]);
     of_order_close(&order);
     of_order_close(&again);
+}
+
+/* 1/4, 1/2 and 1/4 of an epoch of 100 out of parts of 60, 10 and 30 images. */
+static void shares_decide_what_an_epoch_has(void **state) {
+    (void)state;
+    enum { COUNT = 100, EPOCHS = 12 };
+    const size_t ends[] = {60, 70, 100};
+    const double shares[] = {1, 2, 1};
+    const unsigned quotas[] = {25, 50, 25};
+    of_order order, again;
+    static uint32_t shown[EPOCHS * COUNT];
+    static uint64_t passes[EPOCHS * COUNT];
+    unsigned seen[COUNT] = {0};
+    assert_int_equal(of_order_open_shares(5, ends, shares, 3, &order, NULL), OF_OK);
+    for (uint64_t place = 0; place < (uint64_t)EPOCHS * COUNT; place++) {
+        shown[place] = of_order_image(&order, place, &passes[place]);
+        assert_in_range(shown[place], 0, COUNT - 1);
+        seen[shown[place]]++;
+    }
+    for (size_t e = 0; e < EPOCHS; e++) {
+        unsigned of_part[3] = {0}, first_half = 0;
+        for (size_t i = 0; i < COUNT; i++) {
+            size_t image = shown[e * COUNT + i], part = image < 60 ? 0 : image < 70 ? 1 : 2;
+            of_part[part]++;
+            first_half += i < COUNT / 2 && part == 1;
+        }
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(of_part[i], quotas[i]);
+        assert_in_range(first_half, 10, 40); /* mixed with the others */
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t part = i < 60 ? 0 : i < 70 ? 1 : 2, size = part == 0 ? 60 : part == 1 ? 10 : 30;
+        unsigned expected = (unsigned)(EPOCHS * quotas[part] / size);
+        assert_in_range(seen[i], expected, expected + 1);
+        for (uint64_t pass = 0; pass < seen[i]; pass++) { /* no pass shows an image twice */
+            unsigned times = 0;
+            for (size_t j = 0; j < (size_t)EPOCHS * COUNT; j++)
+                times += shown[j] == i && passes[j] == pass;
+            assert_int_equal(times, 1);
+        }
+    }
+    assert_int_equal(of_order_open_shares(5, ends, shares, 3, &again, NULL), OF_OK);
+    for (uint64_t place = (uint64_t)EPOCHS * COUNT; place-- > 0;) {
+        uint64_t pass;
+        assert_int_equal(of_order_image(&again, place, &pass), shown[place]);
+        assert_true(pass == passes[place]);
+    }
+    of_order_close(&again);
+    of_error error;
+    const double tiny[] = {1, 1e-5, 1};
+    assert_int_equal(of_order_open_shares(5, ends, tiny, 3, &again, &error), OF_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "source 2 has a share of 1e-05"));
+    of_order_close(&order);
 }
 
 /* ---- Augmentation ------------------------------------------------------------------------- */
@@ -236,7 +379,11 @@ int main(void) {
         cmocka_unit_test(set_is_the_same_in_memory_and_in_a_file),
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(probe_tells_the_shape),
+        cmocka_unit_test(several_sources_form_one_set),
+        cmocka_unit_test(parts_divide_a_set),
+        cmocka_unit_test(parts_are_spelt_strictly),
         cmocka_unit_test(epochs_are_permutations),
+        cmocka_unit_test(shares_decide_what_an_epoch_has),
         cmocka_unit_test(noise_stays_inside_its_byte),
         cmocka_unit_test(movements_mirror_the_edge),
         cmocka_unit_test(batches_go_on_from_any_place),
