@@ -105,9 +105,11 @@ static bool allocate_worker(const of_plan *plan, const sizes *need, of_worker *w
     of_arena *arena = &worker->arena;
     worker->convolution_scratch = of_arena_take(arena, need->convolution_scratch, 1);
     worker->contributions = of_arena_take(arena, units * plan->scale_count, sizeof(double));
+    worker->squares = of_arena_take(arena, units * plan->scale_count, sizeof(double));
     worker->class_sums = of_arena_take(arena, units * plan->architecture.classes, sizeof(double));
     worker->row_sums = of_arena_take(arena, need->rows, sizeof(double));
-    return worker->convolution_scratch && worker->contributions && worker->class_sums &&
+    return worker->convolution_scratch && worker->contributions && worker->squares &&
+           worker->class_sums &&
            worker->row_sums && allocate_states(plan, worker) &&
            take(arena, need->hidden, &worker->hidden[0]) &&
            take(arena, need->hidden, &worker->hidden[1]) &&
