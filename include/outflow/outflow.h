@@ -266,14 +266,14 @@ typedef struct of_batch {
  * not sum to logp.
  */
 typedef struct of_likelihoods {
-    double *logp;          /**< [count] nats */
-    double *contributions; /**< [count][scale_count] nats */
-    double *class_logp;    /**< [count][classes] nats; must be NULL without classes */
-    float *latents;        /**< [count][dimensions]: the scales one after the other, each flattened
-                                channel-major, as of_plan_inverse takes them */
-    double *latent_squares; /**< [count][scale_count]: sum of the squares of a scale's latents, after
-                                 the prior ActNorm; about their number for images like those of the
-                                 training data */
+    double *logp;           /**< [count] nats */
+    double *contributions;  /**< [count][scale_count] nats */
+    double *class_logp;     /**< [count][classes] nats; must be NULL without classes */
+    float *latents;         /**< [count][dimensions]: the scales one after the other, each flattened
+                                 channel-major, as of_plan_inverse takes them */
+    double *latent_squares; /**< [count][scale_count]: sum of the squares of a scale's latents,
+                               after the prior ActNorm; about their number for images like those of
+                               the training data */
 } of_likelihoods;
 
 /**

@@ -25,6 +25,11 @@ void of_engine_ensemble_option(of_engine_settings *settings, of_option_table *ta
                    "be repeated.");
 }
 
+void of_engine_webp_option(of_engine_settings *settings, of_option_table *table) {
+    of_option_flag(table, 0, "webp", &settings->webp,
+                   "Also the score complexity-webp, whose coder takes its time.");
+}
+
 void of_engine_plan_options(of_engine_settings *settings, of_option_table *table) {
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,
                     "Threads; without it, as many as the process may use CPUs.");
@@ -113,14 +118,14 @@ static of_status compile_models(const loaded_models *loaded, of_engine *engine, 
 static void read_calibration(const loaded_models *loaded, of_engine *engine) {
     of_error error;
     if (of_calibration_read(loaded->model, &engine->calibration, &error) != OF_OK)
-        (void)snprintf(engine->calibration_problem, sizeof engine->calibration_problem,
-                       "%.400s", error.message);
+        (void)snprintf(engine->calibration_problem, sizeof engine->calibration_problem, "%.400s",
+                       error.message);
     if (engine->calibration == NULL)
         return;
     if (loaded->general != NULL)
         engine->general_fingerprint = of_model_fingerprint(loaded->general);
-    engine->members_fingerprint = of_ensemble_fingerprint(
-        (const of_model *const *)loaded->members, loaded->member_count);
+    engine->members_fingerprint =
+        of_ensemble_fingerprint((const of_model *const *)loaded->members, loaded->member_count);
 }
 
 static void describe_engine(of_engine *engine) {
@@ -216,7 +221,7 @@ static of_stream_models stream_models(const of_engine *engine) {
                                .general = engine->general,
                                .member_count = engine->member_count,
                                .with_png = engine->with_png,
-                               .with_webp = engine->settings->webp};
+                               .with_webp = engine->with_webp};
     memcpy(models.members, engine->members, sizeof models.members);
     return models;
 }

@@ -13,7 +13,7 @@ typedef struct of_engine_settings {
     int isa; /* of_isa */
     bool strict, quiet;
     of_text_list ensemble; /* paths of further models */
-    bool webp;             /* also code images as WebP */
+    bool webp;             /* --webp: complexity-webp among all scores */
 } of_engine_settings;
 
 /* -m/--model, required */
@@ -24,8 +24,9 @@ void of_engine_plan_options(of_engine_settings *settings, of_option_table *table
 void of_engine_general_option(of_engine_settings *settings, of_option_table *table);
 void of_engine_source_options(of_engine_settings *settings, of_option_table *table);
 
-/* --ensemble, may be repeated */
+/* --ensemble, may be repeated; --webp */
 void of_engine_ensemble_option(of_engine_settings *settings, of_option_table *table);
+void of_engine_webp_option(of_engine_settings *settings, of_option_table *table);
 
 of_plan_options of_engine_plan_wish(const of_engine_settings *settings);
 
@@ -38,8 +39,8 @@ typedef struct of_engine {
     of_architecture architecture;
     bool comparable_scales; /* the general model's last scale can be compared with the model's */
     size_t batch;
-    bool with_png;               /* code every image; set it before a run */
-    of_calibration *calibration; /* of the model; NULL: it has none that can be used */
+    bool with_png, with_webp;      /* code every image; set before a run */
+    of_calibration *calibration;   /* of the model; NULL: it has none that can be used */
     char calibration_problem[512]; /* why it cannot be used; "" if there is none */
     uint64_t general_fingerprint, members_fingerprint; /* with a calibration; 0 for none */
 } of_engine;

@@ -15,10 +15,12 @@ const of_command of_eval_command = {
     .operands = "[NAME=SRC...]",
     .details =
         "Scores the in-distribution set and every out set, and prints for each out set the AUROC, "
-        "average precisions and false positive rate of each score: nll, last, scale:N, and with a "
-        "general model ratio and ratio-last; mean bits/dim and log-likelihood of each set; with a "
+        "average precisions and false positive rate of each score that the models allow (see "
+        "'outflow score --help'); mean bits/dim and log-likelihood of each set; with a "
         "general model also the rank correlation of the two models' log-likelihoods. Outliers are "
         "the positive class; the convention is printed with the numbers.\n\n"
+        "With a calibrated model also the share of each set that is flagged at a false-positive "
+        "rate, with its exact 99 % interval for the in-distribution set.\n\n"
         "SRC is what 'outflow score --help' says. Out sets may be given with --out-of or as "
         "operands.\n\n"
         "Exit code 3: finished, but some files could not be read.",
@@ -30,6 +32,7 @@ const of_command of_eval_command = {
 typedef struct eval_settings {
     of_engine_settings engine;
     const char *in, *json;
+    double rate;
     of_text_list out_of, operands;
 } eval_settings;
 
@@ -40,6 +43,11 @@ static void declare(eval_settings *settings, of_option_table *table) {
     of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
                    "Images from elsewhere, under the name NAME; may be repeated.");
     of_engine_general_option(&settings->engine, table);
+    of_engine_ensemble_option(&settings->engine, table);
+    of_engine_webp_option(&settings->engine, table);
+    of_option_real(table, 0, "fpr", "A", &settings->rate, 0, 1,
+                   "False-positive rate to flag images at; without it, 0.05 with a calibrated "
+                   "model.");
     of_option_text(table, 'o', "json", "FILE", &settings->json,
                    "Write all numbers to FILE as JSON, in full precision; '-' writes them to "
                    "standard output in place of the tables.");
@@ -116,6 +124,25 @@ static of_status print_tables(const of_evaluation *evaluation, of_error *error) 
     return of_output_commit(&output, error);
 }
 
+/* A rate that is asked for must be possible for the score that decides by default. */
+static of_status choose_rate(const eval_settings *settings, const of_engine *engine,
+                             of_evaluation *evaluation, of_error *error) {
+    const double usual = 0.05;
+    const of_score combined = {OF_SCORE_COMBINED, 0};
+    if (settings->rate == 0) {
+        evaluation->rate = engine->calibration != NULL ? usual : 0;
+        if (engine->calibration_problem[0] != '\0')
+            of_log_write(&engine->console->log, OF_LOG_WARNING, "not calibrated: %s",
+                         engine->calibration_problem);
+        return OF_OK;
+    }
+    evaluation->rate = settings->rate;
+    of_status status = of_scoring_check_p_value(engine, combined, error);
+    return status == OF_OK
+               ? of_calibration_check_rate(engine->calibration, combined, settings->rate, error)
+               : status;
+}
+
 /* The JSON file is opened first, so that a path that cannot be written fails before the work. */
 static of_status run_and_write(const eval_settings *settings, of_evaluation *evaluation,
                                of_error *error) {
@@ -153,7 +180,9 @@ static int eval_with(const eval_settings *settings, of_evaluation *evaluation,
     of_status status = of_engine_open(&settings->engine, console, &engine, &error);
     if (status == OF_OK) {
         evaluation->engine = &engine;
-        status = run_and_write(settings, evaluation, &error);
+        status = choose_rate(settings, &engine, evaluation, &error);
+        if (status == OF_OK)
+            status = run_and_write(settings, evaluation, &error);
         evaluation->engine = NULL;
         of_engine_close(&engine);
     }
@@ -169,12 +198,17 @@ int of_verb_eval(int argc, char **argv, of_console *console) {
     declare(&settings, &table);
     if (of_options_parse(&of_eval_command, &table, argc, argv, &settings.operands, console,
                          &code)) {
-        code = declare_sets(&settings, &evaluation, &error) == OF_OK
-                   ? eval_with(&settings, &evaluation, console)
-                   : of_usage_error(console, &of_eval_command, "%s", error.message);
+        bool rate_given = of_option_given(&table, "fpr");
+        if (rate_given && !(settings.rate > 0 && settings.rate < 1))
+            code = of_usage_error(console, &of_eval_command, "--fpr lies between 0 and 1");
+        else
+            code = declare_sets(&settings, &evaluation, &error) == OF_OK
+                       ? eval_with(&settings, &evaluation, console)
+                       : of_usage_error(console, &of_eval_command, "%s", error.message);
     }
     of_evaluation_free(&evaluation);
     of_text_list_free(&settings.out_of);
     of_text_list_free(&settings.operands);
+    of_text_list_free(&settings.engine.ensemble);
     return code;
 }

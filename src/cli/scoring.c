@@ -3,15 +3,16 @@
 
 #include "core/error.h"
 
-static of_status fail_uncalibrated(const of_engine *engine, const char *name, of_error *error) {
+/* `what` ends with its verb: "p-values need". */
+static of_status fail_uncalibrated(const of_engine *engine, const char *what, of_error *error) {
     const char *model = engine->settings->model;
     if (engine->calibration_problem[0] != '\0')
         return of_fail(error, OF_ERROR_MISMATCH, "%.300s: %.400s", model,
                        engine->calibration_problem);
     return of_fail(error, OF_ERROR_ARGUMENT,
-                   "score '%s' needs a calibration, and %.300s has none: run 'outflow calibrate "
-                   "--model FILE --data SRC' with in-distribution images",
-                   name, model);
+                   "%s a calibration, and %.300s has none: run 'outflow calibrate --model FILE "
+                   "--data SRC' with in-distribution images",
+                   what, model);
 }
 
 static of_status check_models(const of_engine *engine, of_score score, const char *name,
@@ -43,7 +44,10 @@ of_status of_scoring_check(const of_engine *engine, of_score score, of_error *er
     if (status != OF_OK || (of_score_needs(score) & OF_NEEDS_CALIBRATION) == 0)
         return status;
     if (engine->calibration == NULL)
-        return fail_uncalibrated(engine, name, error);
+        return fail_uncalibrated(engine,
+                                 score.kind == OF_SCORE_COMBINED ? "score 'combined' needs"
+                                                                 : "score 'typicality' needs",
+                                 error);
     return score.kind == OF_SCORE_COMBINED
                ? of_calibration_check(engine->calibration, score, engine->general_fingerprint,
                                       engine->members_fingerprint, error)
@@ -55,21 +59,20 @@ of_status of_scoring_check_p_value(const of_engine *engine, of_score score, of_e
     if (status != OF_OK)
         return status;
     if (engine->calibration == NULL)
-        return fail_uncalibrated(engine, "p-value", error);
+        return fail_uncalibrated(engine, "p-values need", error);
     return of_calibration_check(engine->calibration, score, engine->general_fingerprint,
                                 engine->members_fingerprint, error);
 }
 
 size_t of_scoring_list(const of_engine *engine, of_score scores[OF_SCORES_MOST]) {
     static const of_score_kind kinds[] = {
-        OF_SCORE_NLL,        OF_SCORE_LAST,     OF_SCORE_SCALE,           OF_SCORE_RATIO,
-        OF_SCORE_RATIO_LAST, OF_SCORE_CLASS,    OF_SCORE_COMPLEXITY,      OF_SCORE_COMPLEXITY_WEBP,
+        OF_SCORE_NLL,        OF_SCORE_LAST,       OF_SCORE_SCALE,      OF_SCORE_RATIO,
+        OF_SCORE_RATIO_LAST, OF_SCORE_CLASS,      OF_SCORE_COMPLEXITY, OF_SCORE_COMPLEXITY_WEBP,
         OF_SCORE_ENSEMBLE,   OF_SCORE_TYPICALITY, OF_SCORE_COMBINED};
     size_t count = 0;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        uint32_t scales = kinds[i] == OF_SCORE_SCALE
-                              ? of_architecture_scale_count(&engine->architecture)
-                              : 1;
+        uint32_t scales =
+            kinds[i] == OF_SCORE_SCALE ? of_architecture_scale_count(&engine->architecture) : 1;
         if (kinds[i] == OF_SCORE_COMPLEXITY_WEBP && !engine->settings->webp)
             continue;
         for (uint32_t scale = 0; scale < scales; scale++) {
@@ -81,9 +84,7 @@ size_t of_scoring_list(const of_engine *engine, of_score scores[OF_SCORES_MOST])
     return count;
 }
 
-double of_scoring_value(const of_engine *engine, of_score score,
-                        const of_image_likelihood *image) {
-    return engine->calibration != NULL
-               ? of_calibrated_value(engine->calibration, score, image)
-               : of_score_value(score, &engine->architecture, image);
+double of_scoring_value(const of_engine *engine, of_score score, const of_image_likelihood *image) {
+    return engine->calibration != NULL ? of_calibrated_value(engine->calibration, score, image)
+                                       : of_score_value(score, &engine->architecture, image);
 }

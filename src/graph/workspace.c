@@ -109,8 +109,7 @@ static bool allocate_worker(const of_plan *plan, const sizes *need, of_worker *w
     worker->class_sums = of_arena_take(arena, units * plan->architecture.classes, sizeof(double));
     worker->row_sums = of_arena_take(arena, need->rows, sizeof(double));
     return worker->convolution_scratch && worker->contributions && worker->squares &&
-           worker->class_sums &&
-           worker->row_sums && allocate_states(plan, worker) &&
+           worker->class_sums && worker->row_sums && allocate_states(plan, worker) &&
            take(arena, need->hidden, &worker->hidden[0]) &&
            take(arena, need->hidden, &worker->hidden[1]) &&
            take(arena, need->taps, &worker->taps) && take(arena, need->mix, &worker->mix[0]) &&

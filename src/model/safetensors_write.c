@@ -167,9 +167,11 @@ static int compare_places(const void *first, const void *second) {
 static void list_stored(const of_safetensors *file, of_safetensor_source *tensors) {
     for (size_t i = 0; i < file->count; i++) {
         const of_safetensor *from = &file->tensors[i];
-        tensors[i] = (of_safetensor_source){
-            .name = from->name, .dtype = from->dtype, .rank = from->rank, .values = from->data,
-            .stored = true};
+        tensors[i] = (of_safetensor_source){.name = from->name,
+                                            .dtype = from->dtype,
+                                            .rank = from->rank,
+                                            .values = from->data,
+                                            .stored = true};
         memcpy(tensors[i].shape, from->shape, sizeof from->shape);
     }
     qsort(tensors, file->count, sizeof *tensors, compare_places);

@@ -213,9 +213,9 @@ of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calib
         return status;
     made->images = calibrator->images;
     made->mean_nll = fitted_mean_nll(calibrator);
-    status = of_density_fit(calibrator->rows, (calibrator->images + 1) / 2,
-                            2 * calibrator->row_values, calibrator->statistics, &made->density,
-                            error);
+    status =
+        of_density_fit(calibrator->rows, (calibrator->images + 1) / 2, 2 * calibrator->row_values,
+                       calibrator->statistics, &made->density, error);
     if (status == OF_OK)
         status = build_tables(calibrator, error);
     if (status != OF_OK)

@@ -69,18 +69,16 @@ static of_status check_general(const of_calibration *calibration, const char *na
                    name, calibration->general, given);
 }
 
-of_status of_calibration_check(const of_calibration *calibration, of_score score,
-                               uint64_t general, uint64_t members, of_error *error) {
+of_status of_calibration_check(const of_calibration *calibration, of_score score, uint64_t general,
+                               uint64_t members, of_error *error) {
     char name[32];
     of_score_name(score, name, sizeof name);
     bool uses_general = of_score_needs_general(score) ||
                         (score.kind == OF_SCORE_COMBINED && calibration->general != 0);
-    of_status status =
-        uses_general ? check_general(calibration, name, general, error) : OF_OK;
+    of_status status = uses_general ? check_general(calibration, name, general, error) : OF_OK;
     if (status != OF_OK)
         return status;
-    if (score.kind == OF_SCORE_ENSEMBLE &&
-        members != calibration->members)
+    if (score.kind == OF_SCORE_ENSEMBLE && members != calibration->members)
         return of_fail(error, OF_ERROR_MISMATCH,
                        "score 'ensemble': the model was calibrated %s: calibrate again with this "
                        "ensemble",

@@ -14,9 +14,9 @@ static of_status check_weights(const of_calibration *calibration, const char *pa
     if (status != OF_OK)
         return status;
     if (calibration != NULL && of_model_fingerprint(model) != calibration->model)
-        status = of_fail(error, OF_ERROR_MISMATCH,
-                         "%.480s: not changed: its weights are not the ones that were calibrated",
-                         path);
+        status =
+            of_fail(error, OF_ERROR_MISMATCH,
+                    "%.480s: not changed: its weights are not the ones that were calibrated", path);
     of_model_free(model);
     return status;
 }

@@ -49,8 +49,9 @@ static bool code_png(png_structp png, png_infop info, const uint8_t *pixels, uin
     png_set_write_fn(png, bytes, count_bytes, flush_nothing);
     png_set_compression_level(png, PNG_LEVEL);
     png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_ALL_FILTERS);
-    png_set_IHDR(png, info, width, height, 8, channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_BASE, PNG_FILTER_TYPE_BASE);
+    png_set_IHDR(png, info, width, height, 8,
+                 channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_BASE, PNG_FILTER_TYPE_BASE);
     png_write_info(png, info);
     for (uint32_t y = 0; y < height; y++)
         png_write_row(png, pixels + (size_t)y * width * channels);

@@ -21,9 +21,9 @@ enum { OF_CONFORMAL_TAIL = 1000, OF_CONFORMAL_BODY = 500 };
 typedef struct of_conformal {
     uint64_t images;     /* n */
     uint64_t non_finite; /* of them */
-    size_t count;   /* entries */
-    double *values; /* [count], finite, strictly ascending */
-    double *above;  /* [count], whole numbers, strictly descending to non_finite */
+    size_t count;        /* entries */
+    double *values;      /* [count], finite, strictly ascending */
+    double *above;       /* [count], whole numbers, strictly descending to non_finite */
 } of_conformal;
 
 of_status of_conformal_build(const double *scores, size_t count, of_conformal *table,

@@ -71,7 +71,8 @@ of_status of_score_parse(const char *name, const of_architecture *architecture, 
                        "unknown score '%s': use nll, last, scale:N, ratio, ratio-last, complexity, "
                        "complexity-webp, class, mixture, ensemble, typicality or combined",
                        name);
-    bool needs_classes = (kinds[kind].needs & OF_NEEDS_CLASSES) != 0 || strcmp(name, "mixture") == 0;
+    bool needs_classes =
+        (kinds[kind].needs & OF_NEEDS_CLASSES) != 0 || strcmp(name, "mixture") == 0;
     if (needs_classes && architecture->classes == 0)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "score '%s' is for class-conditional models, and this one has no classes: "
@@ -81,10 +82,11 @@ of_status of_score_parse(const char *name, const of_architecture *architecture, 
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "score '%s' compares with a general model, and none is given", name);
     if ((kinds[kind].needs & OF_NEEDS_WEBP) != 0 && !of_has_webp())
-        return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "score '%s': this build has no WebP coder: install libwebp-dev and configure "
-                       "again, or use complexity",
-                       name);
+        return of_fail(
+            error, OF_ERROR_UNSUPPORTED,
+            "score '%s': this build has no WebP coder: install libwebp-dev and configure "
+            "again, or use complexity",
+            name);
     *score = (of_score){(of_score_kind)kind, 0};
     return OF_OK;
 }

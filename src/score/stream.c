@@ -220,8 +220,8 @@ static of_status check_models(const of_stream_models *models, of_error *error) {
     const of_architecture *own = of_plan_architecture(models->plan);
     of_status status = OF_OK;
     if (models->general != NULL)
-        status = of_stream_check(own, of_plan_architecture(models->general), "the general model",
-                                 error);
+        status =
+            of_stream_check(own, of_plan_architecture(models->general), "the general model", error);
     for (size_t i = 0; status == OF_OK && i < models->member_count; i++)
         status = of_stream_check(own, of_plan_architecture(models->members[i]),
                                  "a model of the ensemble", error);

@@ -33,7 +33,7 @@ typedef struct of_scored_batch {
     const uint8_t *pixels; /* [count][height][width][channels] */
     of_lane_results own, general;
     size_t members;
-    double *member_logp;             /* [count][members], NULL without */
+    double *member_logp;            /* [count][members], NULL without */
     double *png_bytes, *webp_bytes; /* [count], NULL where they are not asked for */
 } of_scored_batch;
 
