@@ -221,23 +221,31 @@ static int remove_calibration(const calibrate_settings *settings, of_console *co
                : of_console_fail(console, &error);
 }
 
+static int check_and_calibrate(const calibrate_settings *settings, const of_text_list *operands,
+                               of_console *console) {
+    const of_command *command = &of_calibrate_command;
+    if (operands->count > 0)
+        return of_usage_error(console, command, "unexpected operand '%s': images are --data SRC",
+                              operands->items[0]);
+    if (settings->remove == (settings->data != NULL))
+        return of_usage_error(console, command, "give either --data SRC or --remove");
+    if (settings->engine.webp && !of_has_webp())
+        return of_usage_error(console, command,
+                              "--webp: this build has no WebP coder: install libwebp-dev and "
+                              "configure again");
+    return settings->remove ? remove_calibration(settings, console)
+                            : calibrate_with(settings, console);
+}
+
 int of_verb_calibrate(int argc, char **argv, of_console *console) {
     calibrate_settings settings = {.every = 1};
     of_option_table table = {.count = 0};
+    of_text_list operands = {0};
     int code;
     declare(&settings, &table);
-    if (of_options_parse(&of_calibrate_command, &table, argc, argv, NULL, console, &code)) {
-        if (settings.remove == (settings.data != NULL))
-            code = of_usage_error(console, &of_calibrate_command,
-                                  "either --data or --remove must be given");
-        else if (settings.engine.webp && !of_has_webp())
-            code = of_usage_error(console, &of_calibrate_command,
-                                  "--webp: this build has no WebP coder: install libwebp-dev and "
-                                  "configure again");
-        else
-            code = settings.remove ? remove_calibration(&settings, console)
-                                   : calibrate_with(&settings, console);
-    }
+    if (of_options_parse(&of_calibrate_command, &table, argc, argv, &operands, console, &code))
+        code = check_and_calibrate(&settings, &operands, console);
+    of_text_list_free(&operands);
     of_text_list_free(&settings.engine.ensemble);
     return code;
 }

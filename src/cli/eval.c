@@ -201,6 +201,10 @@ int of_verb_eval(int argc, char **argv, of_console *console) {
         bool rate_given = of_option_given(&table, "fpr");
         if (rate_given && !(settings.rate > 0 && settings.rate < 1))
             code = of_usage_error(console, &of_eval_command, "--fpr lies between 0 and 1");
+        else if (settings.engine.webp && !of_has_webp())
+            code = of_usage_error(console, &of_eval_command,
+                                  "--webp: this build has no WebP coder: install libwebp-dev and "
+                                  "configure again");
         else
             code = declare_sets(&settings, &evaluation, &error) == OF_OK
                        ? eval_with(&settings, &evaluation, console)

@@ -20,8 +20,8 @@ typedef struct of_density {
 of_status of_density_fit(const double *vectors, size_t images, size_t stride, size_t count,
                          of_density *density, of_error *error);
 
-/* Squared Mahalanobis distance; NaN if a value is not finite. About `count` for vectors like those
- * of the fit. */
+/* Squared Mahalanobis distance; NaN if a value is not finite. For vectors like those of the fit
+ * about `count`, or less if they depend on each other so closely that the shrinkage shows. */
 double of_density_distance(const of_density *density, const double *values);
 
 #endif
