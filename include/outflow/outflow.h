@@ -428,10 +428,11 @@ typedef enum of_score_kind {
     /** "typicality": |nll - mean nll of calibration images| (Nalisnick et al. 2019, arXiv
         1906.02994, for one image) */
     OF_SCORE_TYPICALITY = 9,
-    /** "combined": squared Mahalanobis distance of the image's vector of statistics from those of
-        calibration images; unlikely and too likely images are both far away. It is -2 log-density,
-        up to a constant, of a Gaussian over the statistics: density of states estimation
-        (Morningstar et al. 2021, arXiv 2006.09273) with that density. See of_calibrator. */
+    /** "combined": two tests against calibration images, joined by Fisher's method, -ln p1 - ln p2.
+        The first is two-sided: the squared Mahalanobis distance of the image's vector of
+       statistics, that is -2 log-density, up to a constant, of a Gaussian over them; unlikely and
+       too likely images are both far away. Density of states estimation (Morningstar et al. 2021,
+       arXiv 2006.09273) with that density. The second is `complexity`. See of_calibrator_finish. */
     OF_SCORE_COMBINED = 10
 } of_score_kind;
 
@@ -549,7 +550,8 @@ OF_API of_status of_calibrator_add(of_calibrator *calibrator, const of_image_lik
  * Fits and counts. Too few images are OF_ERROR_ARGUMENT. The density of `combined` is a Gaussian
  * over these statistics, each standardised, with the covariance of Ledoit and Wolf (2004): every
  * scale's contribution and log of its latent squares, for the model and the general one, the size
- * as PNG, and with classes the mixture's logp.
+ * as PNG, and with classes the mixture's logp. Its p1 is the upper tail of a Gaussian over the cube
+ * root of the distance (Wilson and Hilferty 1931), p2 that of one over `complexity`.
  */
 OF_API of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calibration,
                                       of_error *error);

@@ -175,11 +175,46 @@ static double fitted_mean_nll(const of_calibrator *calibrator) {
     return sum / (double)count;
 }
 
-static double fitted_value(const of_calibrator *calibrator, of_score score, size_t image) {
-    if (score.kind == OF_SCORE_TYPICALITY)
-        return fabs(nll_of(calibrator, image) - calibrator->made->mean_nll);
+static double distance_of(const of_calibrator *calibrator, size_t image) {
     return of_density_distance(&calibrator->made->density,
                                calibrator->rows + image * calibrator->row_values);
+}
+
+static double complexity_of(const of_calibrator *calibrator, size_t image) {
+    size_t index = 0;
+    while (calibrator->made->scores[index].score.kind != OF_SCORE_COMPLEXITY)
+        index++;
+    return calibrator->rows[image * calibrator->row_values + calibrator->statistics + index];
+}
+
+/* Density and spreads, over images 0, 2, 4, ... */
+static of_status fit(of_calibrator *calibrator, of_error *error) {
+    of_calibration *made = calibrator->made;
+    size_t count = (calibrator->images + 1) / 2;
+    of_status status = of_density_fit(calibrator->rows, count, 2 * calibrator->row_values,
+                                      calibrator->statistics, &made->density, error);
+    if (status != OF_OK)
+        return status;
+    double *values = of_allocate(count, sizeof *values);
+    if (values == NULL)
+        return of_fail_memory(error, "calibration scores");
+    for (size_t i = 0; i < count; i++)
+        values[i] = of_combine_distance(distance_of(calibrator, 2 * i));
+    made->combination.distance = of_spread_fit(values, count);
+    for (size_t i = 0; i < count; i++)
+        values[i] = complexity_of(calibrator, 2 * i);
+    made->combination.complexity = of_spread_fit(values, count);
+    made->mean_nll = fitted_mean_nll(calibrator);
+    of_free(values);
+    return OF_OK;
+}
+
+static double fitted_value(const of_calibrator *calibrator, of_score score, size_t image) {
+    const of_calibration *made = calibrator->made;
+    if (score.kind == OF_SCORE_TYPICALITY)
+        return fabs(nll_of(calibrator, image) - made->mean_nll);
+    return of_combine(&made->combination, distance_of(calibrator, image),
+                      complexity_of(calibrator, image));
 }
 
 /* Score `index` of all images, or for a fitted one of images 1, 3, 5, ...; returns how many. */
@@ -212,10 +247,7 @@ of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calib
     if (status != OF_OK)
         return status;
     made->images = calibrator->images;
-    made->mean_nll = fitted_mean_nll(calibrator);
-    status =
-        of_density_fit(calibrator->rows, (calibrator->images + 1) / 2, 2 * calibrator->row_values,
-                       calibrator->statistics, &made->density, error);
+    status = fit(calibrator, error);
     if (status == OF_OK)
         status = build_tables(calibrator, error);
     if (status != OF_OK)

@@ -117,9 +117,12 @@ double of_calibrated_value(const of_calibration *calibration, of_score score,
         return fabs(of_nll(&calibration->architecture, image->logp) - calibration->mean_nll);
     if (score.kind != OF_SCORE_COMBINED)
         return of_score_value(score, &calibration->architecture, image);
-    return of_statistics_fill(&calibration->layout, image, statistics)
-               ? of_density_distance(&calibration->density, statistics)
-               : (double)NAN;
+    if (!of_statistics_fill(&calibration->layout, image, statistics))
+        return NAN;
+    const of_score complexity = {OF_SCORE_COMPLEXITY, 0};
+    return of_combine(&calibration->combination,
+                      of_density_distance(&calibration->density, statistics),
+                      of_score_value(complexity, &calibration->architecture, image));
 }
 
 double of_calibration_p_value(const of_calibration *calibration, of_score score, double value) {

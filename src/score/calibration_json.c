@@ -4,6 +4,7 @@
  *   {"version": 1, "images": n, "source": text, "model": fingerprint, "general": fingerprint,
  *    "members": fingerprint, "general_scales": 0.., "mean_nll": x,
  *    "density": {"mean": [], "deviation": [], "factor": []},
+ *    "distance": [mean, deviation], "complexity": [mean, deviation],
  *    "scores": {NAME: {"images": n, "non_finite": m, "values": [], "above": []}}}
  *
  * Fingerprints are 16 hexadecimal digits, zeros for none. See density.h and conformal.h for the
@@ -65,6 +66,11 @@ static bool add_density(cJSON *object, const of_density *density) {
            add_reals(item, "factor", density->factor, count * (count + 1) / 2);
 }
 
+static bool add_spread(cJSON *object, const char *key, const of_spread *spread) {
+    const double pair[2] = {spread->mean, spread->deviation};
+    return add_reals(object, key, pair, 2);
+}
+
 static bool add_table(cJSON *scores, const of_calibrated_score *calibrated) {
     const of_conformal *table = &calibrated->table;
     char name[32];
@@ -88,15 +94,17 @@ char *of_calibration_print(const of_calibration *calibration) {
     const of_calibration *c = calibration;
     bool valid = of_utf8_valid(c->source, strlen(c->source));
     cJSON *object = cJSON_CreateObject();
-    bool complete = object != NULL && cJSON_AddNumberToObject(object, "version", VERSION) &&
-                    add_item(object, "images", make_real((double)c->images)) &&
-                    cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
-                    add_fingerprint(object, "model", c->model) &&
-                    add_fingerprint(object, "general", c->general) &&
-                    add_fingerprint(object, "members", c->members) &&
-                    add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
-                    add_item(object, "mean_nll", make_real(c->mean_nll)) &&
-                    add_density(object, &c->density) && add_scores(object, c);
+    bool complete =
+        object != NULL && cJSON_AddNumberToObject(object, "version", VERSION) &&
+        add_item(object, "images", make_real((double)c->images)) &&
+        cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
+        add_fingerprint(object, "model", c->model) &&
+        add_fingerprint(object, "general", c->general) &&
+        add_fingerprint(object, "members", c->members) &&
+        add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
+        add_item(object, "mean_nll", make_real(c->mean_nll)) && add_density(object, &c->density) &&
+        add_spread(object, "distance", &c->combination.distance) &&
+        add_spread(object, "complexity", &c->combination.complexity) && add_scores(object, c);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     return text;
@@ -158,6 +166,14 @@ static bool read_density(const cJSON *item, const of_statistics_layout *layout,
     for (size_t a = 0, row = 0; a < count; row += ++a)
         if (!(density->deviation[a] > 0) || !(density->factor[row + a] > 0))
             return false;
+    return true;
+}
+
+static bool read_spread(const cJSON *item, of_spread *spread) {
+    double pair[2];
+    if (!read_reals(item, pair, 2) || !(pair[1] > 0))
+        return false;
+    *spread = (of_spread){pair[0], pair[1]};
     return true;
 }
 
@@ -246,6 +262,10 @@ static of_status read_object(const cJSON *object, of_calibration *read, of_error
         bad = "mean_nll";
     else if (!read_density(member(object, "density"), &read->layout, &read->density))
         bad = "density";
+    else if (!read_spread(member(object, "distance"), &read->combination.distance))
+        bad = "distance";
+    else if (!read_spread(member(object, "complexity"), &read->combination.complexity))
+        bad = "complexity";
     if (bad != NULL)
         return of_fail(error, OF_ERROR_FORMAT,
                        "calibration: '%s' is missing or not usable: calibrate again", bad);

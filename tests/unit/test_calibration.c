@@ -74,8 +74,8 @@ static of_status calibrate(const of_calibration_options *options, uint64_t seed,
 static const of_score combined = {OF_SCORE_COMBINED, 0}, typicality = {OF_SCORE_TYPICALITY, 0},
                       nll = {OF_SCORE_NLL, 0}, ratio = {OF_SCORE_RATIO, 0};
 
-/* Unlikely and too likely images are both far away; normal ones are about as far as there are
- * statistics. */
+/* Unlikely and too likely images are both far away; normal ones are where two tests without
+ * surprise are. */
 static void test_two_sided(void **state) {
     (void)state;
     of_model *model = make_model(1), *general = make_model(2);
@@ -98,8 +98,7 @@ static void test_two_sided(void **state) {
             assert_true(of_calibration_p_value(calibration, typicality, atypical) < 0.01);
         }
     }
-    /* 9 statistics, some of which say nearly the same, what the shrinkage takes for less */
-    assert_true(mean > 5 && mean < 10);
+    assert_true(mean > 1.5 && mean < 2.6); /* -ln p has mean 1 for uniform p; there are two */
     of_calibration_free(calibration);
     of_model_free(model);
     of_model_free(general);
@@ -268,6 +267,8 @@ static void test_hostile_text(void **state) {
         {"deviation", "[", "[-", "'density'"},
         {"factor", "[", "[1,", "'density'"},
         {"factor", "[", "[-", "'density'"},
+        {"\"distance\"", "[", "[1,", "'distance'"},
+        {"\"complexity\":[", ",", ",-", "'complexity'"},
         {"\"nll\"", "nll", "null", "unknown score"},
         {"\"nll\"", "nll", "last", "appears twice"},
         {"\"nll\"", "nll", "scale:7", "2 scales"},
