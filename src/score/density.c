@@ -96,9 +96,12 @@ static bool factorise(const double *matrix, size_t count, double *factor) {
 /* Statistics that depend on each other exactly leave nothing to divide by: a little of the
  * identity, more until the factor exists. */
 static void factorise_raised(double *matrix, size_t count, double *factor) {
-    for (double raise = 1e-9; !factorise(matrix, count, factor); raise *= 10)
+    double raise = 1e-9;
+    while (!factorise(matrix, count, factor)) {
         for (size_t a = 0; a < count; a++)
             matrix[a * count + a] += raise;
+        raise *= 10;
+    }
 }
 
 of_status of_density_fit(const double *vectors, size_t images, size_t stride, size_t count,

@@ -163,9 +163,9 @@ typedef of_status of_coder(const uint8_t *pixels, uint32_t channels, uint32_t he
 static of_status code_images(const stream *s, const of_source_batch *images, of_coder *coder,
                              double *sizes, of_error *error) {
     const of_architecture *a = of_plan_architecture(s->models->plan);
-    int threads = (int)of_plan_describe(s->models->plan).threads;
+    const of_plan_info plan = of_plan_describe(s->models->plan);
     size_t count = images->count, failures = 0;
-#pragma omp parallel for schedule(dynamic, 4) num_threads(threads) reduction(+ : failures)
+#pragma omp parallel for schedule(dynamic, 4) num_threads(plan.threads) reduction(+ : failures)
     for (size_t i = 0; i < count; i++) {
         size_t bytes = 0;
         failures += coder(images->pixels + i * s->image_bytes, a->channels, a->height, a->width,
