@@ -12,6 +12,7 @@ typedef struct stream {
     const of_stream_models *models;
     of_source *source;
     size_t batch_size, image_bytes;
+    unsigned threads;      /* for coding images */
     uint64_t every, taken; /* of the source so far */
     of_scored_batch batch;
     uint8_t *pixels; /* every > 1: [batch_size][image_bytes] */
@@ -95,6 +96,7 @@ static bool open_rest(stream *s) {
 
 static of_status open_stream(stream *s, of_error *error) {
     const of_stream_models *models = s->models;
+    s->threads = of_plan_describe(models->plan).threads;
     s->image_bytes = of_architecture_dimensions(of_plan_architecture(models->plan));
     return open_lane(&s->batch.own, models->plan, s->batch_size) &&
                    open_lane(&s->batch.general, models->general, s->batch_size) && open_rest(s)
@@ -163,9 +165,8 @@ typedef of_status of_coder(const uint8_t *pixels, uint32_t channels, uint32_t he
 static of_status code_images(const stream *s, const of_source_batch *images, of_coder *coder,
                              double *sizes, of_error *error) {
     const of_architecture *a = of_plan_architecture(s->models->plan);
-    const of_plan_info plan = of_plan_describe(s->models->plan);
     size_t count = images->count, failures = 0;
-#pragma omp parallel for schedule(dynamic, 4) num_threads(plan.threads) reduction(+ : failures)
+#pragma omp parallel for schedule(dynamic, 4) num_threads(s->threads) reduction(+ : failures)
     for (size_t i = 0; i < count; i++) {
         size_t bytes = 0;
         failures += coder(images->pixels + i * s->image_bytes, a->channels, a->height, a->width,
