@@ -42,7 +42,7 @@ while read -r verb options; do
             { echo "'outflow $verb' has no option $option" && failures=$((failures + 1)); }
     done
 done < <(sed -e ':a' -e '/\\$/{N;s/\\\n//;ba' -e '}' "$readme" | awk '
-    {while (match($0, /(^|[^\/a-z])outflow (score|train|eval|inspect|sample|cpu)[^`|;&]*/)) {
+    {while (match($0, /(^|[^\/a-z])outflow (score|calibrate|train|eval|inspect|sample|cpu)[^`|;&]*/)) {
         line = substr($0, RSTART, RLENGTH); $0 = substr($0, RSTART + RLENGTH)
         n = split(line, w, " "); out = ""
         for (i = 1; i <= n; i++) {

@@ -223,6 +223,12 @@ OF_API const of_architecture *of_model_architecture(const of_model *model);
 /** Number of parameter values, the fixed ones (permutations, signs) included. */
 OF_API size_t of_model_parameter_count(const of_model *model);
 
+/**
+ * A hash of all tensor values (not of names, shapes or metadata), to recognise a model by. Not
+ * cryptographic: it guards against mistakes, not against malice.
+ */
+OF_API uint64_t of_model_fingerprint(const of_model *model);
+
 /** One tensor of a model. Strings and arrays are valid as long as the model. */
 typedef struct of_tensor_info {
     const char *name;
@@ -297,11 +303,14 @@ typedef struct of_batch {
  * not sum to logp.
  */
 typedef struct of_likelihoods {
-    double *logp;          /**< [count] nats */
-    double *contributions; /**< [count][scale_count] nats */
-    double *class_logp;    /**< [count][classes] nats; must be NULL without classes */
-    float *latents;        /**< [count][dimensions]: the scales one after the other, each flattened
-                                channel-major, as of_plan_inverse takes them */
+    double *logp;           /**< [count] nats */
+    double *contributions;  /**< [count][scale_count] nats */
+    double *class_logp;     /**< [count][classes] nats; must be NULL without classes */
+    float *latents;         /**< [count][dimensions]: the scales one after the other, each flattened
+                                 channel-major, as of_plan_inverse takes them */
+    double *latent_squares; /**< [count][scale_count]: sum of the squares of a scale's latents,
+                               after the prior ActNorm; about their number for images like those of
+                               the training data */
 } of_likelihoods;
 
 /**
@@ -440,15 +449,34 @@ OF_API uint64_t of_source_expected(const of_source *source);
 
 OF_API void of_source_free(of_source *source);
 
-/* ---- Scores and metrics ------------------------------------------------------------------ */
+/* ---- Scores ------------------------------------------------------------------------------ */
 
-/** Higher is more anomalous, for each of them. */
+/** Higher is more anomalous, for each of them. log is natural, q the model, g the general model. */
 typedef enum of_score_kind {
-    OF_SCORE_NLL = 0,       /**< "nll": negative log-likelihood in nats */
-    OF_SCORE_LAST = 1,      /**< "last": minus the last scale's contribution */
-    OF_SCORE_SCALE = 2,     /**< "scale:i": minus the contribution of scale i */
-    OF_SCORE_RATIO = 3,     /**< "ratio": nll - nll under the general model */
-    OF_SCORE_RATIO_LAST = 4 /**< "ratio-last": the same on the last scale only */
+    OF_SCORE_NLL = 0,        /**< "nll": negative log-likelihood in nats; that of the mixture with
+                                  class-conditional densities ("mixture" is read as well) */
+    OF_SCORE_LAST = 1,       /**< "last": minus the last scale's contribution */
+    OF_SCORE_SCALE = 2,      /**< "scale:i": minus the contribution of scale i */
+    OF_SCORE_RATIO = 3,      /**< "ratio": nll - nll under the general model */
+    OF_SCORE_RATIO_LAST = 4, /**< "ratio-last": the same on the last scale only */
+    /** "complexity": nll in bits - 8 * bytes of the image as a PNG of level 9 (Serra et al. 2020,
+        arXiv 1909.11480) */
+    OF_SCORE_COMPLEXITY = 5,
+    OF_SCORE_COMPLEXITY_WEBP = 6, /**< "complexity-webp": the same with lossless WebP */
+    /** "class": log g(x) - the largest class's log q(x | c); class-conditional models only */
+    OF_SCORE_CLASS = 7,
+    /** "ensemble": mean + variance of nll over several models, minus the criterion WAIC in nats
+        (Choi, Jang, Alemi 2018, arXiv 1810.01392); the variance has divisor members - 1 */
+    OF_SCORE_ENSEMBLE = 8,
+    /** "typicality": |nll - mean nll of calibration images| (Nalisnick et al. 2019, arXiv
+        1906.02994, for one image) */
+    OF_SCORE_TYPICALITY = 9,
+    /** "combined": two tests against calibration images, joined by Fisher's method, -ln p1 - ln p2.
+        The first is two-sided: the squared Mahalanobis distance of the image's vector of
+       statistics, that is -2 log-density, up to a constant, of a Gaussian over them; unlikely and
+       too likely images are both far away. Density of states estimation (Morningstar et al. 2021,
+       arXiv 2006.09273) with that density. The second is `complexity`. See of_calibrator_finish. */
+    OF_SCORE_COMBINED = 10
 } of_score_kind;
 
 typedef struct of_score {
@@ -457,8 +485,8 @@ typedef struct of_score {
 } of_score;
 
 /**
- * Reads a score's name. `scale:i` must name a scale of the architecture. Scores that compare
- * with a general model need `has_general`.
+ * Reads a score's name. `scale:i` must name a scale of the architecture, `class` and `mixture` need
+ * an architecture with classes. Scores that compare with a general model need `has_general`.
  */
 OF_API of_status of_score_parse(const char *name, const of_architecture *architecture,
                                 bool has_general, of_score *score, of_error *error);
@@ -466,20 +494,179 @@ OF_API of_status of_score_parse(const char *name, const of_architecture *archite
 /** Writes a score's name, zero-terminated; 32 bytes are enough. */
 OF_API void of_score_name(of_score score, char *name, size_t size);
 
+/** What a score needs besides the likelihoods of one model. */
+typedef enum of_score_need {
+    OF_NEEDS_GENERAL = 1,     /**< a general model */
+    OF_NEEDS_CLASSES = 2,     /**< a class-conditional model */
+    OF_NEEDS_ENSEMBLE = 4,    /**< further models */
+    OF_NEEDS_CALIBRATION = 8, /**< a calibration */
+    OF_NEEDS_PNG = 16,        /**< png_bytes */
+    OF_NEEDS_WEBP = 32        /**< webp_bytes */
+} of_score_need;
+
+/** The of_score_need flags of a score. */
+OF_API unsigned of_score_needs(of_score score);
+
 /** True for scores that need a general model. */
 OF_API bool of_score_needs_general(of_score score);
 
-/** Likelihoods of one image under the model and, or zeros, under the general model. */
+/**
+ * All that is known of one image: what scores are computed from. Fields that are not known are 0 or
+ * NULL; scores that need them are then NaN.
+ */
 typedef struct of_image_likelihood {
     double logp;
     const double *contributions; /**< [scale_count] */
     double general_logp;
-    const double *general_contributions; /**< [scale_count], NULL without a general model */
+    const double *general_contributions;  /**< [scale_count of the general model], NULL without */
+    const double *latent_squares;         /**< [scale_count] */
+    const double *general_latent_squares; /**< [scale_count of the general model] */
+    const double *class_logp;             /**< [classes] */
+    const double *member_logp;            /**< [members]: under each further model of an ensemble */
+    size_t members;
+    double png_bytes;  /**< of_png_bytes */
+    double webp_bytes; /**< of_webp_bytes */
 } of_image_likelihood;
 
-/** The value of a score for one image. Not finite where the likelihood is not. */
+/** The value of a score for one image. Not finite where the likelihood is not; NaN for scores that
+    need a calibration, see of_calibrated_value. */
 OF_API double of_score_value(of_score score, const of_architecture *architecture,
                              const of_image_likelihood *likelihood);
+
+/**
+ * Size of an image as a PNG (8 bit, level 9, all filters, through libpng), in bytes: an upper bound
+ * of its complexity. `pixels` is [height][width][channels], channels 1 or 3.
+ */
+OF_API of_status of_png_bytes(const uint8_t *pixels, uint32_t channels, uint32_t height,
+                              uint32_t width, size_t *bytes, of_error *error);
+
+/** The same as lossless WebP (quality 100, method 6): a stronger coder, and a slower one.
+    OF_ERROR_UNSUPPORTED if the library was built without libwebp. */
+OF_API of_status of_webp_bytes(const uint8_t *pixels, uint32_t channels, uint32_t height,
+                               uint32_t width, size_t *bytes, of_error *error);
+
+/** True if of_webp_bytes is there. */
+OF_API bool of_has_webp(void);
+
+/* ---- Calibration ------------------------------------------------------------------------- */
+
+/**
+ * What images of the in-distribution score, for `typicality`, `combined` and p-values; no outlier
+ * is needed. It is made with an of_calibrator, kept in the weight file (of_calibration_store), and
+ * belongs to these weights: and to those of the general model and the ensemble it was made with.
+ *
+ * p-values are conformal: p = (1 + #{calibration scores >= s}) / (n + 1). If an image and the
+ * calibration images are exchangeable (drawn alike, and none used in training), then
+ * P(p <= a) <= a for every a, whatever the model: flagging p <= 0.05 flags at most 5 % of normal
+ * images, on average over calibration sets (Vovk, Gammerman, Shafer 2005; Laxhammar 2014).
+ *
+ * Where a score is itself fitted to data (typicality, combined), the fit takes the calibration
+ * images 0, 2, 4, ... and the p-values count only images 1, 3, 5, ..., so that the guarantee holds
+ * for them, too (split conformal inference); n is then half the number of images.
+ */
+typedef struct of_calibration of_calibration;
+typedef struct of_calibrator of_calibrator;
+
+enum { OF_CALIBRATION_LEAST = 100 /**< images, finite ones in each half */ };
+
+typedef struct of_calibration_options {
+    const of_model *model;
+    const of_model *general;        /**< NULL: none */
+    const of_model *const *members; /**< further models of an ensemble; NULL: none */
+    size_t member_count;
+    bool webp;          /**< also calibrate complexity-webp */
+    const char *source; /**< where the images come from, for people; may be NULL */
+} of_calibration_options;
+
+/** Begins a calibration. Nothing of the options needs to live on. */
+OF_API of_status of_calibrator_create(const of_calibration_options *options,
+                                      of_calibrator **calibrator, of_error *error);
+
+/**
+ * Adds an image: likelihood, contributions, latent squares and PNG size, and whatever the options
+ * announced (general model, classes, members, WebP size).
+ */
+OF_API of_status of_calibrator_add(of_calibrator *calibrator, const of_image_likelihood *image,
+                                   of_error *error);
+
+/**
+ * Fits and counts. Too few images are OF_ERROR_ARGUMENT. The density of `combined` is a Gaussian
+ * over these statistics, each standardised, with the covariance of Ledoit and Wolf (2004): every
+ * scale's contribution and log of its latent squares, for the model and the general one, the size
+ * as PNG, and with classes the mixture's logp. Its p1 is the upper tail of a Gaussian over the cube
+ * root of the distance (Wilson and Hilferty 1931), p2 that of one over `complexity`.
+ */
+OF_API of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calibration,
+                                      of_error *error);
+
+OF_API void of_calibrator_free(of_calibrator *calibrator);
+
+/**
+ * The calibration in a model's metadata; NULL if it has none. OF_ERROR_FORMAT if it is damaged,
+ * OF_ERROR_MISMATCH if it was made with other weights.
+ */
+OF_API of_status of_calibration_read(const of_model *model, of_calibration **calibration,
+                                     of_error *error);
+
+/** Puts the calibration into the model's metadata, in place of an older one. */
+OF_API of_status of_calibration_attach(const of_calibration *calibration, of_model *model,
+                                       of_error *error);
+
+/**
+ * Puts the calibration into a weight file, in place of an older one: the file is replaced
+ * atomically, its tensors and other metadata byte for byte as they were. A NULL calibration removes
+ * what is there. Other weights than those calibrated are OF_ERROR_MISMATCH.
+ */
+OF_API of_status of_calibration_store(const of_calibration *calibration, const char *path,
+                                      of_error *error);
+
+OF_API void of_calibration_free(of_calibration *calibration);
+
+typedef struct of_calibration_info {
+    uint64_t images;
+    const char *source; /**< valid as long as the calibration */
+    double mean_nll;
+    uint64_t model, general; /**< of_model_fingerprint; general 0 without one */
+    uint64_t members;        /**< of_ensemble_fingerprint; 0 without one */
+} of_calibration_info;
+
+OF_API of_calibration_info of_calibration_describe(const of_calibration *calibration);
+
+/** One number for the further models of an ensemble, whatever their order; 0 for none. */
+OF_API uint64_t of_ensemble_fingerprint(const of_model *const *members, size_t count);
+
+/**
+ * Can this score have a p-value, and `combined` be computed, with these models? They are given by
+ * of_model_fingerprint and of_ensemble_fingerprint, 0 for none. OF_ERROR_MISMATCH says why not and
+ * what to do: the score was not calibrated, or with another general model or ensemble.
+ */
+OF_API of_status of_calibration_check(const of_calibration *calibration, of_score score,
+                                      uint64_t general, uint64_t members, of_error *error);
+
+/** The value of a score, `typicality` and `combined` included. */
+OF_API double of_calibrated_value(const of_calibration *calibration, of_score score,
+                                  const of_image_likelihood *image);
+
+/** Conformal p-value of a score's value; what is not finite is most anomalous. NaN if the score is
+    not calibrated. */
+OF_API double of_calibration_p_value(const of_calibration *calibration, of_score score,
+                                     double value);
+
+/**
+ * Scores above this value have a p-value of at most `rate`. +infinity if none has, NaN if the score
+ * is not calibrated.
+ */
+OF_API double of_calibration_threshold(const of_calibration *calibration, of_score score,
+                                       double rate);
+
+/**
+ * Can a false-positive rate be kept? The smallest p-value is 1/(n + 1): OF_ERROR_ARGUMENT says how
+ * many calibration images a smaller rate takes. Rates lie in (0, 1).
+ */
+OF_API of_status of_calibration_check_rate(const of_calibration *calibration, of_score score,
+                                           double rate, of_error *error);
+
+/* ---- Metrics ----------------------------------------------------------------------------- */
 
 /** How well a score separates two sets; the outliers are the positive class. */
 typedef struct of_metrics {

@@ -4,6 +4,8 @@
 #include "core/error.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 /* ---- Options ------------------------------------------------------------------------------ */
 
@@ -15,6 +17,17 @@ void of_engine_model_option(of_engine_settings *settings, of_option_table *table
 void of_engine_general_option(of_engine_settings *settings, of_option_table *table) {
     of_option_text(table, 'g', "general-model", "FILE", &settings->general,
                    "Weight file of a model of images in general, for the ratio scores.");
+}
+
+void of_engine_ensemble_option(of_engine_settings *settings, of_option_table *table) {
+    of_option_list(table, "ensemble", "FILE", &settings->ensemble,
+                   "Weight file of a further model of the same data, for the score 'ensemble'; may "
+                   "be repeated.");
+}
+
+void of_engine_webp_option(of_engine_settings *settings, of_option_table *table) {
+    of_option_flag(table, 0, "webp", &settings->webp,
+                   "Also the score complexity-webp, whose coder takes its time.");
 }
 
 void of_engine_plan_options(of_engine_settings *settings, of_option_table *table) {
@@ -52,18 +65,74 @@ of_plan_options of_engine_plan_wish(const of_engine_settings *settings) {
 
 /* ---- Models ------------------------------------------------------------------------------- */
 
-static of_status compile_both(const of_model *model, const of_model *general, of_engine *engine,
-                              of_error *error) {
-    of_plan_options options = of_engine_plan_wish(engine->settings);
-    of_status status = OF_OK;
-    if (general != NULL)
-        status =
-            of_stream_check(of_model_architecture(model), of_model_architecture(general), error);
-    if (status == OF_OK)
-        status = of_plan_compile(model, &options, &engine->plan, error);
-    if (status == OF_OK && general != NULL)
-        status = of_plan_compile(general, &options, &engine->general, error);
+/* What is loaded and given up again once it is compiled. */
+typedef struct loaded_models {
+    of_model *model, *general;
+    of_model *members[OF_STREAM_MEMBERS];
+    size_t member_count;
+} loaded_models;
+
+static of_status load_models(const of_engine_settings *settings, loaded_models *loaded,
+                             of_error *error) {
+    const of_text_list *ensemble = &settings->ensemble;
+    if (ensemble->count > OF_STREAM_MEMBERS)
+        return of_fail(error, OF_ERROR_ARGUMENT, "an ensemble has at most %d models",
+                       OF_STREAM_MEMBERS + 1);
+    of_status status = of_model_load(settings->model, &loaded->model, error);
+    if (status == OF_OK && settings->general != NULL)
+        status = of_model_load(settings->general, &loaded->general, error);
+    for (size_t i = 0; status == OF_OK && i < ensemble->count; i++) {
+        status = of_model_load(ensemble->items[i], &loaded->members[i], error);
+        loaded->member_count += status == OF_OK;
+    }
     return status;
+}
+
+static void free_models(loaded_models *loaded) {
+    of_model_free(loaded->model);
+    of_model_free(loaded->general);
+    for (size_t i = 0; i < loaded->member_count; i++)
+        of_model_free(loaded->members[i]);
+}
+
+static of_status check_sizes(const loaded_models *loaded, of_error *error) {
+    const of_architecture *own = of_model_architecture(loaded->model);
+    of_status status = OF_OK;
+    if (loaded->general != NULL)
+        status = of_stream_check(own, of_model_architecture(loaded->general), "the general model",
+                                 error);
+    for (size_t i = 0; status == OF_OK && i < loaded->member_count; i++)
+        status = of_stream_check(own, of_model_architecture(loaded->members[i]),
+                                 "a model of the ensemble", error);
+    return status;
+}
+
+static of_status compile_models(const loaded_models *loaded, of_engine *engine, of_error *error) {
+    of_plan_options options = of_engine_plan_wish(engine->settings);
+    of_status status = check_sizes(loaded, error);
+    if (status == OF_OK)
+        status = of_plan_compile(loaded->model, &options, &engine->plan, error);
+    if (status == OF_OK && loaded->general != NULL)
+        status = of_plan_compile(loaded->general, &options, &engine->general, error);
+    for (size_t i = 0; status == OF_OK && i < loaded->member_count; i++) {
+        status = of_plan_compile(loaded->members[i], &options, &engine->members[i], error);
+        engine->member_count += status == OF_OK;
+    }
+    return status;
+}
+
+/* Fingerprints take time with large models, so only with a calibration. */
+static void read_calibration(const loaded_models *loaded, of_engine *engine) {
+    of_error error;
+    if (of_calibration_read(loaded->model, &engine->calibration, &error) != OF_OK)
+        (void)snprintf(engine->calibration_problem, sizeof engine->calibration_problem, "%.400s",
+                       error.message);
+    if (engine->calibration == NULL)
+        return;
+    if (loaded->general != NULL)
+        engine->general_fingerprint = of_model_fingerprint(loaded->general);
+    engine->members_fingerprint =
+        of_ensemble_fingerprint((const of_model *const *)loaded->members, loaded->member_count);
 }
 
 static void describe_engine(of_engine *engine) {
@@ -78,17 +147,16 @@ static void describe_engine(of_engine *engine) {
 
 of_status of_engine_open(const of_engine_settings *settings, of_console *console, of_engine *engine,
                          of_error *error) {
-    of_model *model = NULL, *general = NULL;
+    loaded_models loaded = {.member_count = 0};
     *engine = (of_engine){.settings = settings, .console = console};
-    of_status status = of_model_load(settings->model, &model, error);
-    if (status == OF_OK && settings->general != NULL)
-        status = of_model_load(settings->general, &general, error);
+    of_status status = load_models(settings, &loaded, error);
     if (status == OF_OK)
-        status = compile_both(model, general, engine, error);
-    if (status == OF_OK)
+        status = compile_models(&loaded, engine, error);
+    if (status == OF_OK) {
         describe_engine(engine);
-    of_model_free(model);
-    of_model_free(general);
+        read_calibration(&loaded, engine);
+    }
+    free_models(&loaded);
     if (status != OF_OK)
         of_engine_close(engine);
     return status;
@@ -97,7 +165,12 @@ of_status of_engine_open(const of_engine_settings *settings, of_console *console
 void of_engine_close(of_engine *engine) {
     of_plan_free(engine->plan);
     of_plan_free(engine->general);
+    for (size_t i = 0; i < engine->member_count; i++)
+        of_plan_free(engine->members[i]);
+    of_calibration_free(engine->calibration);
     engine->plan = engine->general = NULL;
+    engine->calibration = NULL;
+    engine->member_count = 0;
 }
 
 /* ---- Runs --------------------------------------------------------------------------------- */
@@ -150,6 +223,16 @@ of_status of_engine_fail_empty(const char *source, uint64_t unreadable, of_error
                    unreadable);
 }
 
+static of_stream_models stream_models(const of_engine *engine) {
+    of_stream_models models = {.plan = engine->plan,
+                               .general = engine->general,
+                               .member_count = engine->member_count,
+                               .with_png = engine->with_png,
+                               .with_webp = engine->with_webp};
+    memcpy(models.members, engine->members, sizeof models.members);
+    return models;
+}
+
 of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, of_error *error) {
     of_source_options options = source_options(engine, run);
     of_progress *progress = &engine->console->progress;
@@ -161,8 +244,9 @@ of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, o
         return status;
     of_progress_start(progress, of_console_progress_stream(engine->console), run->label, "images",
                       expected_images(source, run->limit));
-    status = of_stream_run(source, engine->plan, engine->general, engine->batch, watch_batch,
-                           &watched, error);
+    of_stream_models models = stream_models(engine);
+    status = of_stream_run(source, &models, engine->batch, run->every != 0 ? run->every : 1,
+                           watch_batch, &watched, error);
     of_progress_finish(progress);
     tally->images += watched.images;
     tally->unreadable += of_source_unreadable(source);

@@ -13,6 +13,8 @@ typedef struct of_engine_settings {
     int isa;       /* of_isa */
     int precision; /* of_precision */
     bool strict, quiet;
+    of_text_list ensemble; /* paths of further models */
+    bool webp;             /* --webp: complexity-webp among all scores */
 } of_engine_settings;
 
 /* -m/--model, required */
@@ -25,18 +27,29 @@ void of_engine_precision_option(of_engine_settings *settings, of_option_table *t
 void of_engine_general_option(of_engine_settings *settings, of_option_table *table);
 void of_engine_source_options(of_engine_settings *settings, of_option_table *table);
 
+/* --ensemble, may be repeated; --webp */
+void of_engine_ensemble_option(of_engine_settings *settings, of_option_table *table);
+void of_engine_webp_option(of_engine_settings *settings, of_option_table *table);
+
 of_plan_options of_engine_plan_wish(const of_engine_settings *settings);
 
 typedef struct of_engine {
     const of_engine_settings *settings;
     of_console *console;
     of_plan *plan, *general; /* general NULL without a general model */
+    of_plan *members[OF_STREAM_MEMBERS];
+    size_t member_count;
     of_architecture architecture;
     bool comparable_scales; /* the general model's last scale can be compared with the model's */
     size_t batch;
+    bool with_png, with_webp;      /* code every image; set before a run */
+    of_calibration *calibration;   /* of the model; NULL: it has none that can be used */
+    char calibration_problem[512]; /* why it cannot be used; "" if there is none */
+    uint64_t general_fingerprint, members_fingerprint; /* with a calibration; 0 for none */
 } of_engine;
 
-/* Loads and compiles. Sizes that do not fit each other are an error before anything is compiled. */
+/* Loads and compiles. A calibration that cannot be used is no error here; it is said by whoever
+ * needs it. Sizes that do not fit each other are an error before anything is compiled. */
 of_status of_engine_open(const of_engine_settings *settings, of_console *console, of_engine *engine,
                          of_error *error);
 void of_engine_close(of_engine *engine);
@@ -51,6 +64,7 @@ typedef struct of_run {
     const char *source; /* SRC */
     const char *label;  /* shown with the progress */
     uint64_t limit;     /* images, 0: all */
+    uint64_t every;     /* take only every so-manieth image; 0: all */
     of_scored_visit *visit;
     void *user;
 } of_run;

@@ -15,10 +15,12 @@ const of_command of_eval_command = {
     .operands = "[NAME=SRC...]",
     .details =
         "Scores the in-distribution set and every out set, and prints for each out set the AUROC, "
-        "average precisions and false positive rate of each score: nll, last, scale:N, and with a "
-        "general model ratio and ratio-last; mean bits/dim and log-likelihood of each set; with a "
+        "average precisions and false positive rate of each score that the models allow (see "
+        "'outflow score --help'); mean bits/dim and log-likelihood of each set; with a "
         "general model also the rank correlation of the two models' log-likelihoods. Outliers are "
         "the positive class; the convention is printed with the numbers.\n\n"
+        "With a calibrated model also the share of each set that is flagged at a false-positive "
+        "rate, with its exact 99 % interval for the in-distribution set.\n\n"
         "SRC is what 'outflow score --help' says. Out sets may be given with --out-of or as "
         "operands.\n\n"
         "Exit code 3: finished, but some files could not be read.",
@@ -30,6 +32,7 @@ const of_command of_eval_command = {
 typedef struct eval_settings {
     of_engine_settings engine;
     const char *in, *json;
+    double rate;
     of_text_list out_of, operands;
     bool compare_precision;
 } eval_settings;
@@ -41,6 +44,11 @@ static void declare(eval_settings *settings, of_option_table *table) {
     of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
                    "Images from elsewhere, under the name NAME; may be repeated.");
     of_engine_general_option(&settings->engine, table);
+    of_engine_ensemble_option(&settings->engine, table);
+    of_engine_webp_option(&settings->engine, table);
+    of_option_real(table, 0, "fpr", "A", &settings->rate, 0, 1,
+                   "False-positive rate to flag images at; without it, 0.05 with a calibrated "
+                   "model.");
     of_option_text(table, 'o', "json", "FILE", &settings->json,
                    "Write all numbers to FILE as JSON, in full precision; '-' writes them to "
                    "standard output in place of the tables.");
@@ -155,6 +163,25 @@ static of_status run_sets(const eval_settings *settings, of_console *console,
     return status;
 }
 
+/* A rate that is asked for must be possible for the score that decides by default. */
+static of_status choose_rate(const eval_settings *settings, const of_engine *engine,
+                             of_evaluation *evaluation, of_error *error) {
+    const double usual = 0.05;
+    const of_score combined = {OF_SCORE_COMBINED, 0};
+    if (settings->rate == 0) {
+        evaluation->rate = engine->calibration != NULL ? usual : 0;
+        if (engine->calibration_problem[0] != '\0')
+            of_log_write(&engine->console->log, OF_LOG_WARNING, "not calibrated: %s",
+                         engine->calibration_problem);
+        return OF_OK;
+    }
+    evaluation->rate = settings->rate;
+    of_status status = of_scoring_check_p_value(engine, combined, error);
+    return status == OF_OK
+               ? of_calibration_check_rate(engine->calibration, combined, settings->rate, error)
+               : status;
+}
+
 /* The JSON file is opened first, so that a path that cannot be written fails before the work. */
 static of_status run_and_write(const eval_settings *settings, of_console *console,
                                of_evaluation *evaluation, of_evaluation *bf16, of_error *error) {
@@ -192,7 +219,9 @@ static int eval_with(const eval_settings *settings, of_evaluation *evaluation, o
     of_status status = of_engine_open(&settings->engine, console, &engine, &error);
     if (status == OF_OK) {
         evaluation->engine = &engine;
-        status = run_and_write(settings, console, evaluation, bf16, &error);
+        status = choose_rate(settings, &engine, evaluation, &error);
+        if (status == OF_OK)
+            status = run_and_write(settings, console, evaluation, bf16, &error);
         evaluation->engine = NULL;
         of_engine_close(&engine);
     }
@@ -216,6 +245,15 @@ static of_status declare_comparison(const eval_settings *settings, bool precisio
     return declare_sets(settings, bf16, error);
 }
 
+static of_status declare_all(const eval_settings *settings, const of_option_table *table,
+                             of_evaluation *evaluation, of_evaluation *bf16, of_error *error) {
+    of_status status = declare_sets(settings, evaluation, error);
+    if (status == OF_OK)
+        status = declare_comparison(settings, of_option_given(table, "precision"), evaluation, bf16,
+                                    error);
+    return status;
+}
+
 int of_verb_eval(int argc, char **argv, of_console *console) {
     eval_settings settings = {0};
     of_option_table table = {.count = 0};
@@ -225,16 +263,22 @@ int of_verb_eval(int argc, char **argv, of_console *console) {
     declare(&settings, &table);
     if (of_options_parse(&of_eval_command, &table, argc, argv, &settings.operands, console,
                          &code)) {
-        bool given = of_option_given(&table, "precision");
-        of_status status = declare_sets(&settings, &evaluation, &error);
-        if (status == OF_OK)
-            status = declare_comparison(&settings, given, &evaluation, &bf16, &error);
-        code = status == OF_OK ? eval_with(&settings, &evaluation, &bf16, console)
-                               : of_usage_error(console, &of_eval_command, "%s", error.message);
+        bool rate_given = of_option_given(&table, "fpr");
+        if (rate_given && !(settings.rate > 0 && settings.rate < 1))
+            code = of_usage_error(console, &of_eval_command, "--fpr lies between 0 and 1");
+        else if (settings.engine.webp && !of_has_webp())
+            code = of_usage_error(console, &of_eval_command,
+                                  "--webp: this build has no WebP coder: install libwebp-dev and "
+                                  "configure again");
+        else if (declare_all(&settings, &table, &evaluation, &bf16, &error) != OF_OK)
+            code = of_usage_error(console, &of_eval_command, "%s", error.message);
+        else
+            code = eval_with(&settings, &evaluation, &bf16, console);
     }
     of_evaluation_free(&bf16);
     of_evaluation_free(&evaluation);
     of_text_list_free(&settings.out_of);
     of_text_list_free(&settings.operands);
+    of_text_list_free(&settings.engine.ensemble);
     return code;
 }

@@ -63,11 +63,37 @@ static void print_metrics(const of_evaluation *evaluation, const of_eval_set *se
     }
 }
 
+/* A line for each score with p-values: the share of each set that is flagged. */
+static void print_flags(const of_evaluation *evaluation, FILE *file) {
+    if (evaluation->rate == 0)
+        return;
+    (void)fprintf(file, "\nflagged at a false-positive rate of %g\n%-*s %8s  %-16s",
+                  evaluation->rate, NAME_WIDTH, "", "in", "99 % interval");
+    for (size_t i = 1; i < evaluation->set_count; i++)
+        (void)fprintf(file, " %8s", evaluation->sets[i].name);
+    (void)fputc('\n', file);
+    for (size_t i = 0; i < evaluation->score_count; i++) {
+        char name[HUMAN_NAME + 1];
+        of_interval interval;
+        if (!evaluation->with_p_value[i])
+            continue;
+        of_score_name(evaluation->scores[i], name, sizeof name);
+        double share = of_evaluation_flagged(&evaluation->sets[0], i, &interval);
+        (void)fprintf(file, "  %-*s %8.4f  %.4f - %.4f ", NAME_WIDTH - 2, name, share, interval.low,
+                      interval.high);
+        for (size_t k = 1; k < evaluation->set_count; k++)
+            (void)fprintf(file, " %8.4f",
+                          of_evaluation_flagged(&evaluation->sets[k], i, &interval));
+        (void)fputc('\n', file);
+    }
+}
+
 void of_evaluation_print(const of_evaluation *evaluation, FILE *file) {
     of_plan_info info = plan_info(evaluation);
     print_sets(evaluation, file);
     for (size_t i = 1; i < evaluation->set_count; i++)
         print_metrics(evaluation, &evaluation->sets[i], file);
+    print_flags(evaluation, file);
     (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s, %s\n",
                   of_evaluation_rate(evaluation), info.threads, info.threads == 1 ? "" : "s",
                   of_isa_name(info.isa), of_precision_name(info.precision));
@@ -115,6 +141,38 @@ static void write_out_sets(of_json *json, const of_evaluation *evaluation) {
     of_json_object(json, "out_sets");
     for (size_t i = 1; i < evaluation->set_count; i++)
         write_set_facts(json, evaluation->sets[i].name, &evaluation->sets[i]);
+    of_json_end(json);
+}
+
+static void write_flagged(of_json *json, const of_evaluation *evaluation, size_t score) {
+    of_interval interval;
+    for (size_t i = 0; i < evaluation->set_count; i++) {
+        const of_eval_set *set = &evaluation->sets[i];
+        of_json_object(json, set->name);
+        of_json_count(json, "flagged", set->flagged[score]);
+        of_json_real(json, "share", of_evaluation_flagged(set, score, &interval));
+        of_json_real(json, "low", interval.low);
+        of_json_real(json, "high", interval.high);
+        of_json_end(json);
+    }
+}
+
+/* {"rate", "confidence", "scores": {SCORE: {SET: {"flagged", "share", "low", "high"}}}} */
+static void write_rates(of_json *json, const of_evaluation *evaluation) {
+    of_json_object(json, "flagged");
+    of_json_real(json, "rate", evaluation->rate);
+    of_json_real(json, "confidence", OF_EVAL_CONFIDENCE);
+    of_json_object(json, "scores");
+    for (size_t i = 0; i < evaluation->score_count; i++) {
+        char name[HUMAN_NAME + 1];
+        if (!evaluation->with_p_value[i])
+            continue;
+        of_score_name(evaluation->scores[i], name, sizeof name);
+        of_json_object(json, name);
+        write_flagged(json, evaluation, i);
+        of_json_end(json);
+    }
+    of_json_end(json);
     of_json_end(json);
 }
 
@@ -180,6 +238,8 @@ void of_evaluation_write_json(const of_evaluation *evaluation, FILE *file) {
     write_per_set(&json, "mean_logp", evaluation, set_logp);
     if (has_general(evaluation))
         write_general(&json, evaluation);
+    if (evaluation->rate > 0)
+        write_rates(&json, evaluation);
     if (evaluation->bf16 != NULL)
         of_comparison_write_json(evaluation, evaluation->bf16, &json);
     write_run(&json, evaluation);

@@ -5,7 +5,6 @@
 #include "core/memory.h"
 #include "score/correlation.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -46,21 +45,17 @@ static double finite_mean(const of_values *values) {
 
 /* ---- Running the sets --------------------------------------------------------------------- */
 
-static void add_score(of_evaluation *evaluation, of_score_kind kind, uint32_t scale) {
-    assert(evaluation->score_count < OF_EVAL_SCORES);
-    evaluation->scores[evaluation->score_count++] = (of_score){kind, scale};
-}
-
+/* All scores that the models allow; those without p-values at this rate are left out of rates. */
 static void choose_scores(of_evaluation *evaluation) {
-    const of_engine *engine = evaluation->engine;
-    add_score(evaluation, OF_SCORE_NLL, 0);
-    add_score(evaluation, OF_SCORE_LAST, 0);
-    for (uint32_t scale = 0; scale < of_architecture_scale_count(&engine->architecture); scale++)
-        add_score(evaluation, OF_SCORE_SCALE, scale);
-    if (engine->general != NULL)
-        add_score(evaluation, OF_SCORE_RATIO, 0);
-    if (engine->comparable_scales)
-        add_score(evaluation, OF_SCORE_RATIO_LAST, 0);
+    of_engine *engine = evaluation->engine;
+    engine->with_png = true;
+    engine->with_webp = engine->settings->webp;
+    evaluation->score_count = of_scoring_list(engine, evaluation->scores);
+    for (size_t i = 0; evaluation->rate > 0 && i < evaluation->score_count; i++)
+        evaluation->with_p_value[i] =
+            of_scoring_check_p_value(engine, evaluation->scores[i], NULL) == OF_OK &&
+            of_calibration_check_rate(engine->calibration, evaluation->scores[i], evaluation->rate,
+                                      NULL) == OF_OK;
 }
 
 typedef struct set_collector {
@@ -75,9 +70,12 @@ static bool collect_image(const set_collector *collector, const of_image_likelih
     if (evaluation->engine->general != NULL)
         stored = stored && append(&set->general_logp, likelihood->general_logp);
     for (size_t i = 0; stored && i < evaluation->score_count; i++) {
-        double value =
-            of_score_value(evaluation->scores[i], &evaluation->engine->architecture, likelihood);
+        double value = of_scoring_value(evaluation->engine, evaluation->scores[i], likelihood);
         finite = finite && isfinite(value);
+        if (evaluation->with_p_value[i])
+            set->flagged[i] +=
+                of_calibration_p_value(evaluation->engine->calibration, evaluation->scores[i],
+                                       value) <= evaluation->rate;
         stored = append(&set->scores[i], value);
     }
     set->non_finite += !finite;
@@ -96,8 +94,11 @@ static of_status collect_batch(void *user, const of_scored_batch *batch, of_erro
 
 static of_status run_set(of_evaluation *evaluation, of_eval_set *set, of_error *error) {
     set_collector collector = {evaluation, set};
-    of_run run = {set->source, set->name, evaluation->engine->settings->limit, collect_batch,
-                  &collector};
+    of_run run = {.source = set->source,
+                  .label = set->name,
+                  .limit = evaluation->engine->settings->limit,
+                  .visit = collect_batch,
+                  .user = &collector};
     of_status status = of_engine_run(evaluation->engine, &run, &set->tally, error);
     if (status == OF_OK && set->tally.images == 0)
         return of_engine_fail_empty(set->source, set->tally.unreadable, error);
@@ -155,6 +156,12 @@ of_status of_evaluation_run(of_evaluation *evaluation, of_error *error) {
     if (status == OF_OK && evaluation->engine->general != NULL)
         status = correlate(evaluation, error);
     return status;
+}
+
+double of_evaluation_flagged(const of_eval_set *set, size_t index, of_interval *interval) {
+    uint64_t images = set->tally.images;
+    *interval = of_binomial_interval(set->flagged[index], images, OF_EVAL_CONFIDENCE);
+    return (double)set->flagged[index] / (double)images;
 }
 
 double of_evaluation_rate(const of_evaluation *evaluation) {

@@ -4,9 +4,10 @@
 #ifndef OF_CLI_EVAL_SETS_H
 #define OF_CLI_EVAL_SETS_H
 
-#include "cli/engine.h"
+#include "cli/scoring.h"
+#include "score/binomial.h"
 
-enum { OF_EVAL_SCORES = 16 };
+enum { OF_EVAL_SCORES = OF_SCORES_MOST };
 
 /* A column of doubles that grows. */
 typedef struct of_values {
@@ -24,6 +25,7 @@ typedef struct of_eval_set {
     double mean_logp, mean_general_logp; /* over the finite ones */
     double rank_correlation;             /* of the two models' logp; NaN without two */
     of_metrics metrics[OF_EVAL_SCORES];  /* against the in set; unused in the in set itself */
+    uint64_t flagged[OF_EVAL_SCORES];    /* images with a p-value up to the rate */
 } of_eval_set;
 
 typedef struct of_evaluation of_evaluation;
@@ -31,7 +33,9 @@ struct of_evaluation {
     of_engine *engine;
     of_score scores[OF_EVAL_SCORES];
     size_t score_count;
-    of_eval_set *sets; /* sets[0] is the in set */
+    double rate; /* false-positive rate that is asked for; 0: the scores have no p-values */
+    bool with_p_value[OF_EVAL_SCORES]; /* of each score, at this rate */
+    of_eval_set *sets;                 /* sets[0] is the in set */
     size_t set_count;
     double rank_correlation;   /* over all sets together */
     const of_evaluation *bf16; /* the same sets in bfloat16, to be compared; or NULL */
@@ -42,6 +46,11 @@ extern const char of_eval_convention[];
 
 /* Runs all sets and computes everything above. */
 of_status of_evaluation_run(of_evaluation *evaluation, of_error *error);
+
+/* The rate of flagged images of a set under score `index`, with the binomial confidence interval
+ * that OF_EVAL_CONFIDENCE says. */
+#define OF_EVAL_CONFIDENCE 0.99
+double of_evaluation_flagged(const of_eval_set *set, size_t index, of_interval *interval);
 
 /* Images a second over all sets. */
 double of_evaluation_rate(const of_evaluation *evaluation);

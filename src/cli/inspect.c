@@ -11,6 +11,7 @@
 #include "train/trainer.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 const of_command of_inspect_command = {
     .name = "inspect",
@@ -124,12 +125,57 @@ static void print_training(const training_cost *cost, FILE *file) {
                   100 * cost->memory.kept_share, of_bytes_text(cost->optimizer, optimizer));
 }
 
+/* The text of a calibration holds thousands of numbers; what is to be known of it is printed. */
+static bool is_calibration(const of_metadata_entry *entry) {
+    return strcmp(entry->key, "calibration") == 0;
+}
+
+static void print_calibration(const of_model *model, FILE *file) {
+    of_calibration *calibration;
+    of_error error;
+    if (of_calibration_read(model, &calibration, &error) != OF_OK) {
+        (void)fprintf(file, "%-14s ", "calibration");
+        of_plain_write(file, error.message);
+        (void)fputc('\n', file);
+    } else if (calibration != NULL) {
+        of_calibration_info info = of_calibration_describe(calibration);
+        (void)fprintf(file, "%-14s %" PRIu64 " images", "calibration", info.images);
+        if (info.source[0] != '\0') {
+            (void)fputs(" of ", file);
+            of_plain_write(file, info.source);
+        }
+        if (info.general != 0)
+            (void)fprintf(file, ", with the general model %016" PRIx64, info.general);
+        (void)fputc('\n', file);
+    } else {
+        (void)fprintf(file, "%-14s none\n", "calibration");
+    }
+    of_calibration_free(calibration);
+}
+
+static void write_calibration(of_json *json, const of_model *model) {
+    of_calibration *calibration;
+    char fingerprint[24];
+    if (of_calibration_read(model, &calibration, NULL) != OF_OK || calibration == NULL)
+        return;
+    of_calibration_info info = of_calibration_describe(calibration);
+    (void)snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, info.general);
+    of_json_object(json, "calibration");
+    of_json_count(json, "images", info.images);
+    of_json_text(json, "source", info.source);
+    of_json_real(json, "mean_nll", info.mean_nll);
+    of_json_text(json, "general_fingerprint", info.general != 0 ? fingerprint : NULL);
+    of_json_end(json);
+    of_calibration_free(calibration);
+}
+
 static void print_metadata(const of_model *model, FILE *file) {
     for (size_t i = 0; i < model->metadata_count; i++) {
         (void)fprintf(file, "%-14s ", i == 0 ? "metadata" : "");
         of_plain_write(file, model->metadata[i].key);
         (void)fputs(": ", file);
-        of_plain_write(file, model->metadata[i].value);
+        of_plain_write(file, is_calibration(&model->metadata[i]) ? "see above"
+                                                                 : model->metadata[i].value);
         (void)fputc('\n', file);
     }
 }
@@ -142,6 +188,8 @@ static of_status print_text(const char *path, const of_model *model, const of_pl
     print_architecture(of_model_architecture(model), file);
     (void)fprintf(file, "%-14s %zu, %" PRIu64 " of them trained\n", "parameters",
                   of_model_parameter_count(model), trained_parameters(model));
+    (void)fprintf(file, "%-14s %016" PRIx64 "\n", "fingerprint", of_model_fingerprint(model));
+    print_calibration(model, file);
     print_metadata(model, file);
     print_training(cost, file);
     print_plan_summary(plan, file);
@@ -172,7 +220,8 @@ static void write_architecture(of_json *json, const of_architecture *a) {
 static void write_metadata(of_json *json, const of_model *model) {
     of_json_object(json, "metadata");
     for (size_t i = 0; i < model->metadata_count; i++)
-        of_json_text(json, model->metadata[i].key, model->metadata[i].value);
+        if (!is_calibration(&model->metadata[i]))
+            of_json_text(json, model->metadata[i].key, model->metadata[i].value);
     of_json_end(json);
 }
 
@@ -236,6 +285,7 @@ static of_status write_json(const char *path, const of_model *model, const of_pl
     of_json_count(&json, "parameters", of_model_parameter_count(model));
     of_json_count(&json, "trained_parameters", trained_parameters(model));
     of_json_real(&json, "flops_per_image", of_plan_describe(plan).flops_per_image);
+    write_calibration(&json, model);
     write_metadata(&json, model);
     write_training(&json, cost);
     of_status status = write_plan(&json, plan, error);

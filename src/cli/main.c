@@ -16,9 +16,13 @@ typedef struct verb_entry {
 } verb_entry;
 
 static const verb_entry verbs[] = {
-    {&of_train_command, of_verb_train},     {&of_score_command, of_verb_score},
-    {&of_eval_command, of_verb_eval},       {&of_sample_command, of_verb_sample},
-    {&of_inspect_command, of_verb_inspect}, {&of_cpu_command, of_verb_cpu},
+    {&of_train_command, of_verb_train},
+    {&of_score_command, of_verb_score},
+    {&of_calibrate_command, of_verb_calibrate},
+    {&of_eval_command, of_verb_eval},
+    {&of_sample_command, of_verb_sample},
+    {&of_inspect_command, of_verb_inspect},
+    {&of_cpu_command, of_verb_cpu},
     {&of_bench_command, of_verb_bench},
 };
 

@@ -4,6 +4,8 @@
 
 #include "cli/json.h"
 #include "cli/text.h"
+#include "core/error.h"
+#include "core/memory.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -15,23 +17,33 @@ enum { NUMBER_WIDTH = 11, LABEL_WIDTH = 12 };
 /* ---- Columns ------------------------------------------------------------------------------ */
 
 static of_row_column *add_column(of_rows *rows, const char *name, of_column_kind kind) {
-    assert(rows->count < OF_ROW_COLUMNS);
+    assert(rows->count < OF_ROW_COLUMNS + (size_t)rows->architecture.classes);
     of_row_column *column = &rows->columns[rows->count++];
     (void)snprintf(column->name, sizeof column->name, "%s", name);
     column->kind = kind;
     return column;
 }
 
-static void add_score_column(of_rows *rows, of_score_kind kind) {
-    of_score score = {kind, 0};
+void of_rows_add_named(of_rows *rows, of_score score) {
     char name[32];
     of_score_name(score, name, sizeof name);
     add_column(rows, name, OF_COLUMN_SCORE)->score = score;
 }
 
-void of_rows_open(of_rows *rows, FILE *file, of_row_format format,
-                  const of_architecture *architecture) {
-    *rows = (of_rows){.file = file, .format = format, .architecture = *architecture};
+static void add_score_column(of_rows *rows, of_score_kind kind) {
+    of_rows_add_named(rows, (of_score){kind, 0});
+}
+
+of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format,
+                       const of_architecture *architecture, const of_calibration *calibration,
+                       of_error *error) {
+    size_t most = OF_ROW_COLUMNS + (size_t)architecture->classes;
+    *rows = (of_rows){
+        .file = file, .format = format, .architecture = *architecture, .calibration = calibration};
+    rows->columns = of_allocate_zeroed(most, sizeof *rows->columns);
+    rows->numbers = of_allocate(most, sizeof *rows->numbers);
+    if (rows->columns == NULL || rows->numbers == NULL)
+        return of_fail_memory(error, "the columns of the rows");
     add_column(rows, "bits_per_dim", OF_COLUMN_BITS);
     add_column(rows, "logp", OF_COLUMN_LOGP);
     for (uint32_t scale = 0; scale < of_architecture_scale_count(architecture); scale++) {
@@ -41,6 +53,15 @@ void of_rows_open(of_rows *rows, FILE *file, of_row_format format,
     }
     add_score_column(rows, OF_SCORE_NLL);
     add_score_column(rows, OF_SCORE_LAST);
+    return OF_OK;
+}
+
+void of_rows_close(of_rows *rows) {
+    of_free(rows->columns);
+    of_free(rows->numbers);
+    rows->columns = NULL;
+    rows->numbers = NULL;
+    rows->count = 0;
 }
 
 void of_rows_add_general(of_rows *rows, bool comparable_scales) {
@@ -50,14 +71,33 @@ void of_rows_add_general(of_rows *rows, bool comparable_scales) {
         add_score_column(rows, OF_SCORE_RATIO_LAST);
 }
 
+void of_rows_add_classes(of_rows *rows) {
+    add_column(rows, "predicted_class", OF_COLUMN_CLASS);
+    for (uint32_t class = 0; class < rows->architecture.classes; class ++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "logp_class%" PRIu32, class);
+        add_column(rows, name, OF_COLUMN_CLASS_LOGP)->class = class;
+    }
+}
+
 void of_rows_add_score(of_rows *rows, of_score score) {
     add_column(rows, "score", OF_COLUMN_SCORE)->score = score;
 }
 
+void of_rows_add_p_value(of_rows *rows, of_score score) {
+    add_column(rows, "p_value", OF_COLUMN_P_VALUE)->score = score;
+}
+
 void of_rows_add_threshold(of_rows *rows, of_score score, double threshold) {
-    rows->with_threshold = true;
+    rows->with_flag = true;
     rows->score = score;
     rows->threshold = threshold;
+}
+
+void of_rows_add_rate(of_rows *rows, of_score score, double rate) {
+    rows->with_flag = true;
+    rows->score = score;
+    rows->rate = rate;
 }
 
 void of_rows_add_source(of_rows *rows) {
@@ -65,6 +105,27 @@ void of_rows_add_source(of_rows *rows) {
 }
 
 /* ---- Values ------------------------------------------------------------------------------- */
+
+static double score_value(const of_rows *rows, of_score score, const of_image_likelihood *image) {
+    return rows->calibration != NULL ? of_calibrated_value(rows->calibration, score, image)
+                                     : of_score_value(score, &rows->architecture, image);
+}
+
+static double p_value(const of_rows *rows, of_score score, const of_image_likelihood *image) {
+    return of_calibration_p_value(rows->calibration, score, score_value(rows, score, image));
+}
+
+/* Ties go to the first class; what is not a number is no class's. */
+static double likeliest_class(const of_rows *rows, const of_image_likelihood *image) {
+    uint32_t best = 0;
+    for (uint32_t class = 0; class < rows->architecture.classes; class ++) {
+        if (isnan(image->class_logp[class]))
+            return (double)NAN;
+        if (image->class_logp[class] > image->class_logp[best])
+            best = class;
+    }
+    return best;
+}
 
 static double column_value(const of_rows *rows, const of_row_column *column,
                            const of_image_likelihood *likelihood) {
@@ -77,30 +138,37 @@ static double column_value(const of_rows *rows, const of_row_column *column,
         return likelihood->contributions[column->score.scale];
     case OF_COLUMN_GENERAL_LOGP:
         return likelihood->general_logp;
+    case OF_COLUMN_CLASS:
+        return likeliest_class(rows, likelihood);
+    case OF_COLUMN_CLASS_LOGP:
+        return likelihood->class_logp[column->class];
     case OF_COLUMN_SCORE:
-        return of_score_value(column->score, &rows->architecture, likelihood);
+        return score_value(rows, column->score, likelihood);
+    case OF_COLUMN_P_VALUE:
+        return p_value(rows, column->score, likelihood);
     }
     return (double)NAN;
 }
 
-typedef struct row_values {
-    double numbers[OF_ROW_COLUMNS];
-    bool anomalous;
-} row_values;
+static bool is_anomalous(const of_rows *rows, const of_image_likelihood *likelihood) {
+    if (!rows->with_flag)
+        return false;
+    if (rows->rate > 0)
+        return p_value(rows, rows->score, likelihood) <= rows->rate;
+    double score = score_value(rows, rows->score, likelihood);
+    return !isfinite(score) || score >= rows->threshold;
+}
 
-static row_values evaluate(of_rows *rows, const of_image_likelihood *likelihood) {
-    row_values values = {.anomalous = false};
-    bool finite = true;
+/* Fills rows->numbers; returns whether the image is flagged. */
+static bool evaluate(of_rows *rows, const of_image_likelihood *likelihood) {
+    bool finite = true, anomalous = is_anomalous(rows, likelihood);
     for (size_t i = 0; i < rows->count; i++) {
-        values.numbers[i] = column_value(rows, &rows->columns[i], likelihood);
-        finite = finite && isfinite(values.numbers[i]);
+        rows->numbers[i] = column_value(rows, &rows->columns[i], likelihood);
+        finite = finite && isfinite(rows->numbers[i]);
     }
     rows->non_finite += !finite;
-    if (rows->with_threshold) {
-        double score = of_score_value(rows->score, &rows->architecture, likelihood);
-        values.anomalous = !isfinite(score) || score >= rows->threshold;
-    }
-    return values;
+    rows->anomalous += anomalous;
+    return anomalous;
 }
 
 /* ---- Formats ------------------------------------------------------------------------------ */
@@ -109,20 +177,19 @@ static void csv_header(const of_rows *rows) {
     (void)fputs("path,label", rows->file);
     for (size_t i = 0; i < rows->count; i++)
         (void)fprintf(rows->file, ",%s", rows->columns[i].name);
-    (void)fprintf(rows->file, "%s%s\n", rows->with_threshold ? ",anomalous" : "",
+    (void)fprintf(rows->file, "%s%s\n", rows->with_flag ? ",anomalous" : "",
                   rows->with_source ? ",source" : "");
 }
 
-static void csv_row(const of_rows *rows, const char *source, const of_item *item,
-                    const row_values *values) {
+static void csv_row(const of_rows *rows, const char *source, const of_item *item, bool anomalous) {
     char text[OF_NUMBER_SIZE];
     of_csv_write(rows->file, item->path);
     (void)fputc(',', rows->file);
     of_csv_write(rows->file, item->label);
     for (size_t i = 0; i < rows->count; i++)
-        (void)fprintf(rows->file, ",%s", of_number_text(values->numbers[i], text));
-    if (rows->with_threshold)
-        (void)fputs(values->anomalous ? ",1" : ",0", rows->file);
+        (void)fprintf(rows->file, ",%s", of_number_text(rows->numbers[i], text));
+    if (rows->with_flag)
+        (void)fputs(anomalous ? ",1" : ",0", rows->file);
     if (rows->with_source) {
         (void)fputc(',', rows->file);
         of_csv_write(rows->file, source);
@@ -130,16 +197,15 @@ static void csv_row(const of_rows *rows, const char *source, const of_item *item
     (void)fputc('\n', rows->file);
 }
 
-static void json_row(const of_rows *rows, const char *source, const of_item *item,
-                     const row_values *values) {
+static void json_row(const of_rows *rows, const char *source, const of_item *item, bool anomalous) {
     of_json json = of_json_to(rows->file, false);
     of_json_object(&json, NULL);
     of_json_text(&json, "path", item->path);
     of_json_text(&json, "label", item->label);
     for (size_t i = 0; i < rows->count; i++)
-        of_json_real(&json, rows->columns[i].name, values->numbers[i]);
-    if (rows->with_threshold)
-        of_json_flag(&json, "anomalous", values->anomalous);
+        of_json_real(&json, rows->columns[i].name, rows->numbers[i]);
+    if (rows->with_flag)
+        of_json_flag(&json, "anomalous", anomalous);
     if (rows->with_source)
         of_json_text(&json, "source", source);
     of_json_end(&json);
@@ -153,18 +219,24 @@ static int column_width(const of_row_column *column) {
 static void table_header(const of_rows *rows) {
     for (size_t i = 0; i < rows->count; i++)
         (void)fprintf(rows->file, "%*s", column_width(&rows->columns[i]), rows->columns[i].name);
-    (void)fprintf(rows->file, "%s  %-*s  path\n", rows->with_threshold ? "  anomalous" : "",
-                  LABEL_WIDTH, "label");
+    (void)fprintf(rows->file, "%s  %-*s  path\n", rows->with_flag ? "  anomalous" : "", LABEL_WIDTH,
+                  "label");
+}
+
+static int decimals(of_column_kind kind) {
+    return kind == OF_COLUMN_CLASS                               ? 0
+           : kind == OF_COLUMN_BITS || kind == OF_COLUMN_P_VALUE ? 4
+                                                                 : 2;
 }
 
 /* The path stands last, because it alone has no bound. */
 static void table_row(const of_rows *rows, const char *source, const of_item *item,
-                      const row_values *values) {
+                      bool anomalous) {
     for (size_t i = 0; i < rows->count; i++)
         (void)fprintf(rows->file, "%*.*f", column_width(&rows->columns[i]),
-                      rows->columns[i].kind == OF_COLUMN_BITS ? 4 : 2, values->numbers[i]);
-    if (rows->with_threshold)
-        (void)fprintf(rows->file, "  %9s", values->anomalous ? "yes" : "no");
+                      decimals(rows->columns[i].kind), rows->numbers[i]);
+    if (rows->with_flag)
+        (void)fprintf(rows->file, "  %9s", anomalous ? "yes" : "no");
     (void)fputs("  ", rows->file);
     of_plain_write(rows->file, item->label);
     (void)fprintf(rows->file, "%*s", (int)(LABEL_WIDTH - strnlen(item->label, LABEL_WIDTH)) + 2,
@@ -186,18 +258,18 @@ static void write_header(const of_rows *rows) {
 
 void of_rows_write(of_rows *rows, const char *source, const of_item *item,
                    const of_image_likelihood *likelihood) {
-    row_values values = evaluate(rows, likelihood);
+    bool anomalous = evaluate(rows, likelihood);
     if (rows->written++ == 0)
         write_header(rows);
     switch (rows->format) {
     case OF_ROWS_CSV:
-        csv_row(rows, source, item, &values);
+        csv_row(rows, source, item, anomalous);
         return;
     case OF_ROWS_JSONL:
-        json_row(rows, source, item, &values);
+        json_row(rows, source, item, anomalous);
         return;
     case OF_ROWS_TABLE:
-        table_row(rows, source, item, &values);
+        table_row(rows, source, item, anomalous);
         return;
     }
 }

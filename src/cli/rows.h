@@ -13,39 +13,59 @@ typedef enum of_column_kind {
     OF_COLUMN_LOGP,
     OF_COLUMN_CONTRIBUTION,
     OF_COLUMN_GENERAL_LOGP,
-    OF_COLUMN_SCORE
+    OF_COLUMN_CLASS,      /* number of the likeliest class */
+    OF_COLUMN_CLASS_LOGP, /* log-likelihood of a class */
+    OF_COLUMN_SCORE,
+    OF_COLUMN_P_VALUE /* of the score */
 } of_column_kind;
 
 typedef struct of_row_column {
     char name[32];
     of_column_kind kind;
-    of_score score; /* of OF_COLUMN_SCORE; its scale also of OF_COLUMN_CONTRIBUTION */
+    of_score score; /* of OF_COLUMN_SCORE and P_VALUE; its scale also of OF_COLUMN_CONTRIBUTION */
+    uint32_t class; /* of OF_COLUMN_CLASS_LOGP */
 } of_row_column;
 
-enum { OF_ROW_COLUMNS = 24 };
+/* Columns besides those of the classes. */
+enum { OF_ROW_COLUMNS = 32 };
 
 typedef struct of_rows {
     FILE *file;
     of_row_format format;
     of_architecture architecture;
-    of_row_column columns[OF_ROW_COLUMNS]; /* the numbers */
+    const of_calibration *calibration; /* NULL: there is none */
+    of_row_column *columns;            /* [OF_ROW_COLUMNS + classes], the numbers */
+    double *numbers;                   /* the same of one row */
     size_t count;
-    bool with_threshold, with_source;
-    of_score score; /* compared with the threshold */
-    double threshold;
-    uint64_t written;    /* rows so far */
-    uint64_t non_finite; /* rows with a number that is not finite */
+    bool with_flag, with_source;
+    of_score score;         /* what the flag judges */
+    double threshold, rate; /* flagged at or above the one, or with a p-value up to the other */
+    uint64_t written;       /* rows so far */
+    uint64_t non_finite;    /* rows with a number that is not finite */
+    uint64_t anomalous;     /* rows that are flagged */
 } of_rows;
 
-/* path, label, bits_per_dim, logp, logp_scaleI..., nll, last; more is added below. */
-void of_rows_open(of_rows *rows, FILE *file, of_row_format format,
-                  const of_architecture *architecture);
+/* path, label, bits_per_dim, logp, logp_scaleI..., nll, last; more is added below. The calibration
+ * may be NULL and must outlive the rows. */
+of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format,
+                       const of_architecture *architecture, const of_calibration *calibration,
+                       of_error *error);
+/* Accepts zeroed rows. */
+void of_rows_close(of_rows *rows);
 /* logp_general and ratio, and ratio-last if the scales can be compared. */
 void of_rows_add_general(of_rows *rows, bool comparable_scales);
+/* predicted_class, the number of the likeliest class, and logp_classN of every class. */
+void of_rows_add_classes(of_rows *rows);
+/* A column with the score's name. */
+void of_rows_add_named(of_rows *rows, of_score score);
 /* A column `score`. */
 void of_rows_add_score(of_rows *rows, of_score score);
+/* A column `p_value`: conformal, of this score. */
+void of_rows_add_p_value(of_rows *rows, of_score score);
 /* A column `anomalous`: the score is at or above the threshold, or not finite. */
 void of_rows_add_threshold(of_rows *rows, of_score score, double threshold);
+/* A column `anomalous`: the score's p-value is at most `rate`. */
+void of_rows_add_rate(of_rows *rows, of_score score, double rate);
 /* A column `source`. */
 void of_rows_add_source(of_rows *rows);
 

@@ -3,10 +3,12 @@
 #include "cli/engine.h"
 #include "cli/output.h"
 #include "cli/rows.h"
+#include "cli/scoring.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 const of_command of_score_command = {
@@ -15,10 +17,20 @@ const of_command of_score_command = {
     .operands = "SRC...",
     .details =
         "Prints one row for every image: path, label, bits_per_dim, logp, logp_scale0 and so on, "
-        "nll, last; with a general model also logp_general, ratio and ratio-last. Scores are "
-        "higher for more anomalous images: nll = -log-likelihood, last and scale:N = minus that "
-        "of one scale, ratio = nll - nll of the general model, ratio-last = the same on the last "
-        "scale. Numbers are in nats and read back exactly.\n\n"
+        "nll, last; with a general model also logp_general, ratio and ratio-last; with classes "
+        "predicted_class and logp_class0 and so on; with a calibrated model (outflow calibrate) "
+        "typicality, combined and p_value.\n\n"
+        "Scores are higher for more anomalous images: nll = -log-likelihood, of the mixture with "
+        "classes; last and scale:N = minus that of one scale; ratio = nll - nll of the general "
+        "model; ratio-last = the same on the last scale; class = the best class's ratio; "
+        "complexity and complexity-webp = nll in bits - bits of the image as PNG or lossless WebP; "
+        "ensemble = mean + variance of nll over several models (WAIC); typicality = |nll - mean "
+        "nll of calibration images|; combined = how unusual all statistics together are among "
+        "those of calibration images, too likely ones included. All but the complexities (bits) "
+        "and combined (no unit) are in nats, "
+        "and numbers read back exactly.\n\n"
+        "p_value is conformal, (1 + #{calibration scores >= s}) / (n + 1): if calibration images "
+        "and these are drawn alike, at most a share A of normal images has a p-value up to A.\n\n"
         "SRC is a folder, an image, a .tar, .tar.gz or .zip of images, a CIFAR-10/100 binary file, "
         "an IDX file, a .npy array, a MATLAB .mat file laid out as SVHN's, '-' for a list of paths "
         "on standard input, or synthetic:NAME or synthetic:NAME:COUNT, made on the fly: shapes, "
@@ -27,28 +39,36 @@ const of_command of_score_command = {
         "part:0.1-1:photos.tar the rest. With several SRC, a column 'source' is added.\n\n"
         "Exit code 3: finished, but some files could not be read.",
     .examples = "outflow score -m in.safetensors -g general.safetensors --score ratio "
-                "--threshold 0 -o scores.csv photos/",
+                "--threshold 0 -o scores.csv photos/\n"
+                "outflow score -m calibrated.safetensors --fpr 0.01 photos/",
 };
 
 typedef struct score_settings {
     of_engine_settings engine;
     const char *score_name, *out;
     int format;
-    double threshold;
-    bool with_threshold;
+    double threshold, rate;
+    bool with_threshold, with_rate;
     of_text_list sources;
 } score_settings;
 
 static void declare(score_settings *settings, of_option_table *table) {
     of_engine_model_option(&settings->engine, table);
     of_engine_general_option(&settings->engine, table);
+    of_engine_ensemble_option(&settings->engine, table);
     of_option_text(table, 0, "score", "NAME", &settings->score_name,
-                   "Add a column 'score': nll, last, scale:N, ratio or ratio-last.");
+                   "Add a column 'score': nll, last, scale:N, ratio, ratio-last, complexity, "
+                   "complexity-webp, class, mixture, ensemble, typicality or combined; p_value is "
+                   "that of this score. Without it, p_value is that of combined.");
     of_option_choice(table, "format", "csv|jsonl|table", &settings->format,
                      "Form of the rows; without it, csv.");
     of_option_real(table, 0, "threshold", "X", &settings->threshold, -1e308, 1e308,
                    "Add a column 'anomalous': 1 if the score is at or above X, or not finite. "
-                   "Without --score, that is ratio with a general model, else nll.");
+                   "Without --score, that is combined with a calibrated model, else ratio with a "
+                   "general model, else nll.");
+    of_option_real(table, 0, "fpr", "A", &settings->rate, 0, 1,
+                   "Add a column 'anomalous': 1 if p_value is at most A, which flags a share of at "
+                   "most A of normal images. Needs a calibrated model.");
     of_option_text(table, 'o', "out", "FILE", &settings->out,
                    "Write to FILE, which appears only when it is complete.");
     of_engine_source_options(&settings->engine, table);
@@ -72,29 +92,82 @@ static of_status write_batch(void *user, const of_scored_batch *batch, of_error 
     return of_output_flush(&run->output, error);
 }
 
+/* The score that is judged: what was asked for, else the best there is. */
+static of_status choose_score(const score_settings *settings, const of_engine *engine,
+                              of_score *score, of_error *error) {
+    const of_score combined = {OF_SCORE_COMBINED, 0};
+    bool has_general = engine->general != NULL;
+    if (settings->score_name != NULL)
+        return of_score_parse(settings->score_name, &engine->architecture, has_general, score,
+                              error);
+    *score = (of_score){has_general ? OF_SCORE_RATIO : OF_SCORE_NLL, 0};
+    if (settings->with_rate || of_scoring_check(engine, combined, NULL) == OF_OK)
+        *score = combined;
+    return OF_OK;
+}
+
+/* p-values where the calibration allows them; an error where they are asked for and it does not. */
+static of_status add_p_value(const score_settings *settings, const of_engine *engine,
+                             of_score score, of_rows *rows, of_error *error) {
+    of_error reason;
+    of_status status = of_scoring_check_p_value(engine, score, &reason);
+    if (settings->with_rate) {
+        if (status == OF_OK)
+            status = of_calibration_check_rate(engine->calibration, score, settings->rate, &reason);
+        if (status != OF_OK)
+            return of_error_copy(error, &reason);
+        of_rows_add_p_value(rows, score);
+        of_rows_add_rate(rows, score, settings->rate);
+    } else if (status == OF_OK) {
+        of_rows_add_p_value(rows, score);
+    } else if (engine->calibration != NULL || engine->calibration_problem[0] != '\0') {
+        of_log_write(&engine->console->log, OF_LOG_WARNING, "no p-values: %s", reason.message);
+    }
+    return OF_OK;
+}
+
+static of_status add_judgement(const score_settings *settings, const of_engine *engine,
+                               of_rows *rows, of_error *error) {
+    const of_score combined = {OF_SCORE_COMBINED, 0};
+    bool asked = settings->score_name != NULL || settings->with_threshold || settings->with_rate;
+    of_score score;
+    of_status status = choose_score(settings, engine, &score, error);
+    if (status == OF_OK && asked)
+        status = of_scoring_check(engine, score, error);
+    if (status != OF_OK)
+        return status;
+    if (asked)
+        of_rows_add_score(rows, score);
+    if (settings->with_threshold)
+        of_rows_add_threshold(rows, score, settings->threshold);
+    return add_p_value(settings, engine, asked ? score : combined, rows, error);
+}
+
 static of_status add_columns(const score_settings *settings, const of_engine *engine, of_rows *rows,
                              of_error *error) {
-    bool has_general = engine->general != NULL;
-    const char *name = settings->score_name;
-    if (name == NULL && settings->with_threshold)
-        name = has_general ? "ratio" : "nll";
-    if (has_general)
+    static const of_score_kind calibrated[] = {OF_SCORE_TYPICALITY, OF_SCORE_COMBINED};
+    if (engine->general != NULL)
         of_rows_add_general(rows, engine->comparable_scales);
-    if (name != NULL) {
-        of_score score;
-        of_status status = of_score_parse(name, &engine->architecture, has_general, &score, error);
-        if (status != OF_OK)
-            return status;
-        if (score.kind == OF_SCORE_RATIO_LAST && !engine->comparable_scales)
-            return of_fail(error, OF_ERROR_MISMATCH,
-                           "score 'ratio-last' needs models with the same number of scales");
-        of_rows_add_score(rows, score);
-        if (settings->with_threshold)
-            of_rows_add_threshold(rows, score, settings->threshold);
-    }
-    if (settings->sources.count > 1)
+    if (engine->architecture.classes > 0)
+        of_rows_add_classes(rows);
+    for (size_t i = 0; i < 2; i++)
+        if (of_scoring_check(engine, (of_score){calibrated[i], 0}, NULL) == OF_OK)
+            of_rows_add_named(rows, (of_score){calibrated[i], 0});
+    of_status status = add_judgement(settings, engine, rows, error);
+    if (status == OF_OK && settings->sources.count > 1)
         of_rows_add_source(rows);
-    return OF_OK;
+    return status;
+}
+
+/* Images are coded only where a column needs it. */
+static bool needs(const of_rows *rows, unsigned need) {
+    for (size_t i = 0; i < rows->count; i++) {
+        bool scored =
+            rows->columns[i].kind == OF_COLUMN_SCORE || rows->columns[i].kind == OF_COLUMN_P_VALUE;
+        if (scored && (of_score_needs(rows->columns[i].score) & need) != 0)
+            return true;
+    }
+    return false;
 }
 
 static of_status score_sources(const score_settings *settings, of_engine *engine, score_run *run,
@@ -102,7 +175,11 @@ static of_status score_sources(const score_settings *settings, of_engine *engine
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < settings->sources.count; i++) {
         run->source = settings->sources.items[i];
-        of_run pass = {run->source, "score", settings->engine.limit, write_batch, run};
+        of_run pass = {.source = run->source,
+                       .label = "score",
+                       .limit = settings->engine.limit,
+                       .visit = write_batch,
+                       .user = run};
         status = of_engine_run(engine, &pass, tally, error);
     }
     return status == OF_OK && tally->images == 0
@@ -110,11 +187,14 @@ static of_status score_sources(const score_settings *settings, of_engine *engine
                : status;
 }
 
-static void summarise(of_console *console, const of_tally *tally, uint64_t non_finite) {
+static void summarise(of_console *console, const of_tally *tally, const of_rows *rows) {
+    char anomalous[48] = "";
+    if (rows->with_flag)
+        (void)snprintf(anomalous, sizeof anomalous, "%" PRIu64 " anomalous, ", rows->anomalous);
     of_log_write(&console->log, OF_LOG_INFO,
                  "%" PRIu64 " images, %" PRIu64 " unreadable, %" PRIu64
-                 " non-finite, %.1f images/s",
-                 tally->images, tally->unreadable, non_finite,
+                 " non-finite, %s%.1f images/s",
+                 tally->images, tally->unreadable, rows->non_finite, anomalous,
                  tally->seconds > 0 ? (double)tally->images / tally->seconds : 0.0);
 }
 
@@ -124,16 +204,20 @@ static of_status run_score(const score_settings *settings, of_engine *engine, of
     of_status status = of_output_open(settings->out, &run.output, error);
     if (status != OF_OK)
         return status;
-    of_rows_open(&run.rows, run.output.file, (of_row_format)settings->format,
-                 &engine->architecture);
-    status = add_columns(settings, engine, &run.rows, error);
+    status = of_rows_open(&run.rows, run.output.file, (of_row_format)settings->format,
+                          &engine->architecture, engine->calibration, error);
+    if (status == OF_OK)
+        status = add_columns(settings, engine, &run.rows, error);
+    engine->with_png = needs(&run.rows, OF_NEEDS_PNG);
+    engine->with_webp = needs(&run.rows, OF_NEEDS_WEBP);
     if (status == OF_OK)
         status = score_sources(settings, engine, &run, tally, error);
     if (status == OF_OK)
         status = of_output_commit(&run.output, error);
     of_output_discard(&run.output);
     if (status == OF_OK)
-        summarise(engine->console, tally, run.rows.non_finite);
+        summarise(engine->console, tally, &run.rows);
+    of_rows_close(&run.rows);
     return status;
 }
 
@@ -159,6 +243,7 @@ static int score_with(score_settings *settings, of_console *console) {
 static of_status check_score_name(const score_settings *settings, of_error *error) {
     of_architecture any = of_architecture_default();
     any.scales = UINT32_MAX;
+    any.classes = 1;
     of_score score;
     return settings->score_name == NULL
                ? OF_OK
@@ -179,6 +264,11 @@ static int check_and_score(score_settings *settings, of_console *console) {
         return of_usage_error(console, &of_score_command, "no SRC is given");
     if (reads_input_twice(&settings->sources))
         return of_usage_error(console, &of_score_command, "standard input ('-') is given twice");
+    if (settings->with_rate && settings->with_threshold)
+        return of_usage_error(console, &of_score_command,
+                              "--fpr and --threshold exclude each other");
+    if (settings->with_rate && !(settings->rate > 0 && settings->rate < 1))
+        return of_usage_error(console, &of_score_command, "--fpr lies between 0 and 1");
     if (check_score_name(settings, &error) != OF_OK)
         return of_usage_error(console, &of_score_command, "%s", error.message);
     return score_with(settings, console);
@@ -192,8 +282,10 @@ int of_verb_score(int argc, char **argv, of_console *console) {
     if (of_options_parse(&of_score_command, &table, argc, argv, &settings.sources, console,
                          &code)) {
         settings.with_threshold = of_option_given(&table, "threshold");
+        settings.with_rate = of_option_given(&table, "fpr");
         code = check_and_score(&settings, console);
     }
     of_text_list_free(&settings.sources);
+    of_text_list_free(&settings.engine.ensemble);
     return code;
 }

@@ -72,6 +72,7 @@ static void finish_unit(const of_run *run, const of_group *work, uint32_t s, uin
                                              scale->prior_scale + half, scale->prior_shift + half,
                                              keep ? worker->latents + half : NULL, half);
     worker->contributions[unit * plan->scale_count + s] += scale->constant - 0.5 * square;
+    worker->squares[unit * plan->scale_count + s] = square;
     if (classes)
         add_classes(run, scale, unit, square);
     if (work->out->latents != NULL) {
@@ -99,13 +100,14 @@ static void store_image(const of_run *run, const of_group *work, uint32_t image)
     const of_plan *plan = run->plan;
     const of_likelihoods *out = work->out;
     size_t scales = plan->scale_count, classes = plan->architecture.classes;
-    double contributions[OF_MAX_SCALES] = {0}, logp = 0;
+    double contributions[OF_MAX_SCALES] = {0}, squares[OF_MAX_SCALES] = {0}, logp = 0;
     double *class_sums = run->worker->class_sums + (size_t)image * plan->units * classes;
     for (size_t u = 0; u < plan->units; u++) {
-        const double *unit =
-            run->worker->contributions + ((size_t)image * plan->units + u) * scales;
-        for (size_t s = 0; s < scales; s++)
-            contributions[s] += unit[s];
+        size_t unit = ((size_t)image * plan->units + u) * scales;
+        for (size_t s = 0; s < scales; s++) {
+            contributions[s] += run->worker->contributions[unit + s];
+            squares[s] += run->worker->squares[unit + s];
+        }
         for (size_t c = 0; u > 0 && c < classes; c++)
             class_sums[c] += class_sums[u * classes + c];
     }
@@ -121,6 +123,8 @@ static void store_image(const of_run *run, const of_group *work, uint32_t image)
         out->logp[place] = logp;
     if (out->contributions != NULL)
         memcpy(out->contributions + place * scales, contributions, scales * sizeof(double));
+    if (out->latent_squares != NULL)
+        memcpy(out->latent_squares + place * scales, squares, scales * sizeof(double));
     if (out->class_logp != NULL)
         memcpy(out->class_logp + place * classes, class_sums, classes * sizeof(double));
 }

@@ -73,6 +73,7 @@ typedef struct of_worker {
     float *row_scratch;
     void *convolution_scratch;
     double *contributions; /* [group units][scales] */
+    double *squares;       /* [group units][scales] of the latents */
     double *class_sums;    /* [group units][classes] */
     double *row_sums;      /* [rows] log-dets, for latency mode */
     of_error error;

@@ -115,11 +115,12 @@ static bool allocate_worker(const of_plan *plan, const sizes *need, of_worker *w
     worker->rounded = of_arena_take(arena, need->rounded, sizeof *worker->rounded);
     worker->convolution_scratch = of_arena_take(arena, need->convolution_scratch, 1);
     worker->contributions = of_arena_take(arena, units * plan->scale_count, sizeof(double));
+    worker->squares = of_arena_take(arena, units * plan->scale_count, sizeof(double));
     worker->class_sums = of_arena_take(arena, units * plan->architecture.classes, sizeof(double));
     worker->row_sums = of_arena_take(arena, need->rows, sizeof(double));
     return worker->hidden[0] && worker->hidden[1] && worker->rounded &&
-           worker->convolution_scratch && worker->contributions && worker->class_sums &&
-           worker->row_sums && allocate_states(plan, worker) &&
+           worker->convolution_scratch && worker->contributions && worker->squares &&
+           worker->class_sums && worker->row_sums && allocate_states(plan, worker) &&
            take(arena, need->taps, &worker->taps) && take(arena, need->mix, &worker->mix[0]) &&
            take(arena, need->mix, &worker->mix[1]) &&
            take(arena, need->latents, &worker->latents) &&

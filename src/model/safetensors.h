@@ -85,14 +85,15 @@ const of_safetensor *of_safetensors_find(const of_safetensors *file, const char 
 /* The metadata string with this key, or NULL. */
 const char *of_safetensors_metadata(const of_safetensors *file, const char *key);
 
-/* A tensor to be written. With dtype BF16, `values` are floats and are rounded to nearest even;
- * with any other they are stored as they are. */
+/* A tensor to be written. With dtype BF16, `values` are floats and are rounded to nearest even,
+ * unless they are `stored`: already of the dtype. With any other they are stored as they are. */
 typedef struct of_safetensor_source {
     const char *name;
     of_dtype dtype;
     uint32_t rank;
     uint64_t shape[OF_SAFETENSORS_MAX_RANK];
     const void *values;
+    bool stored;
 } of_safetensor_source;
 
 typedef struct of_metadata_source {
@@ -105,5 +106,10 @@ typedef struct of_metadata_source {
 of_status of_safetensors_write(const char *path, const of_safetensor_source *tensors, size_t count,
                                const of_metadata_source *metadata, size_t metadata_count,
                                of_error *error);
+
+/* Replaces one metadata string of a file, atomically; NULL as value removes it. The tensors' bytes,
+ * their order and the other metadata stay as they are. */
+of_status of_safetensors_replace_metadata(const char *path, const char *key, const char *value,
+                                          of_error *error);
 
 #endif

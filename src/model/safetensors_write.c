@@ -33,7 +33,7 @@ static of_status check_values(const char *path, const of_safetensor_source *tens
     if (!count_values(tensor, &count))
         return of_fail(error, OF_ERROR_ARGUMENT, "%.480s: tensor '%.255s': shape overflows", path,
                        tensor->name);
-    if (tensor->dtype != OF_DTYPE_F32 && tensor->dtype != OF_DTYPE_BF16)
+    if (tensor->stored || (tensor->dtype != OF_DTYPE_F32 && tensor->dtype != OF_DTYPE_BF16))
         return OF_OK;
     const float *values = tensor->values;
     size_t bad = of_first_non_finite(values, count);
@@ -125,7 +125,7 @@ static of_status write_tensor(of_replacement *file, const of_safetensor_source *
                               of_error *error) {
     size_t count = 0;
     (void)count_values(tensor, &count); /* checked before */
-    if (tensor->dtype == OF_DTYPE_BF16)
+    if (tensor->dtype == OF_DTYPE_BF16 && !tensor->stored)
         return write_bf16(file, tensor->values, count, error);
     return of_replace_write(file, tensor->values, count * of_dtype_size(tensor->dtype), error);
 }
@@ -153,5 +153,61 @@ of_status of_safetensors_write(const char *path, const of_safetensor_source *ten
             of_replace_discard(&file);
     }
     free(header);
+    return status;
+}
+
+/* ---- New metadata for an old file ----------------------------------------------------------- */
+
+static int compare_places(const void *first, const void *second) {
+    const of_safetensor_source *a = first, *b = second;
+    return (a->values > b->values) - (a->values < b->values);
+}
+
+/* In the order of their bytes in the file. */
+static void list_stored(const of_safetensors *file, of_safetensor_source *tensors) {
+    for (size_t i = 0; i < file->count; i++) {
+        const of_safetensor *from = &file->tensors[i];
+        tensors[i] = (of_safetensor_source){.name = from->name,
+                                            .dtype = from->dtype,
+                                            .rank = from->rank,
+                                            .values = from->data,
+                                            .stored = true};
+        memcpy(tensors[i].shape, from->shape, sizeof from->shape);
+    }
+    qsort(tensors, file->count, sizeof *tensors, compare_places);
+}
+
+static size_t list_metadata(const of_safetensors *file, const char *key, const char *value,
+                            of_metadata_source *metadata) {
+    const cJSON *item;
+    size_t count = 0;
+    cJSON_ArrayForEach(item, file->metadata) {
+        if (strcmp(item->string, key) != 0)
+            metadata[count++] = (of_metadata_source){item->string, item->valuestring};
+    }
+    if (value != NULL)
+        metadata[count++] = (of_metadata_source){key, value};
+    return count;
+}
+
+of_status of_safetensors_replace_metadata(const char *path, const char *key, const char *value,
+                                          of_error *error) {
+    of_safetensors file;
+    of_status status = of_safetensors_open(path, &file, error);
+    if (status != OF_OK)
+        return status;
+    size_t most = file.metadata != NULL ? (size_t)cJSON_GetArraySize(file.metadata) + 1 : 1;
+    of_safetensor_source *tensors = calloc(file.count + 1, sizeof *tensors);
+    of_metadata_source *metadata = calloc(most, sizeof *metadata);
+    if (tensors == NULL || metadata == NULL) {
+        status = of_fail_memory(error, "the list of tensors to write");
+    } else {
+        list_stored(&file, tensors);
+        size_t count = list_metadata(&file, key, value, metadata);
+        status = of_safetensors_write(path, tensors, file.count, metadata, count, error);
+    }
+    free(tensors);
+    free(metadata);
+    of_safetensors_close(&file);
     return status;
 }

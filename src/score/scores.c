@@ -29,53 +29,115 @@ static of_status parse_scale(const char *name, const of_architecture *architectu
     return OF_OK;
 }
 
+/* Names in the order of of_score_kind, with what each score needs. */
+static const struct {
+    const char *name;
+    unsigned needs;
+} kinds[] = {
+    [OF_SCORE_NLL] = {"nll", 0},
+    [OF_SCORE_LAST] = {"last", 0},
+    [OF_SCORE_SCALE] = {"scale", 0},
+    [OF_SCORE_RATIO] = {"ratio", OF_NEEDS_GENERAL},
+    [OF_SCORE_RATIO_LAST] = {"ratio-last", OF_NEEDS_GENERAL},
+    [OF_SCORE_COMPLEXITY] = {"complexity", OF_NEEDS_PNG},
+    [OF_SCORE_COMPLEXITY_WEBP] = {"complexity-webp", OF_NEEDS_WEBP},
+    [OF_SCORE_CLASS] = {"class", OF_NEEDS_GENERAL | OF_NEEDS_CLASSES},
+    [OF_SCORE_ENSEMBLE] = {"ensemble", OF_NEEDS_ENSEMBLE},
+    [OF_SCORE_TYPICALITY] = {"typicality", OF_NEEDS_CALIBRATION},
+    [OF_SCORE_COMBINED] = {"combined", OF_NEEDS_CALIBRATION | OF_NEEDS_PNG},
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+/* The kind with this name; KINDS for none. "mixture" is what nll is with classes. */
+static size_t find_kind(const char *name) {
+    size_t kind = 0;
+    if (strcmp(name, "mixture") == 0)
+        return OF_SCORE_NLL;
+    while (kind < KINDS && (kind == OF_SCORE_SCALE || strcmp(name, kinds[kind].name) != 0))
+        kind++;
+    return kind;
+}
+
 of_status of_score_parse(const char *name, const of_architecture *architecture, bool has_general,
                          of_score *score, of_error *error) {
-    static const of_score_kind plain[] = {OF_SCORE_NLL, OF_SCORE_LAST, OF_SCORE_RATIO,
-                                          OF_SCORE_RATIO_LAST};
     if (name == NULL || architecture == NULL || score == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_score_parse: a required argument is NULL");
     if (strncmp(name, scale_prefix, strlen(scale_prefix)) == 0)
         return parse_scale(name, architecture, score, error);
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        of_score candidate = {plain[i], 0};
-        char known[32];
-        of_score_name(candidate, known, sizeof known);
-        if (strcmp(name, known) != 0)
-            continue;
-        if (of_score_needs_general(candidate) && !has_general)
-            return of_fail(error, OF_ERROR_ARGUMENT,
-                           "score '%s' compares with a general model, and none is given", name);
-        *score = candidate;
-        return OF_OK;
-    }
-    return of_fail(error, OF_ERROR_ARGUMENT,
-                   "unknown score '%s': use nll, last, scale:N, ratio or ratio-last", name);
+    size_t kind = find_kind(name);
+    if (kind == KINDS)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "unknown score '%s': use nll, last, scale:N, ratio, ratio-last, complexity, "
+                       "complexity-webp, class, mixture, ensemble, typicality or combined",
+                       name);
+    bool needs_classes =
+        (kinds[kind].needs & OF_NEEDS_CLASSES) != 0 || strcmp(name, "mixture") == 0;
+    if (needs_classes && architecture->classes == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "score '%s' is for class-conditional models, and this one has no classes: "
+                       "use nll or ratio",
+                       name);
+    if ((kinds[kind].needs & OF_NEEDS_GENERAL) != 0 && !has_general)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "score '%s' compares with a general model, and none is given", name);
+    if ((kinds[kind].needs & OF_NEEDS_WEBP) != 0 && !of_has_webp())
+        return of_fail(
+            error, OF_ERROR_UNSUPPORTED,
+            "score '%s': this build has no WebP coder: install libwebp-dev and configure "
+            "again, or use complexity",
+            name);
+    *score = (of_score){(of_score_kind)kind, 0};
+    return OF_OK;
 }
 
 void of_score_name(of_score score, char *name, size_t size) {
-    switch (score.kind) {
-    case OF_SCORE_NLL:
-        (void)snprintf(name, size, "nll");
-        return;
-    case OF_SCORE_LAST:
-        (void)snprintf(name, size, "last");
-        return;
-    case OF_SCORE_SCALE:
+    if (score.kind == OF_SCORE_SCALE)
         (void)snprintf(name, size, "%s%" PRIu32, scale_prefix, score.scale);
-        return;
-    case OF_SCORE_RATIO:
-        (void)snprintf(name, size, "ratio");
-        return;
-    case OF_SCORE_RATIO_LAST:
-        (void)snprintf(name, size, "ratio-last");
-        return;
-    }
-    (void)snprintf(name, size, "unknown");
+    else
+        (void)snprintf(name, size, "%s",
+                       (size_t)score.kind < KINDS ? kinds[score.kind].name : "unknown");
+}
+
+unsigned of_score_needs(of_score score) {
+    return (size_t)score.kind < KINDS ? kinds[score.kind].needs : 0;
 }
 
 bool of_score_needs_general(of_score score) {
-    return score.kind == OF_SCORE_RATIO || score.kind == OF_SCORE_RATIO_LAST;
+    return (of_score_needs(score) & OF_NEEDS_GENERAL) != 0;
+}
+
+static double complexity(const of_architecture *architecture, const of_image_likelihood *image,
+                         double bytes) {
+    return bytes > 0 ? of_nll(architecture, image->logp) / log(2) - 8 * bytes : (double)NAN;
+}
+
+static double best_class_ratio(const of_architecture *architecture,
+                               const of_image_likelihood *image) {
+    if (image->class_logp == NULL || image->general_contributions == NULL)
+        return NAN;
+    double best = image->class_logp[0];
+    for (uint32_t c = 1; c < architecture->classes; c++)
+        if (isnan(image->class_logp[c]) || image->class_logp[c] > best) /* a NaN stays */
+            best = image->class_logp[c];
+    return image->general_logp - best;
+}
+
+/* Mean of nll plus its variance, over the model and the members. Values are taken relative to the
+ * model's, which cancels most of their size. */
+static double ensemble(const of_architecture *architecture, const of_image_likelihood *image) {
+    double count = (double)image->members + 1, sum = 0, squares = 0;
+    if (image->members == 0)
+        return NAN;
+    for (size_t i = 0; i < image->members; i++)
+        sum += image->logp - image->member_logp[i];
+    double mean = sum / count;
+    squares = mean * mean;
+    for (size_t i = 0; i < image->members; i++) {
+        double difference = image->logp - image->member_logp[i] - mean;
+        squares += difference * difference;
+    }
+    return of_nll(architecture, image->logp) + mean + squares / (count - 1);
 }
 
 double of_score_value(of_score score, const of_architecture *architecture,
@@ -93,6 +155,17 @@ double of_score_value(of_score score, const of_architecture *architecture,
         return general != NULL ? likelihood->general_logp - likelihood->logp : NAN;
     case OF_SCORE_RATIO_LAST:
         return general != NULL ? general[last] - own[last] : NAN;
+    case OF_SCORE_COMPLEXITY:
+        return complexity(architecture, likelihood, likelihood->png_bytes);
+    case OF_SCORE_COMPLEXITY_WEBP:
+        return complexity(architecture, likelihood, likelihood->webp_bytes);
+    case OF_SCORE_CLASS:
+        return best_class_ratio(architecture, likelihood);
+    case OF_SCORE_ENSEMBLE:
+        return ensemble(architecture, likelihood);
+    case OF_SCORE_TYPICALITY:
+    case OF_SCORE_COMBINED:
+        return NAN;
     }
     return NAN;
 }

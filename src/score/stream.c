@@ -5,34 +5,52 @@
 #include "core/memory.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-/* One plan with room for the results of a batch. */
-typedef struct stream_lane {
-    of_plan *plan; /* NULL: not in use */
-    uint32_t scales;
-    double *logp, *contributions;
-} stream_lane;
+/* A run: the batch with room for its results, and images gathered where some are left out. */
+typedef struct stream {
+    const of_stream_models *models;
+    of_source *source;
+    size_t batch_size, image_bytes;
+    unsigned threads;      /* for coding images */
+    uint64_t every, taken; /* of the source so far */
+    of_scored_batch batch;
+    uint8_t *pixels; /* every > 1: [batch_size][image_bytes] */
+    of_item *items;  /* every > 1 */
+    double *logp;    /* of one member */
+} stream;
+
+static const double *row_of(const double *rows, size_t index, size_t width) {
+    return rows != NULL ? rows + index * width : NULL;
+}
 
 of_image_likelihood of_scored_image(const of_scored_batch *batch, size_t index) {
+    const of_lane_results *own = &batch->own, *general = &batch->general;
     of_image_likelihood image = {
-        .logp = batch->logp[index],
-        .contributions = batch->contributions + index * batch->scales,
+        .logp = own->logp[index],
+        .contributions = row_of(own->contributions, index, own->scales),
+        .latent_squares = row_of(own->latent_squares, index, own->scales),
+        .class_logp = row_of(own->class_logp, index, own->classes),
+        .general_logp = general->scales > 0 ? general->logp[index] : 0,
+        .general_contributions = row_of(general->contributions, index, general->scales),
+        .general_latent_squares = row_of(general->latent_squares, index, general->scales),
+        .member_logp = row_of(batch->member_logp, index, batch->members),
+        .members = batch->members,
+        .png_bytes = batch->png_bytes != NULL ? batch->png_bytes[index] : 0,
+        .webp_bytes = batch->webp_bytes != NULL ? batch->webp_bytes[index] : 0,
     };
-    if (batch->general_logp != NULL) {
-        image.general_logp = batch->general_logp[index];
-        image.general_contributions = batch->general_contributions + index * batch->general_scales;
-    }
     return image;
 }
 
-of_status of_stream_check(const of_architecture *a, const of_architecture *b, of_error *error) {
+of_status of_stream_check(const of_architecture *a, const of_architecture *b, const char *what,
+                          of_error *error) {
     if (a->channels == b->channels && a->height == b->height && a->width == b->width)
         return OF_OK;
     return of_fail(error, OF_ERROR_MISMATCH,
                    "the model takes images of %" PRIu32 "x%" PRIu32 "x%" PRIu32
-                   " (channels, height, width), the general model of %" PRIu32 "x%" PRIu32
-                   "x%" PRIu32 ": use two models of the same image size",
-                   a->channels, a->height, a->width, b->channels, b->height, b->width);
+                   " (channels, height, width), %s of %" PRIu32 "x%" PRIu32 "x%" PRIu32
+                   ": use models of the same image size",
+                   a->channels, a->height, a->width, what, b->channels, b->height, b->width);
 }
 
 size_t of_stream_batch_size(const of_plan *plan) {
@@ -41,75 +59,186 @@ size_t of_stream_batch_size(const of_plan *plan) {
     return of_round_up(64, round > 0 ? round : 1);
 }
 
-static of_status lane_open(stream_lane *lane, of_plan *plan, size_t batch_size, of_error *error) {
+/* ---- Memory ------------------------------------------------------------------------------- */
+
+static bool take(double **values, size_t rows, size_t width) {
+    size_t count;
+    *values = of_multiply(rows, width, &count) ? of_allocate(count, sizeof **values) : NULL;
+    return *values != NULL;
+}
+
+static bool open_lane(of_lane_results *lane, const of_plan *plan, size_t rows) {
     if (plan == NULL)
-        return OF_OK;
-    size_t values;
-    lane->plan = plan;
+        return true;
     lane->scales = of_architecture_scale_count(of_plan_architecture(plan));
-    if (!of_multiply(batch_size, lane->scales, &values))
-        return of_fail(error, OF_ERROR_ARGUMENT, "batch size %zu is too large", batch_size);
-    lane->logp = of_allocate(batch_size, sizeof *lane->logp);
-    lane->contributions = of_allocate(values, sizeof *lane->contributions);
-    if (lane->logp == NULL || lane->contributions == NULL)
-        return of_fail_memory(error, "the likelihoods of a batch");
-    return OF_OK;
+    lane->classes = of_plan_architecture(plan)->classes;
+    return take(&lane->logp, rows, 1) && take(&lane->contributions, rows, lane->scales) &&
+           take(&lane->latent_squares, rows, lane->scales) &&
+           (lane->classes == 0 || take(&lane->class_logp, rows, lane->classes));
 }
 
-static of_status lane_run(const stream_lane *lane, const of_source_batch *images, of_error *error) {
-    if (lane->plan == NULL)
-        return OF_OK;
-    of_batch batch = {OF_PIXEL_U8, images->pixels, images->count};
-    of_likelihoods out = {.logp = lane->logp, .contributions = lane->contributions};
-    return of_plan_forward(lane->plan, &batch, &out, error);
+static bool open_rest(stream *s) {
+    const of_stream_models *models = s->models;
+    size_t rows = s->batch_size, bytes;
+    s->batch.members = models->member_count;
+    if (models->member_count > 0 &&
+        (!take(&s->batch.member_logp, rows, models->member_count) || !take(&s->logp, rows, 1)))
+        return false;
+    if ((models->with_png && !take(&s->batch.png_bytes, rows, 1)) ||
+        (models->with_webp && !take(&s->batch.webp_bytes, rows, 1)))
+        return false;
+    if (s->every == 1)
+        return true;
+    s->items = of_allocate(rows, sizeof *s->items);
+    s->pixels = of_multiply(rows, s->image_bytes, &bytes) ? of_allocate(bytes, 1) : NULL;
+    return s->items != NULL && s->pixels != NULL;
 }
 
-static void lane_close(stream_lane *lane) {
+static of_status open_stream(stream *s, of_error *error) {
+    const of_stream_models *models = s->models;
+    s->threads = of_plan_describe(models->plan).threads;
+    s->image_bytes = of_architecture_dimensions(of_plan_architecture(models->plan));
+    return open_lane(&s->batch.own, models->plan, s->batch_size) &&
+                   open_lane(&s->batch.general, models->general, s->batch_size) && open_rest(s)
+               ? OF_OK
+               : of_fail_memory(error, "the likelihoods of a batch");
+}
+
+static void close_lane(of_lane_results *lane) {
     of_free(lane->logp);
     of_free(lane->contributions);
+    of_free(lane->latent_squares);
+    of_free(lane->class_logp);
 }
 
-static of_status run_batches(of_source *source, const stream_lane *own, const stream_lane *general,
-                             size_t batch_size, of_scored_visit *visit, void *user,
-                             of_error *error) {
-    of_scored_batch scored = {
-        .scales = own->scales,
-        .logp = own->logp,
-        .contributions = own->contributions,
-        .general_scales = general->scales,
-        .general_logp = general->logp,
-        .general_contributions = general->contributions,
-    };
+static void close_stream(stream *s) {
+    close_lane(&s->batch.own);
+    close_lane(&s->batch.general);
+    of_free(s->batch.member_logp);
+    of_free(s->batch.png_bytes);
+    of_free(s->batch.webp_bytes);
+    of_free(s->pixels);
+    of_free(s->items);
+    of_free(s->logp);
+}
+
+/* ---- Batches ------------------------------------------------------------------------------ */
+
+/* Leaves out what is not the `every`-th image; what stays is copied to where it can be packed. */
+static void thin_out(stream *s, of_source_batch *images) {
+    size_t kept = 0;
+    for (size_t i = 0; i < images->count; i++) {
+        if (s->taken++ % s->every != 0)
+            continue;
+        memcpy(s->pixels + kept * s->image_bytes, images->pixels + i * s->image_bytes,
+               s->image_bytes);
+        s->items[kept++] = images->items[i];
+    }
+    *images = (of_source_batch){kept, s->pixels, s->items};
+}
+
+static of_status run_lane(of_plan *plan, const of_batch *images, const of_lane_results *lane,
+                          of_error *error) {
+    of_likelihoods out = {.logp = lane->logp,
+                          .contributions = lane->contributions,
+                          .latent_squares = lane->latent_squares,
+                          .class_logp = lane->class_logp};
+    return plan != NULL ? of_plan_forward(plan, images, &out, error) : OF_OK;
+}
+
+static of_status run_members(stream *s, const of_batch *images, of_error *error) {
+    const of_stream_models *models = s->models;
+    of_status status = OF_OK;
+    for (size_t m = 0; status == OF_OK && m < models->member_count; m++) {
+        of_likelihoods out = {.logp = s->logp};
+        status = of_plan_forward(models->members[m], images, &out, error);
+        for (size_t i = 0; status == OF_OK && i < images->count; i++)
+            s->batch.member_logp[i * models->member_count + m] = s->logp[i];
+    }
+    return status;
+}
+
+typedef of_status of_coder(const uint8_t *pixels, uint32_t channels, uint32_t height,
+                           uint32_t width, size_t *bytes, of_error *error);
+
+/* Sizes of all images under a coder, with the plan's number of threads. */
+static of_status code_images(const stream *s, const of_source_batch *images, of_coder *coder,
+                             double *sizes, of_error *error) {
+    const of_architecture *a = of_plan_architecture(s->models->plan);
+    size_t count = images->count, failures = 0;
+#pragma omp parallel for schedule(dynamic, 4) num_threads(s->threads) reduction(+ : failures)
+    for (size_t i = 0; i < count; i++) {
+        size_t bytes = 0;
+        failures += coder(images->pixels + i * s->image_bytes, a->channels, a->height, a->width,
+                          &bytes, NULL) != OF_OK;
+        sizes[i] = (double)bytes;
+    }
+    if (failures == 0)
+        return OF_OK;
+    size_t unused;
+    of_status status = OF_OK; /* once more, for the reason */
+    for (size_t i = 0; status == OF_OK && i < count; i++)
+        status = coder(images->pixels + i * s->image_bytes, a->channels, a->height, a->width,
+                       &unused, error);
+    return status != OF_OK ? status : of_fail_memory(error, "the codes of images");
+}
+
+static of_status run_batch(stream *s, const of_source_batch *images, of_error *error) {
+    const of_batch batch = {OF_PIXEL_U8, images->pixels, images->count};
+    of_status status = run_lane(s->models->plan, &batch, &s->batch.own, error);
+    if (status == OF_OK)
+        status = run_lane(s->models->general, &batch, &s->batch.general, error);
+    if (status == OF_OK)
+        status = run_members(s, &batch, error);
+    if (status == OF_OK && s->models->with_png)
+        status = code_images(s, images, of_png_bytes, s->batch.png_bytes, error);
+    if (status == OF_OK && s->models->with_webp)
+        status = code_images(s, images, of_webp_bytes, s->batch.webp_bytes, error);
+    return status;
+}
+
+static of_status run_batches(stream *s, of_scored_visit *visit, void *user, of_error *error) {
     for (;;) {
         of_source_batch images;
-        of_status status = of_source_next(source, batch_size, &images, error);
+        of_status status = of_source_next(s->source, s->batch_size, &images, error);
         if (status != OF_OK || images.count == 0)
             return status;
-        scored.count = images.count;
-        scored.items = images.items;
-        if ((status = lane_run(own, &images, error)) != OF_OK ||
-            (status = lane_run(general, &images, error)) != OF_OK ||
-            (status = visit(user, &scored, error)) != OF_OK)
+        if (s->every > 1)
+            thin_out(s, &images);
+        if (images.count == 0)
+            continue;
+        s->batch.count = images.count;
+        s->batch.items = images.items;
+        s->batch.pixels = images.pixels;
+        if ((status = run_batch(s, &images, error)) != OF_OK ||
+            (status = visit(user, &s->batch, error)) != OF_OK)
             return status;
-        scored.first += images.count;
+        s->batch.first += images.count;
     }
 }
 
-of_status of_stream_run(of_source *source, of_plan *plan, of_plan *general, size_t batch_size,
-                        of_scored_visit *visit, void *user, of_error *error) {
-    stream_lane lanes[2] = {{0}, {0}};
+static of_status check_models(const of_stream_models *models, of_error *error) {
+    const of_architecture *own = of_plan_architecture(models->plan);
     of_status status = OF_OK;
-    if (batch_size == 0)
+    if (models->general != NULL)
+        status =
+            of_stream_check(own, of_plan_architecture(models->general), "the general model", error);
+    for (size_t i = 0; status == OF_OK && i < models->member_count; i++)
+        status = of_stream_check(own, of_plan_architecture(models->members[i]),
+                                 "a model of the ensemble", error);
+    return status;
+}
+
+of_status of_stream_run(of_source *source, const of_stream_models *models, size_t batch_size,
+                        uint64_t every, of_scored_visit *visit, void *user, of_error *error) {
+    stream s = {.models = models, .source = source, .batch_size = batch_size, .every = every};
+    if (batch_size == 0 || every == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "a batch must hold at least one image");
-    if (general != NULL)
-        status = of_stream_check(of_plan_architecture(plan), of_plan_architecture(general), error);
+    of_status status = check_models(models, error);
     if (status == OF_OK)
-        status = lane_open(&lanes[0], plan, batch_size, error);
+        status = open_stream(&s, error);
     if (status == OF_OK)
-        status = lane_open(&lanes[1], general, batch_size, error);
-    if (status == OF_OK)
-        status = run_batches(source, &lanes[0], &lanes[1], batch_size, visit, user, error);
-    lane_close(&lanes[0]);
-    lane_close(&lanes[1]);
+        status = run_batches(&s, visit, user, error);
+    close_stream(&s);
     return status;
 }

@@ -1,21 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the images of a source through one or two plans, a batch at a time. */
+/* Runs the images of a source through one or more plans, a batch at a time. */
 #ifndef OF_SCORE_STREAM_H
 #define OF_SCORE_STREAM_H
 
 #include <outflow/outflow.h>
 
-/* Likelihoods of consecutive images; everything is valid during the callback only. */
+enum { OF_STREAM_MEMBERS = 15 }; /* most further models of an ensemble */
+
+/* What images run through, and what is found out about them. */
+typedef struct of_stream_models {
+    of_plan *plan, *general; /* general may be NULL */
+    of_plan *members[OF_STREAM_MEMBERS];
+    size_t member_count;
+    bool with_png, with_webp; /* also code every image */
+} of_stream_models;
+
+/* Results of a plan for the images of a batch. */
+typedef struct of_lane_results {
+    uint32_t scales;        /* 0: there is no such plan */
+    uint32_t classes;       /* of it */
+    double *logp;           /* [count] */
+    double *contributions;  /* [count][scales] */
+    double *latent_squares; /* [count][scales] */
+    double *class_logp;     /* [count][classes], NULL without classes */
+} of_lane_results;
+
+/* All that is known of consecutive images; everything is valid during the callback only. */
 typedef struct of_scored_batch {
     uint64_t first; /* number of the first image in the stream */
     size_t count;
-    const of_item *items;                /* [count] */
-    uint32_t scales;                     /* of the model */
-    const double *logp;                  /* [count] */
-    const double *contributions;         /* [count][scales] */
-    uint32_t general_scales;             /* 0 without a general model */
-    const double *general_logp;          /* [count], NULL without a general model */
-    const double *general_contributions; /* [count][general_scales], NULL without one */
+    const of_item *items;  /* [count] */
+    const uint8_t *pixels; /* [count][height][width][channels] */
+    of_lane_results own, general;
+    size_t members;
+    double *member_logp;            /* [count][members], NULL without */
+    double *png_bytes, *webp_bytes; /* [count], NULL where they are not asked for */
 } of_scored_batch;
 
 /* Image `index` of the batch, in the form that of_score_value takes. */
@@ -24,15 +43,17 @@ of_image_likelihood of_scored_image(const of_scored_batch *batch, size_t index);
 /* Called for each batch in order; a failure ends the stream and is returned. */
 typedef of_status of_scored_visit(void *user, const of_scored_batch *batch, of_error *error);
 
-/* Checks that one image can be given to both; OF_ERROR_MISMATCH names the two sizes. */
-of_status of_stream_check(const of_architecture *architecture, const of_architecture *general,
-                          of_error *error);
+/* Checks that one image can be given to both; OF_ERROR_MISMATCH names the two sizes and `what` the
+ * other model is ("the general model"). */
+of_status of_stream_check(const of_architecture *architecture, const of_architecture *other,
+                          const char *what, of_error *error);
 
 /* A batch that keeps every thread of the plan busy while the next one is decoded. */
 size_t of_stream_batch_size(const of_plan *plan);
 
-/* `general` may be NULL. Memory is that of one batch, whatever the source's length. */
-of_status of_stream_run(of_source *source, of_plan *plan, of_plan *general, size_t batch_size,
-                        of_scored_visit *visit, void *user, of_error *error);
+/* Takes every `every`-th image of the source, beginning with the first. Memory is that of one
+ * batch, whatever the source's length. */
+of_status of_stream_run(of_source *source, const of_stream_models *models, size_t batch_size,
+                        uint64_t every, of_scored_visit *visit, void *user, of_error *error);
 
 #endif

@@ -52,7 +52,8 @@ static of_status load_general_model(of_trainer *trainer, of_error *error) {
         return OF_OK;
     of_status status = of_model_load(options->general_model, &model, error);
     if (status == OF_OK)
-        status = of_stream_check(&options->architecture, of_model_architecture(model), error);
+        status = of_stream_check(&options->architecture, of_model_architecture(model),
+                                 "the general model", error);
     if (status == OF_OK)
         status = of_plan_compile(model, &wish, &trainer->general, error);
     if (status == OF_OK)

@@ -158,14 +158,15 @@ static void test_nearest(void **state) {
 static void write_rows(of_row_format format, const char *expected) {
     const of_item item = {"a.png", "cat", 0};
     const double fine[] = {-1, -2}, broken[] = {-(double)INFINITY, -2};
-    const of_image_likelihood images[] = {{-3, fine, 0, NULL}, {(double)NAN, broken, 0, NULL}};
+    const of_image_likelihood images[] = {{.logp = -3, .contributions = fine},
+                                          {.logp = (double)NAN, .contributions = broken}};
     of_architecture architecture = of_architecture_default();
     of_score last = {OF_SCORE_LAST, 0}, first_scale = {OF_SCORE_SCALE, 0};
     capture written;
     of_rows rows;
     architecture.scales = 2;
     capture_open(&written);
-    of_rows_open(&rows, written.file, format, &architecture);
+    assert_int_equal(of_rows_open(&rows, written.file, format, &architecture, NULL, NULL), OF_OK);
     rows.count = 0; /* the columns whose values can be written out here */
     of_rows_add_score(&rows, last);
     of_rows_add_score(&rows, first_scale);
@@ -173,6 +174,8 @@ static void write_rows(of_row_format format, const char *expected) {
     for (size_t i = 0; i < 2; i++)
         of_rows_write(&rows, "", &item, &images[i]);
     assert_int_equal(rows.non_finite, 1);
+    assert_int_equal(rows.anomalous, 1);
+    of_rows_close(&rows);
     capture_equals(&written, expected);
 }
 

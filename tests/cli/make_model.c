@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes a small model with random weights, for the command-line tests:
- *     make_model FILE SEED CHANNELS HEIGHT WIDTH SCALES STEPS HIDDEN [KEY VALUE]
+ *     make_model FILE SEED CHANNELS HEIGHT WIDTH SCALES STEPS HIDDEN [KEY VALUE | CLASSES]
  * KEY and VALUE are stored as metadata. */
 #include <outflow/outflow.h>
 #include <stdio.h>
@@ -10,7 +10,8 @@ static uint32_t number(const char *text) {
     return (uint32_t)strtoul(text, NULL, 10);
 }
 
-static of_status make(char **arguments, const char *key, const char *value, of_error *error) {
+static of_status make(char **arguments, uint32_t classes, const char *key, const char *value,
+                      of_error *error) {
     of_architecture architecture = of_architecture_default();
     of_model *model = NULL;
     architecture.channels = number(arguments[2]);
@@ -19,6 +20,7 @@ static of_status make(char **arguments, const char *key, const char *value, of_e
     architecture.scales = number(arguments[5]);
     architecture.steps = number(arguments[6]);
     architecture.hidden = number(arguments[7]);
+    architecture.classes = classes;
     of_status status = of_model_create(&architecture, number(arguments[1]), &model, error);
     if (status == OF_OK && key != NULL)
         status = of_model_set_metadata(model, key, value, error);
@@ -29,13 +31,15 @@ static of_status make(char **arguments, const char *key, const char *value, of_e
 }
 
 int main(int argc, char **argv) {
-    if (argc != 9 && argc != 11) {
-        (void)fputs("make_model: 8 arguments, or 10 with metadata, are needed\n", stderr);
+    if (argc < 9 || argc > 11) {
+        (void)fputs("make_model: 8 arguments, 9 with classes, or 10 with metadata, are needed\n",
+                    stderr);
         return 2;
     }
     of_error error;
-    if (make(argv + 1, argc == 11 ? argv[9] : NULL, argc == 11 ? argv[10] : NULL, &error) !=
-        OF_OK) {
+    uint32_t classes = argc == 10 ? number(argv[9]) : 0;
+    if (make(argv + 1, classes, argc == 11 ? argv[9] : NULL, argc == 11 ? argv[10] : NULL,
+             &error) != OF_OK) {
         (void)fprintf(stderr, "make_model: %s\n", error.message);
         return 1;
     }

@@ -59,7 +59,8 @@ static void test_values(void **state) {
     (void)state;
     of_architecture architecture = three_scales();
     const double own[] = {-10, -20, -40}, general[] = {-1, -2, -4};
-    const of_image_likelihood image = {-70, own, -7, general};
+    const of_image_likelihood image = {
+        .logp = -70, .contributions = own, .general_logp = -7, .general_contributions = general};
     double offset = (double)of_architecture_dimensions(&architecture) * log(256);
     const double expected[] = {70 + offset, 40, 10, 20, 40, 63, 36};
     static const char *const names[] = {"nll",     "last",  "scale:0",   "scale:1",
@@ -80,7 +81,7 @@ static bool is_finite(of_score_kind kind, uint32_t scale, const of_image_likelih
 static void test_not_finite_without_what_it_needs(void **state) {
     (void)state;
     const double own[] = {-10, -20, (double)NAN};
-    const of_image_likelihood image = {(double)NAN, own, 0, NULL};
+    const of_image_likelihood image = {.logp = (double)NAN, .contributions = own};
     assert_false(is_finite(OF_SCORE_NLL, 0, &image));
     assert_false(is_finite(OF_SCORE_LAST, 0, &image));
     assert_false(is_finite(OF_SCORE_RATIO, 0, &image));

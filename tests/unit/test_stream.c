@@ -48,8 +48,8 @@ typedef struct expectation {
 static of_status compare(void *user, const of_scored_batch *batch, of_error *error) {
     expectation *expected = user;
     assert_int_equal(batch->first, expected->seen);
-    assert_int_equal(batch->scales, SCALES);
-    assert_int_equal(batch->general_scales, GENERAL_SCALES);
+    assert_int_equal(batch->own.scales, SCALES);
+    assert_int_equal(batch->general.scales, GENERAL_SCALES);
     for (size_t i = 0; i < batch->count; i++) {
         uint64_t image = expected->seen++;
         of_image_likelihood likelihood = of_scored_image(batch, i);
@@ -61,7 +61,7 @@ static of_status compare(void *user, const of_scored_batch *batch, of_error *err
         assert_memory_equal(likelihood.contributions, expected->contributions + image * SCALES,
                             SCALES * sizeof(double));
         assert_true(likelihood.general_contributions ==
-                    batch->general_contributions + i * GENERAL_SCALES);
+                    batch->general.contributions + i * GENERAL_SCALES);
     }
     return expected->seen == expected->fail_at ? of_fail(error, OF_ERROR_IO, "enough") : OF_OK;
 }
@@ -83,12 +83,13 @@ static void test_batches_in_order(void **state) {
     (void)state;
     static const size_t sizes[] = {1, 5, IMAGES, 1000};
     of_plan *plan = make_plan(16, SCALES, 1), *general = make_plan(16, GENERAL_SCALES, 2);
+    const of_stream_models models = {.plan = plan, .general = general};
     expectation expected = {.seen = 0};
     expect_from(plan, general, &expected);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         of_source *source = open_source(plan);
         expected.seen = 0;
-        assert_int_equal(of_stream_run(source, plan, general, sizes[i], compare, &expected, NULL),
+        assert_int_equal(of_stream_run(source, &models, sizes[i], 1, compare, &expected, NULL),
                          OF_OK);
         assert_int_equal(expected.seen, IMAGES);
         of_source_free(source);
@@ -100,12 +101,12 @@ static void test_batches_in_order(void **state) {
 static void test_visitor_ends_the_stream(void **state) {
     (void)state;
     of_plan *plan = make_plan(16, SCALES, 1), *general = make_plan(16, GENERAL_SCALES, 2);
+    const of_stream_models models = {.plan = plan, .general = general};
     expectation expected = {.fail_at = 10};
     of_error error;
     expect_from(plan, general, &expected);
     of_source *source = open_source(plan);
-    assert_int_equal(of_stream_run(source, plan, general, 5, compare, &expected, &error),
-                     OF_ERROR_IO);
+    assert_int_equal(of_stream_run(source, &models, 5, 1, compare, &expected, &error), OF_ERROR_IO);
     assert_string_equal(error.message, "enough");
     assert_int_equal(expected.seen, 10);
     of_source_free(source);
@@ -117,14 +118,16 @@ static void test_sizes_must_fit(void **state) {
     (void)state;
     of_plan *plan = make_plan(16, SCALES, 1), *general = make_plan(32, SCALES, 2);
     of_source *source = open_source(plan);
+    const of_stream_models models = {.plan = plan, .general = general};
     expectation expected = {.seen = 0};
     of_error error;
-    assert_int_equal(of_stream_run(source, plan, general, 5, compare, &expected, &error),
+    assert_int_equal(of_stream_run(source, &models, 5, 1, compare, &expected, &error),
                      OF_ERROR_MISMATCH);
     assert_non_null(strstr(error.message, "3x16x16"));
     assert_non_null(strstr(error.message, "3x32x32"));
-    assert_int_equal(of_stream_run(source, plan, NULL, 0, compare, &expected, &error),
-                     OF_ERROR_ARGUMENT);
+    assert_int_equal(
+        of_stream_run(source, &(of_stream_models){.plan = plan}, 0, 1, compare, &expected, &error),
+        OF_ERROR_ARGUMENT);
     assert_int_equal(expected.seen, 0);
     of_source_free(source);
     of_plan_free(plan);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From images to a calibration: statistics and scores of every image are collected, then the fit
+ * takes every other image, and the tables of fitted scores take the rest. */
+#define _POSIX_C_SOURCE 200809L
+#include "core/error.h"
+#include "core/memory.h"
+#include "score/calibration.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct of_calibrator {
+    of_calibration *made; /* without its tables and fits so far */
+    size_t statistics;    /* of an image */
+    size_t row_values;    /* statistics, then the scores that need no fit */
+    double *rows;         /* [images][row_values] */
+    size_t images, capacity;
+    size_t members;
+    bool with_classes;
+};
+
+static bool is_fitted(of_score score) {
+    return (of_score_needs(score) & OF_NEEDS_CALIBRATION) != 0;
+}
+
+static void add_score(of_calibration *made, of_score_kind kind, uint32_t scale) {
+    made->scores[made->score_count++].score = (of_score){kind, scale};
+}
+
+/* The scores that these models allow; those with a fit come last. */
+static void choose_scores(const of_calibration_options *options, of_calibration *made) {
+    const of_statistics_layout *layout = &made->layout;
+    add_score(made, OF_SCORE_NLL, 0);
+    add_score(made, OF_SCORE_LAST, 0);
+    for (uint32_t scale = 0; scale < layout->scales; scale++)
+        add_score(made, OF_SCORE_SCALE, scale);
+    if (layout->general_scales > 0)
+        add_score(made, OF_SCORE_RATIO, 0);
+    if (layout->general_scales == layout->scales)
+        add_score(made, OF_SCORE_RATIO_LAST, 0);
+    add_score(made, OF_SCORE_COMPLEXITY, 0);
+    if (options->webp)
+        add_score(made, OF_SCORE_COMPLEXITY_WEBP, 0);
+    if (layout->general_scales > 0 && layout->with_classes)
+        add_score(made, OF_SCORE_CLASS, 0);
+    if (options->member_count > 0)
+        add_score(made, OF_SCORE_ENSEMBLE, 0);
+    add_score(made, OF_SCORE_TYPICALITY, 0);
+    add_score(made, OF_SCORE_COMBINED, 0);
+}
+
+static of_status describe(const of_calibration_options *options, of_calibration *made,
+                          of_error *error) {
+    const of_architecture *general =
+        options->general != NULL ? of_model_architecture(options->general) : NULL;
+    made->architecture = *of_model_architecture(options->model);
+    made->layout = of_statistics_of(&made->architecture, general);
+    made->model = of_model_fingerprint(options->model);
+    made->general = options->general != NULL ? of_model_fingerprint(options->general) : 0;
+    made->members = of_ensemble_fingerprint(options->members, options->member_count);
+    made->source = strdup(options->source != NULL ? options->source : "");
+    choose_scores(options, made);
+    return made->source != NULL ? OF_OK : of_fail_memory(error, "a calibration");
+}
+
+of_status of_calibrator_create(const of_calibration_options *options, of_calibrator **calibrator,
+                               of_error *error) {
+    if (options == NULL || options->model == NULL || calibrator == NULL ||
+        (options->members == NULL && options->member_count > 0))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_calibrator_create: a required argument is NULL");
+    of_calibrator *made = calloc(1, sizeof *made);
+    if (made == NULL || (made->made = calloc(1, sizeof *made->made)) == NULL) {
+        of_calibrator_free(made);
+        return of_fail_memory(error, "a calibration");
+    }
+    of_status status = describe(options, made->made, error);
+    if (status != OF_OK) {
+        of_calibrator_free(made);
+        return status;
+    }
+    made->statistics = of_statistics_count(&made->made->layout);
+    made->row_values = made->statistics + made->made->score_count - 2;
+    made->members = options->member_count;
+    made->with_classes = made->made->layout.with_classes;
+    *calibrator = made;
+    return OF_OK;
+}
+
+static bool make_room(of_calibrator *calibrator) {
+    if (calibrator->images < calibrator->capacity)
+        return true;
+    size_t capacity = calibrator->capacity > 0 ? 2 * calibrator->capacity : 1024, bytes;
+    if (!of_multiply(capacity, calibrator->row_values * sizeof *calibrator->rows, &bytes))
+        return false;
+    double *rows = realloc(calibrator->rows, bytes);
+    if (rows == NULL)
+        return false;
+    calibrator->rows = rows;
+    calibrator->capacity = capacity;
+    return true;
+}
+
+/* What the scores below need and an image might lack. */
+static bool is_complete(const of_calibrator *calibrator, const of_image_likelihood *image) {
+    const of_calibration *made = calibrator->made;
+    bool complete = image->members == calibrator->members &&
+                    (!made->layout.with_classes || image->class_logp != NULL);
+    for (size_t i = 0; i < made->score_count; i++)
+        if (made->scores[i].score.kind == OF_SCORE_COMPLEXITY_WEBP)
+            complete = complete && image->webp_bytes > 0;
+    return complete;
+}
+
+of_status of_calibrator_add(of_calibrator *calibrator, const of_image_likelihood *image,
+                            of_error *error) {
+    const of_calibration *made = calibrator->made;
+    if (!make_room(calibrator))
+        return of_fail_memory(error, "the statistics of calibration images");
+    double *row = calibrator->rows + calibrator->images * calibrator->row_values;
+    if (!is_complete(calibrator, image) || !of_statistics_fill(&made->layout, image, row))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_calibrator_add: the image lacks contributions, latent squares, the PNG "
+                       "size, or something that the options announced");
+    for (size_t i = 0; i + 2 < made->score_count; i++)
+        row[calibrator->statistics + i] =
+            of_score_value(made->scores[i].score, &made->architecture, image);
+    calibrator->images++;
+    return OF_OK;
+}
+
+/* ---- The end ------------------------------------------------------------------------------ */
+
+/* Is every statistic of the image finite? */
+static bool is_usable(const of_calibrator *calibrator, size_t image) {
+    const double *row = calibrator->rows + image * calibrator->row_values;
+    for (size_t i = 0; i < calibrator->statistics; i++)
+        if (!isfinite(row[i]))
+            return false;
+    return true;
+}
+
+static of_status check_enough(const of_calibrator *calibrator, of_error *error) {
+    size_t usable[2] = {0, 0};
+    for (size_t i = 0; i < calibrator->images; i++)
+        usable[i % 2] += is_usable(calibrator, i);
+    if (calibrator->images < OF_CALIBRATION_LEAST)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "%zu images are too few to calibrate with: it takes at least %d, and some "
+                       "thousand for small false-positive rates",
+                       calibrator->images, OF_CALIBRATION_LEAST);
+    if (usable[0] < OF_CALIBRATION_LEAST / 2 || usable[1] < OF_CALIBRATION_LEAST / 2)
+        return of_fail(error, OF_ERROR_NUMERIC,
+                       "of %zu calibration images only %zu have finite likelihoods: the model does "
+                       "not fit these images",
+                       calibrator->images, usable[0] + usable[1]);
+    return OF_OK;
+}
+
+static double nll_of(const of_calibrator *calibrator, size_t image) {
+    return calibrator->rows[image * calibrator->row_values + calibrator->statistics];
+}
+
+/* Over images 0, 2, 4, ... */
+static double fitted_mean_nll(const of_calibrator *calibrator) {
+    double sum = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < calibrator->images; i += 2)
+        if (isfinite(nll_of(calibrator, i))) {
+            sum += nll_of(calibrator, i);
+            count++;
+        }
+    return sum / (double)count;
+}
+
+static double distance_of(const of_calibrator *calibrator, size_t image) {
+    return of_density_distance(&calibrator->made->density,
+                               calibrator->rows + image * calibrator->row_values);
+}
+
+static double complexity_of(const of_calibrator *calibrator, size_t image) {
+    size_t index = 0;
+    while (calibrator->made->scores[index].score.kind != OF_SCORE_COMPLEXITY)
+        index++;
+    return calibrator->rows[image * calibrator->row_values + calibrator->statistics + index];
+}
+
+/* Density and spreads, over images 0, 2, 4, ... */
+static of_status fit(of_calibrator *calibrator, of_error *error) {
+    of_calibration *made = calibrator->made;
+    size_t count = (calibrator->images + 1) / 2;
+    of_status status = of_density_fit(calibrator->rows, count, 2 * calibrator->row_values,
+                                      calibrator->statistics, &made->density, error);
+    if (status != OF_OK)
+        return status;
+    double *values = of_allocate(count, sizeof *values);
+    if (values == NULL)
+        return of_fail_memory(error, "calibration scores");
+    for (size_t i = 0; i < count; i++)
+        values[i] = of_combine_distance(distance_of(calibrator, 2 * i));
+    made->combination.distance = of_spread_fit(values, count);
+    for (size_t i = 0; i < count; i++)
+        values[i] = complexity_of(calibrator, 2 * i);
+    made->combination.complexity = of_spread_fit(values, count);
+    made->mean_nll = fitted_mean_nll(calibrator);
+    of_free(values);
+    return OF_OK;
+}
+
+static double fitted_value(const of_calibrator *calibrator, of_score score, size_t image) {
+    const of_calibration *made = calibrator->made;
+    if (score.kind == OF_SCORE_TYPICALITY)
+        return fabs(nll_of(calibrator, image) - made->mean_nll);
+    return of_combine(&made->combination, distance_of(calibrator, image),
+                      complexity_of(calibrator, image));
+}
+
+/* Score `index` of all images, or for a fitted one of images 1, 3, 5, ...; returns how many. */
+static size_t gather(const of_calibrator *calibrator, size_t index, double *values) {
+    of_score score = calibrator->made->scores[index].score;
+    bool fitted = is_fitted(score);
+    size_t count = 0;
+    for (size_t i = fitted ? 1 : 0; i < calibrator->images; i += fitted ? 2 : 1)
+        values[count++] =
+            fitted ? fitted_value(calibrator, score, i)
+                   : calibrator->rows[i * calibrator->row_values + calibrator->statistics + index];
+    return count;
+}
+
+static of_status build_tables(of_calibrator *calibrator, of_error *error) {
+    of_calibration *made = calibrator->made;
+    double *values = of_allocate(calibrator->images, sizeof *values);
+    of_status status = values != NULL ? OF_OK : of_fail_memory(error, "calibration scores");
+    for (size_t i = 0; status == OF_OK && i < made->score_count; i++)
+        status = of_conformal_build(values, gather(calibrator, i, values), &made->scores[i].table,
+                                    error);
+    of_free(values);
+    return status;
+}
+
+of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calibration,
+                               of_error *error) {
+    of_calibration *made = calibrator->made;
+    of_status status = check_enough(calibrator, error);
+    if (status != OF_OK)
+        return status;
+    made->images = calibrator->images;
+    status = fit(calibrator, error);
+    if (status == OF_OK)
+        status = build_tables(calibrator, error);
+    if (status != OF_OK)
+        return status;
+    *calibration = made;
+    calibrator->made = NULL;
+    return OF_OK;
+}
+
+void of_calibrator_free(of_calibrator *calibrator) {
+    if (calibrator == NULL)
+        return;
+    of_calibration_free(calibrator->made);
+    free(calibrator->rows);
+    free(calibrator);
+}

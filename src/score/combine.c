@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "score/combine.h"
+
+#include <math.h>
+
+of_spread of_spread_fit(const double *values, size_t count) {
+    double sum = 0, squares = 0, finite = 0;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(values[i])) {
+            sum += values[i];
+            finite++;
+        }
+    double mean = finite > 0 ? sum / finite : 0;
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(values[i]))
+            squares += (values[i] - mean) * (values[i] - mean);
+    double deviation = finite > 0 ? sqrt(squares / finite) : 0, least = 1e-9 * (1 + fabs(mean));
+    return (of_spread){mean, deviation > least ? deviation : least};
+}
+
+/* -ln P(Z > z) of a standard Gaussian. Far out, where erfc underflows, by its asymptotic series. */
+static double surprise(double z) {
+    const double half_log_two_pi = 0.91893853320467274178;
+    if (z < 30)
+        return -log(0.5 * erfc(z / sqrt(2)));
+    double w = 1 / (z * z);
+    return z * z / 2 + log(z) + half_log_two_pi - log1p(-w * (1 - 3 * w * (1 - 5 * w)));
+}
+
+double of_combine_distance(double squared_distance) {
+    return cbrt(squared_distance);
+}
+
+double of_combine(const of_combination *combination, double squared_distance, double complexity) {
+    const of_spread *d = &combination->distance, *c = &combination->complexity;
+    return surprise((of_combine_distance(squared_distance) - d->mean) / d->deviation) +
+           surprise((complexity - c->mean) / c->deviation);
+}
