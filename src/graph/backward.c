@@ -295,6 +295,9 @@ static void add_input_gradient(const chunk *c, const float *taps) {
 /* Layers whose activations were not kept. */
 static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_error *error) {
     of_run run = *c->run;
+    if (c->buffers->kept.hidden[OF_LAYER_FIRST][c->s][k] != NULL &&
+        c->buffers->kept.hidden[OF_LAYER_MIDDLE][c->s][k] != NULL)
+        return OF_OK;
     run.layer_seconds = NULL; /* a part of its own, not the forward pass */
     of_status status = OF_OK;
     double start = of_profile_start(c->run);

@@ -20,7 +20,7 @@ not_less() {
 }
 
 run 0 bench --model in.model --mode latency --threads 1 --calls 30 $quick
-expect_out '^| mode | batch | threads | isa | calls | min ms | p50 ms | p90 ms | p99 ms | max ms '
+expect_out '^| mode | batch | threads | isa | precision | calls | min ms | p50 ms | p90 ms | p99 ms | max ms '
 expect_equal 'batch' "$(column batch)" 1
 not_less 'calls' "$(column calls)" 30
 expect_out 'nothing is decoded'

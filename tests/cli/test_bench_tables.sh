@@ -44,7 +44,7 @@ for layer in scales.0.backward.prior scales.1.backward.split gradients.sums grad
     optimizer refresh forward backward update all; do
     expect_out "^| $layer | "
 done
-! grep -q 'recompute\|scales.0.backward.split' "$out" || fail 'a row of what is not done'
+! grep -q "scales.0.backward.split" "$out" || fail "a row of what is not done"
 
 # what is not kept is computed again
 run 0 bench --model in.model --layers --mode train --batch 4 --memory 1 --seconds 0.002 --quiet

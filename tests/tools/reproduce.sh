@@ -53,9 +53,9 @@ says out '--out-of svhn=sets/svhn/test_32x32.mat'
 smoke=(--smoke --results results --variants 'glow,class' --images 64)
 run 0 "${smoke[@]}"
 says out '^| glow | scratch | plain | nll | [0-9]\.[0-9][0-9][0-9] | [01]\.[0-9][0-9][0-9] |'
-same 'rows' "$(jq '.rows | length' results/results.json)" 32
+same 'rows' "$(jq '.rows | length' results/results.json)" 44
 same 'figures' "$(jq '[.rows[].auroc[] | numbers | select(. >= 0 and . <= 1)] | length' \
-    results/results.json)" 64
+    results/results.json)" 88
 same 'the figure of a run' \
     "$(jq '.rows[] | select(.variant == "class" and .start == "tuned" and .loss == "outlier"
         and .score == "ratio") | .auroc.digits' results/results.json)" \
