@@ -4,12 +4,14 @@
  * operations are those of the layer without padding, for 3x3 layers with what falls outside the
  * image (so they may exceed the peak; the same for both forms of the last layer, and comparable).
  *
- *     layer/FORM/scale:S/hidden:H/images:N/threads:T
+ *     layer/FORM/scale:S/hidden:H/images:N
  *
  * forward     first 3x3; middle 1x1; last_taps 1x1 to nine taps, or last_direct 3x3
- * backward    to the inputs, all 1x1: backward_last, backward_middle, backward_first
+ * backward    to the inputs, matrix products: backward_last, backward_middle, backward_first
  * gradients   of the weights, matrix products: gradient_last, gradient_middle, gradient_first */
 #include "bench.h"
+
+#include <algorithm>
 
 #include <omp.h>
 
@@ -23,7 +25,6 @@ using bench::Clock;
 using bench::Floats;
 using bench::floats;
 using bench::part;
-using bench::Threads;
 using bench::Work;
 
 constexpr uint32_t vector_multiple = 16; /* layers are padded to it, see graph/compile.c */
@@ -49,10 +50,9 @@ constexpr Scale scales[] = {{0, 6, 16}, {1, 12, 8}, {2, 24, 4}};
 constexpr uint32_t widths[] = {64, 128, 512};
 constexpr uint32_t batches[] = {1, 4, 16};
 
-std::string name_of(const char *form, const Scale &scale, uint32_t hidden, uint32_t images,
-                    const Threads &threads) {
+std::string name_of(const char *form, const Scale &scale, uint32_t hidden, uint32_t images) {
     return std::string("layer/") + form + part("scale", scale.number) + part("hidden", hidden) +
-           part("images", images) + threads.part;
+           part("images", images);
 }
 
 /* ---- Convolutions ------------------------------------------------------------------------ */
@@ -60,11 +60,10 @@ std::string name_of(const char *form, const Scale &scale, uint32_t hidden, uint3
 /* A compiled layer with its packed weights and activations. */
 class Layer {
   public:
-    Layer(const of_convolution_shape &shape, uint32_t images, unsigned threads)
-        : images_(images), threads_(threads) {
+    Layer(const of_convolution_shape &shape, uint32_t images) : images_(images) {
         of_error error = {};
         of_convolution *made = nullptr;
-        bench::check(of_convolution_create(&shape, images, threads, &made, &error), error);
+        bench::check(of_convolution_create(&shape, images, nullptr, &made, &error), error);
         convolution_.reset(made);
         const size_t positions = size_t{images} * shape.height * shape.width;
         source_ = floats(positions * shape.inputs);
@@ -86,11 +85,6 @@ class Layer {
                      error);
     }
 
-    /* The OpenMP setting of this thread that the layer was compiled for. */
-    void use_threads() const {
-        omp_set_num_threads(static_cast<int>(threads_));
-    }
-
     [[nodiscard]] const char *kernel() const {
         return of_convolution_kernel(convolution_.get());
     }
@@ -102,40 +96,36 @@ class Layer {
         }
     };
     uint32_t images_;
-    unsigned threads_;
     std::unique_ptr<of_convolution, Free> convolution_;
     Floats source_, target_, bias_, packed_, scratch_;
 };
 
 of_convolution_shape shape_of(const Scale &scale, uint32_t inputs, uint32_t outputs,
                               uint32_t kernel, bool activated) {
-    return {scale.side, scale.side, inputs,           outputs,         kernel,
-            activated,  activated,  OF_PRECISION_F32, OF_PRECISION_F32};
+    of_convolution_shape shape = {};
+    shape.height = shape.width = scale.side;
+    shape.inputs = inputs;
+    shape.outputs = outputs;
+    shape.kernel = kernel;
+    shape.bias = shape.relu = activated;
+    shape.source = shape.target = OF_PRECISION_F32;
+    return shape;
 }
 
 /* `products` are the multiplications of a position that count. */
 void add_layer(const char *form, const Scale &scale, uint32_t hidden,
                const of_convolution_shape &shape, double products) {
-    const auto add = [=](uint32_t images, const Threads &threads) {
+    for (const uint32_t images : batches) {
         Work work;
         work.items = images;
         work.operations = 2.0 * images * scale.positions() * products;
-        work.threads = threads.count;
-        const bool wall = std::string(threads.part) == bench::all_threads().part;
-        auto *added =
-            bench::add(name_of(form, scale, hidden, images, threads), [=](benchmark::State &state) {
-                const Layer layer(shape, images, threads.count);
-                layer.use_threads();
-                bench::measure(state, work, bench::best_isa(), wall ? Clock::wall : Clock::thread,
-                               [&] { layer.run(); });
-                state.SetLabel(layer.kernel());
-            });
-        if (wall)
-            added->UseRealTime();
-    };
-    for (const uint32_t images : batches)
-        add(images, bench::one_thread());
-    add(1, bench::all_threads()); /* latency mode: threads inside the layer */
+        bench::add(name_of(form, scale, hidden, images), [=](benchmark::State &state) {
+            const Layer layer(shape, images);
+            omp_set_num_threads(1);
+            bench::measure(state, work, bench::best_isa(), Clock::thread, [&] { layer.run(); });
+            state.SetLabel(layer.kernel());
+        });
+    }
 }
 
 void add_convolutions(const Scale &scale, uint32_t hidden) {
@@ -150,42 +140,55 @@ void add_convolutions(const Scale &scale, uint32_t hidden) {
     add("middle", hidden, hidden, 1, true, middle);
     add("last_taps", hidden, scale.taps(), 1, false, last);
     add("last_direct", hidden, scale.outputs(), 3, false, last);
-    add("backward_last", scale.taps(), hidden, 1, false, last);
-    add("backward_middle", hidden, hidden, 1, false, middle);
-    add("backward_first", hidden, scale.neighbourhood(), 1, false, first);
 }
 
-/* ---- Gradients of weights ---------------------------------------------------------------- */
+/* ---- Gradients --------------------------------------------------------------------------- */
 
-/* c[rows][columns] += a^T b over the positions of the images, on this thread. */
-void add_gradient(const char *form, const Scale &scale, uint32_t hidden, uint32_t rows,
-                  uint32_t columns, double products) {
+/* One product of `rows` outputs and `columns` inputs of a layer, at the positions of the images. */
+using Product = of_status (*)(size_t rows, size_t columns, size_t positions, const float *gradient,
+                              const float *other, float *result, of_error *error);
+
+of_status to_weights(size_t rows, size_t columns, size_t positions, const float *gradient,
+                     const float *inputs, float *weights, of_error *error) {
+    return of_weight_product(rows, columns, positions, gradient, inputs, true, weights, error);
+}
+
+of_status to_inputs(size_t rows, size_t columns, size_t positions, const float *gradient,
+                    const float *weights, float *inputs, of_error *error) {
+    return of_data_product(positions, columns, rows, gradient, weights, inputs, error);
+}
+
+void add_product(const std::string &form, Product product, const Scale &scale, uint32_t hidden,
+                 uint32_t rows, uint32_t columns, double products) {
     for (const uint32_t images : batches) {
         Work work;
         work.items = images;
         work.operations = 2.0 * images * scale.positions() * products;
-        bench::add(name_of(form, scale, hidden, images, bench::one_thread()),
-                   [=](benchmark::State &state) {
-                       const size_t positions = size_t{images} * scale.positions();
-                       const Floats a = floats(positions * rows), b = floats(positions * columns),
-                                    c = floats(size_t{rows} * columns, 0, 0);
-                       of_error error;
-                       omp_set_num_threads(1);
-                       bench::measure(state, work, bench::best_isa(), Clock::thread, [&] {
-                           bench::check(of_weight_product(rows, columns, positions, a.get(),
-                                                          b.get(), true, c.get(), &error),
-                                        error);
-                       });
-                   });
+        bench::add(name_of(form.c_str(), scale, hidden, images), [=](benchmark::State &state) {
+            const size_t positions = size_t{images} * scale.positions();
+            const size_t most = std::max(
+                {positions * rows, positions * columns, static_cast<size_t>(rows) * columns});
+            const Floats a = floats(positions * rows), b = floats(most), c = floats(most, 0, 0);
+            of_error error;
+            omp_set_num_threads(1);
+            bench::measure(state, work, bench::best_isa(), Clock::thread, [&] {
+                bench::check(product(rows, columns, positions, a.get(), b.get(), c.get(), &error),
+                             error);
+            });
+        });
     }
 }
 
 void add_gradients(const Scale &scale, uint32_t hidden) {
-    add_gradient("gradient_last", scale, hidden, scale.taps(), hidden,
-                 9.0 * scale.outputs() * hidden);
-    add_gradient("gradient_middle", scale, hidden, hidden, hidden, 1.0 * hidden * hidden);
-    add_gradient("gradient_first", scale, hidden, hidden, scale.neighbourhood(),
-                 9.0 * scale.half * hidden);
+    const auto add = [&](const char *layer, uint32_t rows, uint32_t columns, double products) {
+        add_product(std::string("gradient_") + layer, to_weights, scale, hidden, rows, columns,
+                    products);
+        add_product(std::string("backward_") + layer, to_inputs, scale, hidden, rows, columns,
+                    products);
+    };
+    add("last", scale.taps(), hidden, 9.0 * scale.outputs() * hidden);
+    add("middle", hidden, hidden, 1.0 * hidden * hidden);
+    add("first", hidden, scale.neighbourhood(), 9.0 * scale.half * hidden);
 }
 
 void add_all() {

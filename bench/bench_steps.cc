@@ -77,7 +77,6 @@ class Step {
         rest_ = floats(values_);
         run_.plan = made;
         run_.worker = &made->workers[0];
-        run_.threads = 1;
     }
 
     void run(bool inverse) {
@@ -133,7 +132,6 @@ class Backward {
         buffers_ = &made->training->buffers[0];
         run_.plan = made;
         run_.worker = &made->workers[0];
-        run_.threads = 1;
         run_.kept = &buffers_->kept;
         turns_.lane = &made->training->lane[0];
         turns_.done = &done_;

@@ -451,7 +451,7 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
         lent.pass[i] = buffers->g_pass[i];
         lent.rest[i] = buffers->g_rest[i];
     }
-    const of_run on_gradients = {.plan = run->plan, .worker = &lent, .threads = 1};
+    const of_run on_gradients = {.plan = run->plan, .worker = &lent};
     double start = of_profile_start(run);
     for (uint32_t u = 0; u < units; u++)
         of_pixels_leave(&on_gradients, s, u, NULL, 0);

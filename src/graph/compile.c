@@ -84,8 +84,7 @@ static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan
 static void free_layers(of_scale_plan *scale) {
     for (int layer = 0; layer < OF_LAYERS; layer++) {
         of_convolution_free(scale->layers[layer]);
-        of_convolution_free(scale->latency[layer]);
-        scale->layers[layer] = scale->latency[layer] = NULL;
+        scale->layers[layer] = NULL;
     }
     of_convolution_free(scale->backward_mix);
     scale->backward_mix = NULL;
@@ -96,10 +95,10 @@ static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *er
     for (int layer = 0; layer < (dense ? OF_LAYERS : OF_LAYER_MIX); layer++) {
         of_convolution_shape shape = layer_shape(plan, scale, layer);
         of_status status =
-            of_convolution_create(&shape, scale->chunk, 1, &scale->layers[layer], error);
+            of_convolution_create(&shape, scale->chunk, NULL, &scale->layers[layer], error);
         if (status == OF_OK && plan->training != NULL && layer == OF_LAYER_MIX) {
             shape.bias = false;
-            status = of_convolution_create(&shape, scale->chunk, 1, &scale->backward_mix, error);
+            status = of_convolution_create(&shape, scale->chunk, NULL, &scale->backward_mix, error);
         }
         if (status != OF_OK)
             return status;
@@ -123,7 +122,7 @@ static of_status insist_on_uniform_layers(of_scale_plan *scale, of_error *error)
         bool uniform = true;
         of_status status = OF_OK;
         if (scale->layers[layer] != NULL)
-            status = of_convolution_is_uniform(scale->layers[layer], NULL, &uniform, error);
+            status = of_convolution_is_uniform(scale->layers[layer], NULL, 0, &uniform, error);
         if (status != OF_OK)
             return status;
         if (!uniform)
@@ -234,8 +233,10 @@ of_status of_plan_compile(const of_model *model, const of_plan_options *options,
 void of_plan_free(of_plan *plan) {
     if (plan == NULL)
         return;
-    for (uint32_t s = 0; s < OF_MAX_SCALES; s++)
+    for (uint32_t s = 0; s < OF_MAX_SCALES; s++) {
+        of_bands_free(&plan->scales[s], plan->threads);
         free_layers(&plan->scales[s]);
+    }
     of_training_free(plan->training);
     of_workspace_free(plan);
     of_arena_release(&plan->arena);

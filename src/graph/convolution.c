@@ -27,7 +27,6 @@ typedef struct variant {
 struct of_convolution {
     of_convolution_shape shape;
     uint32_t variant_count;
-    unsigned threads;
     size_t weight_bytes, scratch_bytes;
     char kernel[64];
     dnnl_engine_t engine;
@@ -83,19 +82,22 @@ static void fold_positions(const of_convolution_shape *shape, uint32_t images, d
                                  : (dnnl_dim_t)shape->width;
 }
 
+/* `packing`: the layout that weights must have, or NULL: oneDNN's choice. */
 static dnnl_status_t describe(const of_convolution *convolution, uint32_t images,
-                              const_dnnl_primitive_attr_t attributes,
+                              layout_view packing, const_dnnl_primitive_attr_t attributes,
                               dnnl_primitive_desc_t *description) {
     const of_convolution_shape *shape = &convolution->shape;
     dnnl_dims_t source_size, target_size;
     fold_positions(shape, images, source_size);
     fold_positions(shape, images, target_size);
     source_size[1] = shape->inputs;
+    source_size[2] += shape->above + shape->below;
     target_size[1] = shape->outputs;
     const dnnl_dims_t weight_size = {shape->outputs, shape->inputs, shape->kernel, shape->kernel};
     const dnnl_dims_t bias_size = {shape->outputs};
     const dnnl_dims_t strides = {1, 1};
-    const dnnl_dims_t padding = {shape->kernel / 2, shape->kernel / 2};
+    const dnnl_dim_t edge = shape->kernel / 2;
+    const dnnl_dims_t before = {edge - shape->above, edge}, after = {edge - shape->below, edge};
     const dnnl_data_type_t from = number(shape->source), to = number(shape->target);
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl_dims_t dilation = {0, 0};
@@ -112,7 +114,8 @@ static dnnl_status_t describe(const of_convolution *convolution, uint32_t images
     if (status == dnnl_success)
         status = dnnl_convolution_forward_primitive_desc_create(
             description, convolution->engine, dnnl_forward_inference, dnnl_convolution_direct,
-            source, weights, bias, target, strides, dilation, padding, padding, attributes);
+            source, packing != NULL ? packing : weights, bias, target, strides, dilation, before,
+            after, attributes);
     (void)dnnl_memory_desc_destroy(source);
     (void)dnnl_memory_desc_destroy(target);
     (void)dnnl_memory_desc_destroy(bias);
@@ -130,8 +133,9 @@ static dnnl_status_t describe(const of_convolution *convolution, uint32_t images
         status = dnnl_memory_desc_init_by_tag(&bias, 1, bias_size, dnnl_f32, dnnl_x);
     if (status == dnnl_success)
         status = dnnl_convolution_forward_desc_init(
-            &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights,
-            shape->bias ? &bias : NULL, &target, strides, padding, padding);
+            &operation, dnnl_forward_inference, dnnl_convolution_direct, &source,
+            packing != NULL ? packing : &weights, shape->bias ? &bias : NULL, &target, strides,
+            before, after);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(description, &operation, attributes,
                                             convolution->engine, NULL);
@@ -219,14 +223,34 @@ static void place_weights(of_convolution *convolution, uint32_t index) {
     convolution->weight_bytes += of_round_up(layout_bytes(mine), OF_ALIGNMENT);
 }
 
+static const char *kernel_name(const_dnnl_primitive_desc_t description) {
+    const char *name = "";
+    (void)dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, (void *)&name);
+    return name;
+}
+
+/* The best code for weights packed as `other` has them, if that is code of the same kind. */
+static dnnl_status_t describe_alike(const of_convolution *convolution, uint32_t images,
+                                    const variant *other, const_dnnl_primitive_attr_t attributes,
+                                    dnnl_primitive_desc_t *description) {
+    dnnl_status_t status =
+        describe(convolution, images, query(other->description, dnnl_query_weights_md), attributes,
+                 description);
+    if (status != dnnl_success ||
+        strcmp(kernel_name(*description), kernel_name(other->description)) == 0)
+        return status;
+    (void)dnnl_primitive_desc_destroy(*description);
+    *description = NULL;
+    return dnnl_unimplemented;
+}
+
 /* Code for bfloat16 that emulates it, or that is written to be read, is slower than code for
  * floats; what uses the processor's instructions is named after them (AVX10 includes them). */
 static of_status insist_on_native_code(const of_convolution *convolution, const variant *made,
                                        of_error *error) {
-    const char *name = "";
     if (convolution->shape.source == OF_PRECISION_F32)
         return OF_OK;
-    (void)dnnl_primitive_desc_query(made->description, dnnl_query_impl_info_str, 0, (void *)&name);
+    const char *name = kernel_name(made->description);
     if (strstr(name, "bf16") == NULL && strstr(name, "amx") == NULL &&
         strstr(name, "avx10") == NULL)
         return of_fail(error, OF_ERROR_UNSUPPORTED,
@@ -234,10 +258,26 @@ static of_status insist_on_native_code(const of_convolution *convolution, const 
     return OF_OK;
 }
 
+/* Weights packed like those of `alike`; else like those of the largest variant, where that can be.
+ */
+static dnnl_status_t describe_variant(const of_convolution *convolution, uint32_t index,
+                                      const of_convolution *alike,
+                                      const_dnnl_primitive_attr_t attributes,
+                                      dnnl_primitive_desc_t *description) {
+    uint32_t images = 1U << index, largest = convolution->variant_count - 1;
+    if (alike != NULL)
+        return describe_alike(convolution, images, &alike->variants[0], attributes, description);
+    if (index < largest && describe_alike(convolution, images, &convolution->variants[largest],
+                                          attributes, description) == dnnl_success)
+        return dnnl_success;
+    return describe(convolution, images, NULL, attributes, description);
+}
+
 static of_status create_variant(of_convolution *convolution, uint32_t index,
-                                const_dnnl_primitive_attr_t attributes, of_error *error) {
+                                const of_convolution *alike, const_dnnl_primitive_attr_t attributes,
+                                of_error *error) {
     variant *made = &convolution->variants[index];
-    CHECK(describe(convolution, 1U << index, attributes, &made->description),
+    CHECK(describe_variant(convolution, index, alike, attributes, &made->description),
           "describing a convolution");
     of_status status = insist_on_native_code(convolution, made, error);
     if (status != OF_OK)
@@ -246,23 +286,26 @@ static of_status create_variant(of_convolution *convolution, uint32_t index,
     size_t scratch = layout_bytes(query(made->description, dnnl_query_scratchpad_md));
     if (scratch > convolution->scratch_bytes)
         convolution->scratch_bytes = scratch;
-    place_weights(convolution, index);
+    if (alike != NULL) { /* reads them where they are */
+        made->weight_offset = alike->variants[0].weight_offset;
+        convolution->weight_bytes = alike->weight_bytes;
+    } else {
+        place_weights(convolution, index);
+    }
     return OF_OK;
 }
 
-static of_status create_variants(of_convolution *convolution, of_error *error) {
+static of_status create_variants(of_convolution *convolution, const of_convolution *alike,
+                                 of_error *error) {
     uint32_t count = convolution->variant_count;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_status_t made = make_attributes(convolution->shape.relu, &attributes);
     of_status status = made == dnnl_success ? OF_OK : fail(error, made, "making attributes");
     for (uint32_t i = count; status == OF_OK && i-- > 0;)
-        status = create_variant(convolution, i, attributes, error);
-    if (status == OF_OK) {
-        const char *name = "";
-        (void)dnnl_primitive_desc_query(convolution->variants[count - 1].description,
-                                        dnnl_query_impl_info_str, 0, (void *)&name);
-        (void)snprintf(convolution->kernel, sizeof convolution->kernel, "onednn %s", name);
-    }
+        status = create_variant(convolution, i, alike, attributes, error);
+    if (status == OF_OK)
+        (void)snprintf(convolution->kernel, sizeof convolution->kernel, "onednn %s",
+                       kernel_name(convolution->variants[count - 1].description));
     (void)dnnl_primitive_attr_destroy(attributes);
     return status;
 }
@@ -283,12 +326,12 @@ bool of_convolution_has_bf16(void) {
 }
 
 of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
-                                unsigned threads, of_convolution **result, of_error *error) {
+                                const of_convolution *alike, of_convolution **result,
+                                of_error *error) {
     of_convolution *convolution = of_allocate_zeroed(1, sizeof *convolution);
     if (convolution == NULL)
         return of_fail_memory(error, "a convolution");
     convolution->shape = *shape;
-    convolution->threads = threads;
     while (convolution->variant_count < OF_CONVOLUTION_VARIANTS &&
            (1U << convolution->variant_count) <= max_images)
         convolution->variant_count++;
@@ -297,12 +340,12 @@ of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_
     /* oneDNN lays its work out for the OpenMP setting at compile time. The setting belongs to
      * the calling thread and is put back. */
     int callers_threads = omp_get_max_threads();
-    omp_set_num_threads((int)threads);
+    omp_set_num_threads(1);
     dnnl_status_t made = dnnl_engine_create(&convolution->engine, dnnl_cpu, 0);
     if (made == dnnl_success)
         made = dnnl_stream_create(&convolution->stream, convolution->engine,
                                   dnnl_stream_default_flags);
-    of_status status = made == dnnl_success ? create_variants(convolution, error)
+    of_status status = made == dnnl_success ? create_variants(convolution, alike, error)
                                             : fail(error, made, "creating an engine");
     omp_set_num_threads(callers_threads);
     if (status != OF_OK) {
@@ -331,23 +374,6 @@ const of_convolution_shape *of_convolution_shape_of(const of_convolution *convol
 
 uint32_t of_convolution_most_images(const of_convolution *convolution) {
     return 1U << (convolution->variant_count - 1);
-}
-
-unsigned of_convolution_threads(const of_convolution *convolution) {
-    return convolution->threads;
-}
-
-bool of_convolution_same_packing(const of_convolution *a, const of_convolution *b) {
-    if (a->variant_count != b->variant_count || a->weight_bytes != b->weight_bytes)
-        return false;
-    for (uint32_t i = 0; i < a->variant_count; i++) {
-        const variant *first = &a->variants[i], *second = &b->variants[i];
-        if (first->weight_offset != second->weight_offset ||
-            !dnnl_memory_desc_equal(query(first->description, dnnl_query_weights_md),
-                                    query(second->description, dnnl_query_weights_md)))
-            return false;
-    }
-    return true;
 }
 
 const char *of_convolution_kernel(const of_convolution *convolution) {

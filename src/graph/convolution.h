@@ -14,8 +14,9 @@
 typedef struct of_convolution_shape {
     uint32_t height, width;
     uint32_t inputs, outputs;
-    uint32_t kernel; /* 1 or 3 */
-    bool bias, relu; /* what follows the sum */
+    uint32_t kernel;   /* 1 or 3 */
+    bool bias, relu;   /* what follows the sum */
+    bool above, below; /* kernel 3: the source has a row more there, in place of zeros */
     /* F32 or BF16: of the source with the weights, and of the target. Sums and bias are floats. */
     of_precision source, target;
 } of_convolution_shape;
@@ -25,22 +26,20 @@ enum { OF_CONVOLUTION_VARIANTS = 8 };
 
 typedef struct of_convolution of_convolution;
 
-/* Compiles code for 1, 2, 4, ... up to `max_images` (a power of two) images a call, run by
- * `threads` threads inside the call when it is made outside a parallel region, else by the
- * calling thread alone. OF_ERROR_UNSUPPORTED if bfloat16 has no native code for the shape. */
+/* Compiles code for 1, 2, 4, ... up to `max_images` (a power of two) images a call, run by the
+ * calling thread alone inside a parallel region or where OpenMP is set to one thread. With `alike`
+ * it takes weights that were packed for `alike`, which has the same kernel, inputs and outputs;
+ * OF_ERROR_UNSUPPORTED if it cannot. */
 of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
-                                unsigned threads, of_convolution **convolution, of_error *error);
+                                const of_convolution *alike, of_convolution **convolution,
+                                of_error *error);
 void of_convolution_free(of_convolution *convolution);
 
 /* The shape it was made for; as long as it lives. */
 const of_convolution_shape *of_convolution_shape_of(const of_convolution *convolution);
 
-/* Images of its largest call, and the threads it was made for. */
+/* Images of its largest call. */
 uint32_t of_convolution_most_images(const of_convolution *convolution);
-unsigned of_convolution_threads(const of_convolution *convolution);
-
-/* True if weights packed for one can be used by the other. */
-bool of_convolution_same_packing(const of_convolution *a, const of_convolution *b);
 
 /* True if the library's code uses the processor's bfloat16 instructions, so does not emulate them;
  * the environment may hold it back. */
@@ -67,11 +66,11 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
                              const void *packed, const float *bias, void *target, void *scratch,
                              of_error *error);
 
-/* uniformity.c: true if an image's result is the same, bit by bit, whatever the number of images in
- * the call and the threads inside it (`other`: the same shape compiled for other threads, or NULL).
- */
-of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *other,
-                                    bool *uniform, of_error *error);
+/* uniformity.c: clears *uniform unless an image's result is the same, bit by bit, whatever the
+ * number of images in the call, and in `band`, code for some rows of it from row `first` on (or
+ * NULL). */
+of_status of_convolution_is_uniform(const of_convolution *convolution, const of_convolution *band,
+                                    uint32_t first, bool *uniform, of_error *error);
 
 /* c[m][n] = sum over k of a[k][m] * b[k][n], or if `add` c += that: gradients of weights. Runs on
  * the calling thread inside a parallel region, as does the next one. */

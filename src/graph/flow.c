@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "graph/plan.h"
 
-#include <omp.h>
 #include <string.h>
 
 uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left) {
@@ -16,12 +15,11 @@ static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer,
     static const int parts[OF_LAYERS] = {OF_PART_FIRST, OF_PART_MIDDLE, OF_PART_LAST, OF_PART_MIX};
     const of_scale_plan *scale = &run->plan->scales[s];
     const of_step_plan *step = &scale->steps[k];
-    bool latency = run->threads > 1;
-    const of_convolution *convolution = latency ? scale->latency[layer] : scale->layers[layer];
-    const of_packed_layer *packed = latency ? &step->latency[layer] : &step->layers[layer];
+    const of_packed_layer *packed = &step->layers[layer];
     double start = of_profile_start(run);
-    of_status status = of_convolution_run(convolution, count, source, packed->weights, packed->bias,
-                                          target, run->worker->convolution_scratch, error);
+    of_status status =
+        of_convolution_run(scale->layers[layer], count, source, packed->weights, packed->bias,
+                           target, run->worker->convolution_scratch, error);
     of_profile_stop(run, start, s, k, parts[layer]);
     return status;
 }
@@ -77,60 +75,47 @@ static const of_channel_map *tail_map(const of_plan *plan, const of_scale_plan *
     return k + 1 < plan->architecture.steps ? &scale->steps[k + 1].map : NULL;
 }
 
-static double tail_of_unit(const of_run *run, of_coupling_row *row, uint32_t rows) {
-    double sum = 0;
-    if (run->threads == 1) {
-        for (uint32_t y = 0; y < rows; y++) {
-            row->taps.row = y;
-            sum += run->plan->kernels->coupling_row(row);
-        }
-        return sum;
-    }
-    double *sums = run->worker->row_sums;
-#pragma omp parallel for num_threads(run->threads) schedule(static)
-    for (uint32_t y = 0; y < rows; y++) {
-        of_coupling_row mine = *row;
-        mine.taps.row = y;
-        mine.scratch = run->plan->workers[omp_get_thread_num()].row_scratch;
-        sums[y] = run->plan->kernels->coupling_row(&mine);
-    }
-    for (uint32_t y = 0; y < rows; y++) /* in the order of one thread */
-        sum += sums[y];
-    return sum;
-}
-
-void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
-                  bool inverse) {
+of_coupling_row of_flow_coupling_row(const of_run *run, uint32_t s, uint32_t k, uint32_t place,
+                                     uint32_t unit, bool inverse) {
     const of_plan *plan = run->plan;
     const of_scale_plan *scale = &plan->scales[s];
-    of_worker *worker = run->worker;
+    const of_worker *worker = run->worker;
     of_coupling_row row = {
-        .taps = {.stride = scale->tap_stride,
+        .taps = {.taps = worker->taps + (size_t)place * scale->positions * scale->tap_stride,
+                 .stride = scale->tap_stride,
                  .bias = scale->steps[k].coefficient_bias,
                  .outputs = scale->outputs,
                  .kernel = scale->kernel,
                  .height = scale->rows,
                  .width = scale->columns},
+        .pass = worker->pass[s] + unit * of_state_floats(scale),
+        .rest = worker->rest[s] + unit * of_state_floats(scale),
         .half = scale->half,
         .affine = plan->architecture.coupling == OF_COUPLING_AFFINE,
         .inverse = inverse,
         .map = run->without_map ? NULL : tail_map(plan, scale, k, inverse),
         .scratch = worker->row_scratch,
     };
+    if (run->kept != NULL) {
+        size_t kept = of_kept_offset(plan, k, unit, of_state_floats(scale));
+        row.kept_pass = run->kept->pass[s] + kept;
+        row.kept_rest = run->kept->rest[s] + kept;
+        row.kept_scale = row.affine ? run->kept->scale[s] + kept : NULL;
+    }
+    return row;
+}
+
+void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,
+                  bool inverse) {
+    const of_plan *plan = run->plan;
     double start = of_profile_start(run);
     for (uint32_t u = 0; u < count; u++) {
-        row.taps.taps = worker->taps + (size_t)u * scale->positions * scale->tap_stride;
-        row.pass = worker->pass[s] + (first + u) * of_state_floats(scale);
-        row.rest = worker->rest[s] + (first + u) * of_state_floats(scale);
-        if (run->kept != NULL) {
-            size_t kept = of_kept_offset(plan, k, first + u, of_state_floats(scale));
-            row.kept_pass = run->kept->pass[s] + kept;
-            row.kept_rest = run->kept->rest[s] + kept;
-            row.kept_scale = row.affine ? run->kept->scale[s] + kept : NULL;
-        }
-        double log_det = tail_of_unit(run, &row, scale->rows);
+        of_coupling_row row = of_flow_coupling_row(run, s, k, u, first + u, inverse);
+        double log_det = 0;
+        for (row.taps.row = 0; row.taps.row < plan->scales[s].rows; row.taps.row++)
+            log_det += plan->kernels->coupling_row(&row);
         if (!inverse)
-            worker->contributions[(size_t)(first + u) * plan->scale_count + s] += log_det;
+            run->worker->contributions[(size_t)(first + u) * plan->scale_count + s] += log_det;
     }
     of_profile_stop(run, start, s, k, OF_PART_TAIL);
 }

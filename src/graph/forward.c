@@ -129,29 +129,50 @@ static void store_image(const of_run *run, const of_group *work, uint32_t image)
         memcpy(out->class_logp + place * classes, class_sums, classes * sizeof(double));
 }
 
-of_status of_forward_group(const of_run *run, const of_group *work, of_error *error) {
+void of_forward_begin(const of_run *run, const of_group *work) {
     const of_plan *plan = run->plan;
-    uint32_t units = work->images * plan->units;
-    memset(run->worker->contributions, 0, (size_t)units * plan->scale_count * sizeof(double));
-    memset(run->worker->class_sums, 0, (size_t)units * plan->architecture.classes * sizeof(double));
+    size_t units = (size_t)work->images * plan->units;
+    memset(run->worker->contributions, 0, units * plan->scale_count * sizeof(double));
+    memset(run->worker->class_sums, 0, units * plan->architecture.classes * sizeof(double));
+}
+
+void of_forward_finish_units(const of_run *run, const of_group *work, uint32_t s, uint32_t first,
+                             uint32_t count) {
+    double start = of_profile_start(run);
+    for (uint32_t u = first; u < first + count; u++)
+        finish_unit(run, work, s, u);
+    of_profile_stop(run, start, s, 0, OF_PART_PRIOR);
+}
+
+of_status of_forward_units(const of_run *run, const of_group *work, uint32_t begin, uint32_t units,
+                           of_error *error) {
+    const of_plan *plan = run->plan;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
-        for (uint32_t first = 0, count; first < units; first += count) {
-            count = of_flow_chunk(&plan->scales[s], units - first);
+        for (uint32_t first = begin, count; first < begin + units; first += count) {
+            count = of_flow_chunk(&plan->scales[s], begin + units - first);
             double start = of_profile_start(run);
             enter_scale(run, work, s, first, count);
             of_profile_stop(run, start, s, 0, OF_PART_ENTER);
             of_status status = run_steps(run, s, first, count, error);
             if (status != OF_OK)
                 return status;
-            start = of_profile_start(run);
-            for (uint32_t u = first; u < first + count; u++)
-                finish_unit(run, work, s, u);
-            of_profile_stop(run, start, s, 0, OF_PART_PRIOR);
+            of_forward_finish_units(run, work, s, first, count);
         }
     }
+    return OF_OK;
+}
+
+void of_forward_end(const of_run *run, const of_group *work) {
     for (uint32_t image = 0; image < work->images; image++)
         store_image(run, work, image);
-    return OF_OK;
+}
+
+of_status of_forward_group(const of_run *run, const of_group *work, of_error *error) {
+    of_forward_begin(run, work);
+    of_status status = of_forward_units(run, work, 0, work->images * run->plan->units, error);
+    if (status == OF_OK)
+        of_forward_end(run, work);
+    return status;
 }
 
 /* Images a group so that every thread gets the same number of groups of about the same size. */
@@ -171,7 +192,7 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
 #pragma omp parallel num_threads(plan->threads)
     {
         of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {.plan = plan, .worker = worker, .threads = 1};
+        const of_run run = {.plan = plan, .worker = worker};
         /* also with one thread, where no region is active, the layers must not spread out */
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
@@ -186,19 +207,6 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
         if (plan->workers[t].error.status != OF_OK)
             return of_error_copy(error, &plan->workers[t].error);
     return OF_OK;
-}
-
-/* Fewer images than threads: one image after the other, all threads inside each layer. */
-static of_status run_latency(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
-                             of_error *error) {
-    const of_run run = {.plan = plan, .worker = &plan->workers[0], .threads = plan->threads};
-    int callers_threads = omp_get_max_threads();
-    of_status status = OF_OK;
-    omp_set_num_threads((int)plan->threads);
-    for (size_t i = 0; status == OF_OK && i < batch->count; i++)
-        status = of_forward_group(&run, &(of_group){batch, out, i, 1, 1}, error);
-    omp_set_num_threads(callers_threads);
-    return status;
 }
 
 of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
@@ -216,11 +224,13 @@ of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelih
     if (batch->count == 0)
         return OF_OK;
     if (batch->count < plan->threads) {
-        of_status status = of_plan_prepare_latency(plan, error);
-        if (status != OF_OK)
+        of_status status = of_bands_prepare(plan, error);
+        if (status == OF_OK && plan->bands_are_uniform)
+            status = of_bands_forward(plan, batch, out, error);
+        else if (status == OF_OK)
+            return run_groups(plan, batch, out, error);
+        if (status != OF_ERROR_UNSUPPORTED) /* too small a team */
             return status;
-        if (plan->latency_is_uniform)
-            return run_latency(plan, batch, out, error);
     }
     return run_groups(plan, batch, out, error);
 }

@@ -89,7 +89,6 @@ static of_status run_groups(task *t, unsigned thread, of_error *error) {
     of_backward_buffers *buffers = &t->plan->training->buffers[thread];
     const of_run run = {.plan = t->plan,
                         .worker = &t->plan->workers[thread],
-                        .threads = 1,
                         .kept = &buffers->kept,
                         .layer_seconds = t->plan->training->layer_seconds};
     of_status status = OF_OK;

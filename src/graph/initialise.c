@@ -93,7 +93,7 @@ static of_status apply_map(setup *work, uint32_t s, uint32_t k, of_error *error)
     const of_scale_plan *scale = &plan->scales[s];
     if (plan->architecture.block == OF_BLOCK_DENSE) {
         of_worker worker = view_of(work, 0);
-        const of_run run = {.plan = plan, .worker = &worker, .threads = 1, .without_map = true};
+        const of_run run = {.plan = plan, .worker = &worker, .without_map = true};
         of_status status = OF_OK;
         for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
             count = of_flow_chunk(scale, work->units - first);
@@ -121,7 +121,7 @@ static of_status make_linear_layers(setup *work, uint32_t s, of_error *error) {
         of_convolution_shape shape = *of_convolution_shape_of(scale->layers[layer]);
         shape.relu = false;
         of_status status =
-            of_convolution_create(&shape, scale->chunk, 1, &work->linear[layer], error);
+            of_convolution_create(&shape, scale->chunk, NULL, &work->linear[layer], error);
         if (status != OF_OK)
             return status;
         size_t weights = (size_t)shape.inputs * shape.outputs * shape.kernel * shape.kernel;
@@ -237,7 +237,7 @@ static of_status run_step(setup *work, uint32_t s, uint32_t k, of_error *error) 
     if (contributions == NULL)
         return of_fail_memory(error, "initialisation");
     worker.contributions = contributions;
-    const of_run run = {.plan = work->plan, .worker = &worker, .threads = 1, .without_map = true};
+    const of_run run = {.plan = work->plan, .worker = &worker, .without_map = true};
     of_status status = OF_OK;
     for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
         count = of_flow_chunk(scale, work->units - first);
@@ -268,11 +268,8 @@ static void enter(setup *work, uint32_t s, const of_batch *batch) {
     memcpy(kept.squeezed_pass, work->pass, sizeof kept.squeezed_pass);
     memcpy(kept.squeezed_rest, work->rest, sizeof kept.squeezed_rest);
     bool dense = plan->architecture.block == OF_BLOCK_DENSE; /* no map to leave out */
-    const of_run run = {.plan = plan,
-                        .worker = &worker,
-                        .threads = 1,
-                        .kept = dense ? NULL : &kept,
-                        .without_map = true};
+    const of_run run = {
+        .plan = plan, .worker = &worker, .kept = dense ? NULL : &kept, .without_map = true};
     for (uint32_t u = 0; u < work->units; u++) {
         of_pixel_view view = {0};
         if (s == 0)

@@ -88,7 +88,7 @@ of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, flo
 #pragma omp parallel num_threads(plan->threads)
     {
         of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {.plan = plan, .worker = worker, .threads = 1};
+        const of_run run = {.plan = plan, .worker = worker};
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
         for (size_t g = 0; g < groups; g++) {

@@ -28,15 +28,23 @@ typedef struct of_packed_layer {
 } of_packed_layer;
 
 typedef struct of_step_plan {
-    of_channel_map map, inverse_map;    /* convolutional blocks; inverse filled on demand */
-    of_channel_map transposed_map;      /* training: A^T */
-    of_packed_layer layers[OF_LAYERS];  /* MIX: the map of dense blocks */
-    of_packed_layer inverse_mix;        /* dense blocks, filled on demand */
-    of_packed_layer latency[OF_LAYERS]; /* the same weights for latency mode, on demand */
-    of_packed_layer backward_mix;       /* training of dense blocks: the map's transpose */
-    double log_det;                     /* of ActNorm and mixing, for one position */
-    float *coefficient_bias;            /* [outputs] */
+    of_channel_map map, inverse_map;   /* convolutional blocks; inverse filled on demand */
+    of_channel_map transposed_map;     /* training: A^T */
+    of_packed_layer layers[OF_LAYERS]; /* MIX: the map of dense blocks */
+    of_packed_layer inverse_mix;       /* dense blocks, filled on demand */
+    of_packed_layer backward_mix;      /* training of dense blocks: the map's transpose */
+    double log_det;                    /* of ActNorm and mixing, for one position */
+    float *coefficient_bias;           /* [outputs] */
 } of_step_plan;
+
+/* Rows of an image that one thread takes, and code for them; none if there are fewer rows than
+ * threads. */
+typedef struct of_band {
+    uint32_t first, rows;
+    of_convolution *layers[OF_LAYER_MIX];
+    bool owns[OF_LAYER_MIX];      /* or shares them with an earlier band */
+    void **weights[OF_LAYER_MIX]; /* [steps] packed once more; NULL: the steps' own */
+} of_band;
 
 typedef struct of_scale_plan {
     of_scale_shape shape;
@@ -48,7 +56,8 @@ typedef struct of_scale_plan {
     bool last;           /* no split: pass and rest are latents */
     /* F32 or BF16: what the network multiplies, and its hidden activations; taps are floats */
     of_precision precision;
-    of_convolution *layers[OF_LAYERS], *latency[OF_LAYERS], *backward_mix;
+    of_convolution *layers[OF_LAYERS], *backward_mix;
+    of_band *bands;         /* [threads], made on demand */
     uint32_t gather_stride; /* training: floats a position of the first layer's 3x3 neighbourhood */
     of_step_plan *steps;
     of_channel_map entry_u8, entry_f32; /* scale 0: map of step 0 for pixels */
@@ -75,7 +84,7 @@ typedef struct of_worker {
     double *contributions; /* [group units][scales] */
     double *squares;       /* [group units][scales] of the latents */
     double *class_sums;    /* [group units][classes] */
-    double *row_sums;      /* [rows] log-dets, for latency mode */
+    double *row_sums;      /* [steps][rows] log-dets, for bands */
     of_error error;
 } of_worker;
 
@@ -87,7 +96,7 @@ struct of_plan {
     uint32_t group_images;        /* most images that a thread has in flight */
     uint32_t scale_count, hidden; /* hidden: padded */
     of_precision precision;       /* F32, or BF16 if any scale's network runs in it */
-    bool has_inverse, has_latency, latency_is_uniform;
+    bool has_inverse, has_bands, bands_are_uniform;
     of_scale_plan scales[OF_MAX_SCALES];
     of_arena arena;        /* weights and everything constant */
     of_training *training; /* NULL: forward and inverse only */
@@ -104,11 +113,10 @@ typedef struct of_kept {
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
 
-/* Where a group of units is being run: one worker, or, in latency mode, all threads together. */
+/* Where a group of units is being run. */
 typedef struct of_run {
     of_plan *plan;
     of_worker *worker;
-    unsigned threads;      /* inside the layers */
     of_kept *kept;         /* training, else NULL */
     bool without_map;      /* initialisation: tails leave out the next step's map */
     double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
@@ -126,6 +134,15 @@ typedef struct of_group {
 
 /* Mixture of classes with equal weights: logsumexp over classes - ln(classes). */
 double of_mixture(const double *class_logp, size_t classes);
+
+/* Parts of it: clearing the worker's sums; units from `first` on through all scales; the priors of
+ * a scale; storing the images' results. */
+void of_forward_begin(const of_run *run, const of_group *group);
+of_status of_forward_units(const of_run *run, const of_group *group, uint32_t first, uint32_t count,
+                           of_error *error);
+void of_forward_finish_units(const of_run *run, const of_group *group, uint32_t scale,
+                             uint32_t first, uint32_t count);
+void of_forward_end(const of_run *run, const of_group *group);
 
 /* The forward pass of a group; contributions stay in the worker. */
 of_status of_forward_group(const of_run *run, const of_group *group, of_error *error);
@@ -229,6 +246,11 @@ uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left);
 of_status of_flow_network(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
                           uint32_t count, of_error *error);
 
+/* What the coupling kernel needs for the rows of a unit, whose taps are number `place` of the
+ * chunk's. */
+of_coupling_row of_flow_coupling_row(const of_run *run, uint32_t scale, uint32_t step,
+                                     uint32_t place, uint32_t unit, bool inverse);
+
 /* The tail of a step for the same units. Forward adds the log-dets to worker->contributions. */
 void of_flow_tail(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, uint32_t count,
                   bool inverse);
@@ -282,9 +304,16 @@ const char *of_describe_layer_name(const of_plan *plan, int layer);
 double of_profile_start(const of_run *run);
 void of_profile_stop(const of_run *run, double start, uint32_t scale, uint32_t step, int part);
 
-/* ---- latency.c, inverse_maps.c: made on first use ---- */
+/* ---- bands.c: fewer images than threads ---- */
 
-of_status of_plan_prepare_latency(of_plan *plan, of_error *error);
+/* Made on first use; bands_are_uniform tells whether they can be used. */
+of_status of_bands_prepare(of_plan *plan, of_error *error);
+of_status of_bands_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
+                           of_error *error);
+void of_bands_free(of_scale_plan *scale, unsigned threads);
+
+/* ---- inverse_maps.c: made on first use ---- */
+
 of_status of_plan_prepare_inverse(of_plan *plan, of_error *error);
 
 /* ---- pixels.c: squeezing between images and the first state of a scale ---- */

@@ -24,8 +24,7 @@ of_status of_plan_profile(of_plan *plan, const of_batch *batch, double *layer_se
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_plan_profile: plan, images and an array are "
                        "all needed");
-    const of_run run = {
-        .plan = plan, .worker = &plan->workers[0], .threads = 1, .layer_seconds = layer_seconds};
+    const of_run run = {.plan = plan, .worker = &plan->workers[0], .layer_seconds = layer_seconds};
     const of_likelihoods nothing = {0};
     of_status status = OF_OK;
     int callers_threads = omp_get_max_threads();

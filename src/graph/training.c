@@ -187,9 +187,9 @@ of_status of_plan_compile_training(const of_model *model, const of_training_opti
         of_plan_free(plan);
         return status;
     }
-    /* latency mode would hold weights of its own that go stale */
-    plan->has_latency = true;
-    plan->latency_is_uniform = false;
+    /* bands may hold weights of their own, which would go stale */
+    plan->has_bands = true;
+    plan->bands_are_uniform = false;
     *result = plan;
     return OF_OK;
 }

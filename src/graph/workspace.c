@@ -75,17 +75,21 @@ static sizes measure(const of_plan *plan) {
             raise_to(&need.rounded, positions * scale->half);
         raise_to(&need.taps, positions * scale->tap_stride);
         raise_to(&need.latents, scale->shape.latents);
-        raise_to(&need.rows, scale->rows);
+        raise_to(&need.rows, (size_t)plan->architecture.steps * scale->rows);
         /* coefficients, or the padded outputs of a map; twice, see OF_SCRATCH_FLOATS */
         raise_to(&need.row_scratch, (size_t)4 * of_round_up(scale->half, OF_MAP_PADDING));
         if (scale->layers[OF_LAYER_MIX] != NULL)
             raise_to(&need.mix, (size_t)scale->chunk * scale->channels);
         for (int layer = 0; layer < OF_LAYERS; layer++) {
-            const of_convolution *const made[] = {scale->layers[layer], scale->latency[layer]};
-            for (int i = 0; i < 2; i++)
-                if (made[i] != NULL)
-                    raise_to(&need.convolution_scratch, of_convolution_scratch_bytes(made[i]));
+            if (scale->layers[layer] != NULL)
+                raise_to(&need.convolution_scratch,
+                         of_convolution_scratch_bytes(scale->layers[layer]));
         }
+        for (unsigned t = 0; scale->bands != NULL && t < plan->threads; t++)
+            for (int layer = 0; layer < OF_LAYER_MIX; layer++)
+                if (scale->bands[t].layers[layer] != NULL)
+                    raise_to(&need.convolution_scratch,
+                             of_convolution_scratch_bytes(scale->bands[t].layers[layer]));
     }
     need.row_scratch += OF_SCRATCH_EXTRA;
     return need;
