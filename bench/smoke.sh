@@ -10,7 +10,7 @@ export LC_ALL=C OMP_WAIT_POLICY=passive
 # What is run: something of every kind, the cheap ones.
 declare -A filters=(
     [bench_kernels]='/(half:5/|half:12/columns:7|half:6/columns:(7|16$)|channels:67|values:1001|rounds)'
-    [bench_layers]='/scale:2/hidden:64/images:(1|4)/'
+    [bench_layers]='/scale:2/hidden:64/images:(1|4)$'
     [bench_steps]='/hidden:64$'
     [bench_models]='/(glow/K:8/hidden:64/batch:1|grey|patch|train/glow/K:8/hidden:64)/.*threads:all'
     [bench_decode]='/(side:32|grey_to_colour|resize_from:96|tar_png|idx|npy|cifar10|folder_jpeg)'
