@@ -175,8 +175,7 @@ of_status of_forward_group(const of_run *run, const of_group *work, of_error *er
     return status;
 }
 
-/* Images a group so that every thread gets the same number of groups of about the same size. */
-static uint32_t group_size(const of_plan *plan, size_t count) {
+uint32_t of_forward_group_size(const of_plan *plan, size_t count) {
     size_t at_once = (size_t)plan->threads * plan->group_images;
     size_t rounds = (count + at_once - 1) / at_once;
     size_t shares = rounds * plan->threads;
@@ -185,7 +184,7 @@ static uint32_t group_size(const of_plan *plan, size_t count) {
 
 static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                             of_error *error) {
-    uint32_t size = group_size(plan, batch->count);
+    uint32_t size = of_forward_group_size(plan, batch->count);
     size_t groups = (batch->count + size - 1) / size;
     for (unsigned t = 0; t < plan->threads; t++)
         plan->workers[t].error.status = OF_OK;

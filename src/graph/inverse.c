@@ -82,7 +82,8 @@ of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, flo
     of_status status = of_plan_prepare_inverse(plan, error);
     if (status != OF_OK)
         return status;
-    size_t size = plan->group_images, groups = (count + size - 1) / size;
+    size_t size = of_forward_group_size(plan, count);
+    size_t groups = count > 0 ? (count + size - 1) / size : 0;
     for (unsigned t = 0; t < plan->threads; t++)
         plan->workers[t].error.status = OF_OK;
 #pragma omp parallel num_threads(plan->threads)
@@ -113,12 +114,13 @@ of_status of_plan_sample(of_plan *plan, size_t count, double temperature, uint64
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_plan_sample: temperature must be finite and not negative");
     size_t dimensions = of_architecture_dimensions(&plan->architecture);
-    float *latents = of_allocate(dimensions, sizeof(float) * plan->group_images);
+    size_t most = (size_t)plan->group_images * plan->threads; /* a group for every thread */
+    float *latents = of_allocate(dimensions, sizeof(float) * most);
     if (latents == NULL)
         return of_fail_memory(error, "latents");
     of_status status = OF_OK;
-    for (size_t first = 0; status == OF_OK && first < count; first += plan->group_images) {
-        size_t left = count - first, now = left < plan->group_images ? left : plan->group_images;
+    for (size_t first = 0; status == OF_OK && first < count; first += most) {
+        size_t left = count - first, now = left < most ? left : most;
         for (size_t i = 0; i < now; i++) {
             of_random random = of_random_stream(seed, first + i);
             for (size_t d = 0; d < dimensions; d++)

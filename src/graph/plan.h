@@ -135,6 +135,9 @@ typedef struct of_group {
 /* Mixture of classes with equal weights: logsumexp over classes - ln(classes). */
 double of_mixture(const double *class_logp, size_t classes);
 
+/* Images a group so that every thread gets the same number of groups of about the same size. */
+uint32_t of_forward_group_size(const of_plan *plan, size_t count);
+
 /* Parts of it: clearing the worker's sums; units from `first` on through all scales; the priors of
  * a scale; storing the images' results. */
 void of_forward_begin(const of_run *run, const of_group *group);
