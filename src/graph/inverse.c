@@ -82,8 +82,9 @@ of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, flo
     of_status status = of_plan_prepare_inverse(plan, error);
     if (status != OF_OK)
         return status;
-    size_t size = of_forward_group_size(plan, count);
-    size_t groups = count > 0 ? (count + size - 1) / size : 0;
+    if (count == 0)
+        return OF_OK;
+    size_t size = of_forward_group_size(plan, count), groups = (count + size - 1) / size;
     for (unsigned t = 0; t < plan->threads; t++)
         plan->workers[t].error.status = OF_OK;
 #pragma omp parallel num_threads(plan->threads)
