@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fewer images than threads: one image after the other, its rows divided among the threads in
- * bands. Every layer of a band is code for so many rows, run by its thread alone on the plan's own
- * weights; threads meet twice a step, before they read rows of their neighbours: the taps (or,
- * where the last layer is a 3x3 one, its input), and the state for the next 3x3 layer. Patches are
- * independent: threads take whole ones. Made on the first such call, and only used if it gives the
- * same bits as one thread an image. */
+ * bands. Every layer of a band is code for so many rows, run by its thread alone; threads meet
+ * twice a step, before they read rows of their neighbours: the taps (or, where the last layer is a
+ * 3x3 one, its input), and the state for the next 3x3 layer. Patches are independent: threads take
+ * whole ones. Made on the first such call, and only used if it gives the same bits as one thread an
+ * image. */
 #include "core/memory.h"
 #include "graph/plan.h"
 
@@ -101,29 +101,29 @@ static of_status prepare_scale(of_plan *plan, of_scale_plan *scale, of_error *er
     return OF_OK;
 }
 
-of_status of_bands_prepare(of_plan *plan, of_error *error) {
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    of_status status = OF_OK;
-    if (plan->has_bands)
-        return OF_OK;
-    plan->bands_are_uniform = !dense;
-    for (uint32_t s = 0; plan->units == 1 && s < plan->scale_count && plan->bands_are_uniform;
-         s++) {
-        status = prepare_scale(plan, &plan->scales[s], error);
-        if (status != OF_OK)
-            return status;
-    }
-    status = of_workspace_create(plan, error); /* scratch may have grown */
-    plan->has_bands = status == OF_OK;
-    return status;
-}
-
 void of_bands_free(of_scale_plan *scale, unsigned threads) {
     for (unsigned t = 0; scale->bands != NULL && t < threads; t++)
         for (int layer = 0; layer < OF_LAYER_MIX; layer++)
             if (scale->bands[t].owns[layer])
                 of_convolution_free(scale->bands[t].layers[layer]);
     scale->bands = NULL;
+}
+
+of_status of_bands_prepare(of_plan *plan, of_error *error) {
+    if (plan->has_bands)
+        return OF_OK;
+    bool whole_units = plan->units > 1; /* need no code of their own */
+    of_status status = OF_OK;
+    plan->bands_are_uniform = plan->architecture.block != OF_BLOCK_DENSE;
+    for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
+        if (!whole_units && plan->bands_are_uniform)
+            status = prepare_scale(plan, &plan->scales[s], error);
+    if (status == OF_OK)
+        status = of_workspace_create(plan, error); /* scratch may have grown */
+    for (uint32_t s = 0; status != OF_OK && s < plan->scale_count; s++)
+        of_bands_free(&plan->scales[s], plan->threads);
+    plan->has_bands = status == OF_OK;
+    return status;
 }
 
 /* ---- One image --------------------------------------------------------------------------- */
