@@ -59,8 +59,8 @@ typedef struct bench_settings {
 } bench_settings;
 
 static void declare(bench_settings *s, of_option_table *table) {
-    of_option_text(table, 'm', "model", "FILE", &s->model,
-                   "Weight file; without it, a random model of the architecture below.");
+    of_option_model(table, 'm', "model", &s->model,
+                    "Weight file; without it, a random model of the architecture below.");
     of_option_choice(table, "family", "glow|patch-glow", &s->family, "Without it, glow.");
     of_option_count(table, 0, "scales", &s->scales, 1, OF_MAX_SCALES, "Without it, 3.");
     of_option_count(table, 0, "steps", &s->steps, 1, 256, "Flow steps a scale; without it, 8.");

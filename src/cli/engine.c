@@ -10,13 +10,14 @@
 /* ---- Options ------------------------------------------------------------------------------ */
 
 void of_engine_model_option(of_engine_settings *settings, of_option_table *table) {
-    of_option_text(table, 'm', "model", "FILE", &settings->model, "Weight file (safetensors).")
+    of_option_model(table, 'm', "model", &settings->model,
+                    "Weight file (safetensors), or the name of an installed model.")
         ->required = true;
 }
 
 void of_engine_general_option(of_engine_settings *settings, of_option_table *table) {
-    of_option_text(table, 'g', "general-model", "FILE", &settings->general,
-                   "Weight file of a model of images in general, for the ratio scores.");
+    of_option_model(table, 'g', "general-model", &settings->general,
+                    "Weight file of a model of images in general, for the ratio scores.");
 }
 
 void of_engine_ensemble_option(of_engine_settings *settings, of_option_table *table) {

@@ -320,6 +320,8 @@ static of_status inspect_file(const inspect_settings *settings, const char *path
     training_cost cost = {0};
     of_plan_options options = of_engine_plan_wish(&settings->engine);
     options.micro_batch = (unsigned)settings->micro_batch;
+    char named[OF_MODEL_PATH_SIZE];
+    path = of_model_file(path, named);
     of_status status = of_model_load(path, &model, error);
     if (status == OF_OK)
         status = of_plan_compile(model, &options, &plan, error);

@@ -44,6 +44,14 @@ of_option *of_option_text(of_option_table *table, char short_name, const char *n
                                   .target = target});
 }
 
+of_option *of_option_model(of_option_table *table, char short_name, const char *name,
+                           const char **target, const char *help) {
+    of_option *option = of_option_text(table, short_name, name, "FILE", target, help);
+    assert(table->path_count < sizeof table->paths / sizeof *table->paths);
+    option->path = table->paths[table->path_count++];
+    return option;
+}
+
 of_option *of_option_list(of_option_table *table, const char *name, const char *argument,
                           of_text_list *target, const char *help) {
     return add(table, (of_option){.type = OF_OPTION_LIST,
@@ -199,7 +207,8 @@ static of_status store(of_option *option, const char *text, int capacity, of_err
         *(bool *)option->target = true;
         return OF_OK;
     case OF_OPTION_TEXT:
-        *(const char **)option->target = text;
+        *(const char **)option->target =
+            option->path != NULL ? of_model_file(text, option->path) : text;
         return OF_OK;
     case OF_OPTION_LIST:
         return push(option->target, text, capacity) ? OF_OK : of_fail_memory(error, "options");
@@ -315,9 +324,13 @@ static of_status parse_all(option_parser *parser, of_error *error) {
 static of_status check_required(const of_option_table *table, of_error *error) {
     for (size_t i = 0; i < table->count; i++) {
         const of_option *option = &table->rows[i];
-        if (option->required && !option->given)
-            return of_fail(error, OF_ERROR_ARGUMENT, "option --%s %s is required", option->name,
-                           option->argument);
+        if (!option->required || option->given)
+            continue;
+        char names[512] = "";
+        if (option->path != NULL)
+            of_model_names(names, sizeof names);
+        return of_fail(error, OF_ERROR_ARGUMENT, "option --%s %s is required%s%s", option->name,
+                       option->argument, names[0] != '\0' ? "; installed models: " : "", names);
     }
     return OF_OK;
 }

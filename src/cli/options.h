@@ -4,6 +4,7 @@
 #define OF_CLI_OPTIONS_H
 
 #include "cli/console.h"
+#include "cli/models.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +37,7 @@ typedef struct of_option {
     void *target;       /* holds the default until the option is given */
     double least, most; /* inclusive range of a number */
     bool required;
+    char *path; /* of a model: memory for the file that its name stands for */
     bool given; /* set by the parser */
 } of_option;
 
@@ -43,6 +45,8 @@ typedef struct of_option {
 typedef struct of_option_table {
     of_option rows[96];
     size_t count;
+    char paths[4][OF_MODEL_PATH_SIZE];
+    size_t path_count;
 } of_option_table;
 
 of_option *of_option_flag(of_option_table *table, char short_name, const char *name, bool *target,
@@ -51,6 +55,11 @@ of_option *of_option_text(of_option_table *table, char short_name, const char *n
                           const char *argument, const char **target, const char *help);
 of_option *of_option_list(of_option_table *table, const char *name, const char *argument,
                           of_text_list *target, const char *help);
+
+/* A weight file, or the name of an installed model; the target's text lives as long as the table.
+ */
+of_option *of_option_model(of_option_table *table, char short_name, const char *name,
+                           const char **target, const char *help);
 of_option *of_option_count(of_option_table *table, char short_name, const char *name,
                            uint64_t *target, double least, double most, const char *help);
 of_option *of_option_real(of_option_table *table, char short_name, const char *name,

@@ -18,8 +18,8 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
     of_option_text(table, 'o', "out", "FILE", &train->out,
                    "Weight file to write; the state of the run is kept in FILE.checkpoint.")
         ->required = true;
-    of_option_text(table, 0, "init", "FILE", &settings->init,
-                   "Start from these weights, with their architecture.");
+    of_option_model(table, 0, "init", &settings->init,
+                    "Start from these weights, with their architecture.");
     of_option_list(table, "general-data", "SRC", &settings->general_data,
                    "Images of the general distribution, the outliers of the outlier loss; may be "
                    "repeated.");
@@ -31,8 +31,8 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
     of_option_real(table, 0, "hold-out", "SHARE", &settings->hold_out, 1e-6, 1 - 1e-6,
                    "Do not train on this share of --data, but validate on it: with 0.1, train on "
                    "part:0.1-1:SRC and validate on part:0-0.1:SRC, names that every verb takes.");
-    of_option_text(table, 'g', "general-model", "FILE", &train->general_model,
-                   "Weight file of the general model; it is not changed.");
+    of_option_model(table, 'g', "general-model", &train->general_model,
+                    "Weight file of the general model; it is not changed.");
     of_option_choice(table, "outlier-loss", "none|ratio|margin", &settings->outlier_loss,
                      "Push general images away: ratio against the general model, or by a margin "
                      "of likelihood below the data's.");

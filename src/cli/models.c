@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/models.h"
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SUFFIX ".safetensors"
+
+enum { MOST_NAMES = 256, NAME_SIZE = 128 };
+
+/* Folders relative to that of the program: installed, and in a build tree. */
+static const char *const beside[] = {"../share/outflow/models", "../../models"};
+
+/* Called with each folder until it returns true. */
+typedef bool (*folder_visitor)(const char *folder, void *user);
+
+static bool visit_listed(const char *list, folder_visitor visit, void *user) {
+    char folder[OF_MODEL_PATH_SIZE];
+    while (list != NULL && *list != '\0') {
+        size_t length = strcspn(list, ":");
+        if (length > 0 && length < sizeof folder) {
+            memcpy(folder, list, length);
+            folder[length] = '\0';
+            if (visit(folder, user))
+                return true;
+        }
+        list += length;
+        list += *list == ':';
+    }
+    return false;
+}
+
+static void visit_folders(folder_visitor visit, void *user) {
+    char program[OF_MODEL_PATH_SIZE], folder[OF_MODEL_PATH_SIZE];
+    if (visit_listed(getenv("OUTFLOW_MODELS"), visit, user))
+        return;
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length <= 0)
+        return;
+    program[length] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash == NULL)
+        return;
+    *slash = '\0';
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        int written = snprintf(folder, sizeof folder, "%s/%s", program, beside[i]);
+        if (written > 0 && (size_t)written < sizeof folder && visit(folder, user))
+            return;
+    }
+}
+
+/* ---- By name ------------------------------------------------------------------------------ */
+
+typedef struct search {
+    const char *name;
+    char *path;
+    bool found;
+} search;
+
+static bool look_in(const char *folder, void *user) {
+    search *wanted = user;
+    int written = snprintf(wanted->path, OF_MODEL_PATH_SIZE, "%s/%s" SUFFIX, folder, wanted->name);
+    wanted->found = written > 0 && written < OF_MODEL_PATH_SIZE && access(wanted->path, F_OK) == 0;
+    return wanted->found;
+}
+
+const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]) {
+    search wanted = {.name = name, .path = path};
+    if (*name == '\0' || strchr(name, '/') != NULL || access(name, F_OK) == 0)
+        return name;
+    visit_folders(look_in, &wanted);
+    return wanted.found ? path : name;
+}
+
+/* ---- All ---------------------------------------------------------------------------------- */
+
+typedef struct name_list {
+    char names[MOST_NAMES][NAME_SIZE];
+    size_t count;
+} name_list;
+
+static void add_name(const char *file, name_list *list) {
+    size_t length = strlen(file), suffix = strlen(SUFFIX);
+    if (length <= suffix || strcmp(file + length - suffix, SUFFIX) != 0)
+        return;
+    length -= suffix;
+    if (length >= NAME_SIZE || list->count == MOST_NAMES)
+        return;
+    char *name = list->names[list->count];
+    memcpy(name, file, length);
+    name[length] = '\0';
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return;
+    list->count++;
+}
+
+static bool list_folder(const char *folder, void *user) {
+    DIR *directory = opendir(folder);
+    struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        add_name(entry->d_name, user);
+    if (directory != NULL)
+        (void)closedir(directory);
+    return false;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(a, b);
+}
+
+void of_model_names(char *text, size_t size) {
+    name_list *list = calloc(1, sizeof *list);
+    size_t used = 0;
+    text[0] = '\0';
+    if (list == NULL)
+        return;
+    visit_folders(list_folder, list);
+    qsort(list->names, list->count, NAME_SIZE, by_text);
+    for (size_t i = 0; i < list->count && used < size; i++) {
+        int written = snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", list->names[i]);
+        used += written > 0 ? (size_t)written : 0;
+    }
+    free(list);
+}

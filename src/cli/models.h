@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models by name: NAME stands for NAME.safetensors in a folder of models. Folders are those of
+ * OUTFLOW_MODELS (separated by colons), then the one installed with the program, or beside its
+ * build. */
+#ifndef OF_CLI_MODELS_H
+#define OF_CLI_MODELS_H
+
+#include <stddef.h>
+
+enum { OF_MODEL_PATH_SIZE = 4096 };
+
+/* The file that `name` stands for: itself if it is a path or a file that exists, else an installed
+ * model's path, written to `path`. Without one of that name, `name`. */
+const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]);
+
+/* Names of the installed models, sorted, as "a, b, c"; empty if there are none. */
+void of_model_names(char *text, size_t size);
+
+#endif

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Models by name: from OUTFLOW_MODELS, or installed beside the program.
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p first second prefix/bin prefix/share/outflow/models
+make_model first/a.safetensors 1 3 16 16 2 2 8
+make_model second/a.safetensors 2 3 16 16 2 2 8
+make_model second/b.safetensors 3 3 16 16 2 2 8
+make_model prefix/share/outflow/models/c.safetensors 4 3 16 16 2 2 8
+cp "$program" prefix/bin/outflow
+unset OUTFLOW_MODELS
+
+run 0 score -m first/a.safetensors --limit 2 --quiet synthetic:shapes
+cp "$out" expected.csv
+OUTFLOW_MODELS=first:second
+export OUTFLOW_MODELS
+run 0 score -m a --limit 2 --quiet synthetic:shapes
+expect_same_files expected.csv "$out"
+run 0 score -m a -g b --limit 2 --quiet synthetic:shapes
+expect_out 'ratio'
+run 0 inspect b
+expect_out '^file  *second/b.safetensors'
+run 0 bench --model b --batch 2 --repetitions 1 --seconds 0.001 --quiet
+expect_out 'second/b.safetensors'
+
+# a file of that name comes first, and a path is a path
+cp second/a.safetensors a
+run 0 score -m a --limit 2 --quiet synthetic:shapes
+if cmp -s expected.csv "$out"; then fail 'the file was not taken'; fi
+expect_failure 1 'cannot open' score -m ./b synthetic:shapes
+expect_failure 1 'nothing: cannot open' score -m nothing synthetic:shapes
+
+# without a model, the names there are
+expect_failure 2 'option --model FILE is required; installed models: a, b' score synthetic:shapes
+OUTFLOW_MODELS=:none:second/
+expect_failure 2 'installed models: a, b' score synthetic:shapes
+unset OUTFLOW_MODELS
+program=$PWD/prefix/bin/outflow
+run 0 inspect c
+expect_out 'share/outflow/models/c.safetensors'
+expect_failure 2 'installed models: c;' score synthetic:shapes
+
+finish
