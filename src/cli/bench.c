@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "model/model.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,6 +209,7 @@ static of_status open_model(const bench_settings *s, of_model **model, of_error 
 /* Row `i` of the grid. */
 static of_bench_wish wish_of(const bench_settings *s, size_t i) {
     const grid *g = &s->grid;
+    assert(g->batches > 0 && g->thread_counts > 0 && g->isas > 0);
     uint64_t batch = g->batch[i % g->batches];
     return (of_bench_wish){
         .mode = (of_bench_mode)s->mode,

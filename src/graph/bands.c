@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "graph/plan.h"
 
+#include <assert.h>
 #include <omp.h>
 #include <string.h>
 
@@ -247,8 +248,10 @@ static of_status run_image(const of_run *run, const of_group *work, unsigned thr
 
 static of_status run_patches(const of_run *run, const of_group *work, unsigned thread,
                              unsigned threads, of_error *error) {
-    uint32_t units = run->plan->units;
-    uint32_t first = units * thread / threads, end = units * (thread + 1) / threads;
+    size_t units = run->plan->units;
+    assert(threads > 0);
+    uint32_t first = (uint32_t)(units * thread / threads);
+    uint32_t end = (uint32_t)(units * (thread + 1) / threads);
     if (thread == 0)
         of_forward_begin(run, work);
 #pragma omp barrier

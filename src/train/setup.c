@@ -37,11 +37,13 @@ static of_status make_model(of_trainer *trainer, of_error *error) {
     trainer->output = trainer->model;
     if (options->patience == 0 && options->optimizer.ema <= 0)
         return OF_OK;
-    trainer->output = NULL;
-    status = of_model_allocate(&options->architecture, &trainer->output, error);
-    if (status == OF_OK)
-        memcpy(trainer->output->values, trainer->model->values, trainer->model->value_bytes);
-    return status;
+    of_model *output = NULL;
+    status = of_model_allocate(&options->architecture, &output, error);
+    if (status != OF_OK || output == NULL)
+        return status;
+    memcpy(output->values, trainer->model->values, trainer->model->value_bytes);
+    trainer->output = output;
+    return OF_OK;
 }
 
 static of_status load_general_model(of_trainer *trainer, of_error *error) {
