@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <omp.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* ---- Preparation ------------------------------------------------------------------------- */
@@ -72,7 +73,7 @@ static of_status make_layer(of_plan *plan, of_scale_plan *scale, of_band *band, 
     shape.below = reads_neighbours(whole) && band->first + band->rows < scale->rows;
     of_status status = of_convolution_create(&shape, 1, whole, &band->layers[layer], error);
     bool alike = status == OF_OK;
-    if (status == OF_ERROR_UNSUPPORTED)
+    if (!alike)
         status = of_convolution_create(&shape, 1, NULL, &band->layers[layer], error);
     if (status != OF_OK)
         return status;
@@ -119,12 +120,34 @@ of_status of_bands_prepare(of_plan *plan, of_error *error) {
     for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
         if (!whole_units && plan->bands_are_uniform)
             status = prepare_scale(plan, &plan->scales[s], error);
+    plan->has_bands = true;
+    if (status == OF_OK && !whole_units && plan->bands_are_uniform)
+        return of_workspace_create(plan, error); /* scratch may have grown */
     if (status == OF_OK)
-        status = of_workspace_create(plan, error); /* scratch may have grown */
-    for (uint32_t s = 0; status != OF_OK && s < plan->scale_count; s++)
+        return OF_OK;
+    /* what cannot be made is done without */
+    plan->bands_are_uniform = false;
+    for (uint32_t s = 0; s < plan->scale_count; s++)
         of_bands_free(&plan->scales[s], plan->threads);
-    plan->has_bands = status == OF_OK;
-    return status;
+    return OF_OK;
+}
+
+/* In units of the time of an image on one thread: bands take one image after the other, each scale
+ * with as many threads as it has rows, and lose a little where they meet. Without them a thread takes
+ * each image. */
+bool of_bands_pay(const of_plan *plan, size_t images) {
+    const double loss = 0.2;
+    double positions = 0, shared = 0;
+    if (plan->units > 1)
+        return (double)images * (1 + loss) <
+               (plan->threads < plan->units ? plan->threads : plan->units);
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        const of_scale_plan *scale = &plan->scales[s];
+        uint32_t threads = plan->threads < scale->rows ? plan->threads : scale->rows;
+        positions += scale->positions;
+        shared += (double)scale->positions / threads;
+    }
+    return (double)images * shared * (1 + loss) < positions;
 }
 
 /* ---- One image --------------------------------------------------------------------------- */
@@ -181,7 +204,7 @@ static void tail_rows(const part *p, uint32_t k, double *log_dets) {
 
 /* Every thread passes both barriers, also one that has failed or has no rows. */
 static of_status band_step(const part *p, uint32_t k, of_status status, double *log_dets,
-                           of_error *error) {
+                           atomic_bool *failed, of_error *error) {
     of_worker *worker = p->run->worker;
     bool direct = reads_neighbours(p->scale->layers[OF_LAYER_LAST]);
     bool active = p->band->rows > 0;
@@ -198,6 +221,8 @@ static of_status band_step(const part *p, uint32_t k, of_status status, double *
         tail_rows(p, k, log_dets);
         round_rows(p);
     }
+    if (status != OF_OK)
+        atomic_store(failed, true);
 #pragma omp barrier
     return status;
 }
@@ -217,8 +242,9 @@ static void enter_scale(const part *p, const of_group *work) {
     of_pixels_enter(p->run, p->s, 0, p->s == 0 ? &view : NULL);
 }
 
+/* A thread that fails says so before it meets the others: then nothing is stored. */
 static of_status run_image(const of_run *run, const of_group *work, unsigned thread,
-                           of_error *error) {
+                           atomic_bool *failed, of_error *error) {
     const of_plan *plan = run->plan;
     double *log_dets = run->worker->row_sums;
     of_status status = OF_OK;
@@ -233,13 +259,13 @@ static of_status run_image(const of_run *run, const of_group *work, unsigned thr
         round_rows(&p);
 #pragma omp barrier
         for (uint32_t k = 0; k < plan->architecture.steps; k++)
-            status = band_step(&p, k, status, log_dets + (size_t)k * scale->rows, error);
+            status = band_step(&p, k, status, log_dets + (size_t)k * scale->rows, failed, error);
         if (thread == 0) {
             add_log_dets(&p, log_dets);
             of_forward_finish_units(run, work, s, 0, 1);
         }
     }
-    if (thread == 0)
+    if (thread == 0 && !atomic_load(failed))
         of_forward_end(run, work);
     return status;
 }
@@ -247,7 +273,7 @@ static of_status run_image(const of_run *run, const of_group *work, unsigned thr
 /* ---- Patches ----------------------------------------------------------------------------- */
 
 static of_status run_patches(const of_run *run, const of_group *work, unsigned thread,
-                             unsigned threads, of_error *error) {
+                             unsigned threads, atomic_bool *failed, of_error *error) {
     size_t units = run->plan->units;
     assert(threads > 0);
     uint32_t first = (uint32_t)(units * thread / threads);
@@ -256,8 +282,10 @@ static of_status run_patches(const of_run *run, const of_group *work, unsigned t
         of_forward_begin(run, work);
 #pragma omp barrier
     of_status status = of_forward_units(run, work, first, end - first, error);
+    if (status != OF_OK)
+        atomic_store(failed, true);
 #pragma omp barrier
-    if (thread == 0)
+    if (thread == 0 && !atomic_load(failed))
         of_forward_end(run, work);
     return status;
 }
@@ -282,6 +310,7 @@ static of_worker lend(const of_plan *plan, unsigned thread) {
 
 of_status of_bands_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                            of_error *error) {
+    atomic_bool failed = false;
     for (unsigned t = 0; t < plan->threads; t++)
         plan->workers[t].error.status = OF_OK;
 #pragma omp parallel num_threads(plan->threads)
@@ -298,8 +327,9 @@ of_status of_bands_forward(of_plan *plan, const of_batch *batch, const of_likeli
         else
             for (size_t i = 0; i < batch->count; i++) {
                 const of_group work = {batch, out, i, 1, 1};
-                of_status status = plan->units == 1 ? run_image(&run, &work, thread, mine)
-                                                    : run_patches(&run, &work, thread, team, mine);
+                of_status status =
+                    plan->units == 1 ? run_image(&run, &work, thread, &failed, mine)
+                                     : run_patches(&run, &work, thread, team, &failed, mine);
                 if (status != OF_OK)
                     mine->status = status;
             }

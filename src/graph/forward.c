@@ -222,7 +222,7 @@ of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelih
                        "of_plan_forward: class_logp was asked of a model without classes");
     if (batch->count == 0)
         return OF_OK;
-    if (batch->count < plan->threads) {
+    if (batch->count < plan->threads && of_bands_pay(plan, batch->count)) {
         of_status status = of_bands_prepare(plan, error);
         if (status == OF_OK && plan->bands_are_uniform)
             status = of_bands_forward(plan, batch, out, error);

@@ -131,26 +131,29 @@ static bool allocate_worker(const of_plan *plan, const sizes *need, of_worker *w
            take(arena, need->row_scratch, &worker->row_scratch);
 }
 
+static void free_workers(of_worker *workers, unsigned count) {
+    for (unsigned t = 0; workers != NULL && t < count; t++)
+        of_arena_release(&workers[t].arena);
+    of_free(workers);
+}
+
 of_status of_workspace_create(of_plan *plan, of_error *error) {
     sizes need = measure(plan);
-    if (plan->workers == NULL)
-        plan->workers = of_allocate_zeroed(plan->threads, sizeof *plan->workers);
-    if (plan->workers == NULL)
-        return of_fail_memory(error, "workers");
-    for (unsigned t = 0; t < plan->threads; t++) {
-        of_arena_release(&plan->workers[t].arena);
-        if (!allocate_worker(plan, &need, &plan->workers[t]))
-            return of_fail_memory(error, "a thread's workspace");
+    of_worker *workers = of_allocate_zeroed(plan->threads, sizeof *workers);
+    bool complete = workers != NULL;
+    for (unsigned t = 0; complete && t < plan->threads; t++)
+        complete = allocate_worker(plan, &need, &workers[t]);
+    if (!complete) { /* those that there were still work */
+        free_workers(workers, plan->threads);
+        return of_fail_memory(error, "the threads' workspace");
     }
+    free_workers(plan->workers, plan->threads);
+    plan->workers = workers;
     return OF_OK;
 }
 
 void of_workspace_free(of_plan *plan) {
-    if (plan->workers == NULL)
-        return;
-    for (unsigned t = 0; t < plan->threads; t++)
-        of_arena_release(&plan->workers[t].arena);
-    of_free(plan->workers);
+    free_workers(plan->workers, plan->threads);
     plan->workers = NULL;
 }
 
