@@ -5,11 +5,13 @@
  *     -> layers LAST, MIDDLE, FIRST -> added to g_pass; g_pass, g_rest -> map -> g_x.
  * A step takes all images of the group, chunk by chunk, before the next one: its weights and its
  * sums are then still in the cache. */
+#define _POSIX_C_SOURCE 200809L /* nanosleep */
 #include "core/memory.h"
 #include "graph/training.h"
 
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 /* What the functions below share: units first..first+count of a scale. */
 typedef struct chunk {
@@ -62,9 +64,15 @@ static float *sums_of(const of_turns *turns, of_backward_buffers *buffers, size_
 
 static void wait_for_turn(const of_turns *turns) {
     unsigned mine = atomic_load_explicit(turns->done, memory_order_relaxed);
-    while (turns->before != NULL &&
-           atomic_load_explicit(turns->before, memory_order_acquire) <= mine)
-        (void)sched_yield();
+    const struct timespec nap = {.tv_nsec = 20000};
+    for (unsigned tries = 0;
+         turns->before != NULL && atomic_load_explicit(turns->before, memory_order_acquire) <= mine;
+         tries++) {
+        if (tries < 100)
+            (void)sched_yield();
+        else
+            (void)nanosleep(&nap, NULL);
+    }
 }
 
 static void end_turn(const of_turns *turns) {

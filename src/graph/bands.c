@@ -133,8 +133,8 @@ of_status of_bands_prepare(of_plan *plan, of_error *error) {
 }
 
 /* In units of the time of an image on one thread: bands take one image after the other, each scale
- * with as many threads as it has rows, and lose a little where they meet. Without them a thread takes
- * each image. */
+ * with as many threads as it has rows, and lose a little where they meet. Without them a thread
+ * takes each image. */
 bool of_bands_pay(const of_plan *plan, size_t images) {
     const double loss = 0.2;
     double positions = 0, shared = 0;
@@ -327,9 +327,9 @@ of_status of_bands_forward(of_plan *plan, const of_batch *batch, const of_likeli
         else
             for (size_t i = 0; i < batch->count; i++) {
                 const of_group work = {batch, out, i, 1, 1};
-                of_status status =
-                    plan->units == 1 ? run_image(&run, &work, thread, &failed, mine)
-                                     : run_patches(&run, &work, thread, team, &failed, mine);
+                of_status status = plan->units == 1
+                                       ? run_image(&run, &work, thread, &failed, mine)
+                                       : run_patches(&run, &work, thread, team, &failed, mine);
                 if (status != OF_OK)
                     mine->status = status;
             }

@@ -122,8 +122,8 @@ of_status of_convolution_is_uniform(const of_convolution *convolution, const of_
     omp_set_num_threads(1);
     status = of_convolution_pack(convolution, data.weights, data.packed, error);
     if (status == OF_OK)
-        status = of_convolution_run(convolution, band != NULL ? 1 : total, data.source,
-                                    data.packed, data.bias, data.expected, data.scratch, error);
+        status = of_convolution_run(convolution, band != NULL ? 1 : total, data.source, data.packed,
+                                    data.bias, data.expected, data.scratch, error);
     for (uint32_t images = 1; status == OF_OK && band == NULL && images < total; images *= 2)
         status = compare_calls(convolution, images, total, &data, uniform, error);
     if (status == OF_OK && band != NULL)

@@ -98,7 +98,7 @@ of_status of_calibration_check_rate(const of_calibration *calibration, of_score 
         return of_fail(error, OF_ERROR_ARGUMENT, "a false-positive rate lies between 0 and 1");
     if (table == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "score '%s' was not calibrated", name);
-    if (1 / ((double)table->images + 1) <= rate)
+    if ((1 + (double)table->non_finite) / ((double)table->images + 1) <= rate)
         return OF_OK;
     double share = (of_score_needs(score) & OF_NEEDS_CALIBRATION) != 0 ? 2 : 1;
     return of_fail(error, OF_ERROR_ARGUMENT,

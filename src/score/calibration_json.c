@@ -21,7 +21,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, MOST_TEXT = 4 << 20, MOST_VALUES = 200000, DIGITS = 17, MOST_ENTRIES = 65536 };
+enum {
+    VERSION = 1,
+    MOST_TEXT = 4 << 20,
+    MOST_VALUES = 200000,
+    DIGITS = 17,
+    MOST_ENTRIES = 65536,
+    MOST_MEMBERS = 64
+};
 
 /* ---- Printing ----------------------------------------------------------------------------- */
 
@@ -236,6 +243,8 @@ static of_status read_scores(const cJSON *object, of_calibration *read, of_error
 static of_status read_object(const cJSON *object, of_calibration *read, of_error *error) {
     uint64_t version;
     const char *bad = NULL;
+    if (cJSON_GetArraySize(object) > MOST_MEMBERS)
+        return of_fail(error, OF_ERROR_FORMAT, "calibration: too many members");
     if (of_json_repeated_key(object) != NULL)
         return of_fail(error, OF_ERROR_FORMAT, "calibration: '%.64s' appears twice",
                        of_json_repeated_key(object));

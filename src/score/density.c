@@ -95,13 +95,15 @@ static bool factorise(const double *matrix, size_t count, double *factor) {
 
 /* Statistics that depend on each other exactly leave nothing to divide by: a little of the
  * identity, more until the factor exists. */
-static void factorise_raised(double *matrix, size_t count, double *factor) {
-    double raise = 1e-9;
-    while (!factorise(matrix, count, factor)) {
+static of_status factorise_raised(double *matrix, size_t count, double *factor, of_error *error) {
+    for (double raise = 1e-9; !factorise(matrix, count, factor); raise *= 10) {
+        if (raise > 1e3)
+            return of_fail(error, OF_ERROR_NUMERIC,
+                           "the statistics of the calibration images are too large");
         for (size_t a = 0; a < count; a++)
             matrix[a * count + a] += raise;
-        raise *= 10;
     }
+    return OF_OK;
 }
 
 of_status of_density_fit(const double *vectors, size_t images, size_t stride, size_t count,
@@ -118,7 +120,7 @@ of_status of_density_fit(const double *vectors, size_t images, size_t stride, si
         standardise(rows, images, density);
         covariance(rows, images, count, matrix);
         shrink(rows, images, count, matrix);
-        factorise_raised(matrix, count, density->factor);
+        status = factorise_raised(matrix, count, density->factor, error);
     }
     of_free(rows);
     of_free(matrix);

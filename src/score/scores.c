@@ -148,13 +148,13 @@ double of_score_value(of_score score, const of_architecture *architecture,
     case OF_SCORE_NLL:
         return of_nll(architecture, likelihood->logp);
     case OF_SCORE_LAST:
-        return -own[last];
+        return own != NULL ? -own[last] : NAN;
     case OF_SCORE_SCALE:
-        return score.scale < scales ? -own[score.scale] : NAN;
+        return own != NULL && score.scale < scales ? -own[score.scale] : NAN;
     case OF_SCORE_RATIO: /* both have the same D, so the D ln 256 of the two nll cancel */
         return general != NULL ? likelihood->general_logp - likelihood->logp : NAN;
     case OF_SCORE_RATIO_LAST:
-        return general != NULL ? general[last] - own[last] : NAN;
+        return general != NULL && own != NULL ? general[last] - own[last] : NAN;
     case OF_SCORE_COMPLEXITY:
         return complexity(architecture, likelihood, likelihood->png_bytes);
     case OF_SCORE_COMPLEXITY_WEBP:
