@@ -315,7 +315,9 @@ typedef struct of_likelihoods {
 
 /**
  * Runs images through the flow. The result for an image does not depend, in any bit, on the
- * number of images, on its place among them, or on the number of threads.
+ * number of images, on its place among them, or on the number of threads. The first call with fewer
+ * images than threads may compile code for parts of an image and take memory for it: services
+ * should make one such call before they begin.
  */
 OF_API of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                                  of_error *error);
@@ -567,7 +569,7 @@ OF_API bool of_has_webp(void);
 typedef struct of_calibration of_calibration;
 typedef struct of_calibrator of_calibrator;
 
-enum { OF_CALIBRATION_LEAST = 100 /**< images, finite ones in each half */ };
+enum { OF_CALIBRATION_LEAST = 100 /**< images; half as many finite ones in each half */ };
 
 typedef struct of_calibration_options {
     const of_model *model;
@@ -628,6 +630,8 @@ typedef struct of_calibration_info {
     double mean_nll;
     uint64_t model, general; /**< of_model_fingerprint; general 0 without one */
     uint64_t members;        /**< of_ensemble_fingerprint; 0 without one */
+    uint32_t general_scales; /**< of the general model; of_calibrated_value reads as many of an
+                                  image's contributions under it */
 } of_calibration_info;
 
 OF_API of_calibration_info of_calibration_describe(const of_calibration *calibration);

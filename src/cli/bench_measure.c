@@ -77,7 +77,7 @@ static of_status repeat(of_bench_subject *s, timings *t, double *rate, of_error 
     return OF_OK;
 }
 
-/* Two calls and a tenth of a repetition's time; latency mode of the plan is made here. */
+/* Two calls and a tenth of a repetition's time; code for few images is made here. */
 static of_status warm_up(of_bench_subject *s, size_t *calls, of_error *error) {
     double start = of_seconds();
     *calls = 0;

@@ -78,8 +78,10 @@ static of_status create_calibrator(const calibrate_settings *settings, of_calibr
     of_status status = of_model_load(engine->model, &model, error);
     if (status == OF_OK && engine->general != NULL)
         status = of_model_load(engine->general, &general, error);
-    for (size_t i = 0; status == OF_OK && i < engine->ensemble.count; i++)
-        status = of_model_load(engine->ensemble.items[i], &members[i], error);
+    for (size_t i = 0; status == OF_OK && i < engine->ensemble.count; i++) {
+        char named[OF_MODEL_PATH_SIZE];
+        status = of_model_load(of_model_file(engine->ensemble.items[i], named), &members[i], error);
+    }
     options.model = model;
     options.general = general;
     if (status == OF_OK)

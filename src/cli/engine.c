@@ -83,7 +83,9 @@ static of_status load_models(const of_engine_settings *settings, loaded_models *
     if (status == OF_OK && settings->general != NULL)
         status = of_model_load(settings->general, &loaded->general, error);
     for (size_t i = 0; status == OF_OK && i < ensemble->count; i++) {
-        status = of_model_load(ensemble->items[i], &loaded->members[i], error);
+        char named[OF_MODEL_PATH_SIZE];
+        status =
+            of_model_load(of_model_file(ensemble->items[i], named), &loaded->members[i], error);
         loaded->member_count += status == OF_OK;
     }
     return status;
@@ -130,6 +132,16 @@ static void read_calibration(const loaded_models *loaded, of_engine *engine) {
                        error.message);
     if (engine->calibration == NULL)
         return;
+    uint32_t scales = of_calibration_describe(engine->calibration).general_scales;
+    if (loaded->general != NULL && scales > 0 &&
+        scales != of_architecture_scale_count(of_model_architecture(loaded->general))) {
+        (void)snprintf(engine->calibration_problem, sizeof engine->calibration_problem,
+                       "calibration: made with a general model of %u scales: calibrate again",
+                       (unsigned)scales);
+        of_calibration_free(engine->calibration);
+        engine->calibration = NULL;
+        return;
+    }
     if (loaded->general != NULL)
         engine->general_fingerprint = of_model_fingerprint(loaded->general);
     engine->members_fingerprint =

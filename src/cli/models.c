@@ -13,9 +13,6 @@
 
 enum { MOST_NAMES = 256, NAME_SIZE = 128 };
 
-/* Folders relative to that of the program: installed, and in a build tree. */
-static const char *const beside[] = {"../share/outflow/models", "../../models"};
-
 /* Called with each folder until it returns true. */
 typedef bool (*folder_visitor)(const char *folder, void *user);
 
@@ -35,6 +32,13 @@ static bool visit_listed(const char *list, folder_visitor visit, void *user) {
     return false;
 }
 
+static bool exists_in(const char *folder, const char *name) {
+    char path[OF_MODEL_PATH_SIZE];
+    int written = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return written > 0 && (size_t)written < sizeof path && access(path, F_OK) == 0;
+}
+
+/* What lies beside an installed program, or in the source tree of one that was just built. */
 static void visit_folders(folder_visitor visit, void *user) {
     char program[OF_MODEL_PATH_SIZE], folder[OF_MODEL_PATH_SIZE];
     if (visit_listed(getenv("OUTFLOW_MODELS"), visit, user))
@@ -47,11 +51,11 @@ static void visit_folders(folder_visitor visit, void *user) {
     if (slash == NULL)
         return;
     *slash = '\0';
-    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
-        int written = snprintf(folder, sizeof folder, "%s/%s", program, beside[i]);
-        if (written > 0 && (size_t)written < sizeof folder && visit(folder, user))
-            return;
-    }
+    bool built = exists_in(program, "CMakeCache.txt");
+    int written = snprintf(folder, sizeof folder, "%s/%s", program,
+                           built ? "../../models" : "../share/outflow/models");
+    if (written > 0 && (size_t)written < sizeof folder)
+        (void)visit(folder, user);
 }
 
 /* ---- By name ------------------------------------------------------------------------------ */

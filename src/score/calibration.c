@@ -35,6 +35,7 @@ of_calibration_info of_calibration_describe(const of_calibration *calibration) {
         .model = calibration->model,
         .general = calibration->general,
         .members = calibration->members,
+        .general_scales = calibration->layout.general_scales,
     };
 }
 
