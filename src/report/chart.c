@@ -64,32 +64,55 @@ double of_chart_mean(const double *values, size_t count) {
     return finite > 0 ? sum / finite : (double)NAN;
 }
 
-/* ---- Distributions ------------------------------------------------------------------------ */
+static of_status column_ends(const double *values, size_t count, double beyond, double *low,
+                             double *high, of_error *error) {
+    double *sorted;
+    size_t finite;
+    of_status status = of_chart_sorted(values, count, &sorted, &finite, error);
+    if (status == OF_OK) {
+        *low = of_chart_quantile(sorted, finite, beyond);
+        *high = of_chart_quantile(sorted, finite, 1 - beyond);
+        of_free(sorted);
+    }
+    return status;
+}
 
-enum { BINS = 56, ROW = 40, HILL = 30, TOP = 6, BOTTOM = 38, LEFT = 8, RIGHT = 352 };
-
-/* The axis reaches from the lowest 0.5 % to the highest 99.5 % of any set. */
-static of_status find_range(const of_report *report, size_t score, double *low, double *high,
-                            of_error *error) {
+of_status of_chart_range(const of_report *report, of_chart_column *column, size_t score,
+                         double beyond, double *low, double *high, of_error *error) {
+    const double most_widths = 3;
+    double first_low = NAN, first_high = NAN;
     *low = INFINITY;
     *high = -(double)INFINITY;
     for (size_t i = 0; i < report->set_count; i++) {
         const of_report_set *set = &report->sets[i];
-        double *sorted;
-        size_t finite;
+        double set_low, set_high;
         of_status status =
-            of_chart_sorted(set->scores[score], set->images, &sorted, &finite, error);
+            column_ends(column(set, score), set->images, beyond, &set_low, &set_high, error);
         if (status != OF_OK)
             return status;
-        if (finite > 0) {
-            *low = fmin(*low, of_chart_quantile(sorted, finite, 0.005));
-            *high = fmax(*high, of_chart_quantile(sorted, finite, 0.995));
+        if (i == 0) {
+            first_low = set_low;
+            first_high = set_high;
         }
-        of_free(sorted);
+        *low = fmin(*low, set_low); /* which leave out NaN, of sets without finite values */
+        *high = fmax(*high, set_high);
+    }
+    double room = most_widths * (first_high - first_low);
+    if (report->compared && room > 0) {
+        *low = fmax(*low, first_low - room);
+        *high = fmin(*high, first_high + room);
     }
     if (!(*low <= *high))
         *low = 0, *high = 1;
     return OF_OK;
+}
+
+/* ---- Distributions ------------------------------------------------------------------------ */
+
+enum { BINS = 56, ROW = 40, HILL = 30, TOP = 6, BOTTOM = 38, LEFT = 8, RIGHT = 352 };
+
+static const double *score_column(const of_report_set *set, size_t score) {
+    return set->scores[score];
 }
 
 static void fill_bins(const double *sorted, size_t count, const of_axis *axis, double bins[BINS]) {
@@ -113,6 +136,24 @@ static void draw_hill(const of_axis *axis, const double bins[BINS], double base,
     (void)fprintf(file, "V%.1fZ\"/>\n", base);
 }
 
+/* The set's name and AUROC on the side where the hill is not; an arrow if that is beyond the axis.
+ */
+static void draw_label(const of_report *report, size_t score, size_t i, const of_axis *axis,
+                       double median, double base, FILE *file) {
+    const of_report_set *set = &report->sets[i];
+    bool right = of_axis_place(axis, median) < (LEFT + RIGHT) / 2.0;
+    (void)fprintf(file, "<text class=\"label\" x=\"%d\" y=\"%.1f\" text-anchor=\"%s\">",
+                  right ? RIGHT - 4 : LEFT + 4, base - 18, right ? "end" : "start");
+    if (median < axis->low)
+        (void)fputs("\xe2\x97\x80 ", file);
+    of_chart_short_text(set->name, 24, file);
+    if (set->metrics != NULL)
+        (void)fprintf(file, " %.3f", set->metrics[score].auroc);
+    if (median > axis->high)
+        (void)fputs(" \xe2\x96\xb6", file);
+    (void)fputs("</text>", file);
+}
+
 static of_status draw_set(const of_report *report, size_t score, size_t i, const of_axis *axis,
                           double base, FILE *file, of_error *error) {
     const of_report_set *set = &report->sets[i];
@@ -128,12 +169,8 @@ static of_status draw_set(const of_report *report, size_t score, size_t i, const
     if (finite > 0)
         (void)fprintf(file, "<path class=\"median\" d=\"M%.1f %.1fV%.1f\"/>\n", x, base,
                       base - HILL - 4);
-    /* on the side where the hill is not */
-    bool right = finite > 0 && x < (LEFT + RIGHT) / 2.0;
-    (void)fprintf(file, "<text class=\"label\" x=\"%d\" y=\"%.1f\" text-anchor=\"%s\">",
-                  right ? RIGHT - 4 : LEFT + 4, base - 18, right ? "end" : "start");
-    of_chart_short_text(set->name, 26, file);
-    (void)fputs("</text></g>\n", file);
+    draw_label(report, score, i, axis, finite > 0 ? median : axis->high, base, file);
+    (void)fputs("</g>\n", file);
     of_free(sorted);
     return OF_OK;
 }
@@ -142,7 +179,7 @@ of_status of_chart_draw_distributions(FILE *file, const of_report *report, size_
                                       of_error *error) {
     double low, high, bottom = TOP + ROW * (double)report->set_count;
     char name[48], score_name[32];
-    of_status status = find_range(report, score, &low, &high, error);
+    of_status status = of_chart_range(report, score_column, score, 0.005, &low, &high, error);
     if (status != OF_OK)
         return status;
     of_axis axis = of_axis_around(low, high, LEFT, RIGHT);

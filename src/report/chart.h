@@ -40,4 +40,11 @@ of_status of_chart_sorted(const double *values, size_t count, double **sorted, s
 double of_chart_mean(const double *values, size_t count); /* of the finite ones */
 double of_chart_quantile(const double *sorted, size_t count, double share);
 
+/* The axis of a column of every set (`column` gives it): from the lowest `beyond` to the highest
+ * 1 - `beyond` of any set, but no further from the first set than three times its width, so that
+ * one set far away does not press all others together. */
+typedef const double *of_chart_column(const of_report_set *set, size_t score);
+of_status of_chart_range(const of_report *report, of_chart_column *column, size_t score,
+                         double beyond, double *low, double *high, of_error *error);
+
 #endif

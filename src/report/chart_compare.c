@@ -70,7 +70,8 @@ of_status of_chart_roc(of_chart_page *page, const of_report *report, size_t scor
     of_score_name(report->scores[score], name, sizeof name);
     (void)snprintf(title, sizeof title, "ROC curves of %s, a line for each out set", name);
     of_chart_open(page, OF_CHART_WIDTH, ROC_HEIGHT, title);
-    of_axis_draw_across(&x, ROC_TOP, ROC_BOTTOM, "share of in images flagged", page->file);
+    of_axis_draw_across(&x, ROC_TOP, ROC_BOTTOM, "flagged: in images (across), outliers (up)",
+                        page->file);
     of_axis_draw_up(&y, ROC_LEFT, ROC_RIGHT, page->file);
     (void)fprintf(page->file, "<path class=\"chance\" d=\"M%d %dL%d %d\"/>\n", ROC_LEFT, ROC_BOTTOM,
                   ROC_RIGHT, ROC_TOP);
@@ -85,27 +86,14 @@ of_status of_chart_roc(of_chart_page *page, const of_report *report, size_t scor
 enum { PLOT_LEFT = 60, PLOT_RIGHT = 470, PLOT_TOP = 10, PLOT_BOTTOM = 390, PLOT_WIDTH = 480 };
 enum { PLOT_HEIGHT = 428 };
 
-static of_status plot_range(const of_report *report, bool general, double *low, double *high,
-                            of_error *error) {
-    *low = INFINITY;
-    *high = -(double)INFINITY;
-    for (size_t i = 0; i < report->set_count; i++) {
-        const of_report_set *set = &report->sets[i];
-        double *sorted;
-        size_t finite;
-        of_status status = of_chart_sorted(general ? set->general_logp : set->logp, set->images,
-                                           &sorted, &finite, error);
-        if (status != OF_OK)
-            return status;
-        if (finite > 0) {
-            *low = fmin(*low, of_chart_quantile(sorted, finite, 0.002));
-            *high = fmax(*high, of_chart_quantile(sorted, finite, 0.998));
-        }
-        of_free(sorted);
-    }
-    if (!(*low <= *high))
-        *low = 0, *high = 1;
-    return OF_OK;
+static const double *own_column(const of_report_set *set, size_t score) {
+    (void)score;
+    return set->logp;
+}
+
+static const double *general_column(const of_report_set *set, size_t score) {
+    (void)score;
+    return set->general_logp;
 }
 
 /* Dots as strokes of length 0 in one path: a few bytes a dot. Evenly spaced images, so that the
@@ -131,11 +119,12 @@ static void draw_diagonal(const of_axis *x, const of_axis *y, FILE *file) {
 
 of_status of_chart_scatter(of_chart_page *page, const of_report *report, of_error *error) {
     double low, high;
-    of_status status = plot_range(report, true, &low, &high, error);
+    of_status status = of_chart_range(report, general_column, 0, 0.002, &low, &high, error);
     if (status != OF_OK)
         return status;
     of_axis x = of_axis_around(low, high, PLOT_LEFT, PLOT_RIGHT);
-    if ((status = plot_range(report, false, &low, &high, error)) != OF_OK)
+    status = of_chart_range(report, own_column, 0, 0.002, &low, &high, error);
+    if (status != OF_OK)
         return status;
     of_axis y = of_axis_around(low, high, PLOT_BOTTOM, PLOT_TOP);
     of_chart_open(page, PLOT_WIDTH, PLOT_HEIGHT,
@@ -212,6 +201,7 @@ static void draw_bar(const moments *m, size_t set, double y, const of_axis *x, F
 }
 
 static of_axis scales_axis(const of_report *report) {
+    const double most = 12; /* dots beyond lie on the edge */
     double low = -2, high = 2;
     for (size_t i = 0; i < report->set_count; i++)
         for (size_t s = 0; s < report->score_count; s++) {
@@ -224,7 +214,7 @@ static of_axis scales_axis(const of_report *report) {
                 high = fmax(high, m.mean + deviation);
             }
         }
-    return of_axis_around(low, high, BAR_LEFT, BAR_RIGHT);
+    return of_axis_around(fmax(low, -most), fmin(high, most), BAR_LEFT, BAR_RIGHT);
 }
 
 void of_chart_scales(of_chart_page *page, const of_report *report) {

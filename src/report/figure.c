@@ -5,8 +5,6 @@
 #include "report/html.h"
 #include "report/style.h"
 
-#include <math.h>
-
 enum { GAP = 24, HEADING = 26, PANELS = 2 };
 
 static size_t find_score(const of_report *report, of_score_kind kind) {
@@ -26,24 +24,16 @@ static void choose_scores(const of_report *report, size_t chosen[PANELS]) {
         chosen[1] = find_score(report, OF_SCORE_LAST);
 }
 
-static double mean_auroc(const of_report *report, size_t score) {
-    double sum = 0;
-    for (size_t i = 1; i < report->set_count; i++)
-        sum += report->sets[i].metrics[score].auroc;
-    return sum / (double)(report->set_count - 1);
-}
-
 static of_status draw_panel(const of_report *report, size_t score, size_t panel, FILE *file,
                             of_error *error) {
     char name[32];
     of_score_name(report->scores[score], name, sizeof name);
-    (void)fprintf(file,
-                  "<g transform=\"translate(%zu 0)\">\n<text class=\"heading\" x=\"8\" y=\"18\">%s",
-                  panel * (OF_CHART_WIDTH + GAP), name);
-    if (report->compared && report->set_count > 1)
-        (void)fprintf(file, ": AUROC %.2f%s", mean_auroc(report, score),
-                      report->set_count > 2 ? " on average" : "");
-    (void)fprintf(file, "</text>\n<g transform=\"translate(0 %d)\">\n", HEADING);
+    (void)fprintf(
+        file,
+        "<g transform=\"translate(%zu 0)\">\n<text class=\"heading\" x=\"8\" y=\"18\">%s%s"
+        "</text>\n<g transform=\"translate(0 %d)\">\n",
+        panel * (OF_CHART_WIDTH + GAP), name,
+        report->compared ? ", and the AUROC of each out set" : "", HEADING);
     of_status status = of_chart_draw_distributions(file, report, score, error);
     (void)fputs("</g></g>\n", file);
     return status;

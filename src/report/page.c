@@ -49,15 +49,16 @@ static void write_legend(const of_report *report, FILE *file) {
 
 /* ---- Tables ------------------------------------------------------------------------------- */
 
+/* Wide tables scroll below their captions, which stay. */
 static void open_table(const char *caption, FILE *file) {
     (void)fprintf(file,
-                  "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table>\n"
-                  "<caption>%s</caption>\n",
+                  "<figure class=\"table\"><figcaption>%s</figcaption><div class=\"scroll\" "
+                  "role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table>\n",
                   caption, caption);
 }
 
 static void close_table(FILE *file) {
-    (void)fputs("</tbody></table></div>\n", file);
+    (void)fputs("</tbody></table></div></figure>\n", file);
 }
 
 static void write_set_row(const of_report *report, const of_report_set *set, FILE *file) {
@@ -79,7 +80,7 @@ static void write_set_row(const of_report *report, const of_report_set *set, FIL
 static void write_sets(const of_report *report, FILE *file) {
     (void)fputs("<section aria-labelledby=\"sets\"><h2 id=\"sets\">Sets</h2>\n", file);
     open_table("What was scored; bits/dim is the mean over the images, lower is likelier", file);
-    (void)fputs("<thead><tr><th scope=\"col\">set</th><th scope=\"col\">source</th>"
+    (void)fputs("<thead><tr><th scope=\"col\">set</th><th scope=\"col\" class=\"text\">source</th>"
                 "<th scope=\"col\">images</th><th scope=\"col\">unreadable</th>"
                 "<th scope=\"col\">non-finite</th><th scope=\"col\">bits/dim</th>",
                 file);
@@ -250,8 +251,9 @@ static of_status write_scores(of_chart_page *page, const of_report *report, of_e
                   "<section aria-labelledby=\"scores\"><h2 id=\"scores\">Scores</h2>\n"
                   "<p class=\"note\">Higher is more anomalous. Every set is drawn as high as its "
                   "own highest bin; the line is its median; values beyond an axis count at its "
-                  "ends.%s</p>\n",
-                  report->compared ? " Below: ROC curves, the share of each out set found against "
+                  "ends; an arrow says that half of a set or more lies there.%s</p>\n",
+                  report->compared ? " Beside a name is its AUROC. Below: ROC curves, the share of "
+                                     "each out set found against "
                                      "the share of in images flagged."
                                    : "");
     write_legend(report, page->file);
