@@ -5,10 +5,15 @@
 
 #include <math.h>
 
+enum { MOST_TICKS = 16, EDGE = 12 };
+
 of_axis of_axis_around(double low, double high, double from, double to) {
-    double room = 0.04 * (high - low);
-    if (!(room > 0))
-        room = fmax(fabs(low), 1) * 0.05;
+    const double most = 1e300; /* so that differences are finite */
+    low = fmin(fmax(low, -most), most);
+    high = fmin(fmax(high, -most), most);
+    double size = fmax(fabs(low), fabs(high)), room = 0.04 * (high - low);
+    if (!(room > 1e-9 * size)) /* so that ticks are different numbers */
+        room = fmax(size, 1) * 0.05;
     return (of_axis){low - room, high + room, from, to};
 }
 
@@ -43,13 +48,19 @@ void of_axis_draw_across(const of_axis *axis, double top, double bottom, const c
                          FILE *file) {
     char text[OF_HTML_NUMBER];
     double step = tick_step(axis, 5);
-    for (double i = ceil(axis->low / step); i * step <= axis->high; i++) {
-        double value = tick_value(i, step), x = of_axis_place(axis, value);
-        (void)fprintf(
-            file,
-            "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>"
-            "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
-            x, top, bottom, x, bottom + 14, tick_text(value, step, text));
+    double first = ceil(axis->low / step);
+    for (int i = 0; i < MOST_TICKS && (first + i) * step <= axis->high; i++) {
+        double value = tick_value(first + i, step), x = of_axis_place(axis, value);
+        /* a number at an end must not stand out of the picture */
+        const char *anchor = x > axis->to - EDGE     ? "end"
+                             : x < axis->from + EDGE ? "start"
+                                                     : "middle";
+        if (axis->low >= 0 && axis->high <= 1) /* short numbers */
+            anchor = "middle";
+        (void)fprintf(file,
+                      "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>"
+                      "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n",
+                      x, top, bottom, x, bottom + 14, anchor, tick_text(value, step, text));
     }
     (void)fprintf(file, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
                   (axis->from + axis->to) / 2, bottom + 30);
@@ -60,8 +71,9 @@ void of_axis_draw_across(const of_axis *axis, double top, double bottom, const c
 void of_axis_draw_up(const of_axis *axis, double left, double right, FILE *file) {
     char text[OF_HTML_NUMBER];
     double step = tick_step(axis, 5);
-    for (double i = ceil(axis->low / step); i * step <= axis->high; i++) {
-        double value = tick_value(i, step), y = of_axis_place(axis, value);
+    double first = ceil(axis->low / step);
+    for (int i = 0; i < MOST_TICKS && (first + i) * step <= axis->high; i++) {
+        double value = tick_value(first + i, step), y = of_axis_place(axis, value);
         (void)fprintf(file,
                       "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>"
                       "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",

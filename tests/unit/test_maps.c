@@ -3,6 +3,8 @@
 #include "core/memory.h"
 #include "core/random.h"
 #include "model/model.h"
+#include "score/correlation.h"
+#include "score/heat.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -209,6 +211,59 @@ static void maps_are_where_the_pixels_are(void **state) {
     of_model_free(model);
 }
 
+/* Heat of a score on its pixels sums to its value, also between models of other depths. */
+static void heat_sums_to_scores(void **state) {
+    (void)state;
+    static const of_score scores[] = {{OF_SCORE_NLL, 0},   {OF_SCORE_LAST, 0},
+                                      {OF_SCORE_SCALE, 0}, {OF_SCORE_SCALE, 1},
+                                      {OF_SCORE_RATIO, 0}, {OF_SCORE_RATIO_LAST, 0}};
+    of_architecture a = small(3, 16, 32), deep = a;
+    deep.steps = 1;
+    of_model *model = make_model(&a), *general = make_model(&deep);
+    of_plan *plan = compile(model), *general_plan = compile(general);
+    uint8_t *pixels = make_pixels(of_architecture_dimensions(&a));
+    double own[2], other[2], logp[2], heat[16 * 32];
+    const of_batch batch = {OF_PIXEL_U8, pixels, 1};
+    assert_int_equal(of_plan_forward(plan, &batch,
+                                     &(of_likelihoods){.logp = &logp[0], .contributions = own},
+                                     NULL),
+                     OF_OK);
+    assert_int_equal(of_plan_forward(general_plan, &batch,
+                                     &(of_likelihoods){.logp = &logp[1], .contributions = other},
+                                     NULL),
+                     OF_OK);
+    const of_image_likelihood likelihood = {.logp = logp[0],
+                                            .contributions = own,
+                                            .general_logp = logp[1],
+                                            .general_contributions = other};
+    double *maps = make_maps(plan, &batch), *general_maps = make_maps(general_plan, &batch);
+    for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
+        of_heat_of_score(scores[i], (of_heat_maps){&a, maps}, (of_heat_maps){&deep, general_maps},
+                         heat);
+        assert_near(sum_of(heat, 16 * 32), of_score_value(scores[i], &a, &likelihood));
+        assert_int_equal(of_heat_score(scores[i], true).kind, scores[i].kind);
+    }
+    assert_int_equal(of_heat_score((of_score){OF_SCORE_COMBINED, 0}, true).kind, OF_SCORE_RATIO);
+    assert_int_equal(of_heat_score((of_score){OF_SCORE_COMBINED, 0}, false).kind, OF_SCORE_NLL);
+    of_free(maps);
+    of_free(general_maps);
+    of_free(pixels);
+    of_plan_free(plan);
+    of_plan_free(general_plan);
+    of_model_free(model);
+    of_model_free(general);
+}
+
+static void correlation_of_values(void **state) {
+    (void)state;
+    const double x[] = {1e6 + 1, 1e6 + 2, NAN, 1e6 + 4}, y[] = {3, 5, 7, 9}, flat[] = {2, 2, 2, 2};
+    const double z[] = {1, 0, 5, -INFINITY};
+    assert_true(fabs(of_value_correlation(x, y, 4) - 1) < 1e-9);
+    assert_true(fabs(of_value_correlation(y, z, 4) - 0.7559289460184544) < 1e-9);
+    assert_true(isnan(of_value_correlation(x, flat, 4)));
+    assert_true(isnan(of_value_correlation(x, y, 1)));
+}
+
 static void misuse_is_an_error(void **state) {
     (void)state;
     of_architecture a = small(1, 16, 16);
@@ -230,6 +285,8 @@ int main(void) {
         cmocka_unit_test(maps_sum_to_contributions),
         cmocka_unit_test(extreme_couplings_sum_too),
         cmocka_unit_test(maps_are_where_the_pixels_are),
+        cmocka_unit_test(heat_sums_to_scores),
+        cmocka_unit_test(correlation_of_values),
         cmocka_unit_test(misuse_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
