@@ -115,6 +115,8 @@ static const double *score_column(const of_report_set *set, size_t score) {
     return set->scores[score];
 }
 
+/* Bins relative to the highest one, not counting the outermost two where others are filled: those
+ * hold what is beyond the axis. */
 static void fill_bins(const double *sorted, size_t count, const of_axis *axis, double bins[BINS]) {
     double highest = 0;
     for (int b = 0; b < BINS; b++)
@@ -122,10 +124,12 @@ static void fill_bins(const double *sorted, size_t count, const of_axis *axis, d
     for (size_t i = 0; i < count; i++) {
         double share = (sorted[i] - axis->low) / (axis->high - axis->low);
         int bin = (int)(fmin(fmax(share, 0), 1) * BINS);
-        highest = fmax(highest, ++bins[bin < BINS ? bin : BINS - 1]);
+        bins[bin < BINS ? bin : BINS - 1]++;
     }
-    for (int b = 0; b < BINS && highest > 0; b++)
-        bins[b] /= highest;
+    for (int b = 1; b < BINS - 1; b++)
+        highest = fmax(highest, bins[b]);
+    for (int b = 0; b < BINS; b++)
+        bins[b] = bins[b] > 0 ? fmin(bins[b] / highest, 1) : 0;
 }
 
 static void draw_hill(const of_axis *axis, const double bins[BINS], double base, FILE *file) {
