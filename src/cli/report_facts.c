@@ -100,38 +100,34 @@ static bool is_plain(const char *text) {
 }
 
 /* In single quotes, where a quote becomes '\''. */
-static char *append_quoted(char *to, const char *text) {
+static void write_quoted(const char *text, FILE *file) {
     if (is_plain(text)) {
-        size_t length = strlen(text);
-        memcpy(to, text, length);
-        return to + length;
+        (void)fputs(text, file);
+        return;
     }
-    *to++ = '\'';
+    (void)fputc('\'', file);
     for (; *text != '\0'; text++) {
-        if (*text == '\'') {
-            memcpy(to, "'\\'", 3);
-            to += 3;
-        }
-        *to++ = *text;
+        if (*text == '\'')
+            (void)fputs("'\\'", file);
+        (void)fputc(*text, file);
     }
-    *to++ = '\'';
-    return to;
+    (void)fputc('\'', file);
 }
 
 char *of_report_command(int argc, char *const *argv) {
-    static const char program[] = "outflow";
-    size_t size = sizeof program;
-    for (int i = 0; i < argc; i++)
-        size += 4 * strlen(argv[i]) + 3;
-    char *command = malloc(size);
-    if (command == NULL)
+    char *command = NULL;
+    size_t size;
+    FILE *file = open_memstream(&command, &size);
+    if (file == NULL)
         return NULL;
-    memcpy(command, program, sizeof program);
-    char *to = command + strlen(program);
+    (void)fputs("outflow", file);
     for (int i = 0; i < argc; i++) {
-        *to++ = ' ';
-        to = append_quoted(to, argv[i]);
+        (void)fputc(' ', file);
+        write_quoted(argv[i], file);
     }
-    *to = '\0';
-    return command;
+    bool written = ferror(file) == 0;
+    if (fclose(file) == 0 && written)
+        return command;
+    free(command);
+    return NULL;
 }

@@ -72,7 +72,7 @@ static void add_log_dets(const mapper *m, uint32_t s, uint32_t k) {
             double sum = 0;
             for (uint32_t c = 0; c < scale->half; c++)
                 sum += log_scale(raw[c]);
-            double *first = m->unit + (row.row * row.width + x) * spread;
+            double *first = m->unit + ((size_t)row.row * row.width + x) * spread;
             for (size_t i = 0; i < spread; i++)
                 first[i] += sum / (double)spread;
         }
@@ -149,9 +149,8 @@ static void place_unit(const mapper *m, uint32_t s, uint32_t unit, double *map) 
     const of_scale_shape *shape = &plan->scales[s].shape;
     uint32_t height, width;
     of_architecture_map_shape(&plan->architecture, s, &height, &width);
-    uint32_t across = width / shape->width;
-    double *corner =
-        map + (size_t)(unit / across) * shape->height * width + unit % across * shape->width;
+    size_t across = width / shape->width;
+    double *corner = map + unit / across * shape->height * width + unit % across * shape->width;
     for (size_t y = 0; y < shape->height; y++)
         memcpy(corner + y * width, m->unit + y * shape->width, shape->width * sizeof *map);
 }

@@ -4,6 +4,8 @@
 #include "report/html.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 enum { MOST_TICKS = 16, EDGE = 12 };
 
@@ -51,16 +53,15 @@ void of_axis_draw_across(const of_axis *axis, double top, double bottom, const c
     double first = ceil(axis->low / step);
     for (int i = 0; i < MOST_TICKS && (first + i) * step <= axis->high; i++) {
         double value = tick_value(first + i, step), x = of_axis_place(axis, value);
-        /* a number at an end must not stand out of the picture */
-        const char *anchor = x > axis->to - EDGE     ? "end"
-                             : x < axis->from + EDGE ? "start"
-                                                     : "middle";
-        if (axis->low >= 0 && axis->high <= 1) /* short numbers */
-            anchor = "middle";
-        (void)fprintf(file,
-                      "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>"
-                      "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n",
-                      x, top, bottom, x, bottom + 14, anchor, tick_text(value, step, text));
+        (void)fprintf(file, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>", x, top, bottom);
+        (void)tick_text(value, step, text);
+        /* a long number at an end would stand out of the picture */
+        bool fits = strlen(text) <= 3 || (x > axis->from + EDGE && x < axis->to - EDGE);
+        if (fits)
+            (void)fprintf(
+                file,
+                "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n", x,
+                bottom + 14, text);
     }
     (void)fprintf(file, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
                   (axis->from + axis->to) / 2, bottom + 30);

@@ -99,7 +99,7 @@ static of_status reduce(of_picture *picture, uint32_t block, of_error *error) {
         for (size_t y = top; y < top + block && y < picture->height; y++)
             for (size_t x = left; x < left + block && x < picture->width; x++, count++)
                 sum += picture->pixels[(y * picture->width + x) * 3 + c];
-        small.pixels[i] = (uint8_t)((sum + count / 2) / count);
+        small.pixels[i] = (uint8_t)(count > 0 ? (sum + count / 2) / count : 0);
     }
     of_picture_free(picture);
     *picture = small;
