@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AT_ONCE = 64 };
+enum { AT_ONCE = 32 };
 
 /* The strongest colour stands for the |heat| that all but this share of the pixels stay below. */
 #define BEYOND 0.02
@@ -178,13 +178,17 @@ static of_status heat_some(of_engine *engine, of_score score, const of_heat_refe
 
 of_status of_examples_heat(of_engine *engine, of_score heat, const of_heat_reference *reference,
                            of_examples *examples, of_error *error) {
+    of_progress *progress = &engine->console->progress;
     of_status status = OF_OK;
+    of_progress_start(progress, of_console_progress_stream(engine->console), "heat", "images",
+                      examples->count);
     for (size_t first = 0; status == OF_OK && first < examples->count; first += AT_ONCE) {
-        size_t left = examples->count - first;
+        size_t left = examples->count - first, count = left < AT_ONCE ? left : AT_ONCE;
         status = of_interrupt_check(error);
         if (status == OF_OK)
-            status = heat_some(engine, heat, reference, examples->items + first,
-                               left < AT_ONCE ? left : AT_ONCE, error);
+            status = heat_some(engine, heat, reference, examples->items + first, count, error);
+        of_progress_update(progress, first + count, NULL);
     }
+    of_progress_finish(progress);
     return status;
 }

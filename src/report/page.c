@@ -10,11 +10,13 @@
 
 enum { IMAGE_SIDE = 128 /* pixels of an image's longer side at most */ };
 
-static void write_cell(FILE *file, const char *format, double value) {
-    if (isfinite(value))
-        (void)fprintf(file, format, value);
+/* A number with three digits after the point, if it is not out of all proportion. */
+static void write_cell(FILE *file, double value) {
+    char text[OF_HTML_NUMBER];
+    if (fabs(value) < 1e6)
+        (void)fprintf(file, "<td>%.3f</td>", value);
     else
-        (void)fputs("<td>\xe2\x80\x93</td>", file);
+        (void)fprintf(file, "<td>%s</td>", of_html_number(value, text));
 }
 
 static void write_score_name(FILE *file, of_score score) {
@@ -68,11 +70,11 @@ static void write_set_row(const of_report *report, const of_report_set *set, FIL
     of_html_text(file, set->source);
     (void)fprintf(file, "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td>",
                   set->images, set->unreadable, set->non_finite);
-    write_cell(file, "<td>%.3f</td>", set->mean_bits);
+    write_cell(file, set->mean_bits);
     if (report->with_general) {
-        write_cell(file, "<td>%.3f</td>", set->mean_general_bits);
-        write_cell(file, "<td>%.3f</td>", set->spearman);
-        write_cell(file, "<td>%.3f</td>", set->pearson);
+        write_cell(file, set->mean_general_bits);
+        write_cell(file, set->spearman);
+        write_cell(file, set->pearson);
     }
     (void)fputs("</tr>\n", file);
 }
@@ -214,7 +216,7 @@ static void write_scale_table(const of_report *report, FILE *file) {
         (void)fputs("</th>", file);
         for (size_t s = 0; s < report->score_count; s++)
             if (report->scores[s].kind == OF_SCORE_SCALE)
-                write_cell(file, "<td>%.3f</td>",
+                write_cell(file,
                            of_chart_mean(report->sets[i].scores[s], report->sets[i].images) / unit);
         (void)fputs("</tr>\n", file);
     }

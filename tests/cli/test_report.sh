@@ -96,6 +96,13 @@ run 0 eval -m grey.model --in synthetic:shapes --out-of n=synthetic:noise --limi
 well_formed grey.html
 well_formed grey.svg
 
+# ---- classes, and patches
+make_model classes.model 4 3 16 16 2 1 8 3
+run 0 eval -m classes.model -g general.model --in synthetic:shapes --out-of n=synthetic:noise \
+    --limit 9 --report classes.html
+well_formed classes.html
+grep -q '<th scope="row">class</th>' classes.html || fail 'the score class is missing'
+
 # ---- heat maps: the most anomalous ones, as images that can be read
 run 0 score -m in.model -g general.model --score ratio --heatmaps maps --heatmap-count 5 \
     --limit 12 -o s.csv synthetic:shapes synthetic:noise
