@@ -332,9 +332,9 @@ OF_API size_t of_architecture_map_size(const of_architecture *architecture);
  * each image the maps of its scales one after the other, each [height][width] in the shape above,
  * in nats. A position of scale i covers 2^(i+1) x 2^(i+1) pixels, though through its coupling
  * networks it sees more. The map of a scale sums to its contribution (of_likelihoods), within
- * rounding: its terms are sums over positions, but for the log-determinants of channel mixing, which
- * are the same everywhere, and those of dense blocks' couplings, which have no place and are spread
- * evenly.
+ * rounding: its terms are sums over positions, but for the log-determinants of channel mixing,
+ * which are the same everywhere, and those of dense blocks' couplings, which have no place and are
+ * spread evenly.
  *
  * With class-conditional densities the maps are those of the likeliest class, and all maps of an
  * image together sum to its largest class_logp. Patches of a patch-glow tile the map. Much slower
