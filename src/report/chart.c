@@ -167,7 +167,7 @@ static of_status draw_set(const of_report *report, size_t score, size_t i, const
     if (status != OF_OK)
         return status;
     fill_bins(sorted, finite, axis, bins);
-    (void)fprintf(file, "<g class=\"c%zu\">\n", i % OF_CHART_COLOURS);
+    (void)fprintf(file, "<g class=\"c%zu\">\n", of_chart_colour(i));
     draw_hill(axis, bins, base, file);
     double median = of_chart_quantile(sorted, finite, 0.5), x = of_axis_place(axis, median);
     if (finite > 0)

@@ -53,7 +53,7 @@ static of_status draw_roc_of_set(const of_report *report, size_t score, size_t i
     if (status == OF_OK)
         status = sorted_scores(out->scores[score], out->images, &out_sorted, error);
     if (status == OF_OK) {
-        (void)fprintf(file, "<g class=\"c%zu d%zu\">", i % OF_CHART_COLOURS, i % 3);
+        (void)fprintf(file, "<g class=\"c%zu d%zu\">", of_chart_colour(i), i % 3);
         draw_curve(in_sorted, in->images, out_sorted, out->images, x, y, file);
         (void)fputs("</g>\n", file);
     }
@@ -101,7 +101,7 @@ static const double *general_column(const of_report_set *set, size_t score) {
 static void draw_dots(const of_report_set *set, size_t number, const of_axis *x, const of_axis *y,
                       FILE *file) {
     size_t stride = (set->images + OF_CHART_POINTS - 1) / OF_CHART_POINTS;
-    (void)fprintf(file, "<path class=\"dots c%zu\" d=\"", number % OF_CHART_COLOURS);
+    (void)fprintf(file, "<path class=\"dots c%zu\" d=\"", of_chart_colour(number));
     for (size_t i = 0; i < set->images; i += stride)
         if (isfinite(set->logp[i]) && isfinite(set->general_logp[i]))
             (void)fprintf(file, "M%.1f %.1fh0", of_axis_place(x, set->general_logp[i]),
@@ -196,7 +196,7 @@ static void draw_bar(const moments *m, size_t set, double y, const of_axis *x, F
     (void)fprintf(file,
                   "<g class=\"c%zu\"><path class=\"line\" d=\"M%.1f %.1fH%.1f\"/>"
                   "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/></g>\n",
-                  set % OF_CHART_COLOURS, of_axis_place(x, m->mean - deviation), y,
+                  of_chart_colour(set), of_axis_place(x, m->mean - deviation), y,
                   of_axis_place(x, m->mean + deviation), of_axis_place(x, m->mean), y);
 }
 

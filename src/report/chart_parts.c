@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+size_t of_chart_colour(size_t set) {
+    return set == 0 ? 0 : 1 + (set - 1) % (OF_CHART_COLOURS - 1);
+}
+
 void of_chart_short_text(const char *name, size_t most, FILE *file) {
     char text[128];
     size_t used = 0, characters = 0;

@@ -9,6 +9,9 @@
 void of_chart_open(of_chart_page *page, double width, double height, const char *title);
 void of_chart_close(of_chart_page *page);
 
+/* Number of a set's colour: the first set has one of its own, the others take turns. */
+size_t of_chart_colour(size_t set);
+
 /* A name cut to so many characters. */
 void of_chart_short_text(const char *name, size_t most, FILE *file);
 

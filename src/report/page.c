@@ -42,7 +42,7 @@ static void write_head(const of_report *report, FILE *file) {
 static void write_legend(const of_report *report, FILE *file) {
     (void)fputs("<ul class=\"legend\" aria-label=\"Colours of the sets\">\n", file);
     for (size_t i = 0; i < report->set_count; i++) {
-        (void)fprintf(file, "<li class=\"c%zu\">", i % OF_CHART_COLOURS);
+        (void)fprintf(file, "<li class=\"c%zu\">", of_chart_colour(i));
         of_html_text(file, report->sets[i].name);
         (void)fputs("</li>\n", file);
     }
