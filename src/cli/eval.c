@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/eval_compare.h"
 #include "cli/output.h"
+#include "cli/report_write.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 
@@ -21,6 +22,8 @@ const of_command of_eval_command = {
         "the positive class; the convention is printed with the numbers.\n\n"
         "With a calibrated model also the share of each set that is flagged at a false-positive "
         "rate, with its exact 99 % interval for the in-distribution set.\n\n"
+        "--report writes all of this with pictures: distributions, ROC curves, and heat maps that "
+        "say where in an image a score comes from, relative to the in-distribution set.\n\n"
         "SRC is what 'outflow score --help' says. Out sets may be given with --out-of or as "
         "operands.\n\n"
         "Exit code 3: finished, but some files could not be read.",
@@ -31,7 +34,9 @@ const of_command of_eval_command = {
 
 typedef struct eval_settings {
     of_engine_settings engine;
-    const char *in, *json;
+    const char *in, *json, *report, *figure;
+    int argc; /* of the verb, for the report */
+    char **argv;
     double rate;
     of_text_list out_of, operands;
     bool compare_precision;
@@ -52,6 +57,14 @@ static void declare(eval_settings *settings, of_option_table *table) {
     of_option_text(table, 'o', "json", "FILE", &settings->json,
                    "Write all numbers to FILE as JSON, in full precision; '-' writes them to "
                    "standard output in place of the tables.");
+    of_option_text(
+        table, 0, "report", "FILE", &settings->report,
+        "Write a report to FILE: one HTML page with the distributions of all scores, ROC "
+        "curves, both models' likelihoods, and the most and least anomalous images with "
+        "heat maps.");
+    of_option_text(table, 0, "figure", "FILE", &settings->figure,
+                   "Write a figure to FILE as SVG: the distributions of nll and of the best score "
+                   "that the models allow, of every set.");
     of_engine_source_options(&settings->engine, table);
     of_engine_plan_options(&settings->engine, table);
     of_engine_precision_option(&settings->engine, table);
@@ -182,23 +195,83 @@ static of_status choose_rate(const eval_settings *settings, const of_engine *eng
                : status;
 }
 
-/* The JSON file is opened first, so that a path that cannot be written fails before the work. */
+/* Files that are asked for. */
+typedef struct eval_outputs {
+    of_output json, report, figure;
+} eval_outputs;
+
+static of_status open_output(const char *path, of_output *output, of_error *error) {
+    return path != NULL ? of_output_open(path, output, error) : OF_OK;
+}
+
+static of_status open_outputs(const eval_settings *settings, eval_outputs *outputs,
+                              of_error *error) {
+    of_status status = open_output(settings->json, &outputs->json, error);
+    if (status == OF_OK)
+        status = open_output(settings->report, &outputs->report, error);
+    if (status == OF_OK)
+        status = open_output(settings->figure, &outputs->figure, error);
+    return status;
+}
+
+static of_status commit(of_output *output, of_error *error) {
+    return output->file != NULL ? of_output_commit(output, error) : OF_OK;
+}
+
+static of_status write_outputs(const eval_settings *settings, const of_evaluation *evaluation,
+                               eval_outputs *outputs, of_error *error) {
+    const of_report_wish wish = {.argc = settings->argc,
+                                 .argv = settings->argv,
+                                 .compared = true,
+                                 .page = outputs->report.file,
+                                 .figure = outputs->figure.file};
+    of_status status = OF_OK;
+    if (outputs->json.file != NULL)
+        of_evaluation_write_json(evaluation, outputs->json.file);
+    if (evaluation->gallery != NULL)
+        status = of_report_make(evaluation, &wish, error);
+    if (status == OF_OK)
+        status = commit(&outputs->json, error);
+    if (status == OF_OK)
+        status = commit(&outputs->report, error);
+    if (status == OF_OK)
+        status = commit(&outputs->figure, error);
+    return status;
+}
+
+/* Images are kept only for a report. */
+static of_status open_gallery(const eval_settings *settings, of_evaluation *evaluation,
+                              of_gallery *gallery, of_error *error) {
+    if (settings->report == NULL && settings->figure == NULL)
+        return OF_OK;
+    of_evaluation_begin(evaluation);
+    of_status status = of_gallery_open(gallery, evaluation->engine, evaluation->set_count,
+                                       of_report_main_score(evaluation, NULL), true, error);
+    if (status == OF_OK)
+        evaluation->gallery = gallery;
+    return status;
+}
+
+/* Files are opened first, so that a path that cannot be written fails before the work. */
 static of_status run_and_write(const eval_settings *settings, of_console *console,
                                of_evaluation *evaluation, of_evaluation *bf16, of_error *error) {
-    of_output json = {0};
-    of_status status = OF_OK;
+    eval_outputs outputs = {0};
+    of_gallery gallery = {0};
     bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
-    if (settings->json != NULL)
-        status = of_output_open(settings->json, &json, error);
+    of_status status = open_outputs(settings, &outputs, error);
+    if (status == OF_OK)
+        status = open_gallery(settings, evaluation, &gallery, error);
     if (status == OF_OK)
         status = run_sets(settings, console, evaluation, bf16, error);
-    if (status == OF_OK && json.file != NULL) {
-        of_evaluation_write_json(evaluation, json.file);
-        status = of_output_commit(&json, error);
-    }
+    if (status == OF_OK)
+        status = write_outputs(settings, evaluation, &outputs, error);
     if (status == OF_OK && tables)
         status = print_tables(evaluation, error);
-    of_output_discard(&json);
+    of_output_discard(&outputs.json);
+    of_output_discard(&outputs.report);
+    of_output_discard(&outputs.figure);
+    evaluation->gallery = NULL;
+    of_gallery_close(&gallery);
     return status;
 }
 
@@ -255,7 +328,7 @@ static of_status declare_all(const eval_settings *settings, const of_option_tabl
 }
 
 int of_verb_eval(int argc, char **argv, of_console *console) {
-    eval_settings settings = {0};
+    eval_settings settings = {.argc = argc, .argv = argv};
     of_option_table table = {.count = 0};
     of_evaluation evaluation = {0}, bf16 = {0};
     of_error error;

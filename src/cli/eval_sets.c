@@ -46,7 +46,7 @@ static double finite_mean(const of_values *values) {
 /* ---- Running the sets --------------------------------------------------------------------- */
 
 /* All scores that the models allow; those without p-values at this rate are left out of rates. */
-static void choose_scores(of_evaluation *evaluation) {
+void of_evaluation_begin(of_evaluation *evaluation) {
     of_engine *engine = evaluation->engine;
     engine->with_png = true;
     engine->with_webp = engine->settings->webp;
@@ -63,9 +63,8 @@ typedef struct set_collector {
     of_eval_set *set;
 } set_collector;
 
-static bool collect_image(const set_collector *collector, const of_image_likelihood *likelihood) {
-    const of_evaluation *evaluation = collector->evaluation;
-    of_eval_set *set = collector->set;
+static bool collect_image(const of_evaluation *evaluation, of_eval_set *set,
+                          const of_image_likelihood *likelihood) {
     bool finite = true, stored = append(&set->logp, likelihood->logp);
     if (evaluation->engine->general != NULL)
         stored = stored && append(&set->general_logp, likelihood->general_logp);
@@ -82,14 +81,30 @@ static bool collect_image(const set_collector *collector, const of_image_likelih
     return stored;
 }
 
+of_status of_evaluation_collect(const of_evaluation *evaluation, of_eval_set *set,
+                                const of_scored_batch *batch, of_error *error) {
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && i < batch->count; i++) {
+        of_image_likelihood likelihood = of_scored_image(batch, i);
+        if (!collect_image(evaluation, set, &likelihood))
+            return of_fail_memory(error, "the scores of a set");
+        if (evaluation->gallery != NULL) {
+            const of_values *main = &set->scores[evaluation->gallery->main_score];
+            status = of_gallery_offer(evaluation->gallery, (size_t)(set - evaluation->sets),
+                                      set->source, batch, i, main->items[main->count - 1], error);
+        }
+    }
+    return status;
+}
+
 static of_status collect_batch(void *user, const of_scored_batch *batch, of_error *error) {
     const set_collector *collector = user;
-    for (size_t i = 0; i < batch->count; i++) {
-        of_image_likelihood likelihood = of_scored_image(batch, i);
-        if (!collect_image(collector, &likelihood))
-            return of_fail_memory(error, "the scores of a set");
-    }
-    return OF_OK;
+    return of_evaluation_collect(collector->evaluation, collector->set, batch, error);
+}
+
+void of_evaluation_finish_set(of_eval_set *set) {
+    set->mean_logp = finite_mean(&set->logp);
+    set->mean_general_logp = finite_mean(&set->general_logp);
 }
 
 static of_status run_set(of_evaluation *evaluation, of_eval_set *set, of_error *error) {
@@ -102,8 +117,7 @@ static of_status run_set(of_evaluation *evaluation, of_eval_set *set, of_error *
     of_status status = of_engine_run(evaluation->engine, &run, &set->tally, error);
     if (status == OF_OK && set->tally.images == 0)
         return of_engine_fail_empty(set->source, set->tally.unreadable, error);
-    set->mean_logp = finite_mean(&set->logp);
-    set->mean_general_logp = finite_mean(&set->general_logp);
+    of_evaluation_finish_set(set);
     return status;
 }
 
@@ -131,30 +145,35 @@ static of_status correlate_all(of_evaluation *evaluation, of_error *error) {
     of_status status = stored ? of_rank_correlation(logp.items, general.items, logp.count,
                                                     &evaluation->rank_correlation, error)
                               : of_fail_memory(error, "the likelihoods of all sets");
+    evaluation->correlation = of_value_correlation(logp.items, general.items, logp.count);
     free(logp.items);
     free(general.items);
     return status;
 }
 
-static of_status correlate(of_evaluation *evaluation, of_error *error) {
+of_status of_evaluation_correlate(of_evaluation *evaluation, of_error *error) {
     of_status status = OF_OK;
+    if (evaluation->engine->general == NULL)
+        return OF_OK;
     for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++) {
         of_eval_set *set = &evaluation->sets[i];
         status = of_rank_correlation(set->logp.items, set->general_logp.items, set->logp.count,
                                      &set->rank_correlation, error);
+        set->correlation =
+            of_value_correlation(set->logp.items, set->general_logp.items, set->logp.count);
     }
     return status == OF_OK ? correlate_all(evaluation, error) : status;
 }
 
 of_status of_evaluation_run(of_evaluation *evaluation, of_error *error) {
     of_status status = OF_OK;
-    choose_scores(evaluation);
+    of_evaluation_begin(evaluation);
     for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++)
         status = run_set(evaluation, &evaluation->sets[i], error);
     for (size_t i = 1; status == OF_OK && i < evaluation->set_count; i++)
         status = compare_with_in(evaluation, &evaluation->sets[i], error);
-    if (status == OF_OK && evaluation->engine->general != NULL)
-        status = correlate(evaluation, error);
+    if (status == OF_OK)
+        status = of_evaluation_correlate(evaluation, error);
     return status;
 }
 

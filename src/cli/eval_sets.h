@@ -4,6 +4,7 @@
 #ifndef OF_CLI_EVAL_SETS_H
 #define OF_CLI_EVAL_SETS_H
 
+#include "cli/gallery.h"
 #include "cli/scoring.h"
 #include "score/binomial.h"
 
@@ -24,6 +25,7 @@ typedef struct of_eval_set {
     of_values logp, general_logp;
     double mean_logp, mean_general_logp; /* over the finite ones */
     double rank_correlation;             /* of the two models' logp; NaN without two */
+    double correlation;                  /* the same, Pearson's */
     of_metrics metrics[OF_EVAL_SCORES];  /* against the in set; unused in the in set itself */
     uint64_t flagged[OF_EVAL_SCORES];    /* images with a p-value up to the rate */
 } of_eval_set;
@@ -38,6 +40,8 @@ struct of_evaluation {
     of_eval_set *sets;                 /* sets[0] is the in set */
     size_t set_count;
     double rank_correlation;   /* over all sets together */
+    double correlation;        /* the same, Pearson's */
+    of_gallery *gallery;       /* collects images for a report; or NULL */
     const of_evaluation *bf16; /* the same sets in bfloat16, to be compared; or NULL */
 };
 
@@ -46,6 +50,14 @@ extern const char of_eval_convention[];
 
 /* Runs all sets and computes everything above. */
 of_status of_evaluation_run(of_evaluation *evaluation, of_error *error);
+
+/* Its parts, for who runs the sets: the scores that the models allow are chosen, the images of a
+ * set are collected, its means are computed, and the two models are compared. */
+void of_evaluation_begin(of_evaluation *evaluation);
+of_status of_evaluation_collect(const of_evaluation *evaluation, of_eval_set *set,
+                                const of_scored_batch *batch, of_error *error);
+void of_evaluation_finish_set(of_eval_set *set);
+of_status of_evaluation_correlate(of_evaluation *evaluation, of_error *error);
 
 /* The rate of flagged images of a set under score `index`, with the binomial confidence interval
  * that OF_EVAL_CONFIDENCE says. */

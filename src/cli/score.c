@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow score: likelihoods and scores of every image. */
-#include "cli/engine.h"
-#include "cli/output.h"
 #include "cli/rows.h"
-#include "cli/scoring.h"
+#include "cli/score_pictures.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 
@@ -37,6 +35,12 @@ const of_command of_score_command = {
         "digits, textures, stripes, flat, noise, general. part:FROM-TO:SRC is a fixed part of a "
         "SRC: part:0-0.1:photos.tar a tenth that depends on the images' paths alone, "
         "part:0.1-1:photos.tar the rest. With several SRC, a column 'source' is added.\n\n"
+        "--heatmaps DIR writes for the most anomalous images where that comes from: a PNG with the "
+        "image and beside it what each position adds to the score (orange: more anomalous, blue: "
+        "more normal), and a list, index.csv. Scores that are no sums over positions show ratio, "
+        "or "
+        "nll without a general model. Heat is relative to 0 for ratios, where both models agree, "
+        "else to the image's own mean.\n\n"
         "Exit code 3: finished, but some files could not be read.",
     .examples = "outflow score -m in.safetensors -g general.safetensors --score ratio "
                 "--threshold 0 -o scores.csv photos/\n"
@@ -45,10 +49,13 @@ const of_command of_score_command = {
 
 typedef struct score_settings {
     of_engine_settings engine;
-    const char *score_name, *out;
+    const char *score_name, *out, *report, *heatmaps;
+    uint64_t heatmap_count;
+    int argc; /* of the verb, for the report */
+    char **argv;
     int format;
     double threshold, rate;
-    bool with_threshold, with_rate;
+    bool with_threshold, with_rate, with_heatmap_count;
     of_text_list sources;
 } score_settings;
 
@@ -71,6 +78,15 @@ static void declare(score_settings *settings, of_option_table *table) {
                    "most A of normal images. Needs a calibrated model.");
     of_option_text(table, 'o', "out", "FILE", &settings->out,
                    "Write to FILE, which appears only when it is complete.");
+    of_option_text(table, 0, "report", "FILE", &settings->report,
+                   "Write a report to FILE: one HTML page with the distributions of all scores and "
+                   "the most and least anomalous images of each SRC with heat maps.");
+    of_option_text(table, 0, "heatmaps", "DIR", &settings->heatmaps,
+                   "Write heat maps of the most anomalous images to the folder DIR, which is made "
+                   "if it is not there.");
+    of_option_count(table, 0, "heatmap-count", &settings->heatmap_count, 0, 1e9,
+                    "Number of heat maps; 0: of all images, which stay in memory until then; "
+                    "without it, 20.");
     of_engine_source_options(&settings->engine, table);
     of_engine_plan_options(&settings->engine, table);
     of_engine_precision_option(&settings->engine, table);
@@ -78,9 +94,12 @@ static void declare(score_settings *settings, of_option_table *table) {
 
 /* What the visitor of a source's batches needs. */
 typedef struct score_run {
+    of_engine *engine;
     of_rows rows;
     of_output output;
+    of_score_pictures pictures;
     const char *source;
+    size_t source_number;
 } score_run;
 
 static of_status write_batch(void *user, const of_scored_batch *batch, of_error *error) {
@@ -89,7 +108,8 @@ static of_status write_batch(void *user, const of_scored_batch *batch, of_error 
         of_image_likelihood likelihood = of_scored_image(batch, i);
         of_rows_write(&run->rows, run->source, &batch->items[i], &likelihood);
     }
-    return of_output_flush(&run->output, error);
+    of_status status = of_score_pictures_collect(&run->pictures, run->source_number, batch, error);
+    return status == OF_OK ? of_output_flush(&run->output, error) : status;
 }
 
 /* The score that is judged: what was asked for, else the best there is. */
@@ -170,17 +190,27 @@ static bool needs(const of_rows *rows, unsigned need) {
     return false;
 }
 
-static of_status score_sources(const score_settings *settings, of_engine *engine, score_run *run,
-                               of_tally *tally, of_error *error) {
+static void add_tally(of_tally *tally, const of_tally *more) {
+    tally->images += more->images;
+    tally->unreadable += more->unreadable;
+    tally->seconds += more->seconds;
+}
+
+static of_status score_sources(const score_settings *settings, score_run *run, of_tally *tally,
+                               of_error *error) {
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < settings->sources.count; i++) {
+        of_tally own = {0};
         run->source = settings->sources.items[i];
+        run->source_number = i;
         of_run pass = {.source = run->source,
                        .label = "score",
                        .limit = settings->engine.limit,
                        .visit = write_batch,
                        .user = run};
-        status = of_engine_run(engine, &pass, tally, error);
+        status = of_engine_run(run->engine, &pass, &own, error);
+        add_tally(tally, &own);
+        of_score_pictures_finish_source(&run->pictures, i, &own);
     }
     return status == OF_OK && tally->images == 0
                ? of_engine_fail_empty(run->source, tally->unreadable, error)
@@ -198,25 +228,49 @@ static void summarise(of_console *console, const of_tally *tally, const of_rows 
                  tally->seconds > 0 ? (double)tally->images / tally->seconds : 0.0);
 }
 
+static of_status open_pictures(const score_settings *settings, score_run *run, of_error *error) {
+    run->pictures = (of_score_pictures){.report = settings->report,
+                                        .heatmaps = settings->heatmaps,
+                                        .heatmap_count = settings->heatmap_count,
+                                        .argc = settings->argc,
+                                        .argv = settings->argv,
+                                        .sources = &settings->sources};
+    if (settings->report == NULL && settings->heatmaps == NULL)
+        return OF_OK;
+    of_status status = choose_score(settings, run->engine, &run->pictures.score, error);
+    return status == OF_OK ? of_score_pictures_open(&run->pictures, run->engine, error) : status;
+}
+
+static of_status open_run(const score_settings *settings, score_run *run, of_error *error) {
+    of_engine *engine = run->engine;
+    of_status status = of_output_open(settings->out, &run->output, error);
+    if (status == OF_OK)
+        status = of_rows_open(&run->rows, run->output.file, (of_row_format)settings->format,
+                              &engine->architecture, engine->calibration, error);
+    if (status == OF_OK)
+        status = add_columns(settings, engine, &run->rows, error);
+    if (status == OF_OK)
+        status = open_pictures(settings, run, error);
+    unsigned more = of_score_pictures_needs(&run->pictures);
+    engine->with_png = needs(&run->rows, OF_NEEDS_PNG) || (more & OF_NEEDS_PNG) != 0;
+    engine->with_webp = needs(&run->rows, OF_NEEDS_WEBP) || (more & OF_NEEDS_WEBP) != 0;
+    return status;
+}
+
 static of_status run_score(const score_settings *settings, of_engine *engine, of_tally *tally,
                            of_error *error) {
-    score_run run = {0};
-    of_status status = of_output_open(settings->out, &run.output, error);
-    if (status != OF_OK)
-        return status;
-    status = of_rows_open(&run.rows, run.output.file, (of_row_format)settings->format,
-                          &engine->architecture, engine->calibration, error);
+    score_run run = {.engine = engine};
+    of_status status = open_run(settings, &run, error);
     if (status == OF_OK)
-        status = add_columns(settings, engine, &run.rows, error);
-    engine->with_png = needs(&run.rows, OF_NEEDS_PNG);
-    engine->with_webp = needs(&run.rows, OF_NEEDS_WEBP);
+        status = score_sources(settings, &run, tally, error);
     if (status == OF_OK)
-        status = score_sources(settings, engine, &run, tally, error);
+        status = of_score_pictures_make(&run.pictures, error);
     if (status == OF_OK)
         status = of_output_commit(&run.output, error);
-    of_output_discard(&run.output);
     if (status == OF_OK)
         summarise(engine->console, tally, &run.rows);
+    of_output_discard(&run.output);
+    of_score_pictures_close(&run.pictures);
     of_rows_close(&run.rows);
     return status;
 }
@@ -269,13 +323,16 @@ static int check_and_score(score_settings *settings, of_console *console) {
                               "--fpr and --threshold exclude each other");
     if (settings->with_rate && !(settings->rate > 0 && settings->rate < 1))
         return of_usage_error(console, &of_score_command, "--fpr lies between 0 and 1");
+    if (settings->with_heatmap_count && settings->heatmaps == NULL)
+        return of_usage_error(console, &of_score_command,
+                              "--heatmap-count needs a folder, --heatmaps DIR");
     if (check_score_name(settings, &error) != OF_OK)
         return of_usage_error(console, &of_score_command, "%s", error.message);
     return score_with(settings, console);
 }
 
 int of_verb_score(int argc, char **argv, of_console *console) {
-    score_settings settings = {0};
+    score_settings settings = {.argc = argc, .argv = argv, .heatmap_count = 20};
     of_option_table table = {.count = 0};
     int code;
     declare(&settings, &table);
@@ -283,6 +340,7 @@ int of_verb_score(int argc, char **argv, of_console *console) {
                          &code)) {
         settings.with_threshold = of_option_given(&table, "threshold");
         settings.with_rate = of_option_given(&table, "fpr");
+        settings.with_heatmap_count = of_option_given(&table, "heatmap-count");
         code = check_and_score(&settings, console);
     }
     of_text_list_free(&settings.sources);

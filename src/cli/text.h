@@ -3,6 +3,8 @@
 #ifndef OF_CLI_TEXT_H
 #define OF_CLI_TEXT_H
 
+#include "core/utf8.h"
+
 #include <stdint.h>
 #include <stdio.h>
 
@@ -17,10 +19,6 @@ void of_csv_write(FILE *file, const char *field);
 
 /* Text for a terminal: control characters become '?'. */
 void of_plain_write(FILE *file, const char *text);
-
-/* Length in bytes of the valid UTF-8 character that `text` starts with, or 0 if it starts with
- * none (or is at its end). */
-size_t of_utf8_length(const char *text);
 
 /* 1536 -> "1.5 KiB". Returns `text`. */
 const char *of_bytes_text(uint64_t bytes, char text[OF_NUMBER_SIZE]);

@@ -62,3 +62,21 @@ of_status of_rank_correlation(const double *x, const double *y, size_t count, do
     of_free(rank_y);
     return status;
 }
+
+/* Sums about running means (Welford 1962): values of 1e5 nats that differ by 1 keep their digits.
+ */
+double of_value_correlation(const double *x, const double *y, size_t count) {
+    double n = 0, mean_x = 0, mean_y = 0, xx = 0, yy = 0, xy = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(x[i]) || !isfinite(y[i]))
+            continue;
+        n++;
+        double dx = x[i] - mean_x, dy = y[i] - mean_y;
+        mean_x += dx / n;
+        mean_y += dy / n;
+        xx += dx * (x[i] - mean_x);
+        yy += dy * (y[i] - mean_y);
+        xy += dx * (y[i] - mean_y);
+    }
+    return xx > 0 && yy > 0 ? xy / (sqrt(xx) * sqrt(yy)) : (double)NAN;
+}

@@ -10,4 +10,8 @@
 of_status of_rank_correlation(const double *x, const double *y, size_t count, double *correlation,
                               of_error *error);
 
+/* Pearson's correlation of the pairs of which both values are finite. NaN where it is not defined.
+ */
+double of_value_correlation(const double *x, const double *y, size_t count);
+
 #endif

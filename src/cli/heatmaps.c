@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/heatmaps.h"
+
+#include "cli/output.h"
+#include "cli/text.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "report/picture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SIDE = 256, MOST_SIDE = 2048, NAME_MOST = 80 };
+
+static of_status fail_folder(const char *folder, const char *reason, of_error *error) {
+    return of_fail(error, OF_ERROR_IO, "cannot write heat maps to %s: %s", folder, reason);
+}
+
+of_status of_heatmaps_prepare(const char *folder, of_error *error) {
+    struct stat status;
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return fail_folder(folder, strerror(errno), error);
+    if (stat(folder, &status) != 0)
+        return fail_folder(folder, strerror(errno), error);
+    if (!S_ISDIR(status.st_mode))
+        return fail_folder(folder, "it is not a folder", error);
+    if (access(folder, W_OK | X_OK) != 0)
+        return fail_folder(folder, strerror(errno), error);
+    return OF_OK;
+}
+
+/* RANK-PATH.png: the rank makes it unique; of the path, the end, with nothing in it that means
+ * something to a file system or a shell. */
+static void file_name(size_t rank, const char *path, char name[NAME_MOST + 32]) {
+    size_t length = strlen(path);
+    const char *end = length > NAME_MOST ? path + length - NAME_MOST : path;
+    int used = snprintf(name, 32, "%04zu-", rank + 1);
+    for (char *to = name + used;; to++, end++) {
+        unsigned char c = (unsigned char)*end;
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '.' || c == '-';
+        *to = (char)(plain ? c : '_');
+        if (c == '\0') {
+            memcpy(to, ".png", 5);
+            return;
+        }
+    }
+}
+
+static of_status open_in(const char *folder, const char *name, char **path, of_output *output,
+                         of_error *error) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    *path = malloc(size);
+    if (*path == NULL)
+        return of_fail_memory(error, "a file name");
+    (void)snprintf(*path, size, "%s/%s", folder, name);
+    return of_output_open(*path, output, error);
+}
+
+static of_status write_file(const char *folder, const char *name, const uint8_t *bytes, size_t size,
+                            of_error *error) {
+    of_output output = {0};
+    char *path = NULL;
+    of_status status = open_in(folder, name, &path, &output, error);
+    if (status == OF_OK) {
+        (void)fwrite(bytes, 1, size, output.file);
+        status = of_output_commit(&output, error);
+    }
+    free(path);
+    return status;
+}
+
+static of_status draw(const of_architecture *a, const of_example *example, of_picture *joined,
+                      of_error *error) {
+    uint32_t factor = of_picture_factor(a->height, a->width, SIDE);
+    const of_heated_image image = {example->pixels, example->heat, example->limit,
+                                   a->channels,     a->height,     a->width};
+    of_picture plain = {0}, heat = {0};
+    of_status status = of_picture_plain(&image, factor, MOST_SIDE, &plain, error);
+    if (status == OF_OK)
+        status = of_picture_heat(&image, factor, MOST_SIDE, &heat, error);
+    if (status == OF_OK)
+        status = of_picture_join(&plain, &heat, joined, error);
+    of_picture_free(&plain);
+    of_picture_free(&heat);
+    return status;
+}
+
+static of_status write_image(const char *folder, const of_architecture *a, const char *name,
+                             const of_example *example, of_error *error) {
+    of_picture picture = {0};
+    uint8_t *bytes = NULL;
+    size_t size;
+    of_status status = draw(a, example, &picture, error);
+    if (status == OF_OK)
+        status = of_picture_encode(&picture, &bytes, &size, error);
+    if (status == OF_OK)
+        status = write_file(folder, name, bytes, size, error);
+    of_picture_free(&picture);
+    of_free(bytes);
+    return status;
+}
+
+static void write_entry(FILE *file, const char *name, const of_example *example) {
+    char value[OF_NUMBER_SIZE], limit[OF_NUMBER_SIZE];
+    (void)fprintf(file, "%s,", name);
+    of_csv_write(file, example->path);
+    (void)fputc(',', file);
+    of_csv_write(file, example->source);
+    (void)fputc(',', file);
+    of_csv_write(file, example->label);
+    (void)fprintf(file, ",%s,%s\n", of_number_text(example->value, value),
+                  of_number_text(example->limit, limit));
+}
+
+of_status of_heatmaps_write(const char *folder, const of_architecture *architecture, of_score score,
+                            const of_examples *examples, of_error *error) {
+    char name[NAME_MOST + 32], score_name[32];
+    of_output index = {0};
+    char *path = NULL;
+    of_status status = open_in(folder, "index.csv", &path, &index, error);
+    of_score_name(score, score_name, sizeof score_name);
+    if (status == OF_OK)
+        (void)fprintf(index.file, "file,path,source,label,%s,strongest_colour\n", score_name);
+    for (size_t i = 0; status == OF_OK && i < examples->count; i++) {
+        file_name(i, examples->items[i].path, name);
+        status = write_image(folder, architecture, name, &examples->items[i], error);
+        if (status == OF_OK)
+            write_entry(index.file, name, &examples->items[i]);
+    }
+    if (status == OF_OK)
+        status = of_output_commit(&index, error);
+    of_output_discard(&index);
+    free(path);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `outflow score` draws: a report, and a folder of heat maps. */
+#ifndef OF_CLI_SCORE_PICTURES_H
+#define OF_CLI_SCORE_PICTURES_H
+
+#include "cli/output.h"
+#include "cli/report_write.h"
+
+typedef struct of_score_pictures {
+    const char *report, *heatmaps; /* paths, NULL: not asked for */
+    uint64_t heatmap_count;        /* 0: all */
+    int argc;                      /* of the verb */
+    char *const *argv;
+    const of_text_list *sources;
+    of_score score; /* what images are ordered by */
+
+    of_engine *engine; /* the rest is filled by of_score_pictures_open */
+    of_output page;
+    of_examples heated;
+    of_evaluation evaluation; /* a set for each SRC */
+    of_gallery gallery;
+} of_score_pictures;
+
+/* Opens what is to be written, so that what cannot be fails before the work. */
+of_status of_score_pictures_open(of_score_pictures *pictures, of_engine *engine, of_error *error);
+
+/* The of_score_need flags of what will be collected. */
+unsigned of_score_pictures_needs(const of_score_pictures *pictures);
+
+/* Images of SRC number `source`. */
+of_status of_score_pictures_collect(of_score_pictures *pictures, size_t source,
+                                    const of_scored_batch *batch, of_error *error);
+void of_score_pictures_finish_source(of_score_pictures *pictures, size_t source,
+                                     const of_tally *tally);
+
+/* Makes the heat and writes everything. */
+of_status of_score_pictures_make(of_score_pictures *pictures, of_error *error);
+void of_score_pictures_close(of_score_pictures *pictures);
+
+#endif

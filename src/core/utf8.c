@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/utf8.h"
+
+#include <stdbool.h>
+
+static bool continues(unsigned char byte) {
+    return (byte & 0xc0) == 0x80;
+}
+
+/* Table 3-7 of the Unicode standard: well-formed byte sequences. */
+size_t of_utf8_length(const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    if (s[0] == 0)
+        return 0;
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] < 0xc2 || s[0] > 0xf4 || !continues(s[1]))
+        return 0;
+    if (s[0] < 0xe0)
+        return 2;
+    if (s[0] < 0xf0) {
+        bool overlong = s[0] == 0xe0 && s[1] < 0xa0, surrogate = s[0] == 0xed && s[1] > 0x9f;
+        return overlong || surrogate || !continues(s[2]) ? 0 : 3;
+    }
+    bool overlong = s[0] == 0xf0 && s[1] < 0x90, beyond = s[0] == 0xf4 && s[1] > 0x8f;
+    return overlong || beyond || !continues(s[2]) || !continues(s[3]) ? 0 : 4;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What charts are made of. */
+#ifndef OF_REPORT_CHART_PARTS_H
+#define OF_REPORT_CHART_PARTS_H
+
+#include "report/chart.h"
+
+/* <svg> with a title for people who cannot see it, and its end. */
+void of_chart_open(of_chart_page *page, double width, double height, const char *title);
+void of_chart_close(of_chart_page *page);
+
+/* Number of a set's colour: the first set has one of its own, the others take turns. */
+size_t of_chart_colour(size_t set);
+
+/* A name cut to so many characters. */
+void of_chart_short_text(const char *name, size_t most, FILE *file);
+
+/* "nats", "bits", or "no unit". */
+const char *of_chart_unit(of_score score);
+
+#endif

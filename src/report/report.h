@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a report shows, and its two forms: a page that needs nothing else, and a figure. */
+#ifndef OF_REPORT_REPORT_H
+#define OF_REPORT_REPORT_H
+
+#include <outflow/outflow.h>
+#include <stdio.h>
+
+/* An image with its heat: [height][width], nats a pixel above the reference. */
+typedef struct of_report_image {
+    const char *path, *label;
+    double value;          /* of the report's main score */
+    const uint8_t *pixels; /* [height][width][channels] */
+    const double *heat;
+    double limit; /* the strongest colour */
+} of_report_image;
+
+typedef struct of_report_set {
+    const char *name, *source;
+    uint64_t images, unreadable, non_finite;
+    const double *const *scores;       /* [scores of the report][images] */
+    const double *logp, *general_logp; /* [images]; general NULL without a general model */
+    double mean_bits, mean_general_bits;
+    double spearman, pearson;  /* of logp and general_logp */
+    const of_metrics *metrics; /* [scores]: against the first set; NULL in that */
+    const of_report_image *most, *least;
+    size_t most_count, least_count;
+} of_report_set;
+
+/* "threads", "2" */
+typedef struct of_report_fact {
+    const char *name, *value;
+} of_report_fact;
+
+typedef struct of_report {
+    const char *title, *command, *convention; /* convention NULL: nothing is compared */
+    of_architecture architecture;
+    const of_score *scores;
+    size_t score_count, main_score; /* main: what the examples are ordered by */
+    const of_report_set *sets;
+    size_t set_count;
+    bool compared;              /* the first set is in-distribution, the others are out sets */
+    bool with_general;          /* the sets have general_logp */
+    double spearman, pearson;   /* over all sets */
+    of_score heat;              /* whose heat the images show */
+    const char *heat_reference; /* what it is relative to */
+    const of_report_fact *facts;
+    size_t fact_count;
+} of_report;
+
+/* One HTML file, well-formed XML as well, without scripts and without anything to load. */
+of_status of_report_write(const of_report *report, FILE *file, of_error *error);
+
+/* An SVG with the distributions of two scores side by side: nll, and the main score (ratio where
+ * that is nll itself and there is one). */
+of_status of_report_write_figure(const of_report *report, FILE *file, of_error *error);
+
+#endif

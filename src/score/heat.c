@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "score/heat.h"
+
+#include <math.h>
+
+of_score of_heat_score(of_score score, bool with_general) {
+    switch (score.kind) {
+    case OF_SCORE_NLL:
+    case OF_SCORE_LAST:
+    case OF_SCORE_SCALE:
+    case OF_SCORE_RATIO:
+    case OF_SCORE_RATIO_LAST:
+        return score;
+    case OF_SCORE_CLASS:
+    case OF_SCORE_COMBINED:
+        return (of_score){with_general ? OF_SCORE_RATIO : OF_SCORE_NLL, 0};
+    case OF_SCORE_COMPLEXITY:
+    case OF_SCORE_COMPLEXITY_WEBP:
+    case OF_SCORE_ENSEMBLE:
+    case OF_SCORE_TYPICALITY:
+        break;
+    }
+    return (of_score){OF_SCORE_NLL, 0};
+}
+
+/* Adds `sign` times the map of scales first..last to the pixels that its positions cover. */
+static void add_scales(of_heat_maps from, uint32_t first, uint32_t last, double sign,
+                       double *heat) {
+    const of_architecture *a = from.architecture;
+    const double *map = from.maps;
+    if (map == NULL)
+        return;
+    for (uint32_t s = 0; s <= last; s++) {
+        uint32_t height, width, shift = s + 1;
+        of_architecture_map_shape(a, s, &height, &width);
+        double share = sign / (double)((size_t)1 << 2 * shift);
+        for (size_t y = 0; s >= first && y < a->height; y++)
+            for (size_t x = 0; x < a->width; x++)
+                heat[y * a->width + x] += share * map[(y >> shift) * width + (x >> shift)];
+        map += (size_t)height * width;
+    }
+}
+
+static uint32_t last_scale(of_heat_maps from) {
+    return from.architecture != NULL ? of_architecture_scale_count(from.architecture) - 1 : 0;
+}
+
+void of_heat_of_score(of_score score, of_heat_maps own, of_heat_maps general, double *heat) {
+    const of_architecture *a = own.architecture;
+    uint32_t last = last_scale(own), general_last = last_scale(general);
+    double start = score.kind == OF_SCORE_NLL ? a->channels * log(256) : 0; /* D ln 256 */
+    uint32_t first = 0;
+    for (size_t i = 0; i < (size_t)a->height * a->width; i++)
+        heat[i] = start;
+    if (score.kind == OF_SCORE_LAST || score.kind == OF_SCORE_RATIO_LAST)
+        first = last;
+    if (score.kind == OF_SCORE_SCALE)
+        first = last = score.scale;
+    add_scales(own, first, last, -1, heat);
+    if (score.kind == OF_SCORE_RATIO)
+        add_scales(general, 0, general_last, 1, heat);
+    if (score.kind == OF_SCORE_RATIO_LAST)
+        add_scales(general, general_last, general_last, 1, heat);
+}

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+# Reports, figures and heat maps: what is in them, hostile names, and what is refused.
+. "$(dirname "$0")/lib.sh"
+
+make_model in.model 1 3 16 16 2 2 8
+make_model general.model 2 3 16 16 2 3 8
+
+# well_formed FILE: XML, with identifiers that are unique, no script, and nothing to load.
+well_formed() {
+    checks=$((checks + 1))
+    if command -v xmllint >/dev/null; then
+        xmllint --noout "$1" 2>"$err" || fail "$1 is not well-formed"
+    else
+        echo "SKIPPED: no xmllint to check $1 with (package libxml2-utils)"
+    fi
+    twice=$(grep -o ' id="[^"]*"' "$1" | sort | uniq -d)
+    [ -z "$twice" ] || fail "identifiers stand twice in $1: $twice"
+    # the name of SVG itself is no address to load from
+    if sed 's|xmlns="http://www.w3.org/2000/svg"||' "$1" | grep -qi -e '<script' -e 'https\?://' \
+        -e '@import' -e '<link' -e '<iframe'; then
+        fail "$1 has a script, or something to load"
+    fi
+}
+
+count() { # PATTERN FILE: how often
+    grep -o -e "$1" "$2" | wc -l | tr -d ' '
+}
+
+# ---- eval: a page and a figure, with the figures that JSON has
+run 0 eval -m in.model -g general.model --in synthetic:shapes --out-of noise=synthetic:noise \
+    flat=synthetic:flat --limit 30 --json all.json --report page.html --figure figure.svg
+well_formed page.html
+well_formed figure.svg
+expect_equal 'images' "$(count '<div class="pair">' page.html)" 48 # 3 sets, 8 at each end
+expect_equal 'pictures' "$(count 'src="data:image/png;base64,' page.html)" 97
+expect_equal 'pictures with a text' "$(count '<img alt="[^"]' page.html)" 97
+for section in sets separation models scales scores images made; do
+    expect_equal "section $section" "$(count "id=\"$section\"" page.html)" 1
+done
+for name in noise flat; do
+    for score in nll ratio complexity; do
+        value=$(printf '%.4f' "$(json all.json "out/$name/$score/auroc")")
+        grep -q ">$value</td>" page.html || fail "the AUROC $value of $score is not in the page"
+    done
+done
+value=$(printf '%.3f' "$(json all.json rank_correlation_all)")
+grep -q "<strong>$value</strong> by ranks" page.html || fail "the correlation $value is missing"
+grep -q '<pre>outflow eval -m in.model' page.html ||
+    fail 'the command is missing'
+expect_equal 'panels of the figure' "$(count 'class="heading"' figure.svg)" 2
+expect_equal 'rows of the figure' "$(count 'class="hill"' figure.svg)" 6
+
+# ---- the same command gives the same page, but for speed and time
+cp page.html first.html
+cp figure.svg first.svg
+run 0 eval -m in.model -g general.model --in synthetic:shapes --out-of noise=synthetic:noise \
+    flat=synthetic:flat --limit 30 --json all.json --report page.html --figure figure.svg
+grep -v -e '>speed<' -e '>made<' first.html >a
+grep -v -e '>speed<' -e '>made<' page.html >b
+expect_same_files a b
+expect_same_files first.svg figure.svg
+
+# ---- score: every SRC is a set, images in the order of the score that is asked for
+run 0 score -m in.model --score last --report score.html --limit 20 -o s.csv synthetic:shapes \
+    synthetic:noise
+well_formed score.html
+expect_equal 'images' "$(count '<div class="pair">' score.html)" 32
+grep -q '<h3>last (main score)</h3>' score.html || fail 'the main score is not last'
+if grep -q 'ROC curves' score.html; then fail 'ROC curves without an in set'; fi
+
+# ---- hostile names: text, not markup, and valid
+mkdir '<b>"&'
+make_images in.model images 2
+mv images/0.png '<b>"&/<script>alert(1)<'"'"'script>.png'
+mv images/1.png '<b>"&/'"$(printf 'a\377b\001c')"'.png'
+run 0 score -m in.model --report hostile.html --heatmaps 'maps <&' -o s.csv '<b>"&'
+well_formed hostile.html
+grep -q 'alt="image [^"]*&lt;script&gt;alert(1)' hostile.html || fail 'a path is not escaped'
+run 0 eval -m in.model --in synthetic:shapes --limit 5 --out-of '<i>&"=synthetic:noise' \
+    --report hostile.html --figure hostile.svg
+well_formed hostile.html
+well_formed hostile.svg
+heat_maps=0
+for file in 'maps <&'/*; do
+    case ${file#*/} in
+    *[!0-9A-Za-z._-]*) fail "a file name with odd characters: $file" ;;
+    000[12]-*.png) heat_maps=$((heat_maps + 1)) ;;
+    esac
+done
+expect_equal 'heat maps' "$heat_maps" 2
+
+# ---- one image alone, and images without colour
+make_model grey.model 3 1 16 16 2 1 8
+run 0 eval -m grey.model --in synthetic:shapes --out-of n=synthetic:noise --limit 1 \
+    --report grey.html --figure grey.svg
+well_formed grey.html
+well_formed grey.svg
+
+# ---- classes, and patches
+make_model classes.model 4 3 16 16 2 1 8 3
+run 0 eval -m classes.model -g general.model --in synthetic:shapes --out-of n=synthetic:noise \
+    --limit 9 --report classes.html
+well_formed classes.html
+grep -q '<th scope="row">class</th>' classes.html || fail 'the score class is missing'
+
+# ---- heat maps: the most anomalous ones, as images that can be read
+run 0 score -m in.model -g general.model --score ratio --heatmaps maps --heatmap-count 5 \
+    --limit 12 -o s.csv synthetic:shapes synthetic:noise
+expect_equal 'files' "$(ls maps | wc -l | tr -d ' ')" 6
+expect_equal 'lines' "$(lines maps/index.csv)" 6
+highest=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "score") c = i; next }
+    { print $c }' s.csv | sort -gr | head -n 5)
+expect_equal 'the scores of index.csv' "$(awk -F, 'NR > 1 { print $5 }' maps/index.csv)" "$highest"
+while IFS=, read -r file rest; do
+    [ "$file" = file ] || [ -s "maps/$file" ] || fail "maps/$file of '$rest' is missing"
+done <maps/index.csv
+mkdir pngs
+cp maps/*.png pngs
+run 0 score -m in.model pngs
+expect_equal 'heat maps that are images' "$(lines "$out")" 6
+run 0 score -m in.model --heatmaps maps --heatmap-count 0 --limit 25 -o s.csv synthetic:digits
+expect_equal 'heat maps of all' "$(lines maps/index.csv)" 26
+run 0 score -m in.model --score complexity --heatmaps maps --limit 3 -o s.csv synthetic:digits
+grep -q '^file,path,source,label,complexity,strongest_colour$' maps/index.csv ||
+    fail 'the list does not name its score'
+
+# ---- refused, before the work, and nothing is left
+: >file
+expect_failure 1 'cannot write heat maps to file: it is not a folder' score -m in.model \
+    --heatmaps file synthetic:noise
+expect_failure 1 'cannot write heat maps to no/where' score -m in.model --heatmaps no/where \
+    synthetic:noise
+expect_failure 1 'cannot write no/page.html' score -m in.model --report no/page.html synthetic:noise
+expect_failure 1 'cannot write no/page.html' eval -m in.model --in synthetic:noise --limit 3 \
+    --out-of n=synthetic:flat --report no/page.html
+expect_failure 1 'cannot write no/f.svg' eval -m in.model --in synthetic:noise --limit 3 \
+    --out-of n=synthetic:flat --report new.html --figure no/f.svg
+expect_failure 1 'no-such-file' eval -m in.model --in synthetic:noise --limit 3 \
+    --out-of n=no-such-file --report new.html --figure new.svg
+expect_failure 2 'heatmaps DIR' score -m in.model --heatmap-count 3 synthetic:noise
+finish

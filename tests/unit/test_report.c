@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reports of values of any kind: no number that is none ever becomes a coordinate, and text stays
+ * text. What a whole report of a model looks like is tested on the command line. */
+#define _POSIX_C_SOURCE 200809L
+#include "core/memory.h"
+#include "report/html.h"
+#include "report/report.h"
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { IMAGES = 12, SETS = 3, SIDE = 8 };
+
+static of_score scores[] = {{OF_SCORE_NLL, 0}, {OF_SCORE_SCALE, 0}, {OF_SCORE_RATIO, 0}};
+
+typedef struct subject {
+    double values[SETS][IMAGES];
+    const double *columns[SETS][3];
+    of_metrics metrics[3];
+    uint8_t pixels[SIDE * SIDE];
+    double heat[SIDE * SIDE];
+    of_report_image image;
+    of_report_set sets[SETS];
+    of_report report;
+} subject;
+
+/* A report in which every number comes from `values`. */
+static void fill(subject *s, const double *values, size_t count) {
+    memset(s, 0, sizeof *s);
+    for (size_t i = 0; i < SIDE * SIDE; i++)
+        s->heat[i] = values[i % count];
+    s->image = (of_report_image){"<path>", "\"label\"", values[0], s->pixels, s->heat, 1};
+    for (size_t k = 0; k < SETS; k++) {
+        for (size_t i = 0; i < IMAGES; i++)
+            s->values[k][i] = values[(i + k) % count];
+        for (size_t c = 0; c < 3; c++)
+            s->columns[k][c] = s->values[k];
+        s->sets[k] = (of_report_set){.name = k == 0 ? "in" : "a&b",
+                                     .source = "SRC",
+                                     .images = IMAGES,
+                                     .scores = s->columns[k],
+                                     .logp = s->values[k],
+                                     .general_logp = s->values[(k + 1) % SETS],
+                                     .mean_bits = values[0],
+                                     .spearman = NAN,
+                                     .pearson = NAN,
+                                     .metrics = k > 0 ? s->metrics : NULL,
+                                     .most = &s->image,
+                                     .most_count = 1};
+    }
+    s->report = (of_report){.title = "title",
+                            .command = "a < b",
+                            .convention = "convention",
+                            .scores = scores,
+                            .score_count = 3,
+                            .main_score = 2,
+                            .sets = s->sets,
+                            .set_count = SETS,
+                            .compared = true,
+                            .with_general = true,
+                            .spearman = NAN,
+                            .pearson = NAN,
+                            .heat = {OF_SCORE_RATIO, 0},
+                            .heat_reference = "0"};
+    s->report.architecture = of_architecture_default();
+    s->report.architecture.channels = 1;
+    s->report.architecture.height = s->report.architecture.width = SIDE;
+    s->report.architecture.scales = 1;
+}
+
+typedef of_status write_report(const of_report *report, FILE *file, of_error *error);
+
+static char *written(const subject *s, write_report *write) {
+    char *text = NULL;
+    size_t size;
+    of_error error;
+    FILE *file = open_memstream(&text, &size);
+    assert_non_null(file);
+    assert_int_equal(write(&s->report, file, &error), OF_OK);
+    assert_int_equal(fclose(file), 0);
+    assert_true(size > 1000);
+    return text;
+}
+
+/* Attributes of drawings hold nothing but numbers, letters of paths, and names. */
+static void assert_no_odd_coordinates(const char *text) {
+    static const char *const attributes[] = {" d=\"", " x=\"", " y=\"", " cx=\"", " cy=\""};
+    for (size_t a = 0; a < sizeof attributes / sizeof *attributes; a++)
+        for (const char *at = strstr(text, attributes[a]); at != NULL;
+             at = strstr(at + 1, attributes[a])) {
+            const char *value = at + strlen(attributes[a]);
+            size_t length = strspn(value, "0123456789.- MLHVZh");
+            if (value[length] != '"')
+                fail_msg("a coordinate is not a number: %.60s", at);
+        }
+}
+
+static void check(const double *values, size_t count) {
+    static subject s;
+    fill(&s, values, count);
+    char *page = written(&s, of_report_write), *figure = written(&s, of_report_write_figure);
+    assert_no_odd_coordinates(page);
+    assert_no_odd_coordinates(figure);
+    assert_non_null(strstr(page, "a&amp;b"));
+    assert_null(strstr(page, "a&b"));
+    assert_null(strstr(page, "<path>"));
+    free(page);
+    free(figure);
+}
+
+static void values_of_any_kind(void **state) {
+    (void)state;
+    const double infinity = (double)INFINITY, none = (double)NAN;
+    check((const double[]){1, 2, 3, -4.5}, 4);
+    check((const double[]){0}, 1);
+    check((const double[]){none}, 1);
+    check((const double[]){infinity}, 1);
+    check((const double[]){-infinity, 3, none, infinity}, 4);
+    check((const double[]){DBL_MAX, -DBL_MAX, 0}, 3);
+    check((const double[]){1e52, 1.0000000000000002e52}, 2);
+    check((const double[]){DBL_MIN, 2 * DBL_MIN, 4e-320}, 3);
+    check((const double[]){1e16, 1e16 + 2}, 2);
+}
+
+static void text_is_escaped(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    assert_non_null(file);
+    of_html_text(file, "<a b=\"c\" d='e'>&\x01\xff\xed\xa0\x80\xef\xbf\xbf \xc3\xa9\n");
+    assert_int_equal(fclose(file), 0);
+    assert_string_equal(text, "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;"
+                              "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+                              "\xef\xbf\xbd \xc3\xa9\n");
+    free(text);
+}
+
+/* An image beyond the limit is reduced, a small one enlarged, heat is in the colour of its sign. */
+static void pictures(void **state) {
+    (void)state;
+    uint8_t pixels[3 * 5] = {0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0};
+    double heat[15] = {1, -1, NAN};
+    const of_heated_image image = {pixels, heat, 1, 1, 3, 5};
+    of_picture picture, other, joined;
+    uint8_t *bytes;
+    size_t size;
+    assert_int_equal(of_picture_plain(&image, 2, 100, &picture, NULL), OF_OK);
+    assert_int_equal(picture.height, 6);
+    assert_int_equal(picture.width, 10);
+    assert_int_equal(picture.pixels[3 * (2 * 10 + 2)], pixels[5 + 1]);
+    assert_int_equal(of_picture_heat(&image, 2, 100, &other, NULL), OF_OK);
+    assert_true(other.pixels[0] > other.pixels[2]);             /* orange */
+    assert_true(other.pixels[6] < other.pixels[8]);             /* blue */
+    assert_true(other.pixels[3 * 4] > other.pixels[3 * 4 + 2]); /* not finite: orange */
+    assert_int_equal(of_picture_join(&picture, &other, &joined, NULL), OF_OK);
+    assert_true(joined.width > 20 && joined.height == 6);
+    assert_int_equal(of_picture_encode(&joined, &bytes, &size, NULL), OF_OK);
+    assert_memory_equal(bytes, "\x89PNG", 4);
+    of_free(bytes);
+    of_picture_free(&picture);
+    of_picture_free(&other);
+    of_picture_free(&joined);
+    assert_int_equal(of_picture_plain(&image, 1, 2, &picture, NULL), OF_OK);
+    assert_int_equal(picture.width, 2);
+    assert_int_equal(picture.height, 1);
+    of_picture_free(&picture);
+    assert_int_equal(of_picture_factor(32, 20, 256), 8);
+    assert_int_equal(of_picture_factor(300, 20, 256), 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_of_any_kind),
+        cmocka_unit_test(text_is_escaped),
+        cmocka_unit_test(pictures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
