@@ -212,7 +212,7 @@ static of_status map_images(of_plan *plan, const of_batch *batch, const double *
         omp_set_num_threads(1); /* the layers must not spread out */
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < batch->count; i++) {
-            mapper m = {.run = {.plan = plan, .worker = worker, .threads = 1}};
+            mapper m = {.run = {.plan = plan, .worker = worker}};
             for (size_t c = 1; c < classes; c++)
                 if (class_logp[i * classes + c] > class_logp[i * classes + m.class])
                     m.class = c;
