@@ -124,6 +124,13 @@ static of_status compile_models(const loaded_models *loaded, of_engine *engine, 
     return status;
 }
 
+/* A file may say anything: contributions are read by its number of scales. */
+static bool contradicts_general(const of_engine *engine, const of_model *general) {
+    of_calibration_info info = of_calibration_describe(engine->calibration);
+    return general != NULL && info.general == engine->general_fingerprint &&
+           info.general_scales != of_architecture_scale_count(of_model_architecture(general));
+}
+
 /* Fingerprints take time with large models, so only with a calibration. */
 static void read_calibration(const loaded_models *loaded, of_engine *engine) {
     of_error error;
@@ -132,18 +139,15 @@ static void read_calibration(const loaded_models *loaded, of_engine *engine) {
                        error.message);
     if (engine->calibration == NULL)
         return;
-    uint32_t scales = of_calibration_describe(engine->calibration).general_scales;
-    if (loaded->general != NULL && scales > 0 &&
-        scales != of_architecture_scale_count(of_model_architecture(loaded->general))) {
+    if (loaded->general != NULL)
+        engine->general_fingerprint = of_model_fingerprint(loaded->general);
+    if (contradicts_general(engine, loaded->general)) {
         (void)snprintf(engine->calibration_problem, sizeof engine->calibration_problem,
-                       "calibration: made with a general model of %u scales: calibrate again",
-                       (unsigned)scales);
+                       "calibration: does not fit the general model it names: calibrate again");
         of_calibration_free(engine->calibration);
         engine->calibration = NULL;
         return;
     }
-    if (loaded->general != NULL)
-        engine->general_fingerprint = of_model_fingerprint(loaded->general);
     engine->members_fingerprint =
         of_ensemble_fingerprint((const of_model *const *)loaded->members, loaded->member_count);
 }
