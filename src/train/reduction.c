@@ -228,7 +228,10 @@ bool of_reduction_progress(of_reduction *r) {
 }
 
 bool of_reduction_is_busy(const of_reduction *r) {
-    return r->job_count > 0 && r->jobs[r->job_count - 1].state != JOB_DONE;
+    for (unsigned i = 0; i < r->job_count; i++)
+        if (r->jobs[i].state != JOB_DONE)
+            return true;
+    return false;
 }
 
 /* ---- Use ---------------------------------------------------------------------------------- */

@@ -256,6 +256,7 @@ typedef struct message {
     const figures *arrays;
     size_t array_count, width; /* figures of an image */
     size_t batch, scalars;     /* of a lane */
+    bool last;                 /* of a step: the scalars are complete */
 } message;
 
 static size_t images_of(const message *m, unsigned rank, unsigned *first, unsigned *own) {
@@ -338,7 +339,7 @@ static of_status gather(const message *m, of_status status, of_error *error) {
     const double *from = all;
     for (unsigned r = 0; sent == OF_OK && r < ranks; r++, from += bytes[r - 1] / sizeof(double))
         failed = read_message(m, r, from, scalars) != OF_OK || failed;
-    if (sent == OF_OK && !failed)
+    if (sent == OF_OK && !failed && m->last)
         sent = add_scalars(m, scalars, error);
     of_free(bytes);
     of_free(all);
@@ -352,22 +353,24 @@ of_status of_trainer_gather_batch(of_trainer *trainer, of_status status, of_erro
     const figures arrays[] = {{trainer->nll, 1},
                               {trainer->loss, 1},
                               {trainer->contributions, of_architecture_scale_count(architecture)}};
-    const message m = {trainer,
-                       arrays,
-                       3,
-                       2 + arrays[2].width,
-                       (size_t)trainer->options.batch,
-                       1 + architecture->classes};
+    const message m = {.trainer = trainer,
+                       .arrays = arrays,
+                       .array_count = 3,
+                       .width = 2 + arrays[2].width,
+                       .batch = (size_t)trainer->options.batch,
+                       .scalars = 1 + architecture->classes,
+                       .last = trainer->begun};
     return of_trainer_is_split(trainer) ? gather(&m, status, error) : status;
 }
 
 of_status of_trainer_gather_general(of_trainer *trainer, of_status status, of_error *error) {
     const figures arrays[] = {{trainer->outlier_nll, 1}, {trainer->outlier_loss, 1}};
-    const message m = {trainer,
-                       arrays,
-                       2,
-                       2,
-                       (size_t)trainer->options.general_batch,
-                       1 + trainer->options.architecture.classes};
+    const message m = {.trainer = trainer,
+                       .arrays = arrays,
+                       .array_count = 2,
+                       .width = 2,
+                       .batch = (size_t)trainer->options.general_batch,
+                       .scalars = 1 + trainer->options.architecture.classes,
+                       .last = true};
     return of_trainer_is_split(trainer) ? gather(&m, status, error) : status;
 }
