@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/eval_compare.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 
@@ -189,7 +190,7 @@ static of_status run_and_write(const eval_settings *settings, of_console *consol
     of_status status = OF_OK;
     bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
     if (settings->json != NULL)
-        status = of_output_open(settings->json, &json, error);
+        status = of_output_open(of_ranks_output(console, settings->json), &json, error);
     if (status == OF_OK)
         status = run_sets(settings, console, evaluation, bf16, error);
     if (status == OF_OK && json.file != NULL) {

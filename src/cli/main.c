@@ -25,7 +25,7 @@ static const verb_entry verbs[] = {
     {&of_sample_command, of_verb_sample, false},
     {&of_inspect_command, of_verb_inspect, false},
     {&of_cpu_command, of_verb_cpu, false},
-    {&of_bench_command, of_verb_bench, false},
+    {&of_bench_command, of_verb_bench, true},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };

@@ -184,13 +184,16 @@ static unsigned sharers(const struct of_ranks *ranks, unsigned rank) {
     return count;
 }
 
+static unsigned share_of(const struct of_ranks *ranks, unsigned rank) {
+    unsigned threads = ranks->places[rank].cpus / sharers(ranks, rank);
+    return threads > 0 ? threads : 1;
+}
+
 unsigned of_ranks_threads(const of_console *console) {
     const struct of_ranks *ranks = console->ranks;
     if (ranks == NULL || of_communicator_size(ranks->communicator) == 1)
         return 0;
-    unsigned rank = of_communicator_rank(ranks->communicator);
-    unsigned threads = ranks->places[rank].cpus / sharers(ranks, rank);
-    return threads > 0 ? threads : 1;
+    return share_of(ranks, of_communicator_rank(ranks->communicator));
 }
 
 void of_ranks_show(const of_console *console, unsigned threads) {
@@ -203,7 +206,7 @@ void of_ranks_show(const of_console *console, unsigned threads) {
         const place *p = &ranks->places[r];
         unsigned with = sharers(ranks, r);
         of_log_write(&console->log, OF_LOG_INFO, "rank %u: %s, process %ld, CPUs %s, %u threads", r,
-                     p->host, p->pid, p->list, threads > 0 ? threads : p->cpus / with);
+                     p->host, p->pid, p->list, threads > 0 ? threads : share_of(ranks, r));
         if (with > 1 && (threads > 0 ? threads : 1) * with > p->cpus) {
             crowded++;
             worst = r;
@@ -215,4 +218,69 @@ void of_ranks_show(const of_console *console, unsigned threads) {
             "%u ranks share CPUs with more threads than there are CPUs (rank %u and others "
             "on %s): start fewer ranks, or give each fewer --threads",
             crowded, worst, ranks->places[worst].host);
+}
+
+/* ---- Scoring ------------------------------------------------------------------------------ */
+
+/* FNV-1a over the paths. */
+static uint64_t hash_items(const of_source_batch *images) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < images->count; i++)
+        for (const char *c = images->items[i].path; c != NULL && *c != '\0'; c++)
+            hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+    return hash;
+}
+
+static of_status compare_items(void *user, const of_source_batch *images, of_error *error) {
+    of_communicator *communicator = user;
+    unsigned ranks = of_communicator_size(communicator);
+    const uint64_t mine[2] = {images->count, hash_items(images)};
+    uint64_t(*all)[2] = of_allocate(ranks, sizeof *all);
+    if (all == NULL)
+        return of_fail_memory(error, "a message");
+    of_status status = of_communicator_gather(communicator, mine, sizeof mine, all, error), same;
+    same = status;
+    for (unsigned r = 1; same == OF_OK && r < ranks; r++)
+        if (memcmp(all[r], all[0], sizeof *all) != 0)
+            same = of_fail(error, OF_ERROR_MISMATCH,
+                           "%s reads other images than %s: every rank needs the same sources",
+                           of_communicator_name(communicator, r),
+                           of_communicator_name(communicator, 0));
+    of_free(all);
+    return status == OF_OK ? of_communicator_agree(communicator, same, error) : status;
+}
+
+static of_status share_rows(void *user, double *rows, size_t width, size_t count, of_error *error) {
+    of_communicator *communicator = user;
+    unsigned ranks = of_communicator_size(communicator);
+    size_t *bytes = of_allocate(ranks, sizeof *bytes);
+    if (bytes == NULL)
+        return of_fail_memory(error, "a message");
+    for (unsigned r = 0; r < ranks; r++)
+        bytes[r] = (of_stream_part(count, ranks, r + 1) - of_stream_part(count, ranks, r)) * width *
+                   sizeof(double);
+    of_status status = of_communicator_gather_each(communicator, NULL, bytes, rows, error);
+    of_free(bytes);
+    return status;
+}
+
+void of_ranks_divide(const of_console *console, of_stream_models *models) {
+    of_communicator *communicator = of_console_communicator(console);
+    models->part = of_communicator_rank(communicator);
+    models->parts = of_communicator_size(communicator);
+    models->share_items = compare_items;
+    models->share = share_rows;
+    models->user = communicator;
+}
+
+of_status of_ranks_check_source(const of_console *console, const char *source, of_error *error) {
+    return strcmp(source, "-") == 0 && of_communicator_size(of_console_communicator(console)) > 1
+               ? of_fail(error, OF_ERROR_ARGUMENT,
+                         "standard input ('-') cannot be read by several ranks: give a folder or "
+                         "an archive")
+               : OF_OK;
+}
+
+const char *of_ranks_output(const of_console *console, const char *path) {
+    return of_communicator_rank(of_console_communicator(console)) == 0 ? path : NULL;
 }

@@ -2,6 +2,7 @@
 /* outflow score: likelihoods and scores of every image. */
 #include "cli/engine.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/rows.h"
 #include "cli/scoring.h"
 #include "cli/verbs.h"
@@ -201,7 +202,8 @@ static void summarise(of_console *console, const of_tally *tally, const of_rows 
 static of_status run_score(const score_settings *settings, of_engine *engine, of_tally *tally,
                            of_error *error) {
     score_run run = {0};
-    of_status status = of_output_open(settings->out, &run.output, error);
+    of_status status =
+        of_output_open(of_ranks_output(engine->console, settings->out), &run.output, error);
     if (status != OF_OK)
         return status;
     status = of_rows_open(&run.rows, run.output.file, (of_row_format)settings->format,
