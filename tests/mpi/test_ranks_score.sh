@@ -58,8 +58,9 @@ expect_one_error 'standard input'
 
 # ---- the network is measured
 run_ranks 0 2 bench --mode train --scaling --steps 1 --hidden 8 --size 16 --batch 4 --threads 1 \
-    --seconds 0.01 --repetitions 1 --format json --out scaling.json
-expect_equal 'ranks of the first row' "$(json scaling.json 0/ranks)" 1
+    --seconds 0.01 --repetitions 1 --format jsonl --out scaling.jsonl
+head -n 1 scaling.jsonl >first.json
+expect_equal 'ranks of the first row' "$(json first.json ranks)" 1
 checks=$((checks + 1))
-grep -q '"network_measured": *true' scaling.json || fail 'the network was not measured'
+grep -q '"network_measured": *true' scaling.jsonl || fail 'the network was not measured'
 finish
