@@ -72,11 +72,12 @@ static of_status divide_step(of_model *model, const of_bench_wish *wish, step_co
         (unsigned)(wish->micro_batch ? wish->micro_batch : of_train_micro_batch(wish->batch));
     of_status status = of_bench_set_up(model, wish, &subject, error);
     cost->scales = of_architecture_scale_count(a);
-    for (uint32_t s = 0; status == OF_OK && s < cost->scales; s++, share /= 4) {
+    for (uint32_t s = 0; status == OF_OK && s < cost->scales; s++) {
         size_t begin;
         cost->bytes[s] = of_plan_scale_part(subject.plan, s, &begin) * sizeof(float);
         cost->backward[s] = share;
         positions += share;
+        share /= 4;
     }
     of_bench_tear_down(&subject);
     for (uint32_t s = 0; s < cost->scales; s++)

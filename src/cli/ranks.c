@@ -185,8 +185,8 @@ static unsigned sharers(const struct of_ranks *ranks, unsigned rank) {
 }
 
 static unsigned share_of(const struct of_ranks *ranks, unsigned rank) {
-    unsigned threads = ranks->places[rank].cpus / sharers(ranks, rank);
-    return threads > 0 ? threads : 1;
+    unsigned count = sharers(ranks, rank), cpus = ranks->places[rank].cpus;
+    return count > 1 && cpus >= count ? cpus / count : count > 1 ? 1 : cpus;
 }
 
 unsigned of_ranks_threads(const of_console *console) {

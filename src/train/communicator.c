@@ -94,9 +94,9 @@ static void hear_beat(of_communicator *c, double now) {
 static void nap(of_communicator *c, bool busy) {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += busy ? 50 * 1000 : 100 * 1000 * 1000;
-    if (until.tv_nsec >= 1000 * 1000 * 1000) {
-        until.tv_nsec -= 1000 * 1000 * 1000;
+    until.tv_nsec += busy ? 50000L : 100000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
         until.tv_sec++;
     }
     (void)pthread_cond_timedwait(&c->changed, &c->mutex, &until);

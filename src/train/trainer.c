@@ -24,7 +24,7 @@ of_train_options of_train_defaults(void) {
  * the threads busy. */
 unsigned of_train_micro_batch(uint64_t batch) {
     unsigned images = 1;
-    while (images < 8 && 8 * images < batch)
+    while (images < 8 && (uint64_t)8 * images < batch)
         images *= 2;
     return images;
 }

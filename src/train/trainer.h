@@ -64,6 +64,10 @@ typedef struct of_train_options {
 
     /* With what. */
     unsigned threads, micro_batch; /* 0: chosen; micro_batch by batch */
+    /* Sums of a batch's gradient that may lie in several processes. The result depends on it, not
+     * on the processes. 0: that of the run that is resumed, else 1 for one process, else the least
+     * power of two for the processes. */
+    unsigned lanes;
     of_isa isa;
     size_t memory_bytes;
     double checkpoint_every; /* seconds */
@@ -73,10 +77,7 @@ typedef struct of_train_options {
     /* Several processes: all call of_train with the same options. The first one alone reads and
      * writes weights, checkpoints and outputs; each loads the data. */
     of_communicator *communicator; /* NULL: there is one process */
-    unsigned lanes;      /* sums of a batch's gradient that may lie in several processes. The result
-                            depends on it, not on the processes. 0: that of the run that is resumed, else
-                            1 for one process, else the least power of two for the processes */
-    const char *command; /* for the metadata; may be NULL */
+    const char *command;           /* for the metadata; may be NULL */
 } of_train_options;
 
 /* DESIGN's settings: glow 3x32x32, batch 64, Adamax lr 5e-4. Sources and `out` are NULL. */
