@@ -52,6 +52,17 @@ base="--data synthetic:shapes:60 $small --batch 16 --general-data synthetic:digi
 }
 expect_equal 'ratio loss: weights' "$(weights two.model)" "$(weights one.model)"
 
+# ---- values that are not finite, in some images and so in some ranks, skip the step on all
+base="--data synthetic:shapes:60 ${small%% --lr*} --threads 1 --overwrite --lr 3 --clip 0 \
+    --optimizer adam --batch 8 --lanes 4 --images 800 --log-every 1"
+# shellcheck disable=SC2086
+{
+    run 1 train $base --out wild.model --log one.jsonl
+    run_ranks any 3 train $base --out wild.model --log three.jsonl
+}
+expect_one_error 'not finite in 20 steps in a row'
+expect_equal 'figures before it' "$(figures three.jsonl)" "$(figures one.jsonl)"
+
 # ---- a run goes on with another number of ranks
 base="--data synthetic:shapes:50 ${small% --overwrite} --batch 16"
 # shellcheck disable=SC2086
