@@ -91,7 +91,9 @@ static of_status open_transport(const launcher *found, of_transport *transport, 
 
 /* A launcher of one process needs no MPI. */
 static bool is_certainly_alone(const launcher *found) {
-    const char *value = getenv(found->variable);
+    const char *value = getenv(found->variable), *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    if (tasks != NULL && strcmp(tasks, "1") == 0)
+        return true;
     return strstr(found->variable, "SIZE") != NULL && value != NULL && strcmp(value, "1") == 0;
 }
 

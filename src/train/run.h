@@ -81,7 +81,8 @@ of_status of_trainer_compare_kernels(const of_trainer *trainer, of_error *error)
 of_status of_trainer_open_reduction(of_trainer *trainer, of_error *error);
 /* The first rank's weights, moments and state to all. */
 of_status of_trainer_share_state(of_trainer *trainer, of_error *error);
-/* Before each step. */
+/* Before each step. Before one with a checkpoint, weights that have come to differ from the first
+ * rank's are replaced by those, with a warning. */
 of_status of_trainer_decide(of_trainer *trainer, of_error *error);
 /* Announces the last gradient of a step, whose reduction starts with it. */
 void of_trainer_begin_reduction(of_trainer *trainer);

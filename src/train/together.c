@@ -174,6 +174,27 @@ of_status of_trainer_share_state(of_trainer *trainer, of_error *error) {
     return status == OF_OK ? of_plan_refresh(trainer->plan, trainer->model, error) : status;
 }
 
+/* All ranks make the same updates from the same sums. If the weights differ all the same, a machine
+ * computes otherwise: another CPU's exp(), or a fault. */
+static of_status align(of_trainer *trainer, of_error *error) {
+    unsigned ranks = of_communicator_size(ranks_of(trainer)), other = 0;
+    uint64_t mine = of_block_fingerprint(trainer->model);
+    uint64_t *all = of_allocate(ranks, sizeof *all);
+    if (all == NULL)
+        return of_fail_memory(error, "a message");
+    of_status status = of_communicator_gather(ranks_of(trainer), &mine, sizeof mine, all, error);
+    for (unsigned r = 1; status == OF_OK && r < ranks; r++)
+        other = all[r] != all[0] ? r : other;
+    of_free(all);
+    if (status != OF_OK || other == 0)
+        return status;
+    if (of_trainer_is_first(trainer))
+        of_trainer_warn(trainer, "the weights of %s have come to differ: it gets those of %s",
+                        of_communicator_name(ranks_of(trainer), other),
+                        of_communicator_name(ranks_of(trainer), 0));
+    return of_trainer_share_state(trainer, error);
+}
+
 of_status of_trainer_decide(of_trainer *trainer, of_error *error) {
     const of_train_options *options = &trainer->options;
     unsigned ranks = of_communicator_size(ranks_of(trainer));
@@ -192,7 +213,7 @@ of_status of_trainer_decide(of_trainer *trainer, of_error *error) {
     for (unsigned r = 1; status == OF_OK && r < ranks; r++)
         trainer->decisions.stop = trainer->decisions.stop || all[r].stop;
     of_free(all);
-    return status;
+    return status == OF_OK && trainer->decisions.due ? align(trainer, error) : status;
 }
 
 /* ---- Gradients ---------------------------------------------------------------------------- */
