@@ -34,7 +34,10 @@ bool of_communicator_is_agreed(const of_communicator *communicator) {
     return communicator != NULL && communicator->agreed;
 }
 
+/* Launchers drop what they have not passed on yet of what a rank said. */
 void of_communicator_abort(of_communicator *communicator, int exit_code) {
+    const struct timespec pause = {.tv_nsec = 500000000L};
+    (void)nanosleep(&pause, NULL);
     communicator->transport.abort(exit_code);
 }
 
@@ -52,7 +55,7 @@ static void report_lost(of_communicator *c, unsigned rank) {
                    c->names[rank], (int)OF_RANK_TIMEOUT);
     if (c->lost != NULL)
         c->lost(c->user, text);
-    c->transport.abort(1);
+    of_communicator_abort(c, 1);
 }
 
 /* Under the mutex. A beat is sent when the one before has left. */
