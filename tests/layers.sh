@@ -91,6 +91,15 @@ check_symbols() {
              if (f[2] == "U" && f[1] in home) print f[3], home[f[1]], f[1], f[4]}}' <<<"$symbols")
 }
 
+check_mpi() {
+    local files
+    mapfile -t files < <(grep -rlE '# *include +[<"]mpi\.h' --include='*.[ch]' \
+        --include='*.cc' src simd include bench tests 2>/dev/null)
+    if [[ ${files[*]} != src/train/mpi/transport.c ]]; then
+        fail "src/train/mpi/transport.c alone includes mpi.h; here it is: ${files[*]:-none}"
+    fi
+}
+
 # A function in a header that several instruction sets share would be compiled once for each.
 check_shared_headers() {
     local header
@@ -103,6 +112,7 @@ check_shared_headers() {
 
 check_includes
 check_onednn
+check_mpi
 check_symbols "$@"
 check_shared_headers
 if ((failures)); then

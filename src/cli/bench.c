@@ -3,6 +3,7 @@
 #include "cli/bench.h"
 
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "model/model.h"
@@ -38,7 +39,8 @@ const of_command of_bench_command = {
     .examples = "outflow bench --steps 8 --hidden 128 --batch 1,64 --threads 1,2\n"
                 "outflow bench --model in.safetensors --mode latency --batch 1,4 --affinity close\n"
                 "outflow bench --steps 8 --hidden 128 --mode train --layers\n"
-                "outflow bench --steps 8 --hidden 128 --cost",
+                "outflow bench --steps 8 --hidden 128 --cost\n"
+                "outflow bench --steps 32 --hidden 512 --mode train --scaling --network 1.5:200",
 };
 
 enum { MOST_VALUES = 64, MOST_ROWS = 1024 };
@@ -55,7 +57,8 @@ typedef struct bench_settings {
     uint64_t scales, steps, hidden, size, channels, repetitions, micro_batch, calls, memory;
     int mode, format, coupling, family, block, affinity;
     double seconds;
-    bool layers, cost, quiet;
+    bool layers, cost, scaling, quiet;
+    const char *network;
     grid grid;
 } bench_settings;
 
@@ -107,6 +110,13 @@ static void declare(bench_settings *s, of_option_table *table) {
     of_option_flag(table, 0, "cost", &s->cost,
                    "Instead, how the cost grows: with 1 to 16 steps, 1 to 256 images, 16x16 to "
                    "128x128 pixels, each varied alone.");
+    of_option_flag(table, 0, "scaling", &s->scaling,
+                   "Instead, training on 1 to 1024 ranks, predicted from the measured time of a "
+                   "step of --batch images a rank and the network; under mpirun, that is measured "
+                   "as well.");
+    of_option_text(table, 0, "network", "LIST", &s->network,
+                   "Networks for --scaling, each LATENCY:GBIT in microseconds and Gbit/s; without "
+                   "it, 2:100,20:10.");
     of_option_text(table, 'o', "out", "FILE", &s->out, "Write to FILE instead of standard output.");
     of_option_flag(table, 'q', "quiet", &s->quiet, "No progress.");
 }
@@ -264,12 +274,19 @@ static of_status measure_and_print(const bench_settings *s, of_model *model,
                                    of_error *error) {
     of_bench_format format = (of_bench_format)s->format;
     of_bench_wish wish = wish_of(s, 0);
-    uint64_t rows = s->cost ? OF_BENCH_COST_ROWS : grid_rows(&s->grid);
+    uint64_t rows = s->cost      ? OF_BENCH_COST_ROWS
+                    : s->scaling ? OF_BENCH_SCALING_ROWS
+                                 : grid_rows(&s->grid);
     wish.progress = &console->progress;
     of_progress_start(&console->progress, of_console_progress_stream(console), "bench",
                       s->layers ? "batches" : "repetitions", s->layers ? 0 : rows * s->repetitions);
     if (s->layers)
         return of_bench_layers(model, &wish, context, format, file, error);
+    if (s->scaling && s->threads == NULL && of_ranks_threads(console) > 0)
+        wish.threads = of_ranks_threads(console);
+    if (s->scaling)
+        return of_bench_scaling(model, &wish, s->network, of_console_communicator(console), context,
+                                format, file, error);
     if (!s->cost)
         return measure_grid(s, model, context, &console->progress, file, error);
     return of_bench_cost(of_model_architecture(model), &wish, context, format, file, error);
@@ -279,7 +296,7 @@ static of_status run(const bench_settings *s, of_console *console, of_error *err
     of_model *model = NULL;
     of_bench_context context = {0};
     of_output output;
-    of_status status = of_output_open(s->out, &output, error);
+    of_status status = of_output_open(of_ranks_output(console, s->out), &output, error);
     if (status != OF_OK)
         return status;
     status = open_model(s, &model, error);
@@ -327,6 +344,18 @@ static const char *contradiction(const bench_settings *s, const of_option_table 
         return "--cost takes one --batch, one --threads, one --isa and one --precision";
     if (s->cost && s->model != NULL)
         return "--cost and --model exclude each other: steps and sizes are varied";
+    if (s->scaling && (s->layers || s->cost))
+        return "--scaling excludes --layers and --cost";
+    if (s->scaling && s->mode != OF_BENCH_TRAIN)
+        return "--scaling takes --mode train";
+    if (s->scaling && grid_rows(g) > 1)
+        return "--scaling takes one --batch, one --threads, one --isa and one --precision";
+    if (s->scaling && g->batch[0] < 4)
+        return "--scaling takes a --batch of 4 or more";
+    if (!s->scaling && of_option_given(table, "network"))
+        return "--network needs --scaling";
+    if (!of_bench_networks_valid(s->network))
+        return "--network: not a list of LATENCY:GBIT";
     if (s->mode != OF_BENCH_TRAIN &&
         (of_option_given(table, "micro-batch") || of_option_given(table, "memory")))
         return "--micro-batch and --memory need --mode train";
@@ -348,6 +377,10 @@ static int check(bench_settings *s, const of_option_table *table, const of_text_
         return of_usage_error(console, &of_bench_command, "%s: not a list it can take", wrong);
     if (grid_rows(&s->grid) > MOST_ROWS)
         return of_usage_error(console, &of_bench_command, "more than %d rows", MOST_ROWS);
+    if (s->affinity != OF_AFFINITY_NONE && of_console_communicator(console) != NULL)
+        return of_usage_error(console, &of_bench_command,
+                              "--affinity starts the program anew, which ranks cannot: let the "
+                              "launcher bind them");
     if (contradiction(s, table) != NULL)
         return of_usage_error(console, &of_bench_command, "%s", contradiction(s, table));
     return OF_EXIT_FINE;
@@ -367,7 +400,8 @@ int of_verb_bench(int argc, char **argv, of_console *console) {
                         .size = 32,
                         .channels = 3,
                         .repetitions = 5,
-                        .seconds = 1};
+                        .seconds = 1,
+                        .network = "2:100,20:10"};
     of_option_table table = {.count = 0};
     of_text_list operands = {0};
     of_error error;

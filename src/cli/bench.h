@@ -136,6 +136,14 @@ of_status of_bench_cost(const of_architecture *architecture, const of_bench_wish
                         of_error *error);
 enum { OF_BENCH_COST_ROWS = 18 };
 
+/* Steps of 1/2 to 2 batches measured, and what several ranks would do with networks of
+ * "LATENCY:GBIT,...", of which the text is valid; `ranks`, if there are several, measure theirs. */
+of_status of_bench_scaling(of_model *model, const of_bench_wish *wish, const char *networks,
+                           of_communicator *ranks, const of_bench_context *context,
+                           of_bench_format format, FILE *file, of_error *error);
+bool of_bench_networks_valid(const char *text);
+enum { OF_BENCH_SCALING_ROWS = 4 };
+
 /* "1,2,8", "1-4" (by 1), "1-64*2", "1-9+4" -> ascending or as given; at most `capacity`. False if
  * the text is not such a list of numbers from 1 to `most`. */
 bool of_bench_numbers(const char *text, uint64_t most, uint64_t *numbers, size_t capacity,

@@ -31,7 +31,12 @@ int of_console_fail(of_console *console, const of_error *error) {
                      strsignal(signal_number));
         return OF_EXIT_SIGNAL + signal_number;
     }
-    of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
+    const of_communicator *ranks = of_console_communicator(console);
+    if (of_communicator_size(ranks) > 1 && !of_communicator_is_agreed(ranks))
+        (void)fprintf(stderr, "outflow: error: %s: %s\n",
+                      of_communicator_name(ranks, of_communicator_rank(ranks)), error->message);
+    else
+        of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
     return OF_EXIT_FAILURE;
 }
 
@@ -66,6 +71,7 @@ void of_interrupt_watch(void) {
     if (sigaction(SIGINT, NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
         (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGUSR1, &action, NULL);
 }
 
 int of_interrupted(void) {

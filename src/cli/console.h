@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "core/progress.h"
+#include "train/communicator.h"
 
 #include <outflow/outflow.h>
 
@@ -19,8 +20,12 @@ enum {
 typedef struct of_console {
     of_log log;
     of_progress progress;
-    bool quiet; /* neither progress nor summaries */
+    bool quiet;             /* neither progress nor summaries */
+    struct of_ranks *ranks; /* ranks.h; NULL: there is one process */
 } of_console;
+
+/* NULL: there is one process. */
+of_communicator *of_console_communicator(const of_console *console);
 
 void of_console_open(of_console *console);
 
@@ -33,8 +38,8 @@ FILE *of_console_progress_stream(const of_console *console);
 /* Reports an error, or the signal that ended the run; returns the exit code. */
 int of_console_fail(of_console *console, const of_error *error);
 
-/* From now on SIGINT and SIGTERM only raise a flag; the third one ends the
- * program at once. */
+/* From now on SIGINT, SIGTERM and SIGUSR1 (sent by job schedulers ahead of the end) only raise a
+ * flag; the third one ends the program at once. */
 void of_interrupt_watch(void);
 
 /* The signal that arrived, or 0. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/engine.h"
 
+#include "cli/ranks.h"
 #include "core/error.h"
 
 #include <inttypes.h>
@@ -64,6 +65,14 @@ of_plan_options of_engine_plan_wish(const of_engine_settings *settings) {
     return options;
 }
 
+/* The threads that a rank takes where there are several. */
+static of_plan_options plan_wish(const of_engine *engine) {
+    of_plan_options options = of_engine_plan_wish(engine->settings);
+    if (options.threads == 0)
+        options.threads = of_ranks_threads(engine->console);
+    return options;
+}
+
 /* ---- Models ------------------------------------------------------------------------------- */
 
 /* What is loaded and given up again once it is compiled. */
@@ -111,7 +120,7 @@ static of_status check_sizes(const loaded_models *loaded, of_error *error) {
 }
 
 static of_status compile_models(const loaded_models *loaded, of_engine *engine, of_error *error) {
-    of_plan_options options = of_engine_plan_wish(engine->settings);
+    of_plan_options options = plan_wish(engine);
     of_status status = check_sizes(loaded, error);
     if (status == OF_OK)
         status = of_plan_compile(loaded->model, &options, &engine->plan, error);
@@ -156,6 +165,8 @@ static void describe_engine(of_engine *engine) {
     uint64_t batch = engine->settings->batch;
     engine->architecture = *of_plan_architecture(engine->plan);
     engine->batch = batch != 0 ? (size_t)batch : of_stream_batch_size(engine->plan);
+    if (batch == 0) /* each rank takes its part of it */
+        engine->batch *= of_communicator_size(of_console_communicator(engine->console));
     engine->comparable_scales =
         engine->general != NULL &&
         of_architecture_scale_count(&engine->architecture) ==
@@ -166,9 +177,11 @@ of_status of_engine_open(const of_engine_settings *settings, of_console *console
                          of_error *error) {
     loaded_models loaded = {.member_count = 0};
     *engine = (of_engine){.settings = settings, .console = console};
+    of_ranks_show(console, (unsigned)settings->threads);
     of_status status = load_models(settings, &loaded, error);
     if (status == OF_OK)
         status = compile_models(&loaded, engine, error);
+    status = of_communicator_agree(of_console_communicator(console), status, error);
     if (status == OF_OK) {
         describe_engine(engine);
         read_calibration(&loaded, engine);
@@ -247,6 +260,7 @@ static of_stream_models stream_models(const of_engine *engine) {
                                .with_png = engine->with_png,
                                .with_webp = engine->with_webp};
     memcpy(models.members, engine->members, sizeof models.members);
+    of_ranks_divide(engine->console, &models);
     return models;
 }
 
@@ -256,9 +270,14 @@ of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, o
     watched_run watched = {engine, run, 0};
     of_source *source = NULL;
     double start = of_seconds();
-    of_status status = of_source_open(run->source, &options, &source, error);
-    if (status != OF_OK)
+    of_status status = of_ranks_check_source(engine->console, run->source, error);
+    if (status == OF_OK)
+        status = of_source_open(run->source, &options, &source, error);
+    status = of_communicator_agree(of_console_communicator(engine->console), status, error);
+    if (status != OF_OK) {
+        of_source_free(source);
         return status;
+    }
     of_progress_start(progress, of_console_progress_stream(engine->console), run->label, "images",
                       expected_images(source, run->limit));
     of_stream_models models = stream_models(engine);

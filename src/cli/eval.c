@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/eval_compare.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/report_write.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -200,17 +201,19 @@ typedef struct eval_outputs {
     of_output json, report, figure;
 } eval_outputs;
 
-static of_status open_output(const char *path, of_output *output, of_error *error) {
+static of_status open_output(const of_console *console, const char *path, of_output *output,
+                             of_error *error) {
+    path = of_ranks_output(console, path);
     return path != NULL ? of_output_open(path, output, error) : OF_OK;
 }
 
-static of_status open_outputs(const eval_settings *settings, eval_outputs *outputs,
-                              of_error *error) {
-    of_status status = open_output(settings->json, &outputs->json, error);
+static of_status open_outputs(const eval_settings *settings, const of_console *console,
+                              eval_outputs *outputs, of_error *error) {
+    of_status status = open_output(console, settings->json, &outputs->json, error);
     if (status == OF_OK)
-        status = open_output(settings->report, &outputs->report, error);
+        status = open_output(console, settings->report, &outputs->report, error);
     if (status == OF_OK)
-        status = open_output(settings->figure, &outputs->figure, error);
+        status = open_output(console, settings->figure, &outputs->figure, error);
     return status;
 }
 
@@ -240,10 +243,7 @@ static of_status write_outputs(const eval_settings *settings, const of_evaluatio
 }
 
 /* Images are kept only for a report. */
-static of_status open_gallery(const eval_settings *settings, of_evaluation *evaluation,
-                              of_gallery *gallery, of_error *error) {
-    if (settings->report == NULL && settings->figure == NULL)
-        return OF_OK;
+static of_status open_gallery(of_evaluation *evaluation, of_gallery *gallery, of_error *error) {
     of_evaluation_begin(evaluation);
     of_status status = of_gallery_open(gallery, evaluation->engine, evaluation->set_count,
                                        of_report_main_score(evaluation, NULL), true, error);
@@ -258,9 +258,9 @@ static of_status run_and_write(const eval_settings *settings, of_console *consol
     eval_outputs outputs = {0};
     of_gallery gallery = {0};
     bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
-    of_status status = open_outputs(settings, &outputs, error);
-    if (status == OF_OK)
-        status = open_gallery(settings, evaluation, &gallery, error);
+    of_status status = open_outputs(settings, console, &outputs, error);
+    if (status == OF_OK && (outputs.report.file != NULL || outputs.figure.file != NULL))
+        status = open_gallery(evaluation, &gallery, error);
     if (status == OF_OK)
         status = run_sets(settings, console, evaluation, bf16, error);
     if (status == OF_OK)

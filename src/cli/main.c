@@ -4,6 +4,7 @@
 #include "cli/help.h"
 #include "cli/nearest.h"
 #include "cli/output.h"
+#include "cli/ranks.h"
 #include "cli/verbs.h"
 
 #include <signal.h>
@@ -13,17 +14,18 @@
 typedef struct verb_entry {
     const of_command *command;
     of_verb_run *run;
+    bool for_ranks; /* several processes divide its work */
 } verb_entry;
 
 static const verb_entry verbs[] = {
-    {&of_train_command, of_verb_train},
-    {&of_score_command, of_verb_score},
-    {&of_calibrate_command, of_verb_calibrate},
-    {&of_eval_command, of_verb_eval},
-    {&of_sample_command, of_verb_sample},
-    {&of_inspect_command, of_verb_inspect},
-    {&of_cpu_command, of_verb_cpu},
-    {&of_bench_command, of_verb_bench},
+    {&of_train_command, of_verb_train, true},
+    {&of_score_command, of_verb_score, true},
+    {&of_calibrate_command, of_verb_calibrate, false},
+    {&of_eval_command, of_verb_eval, true},
+    {&of_sample_command, of_verb_sample, false},
+    {&of_inspect_command, of_verb_inspect, false},
+    {&of_cpu_command, of_verb_cpu, false},
+    {&of_bench_command, of_verb_bench, true},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -82,6 +84,15 @@ static bool is_one_of(const char *text, const char *a, const char *b, const char
     return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0;
 }
 
+static int run_verb(const verb_entry *verb, int argc, char **argv, of_console *console) {
+    of_error error;
+    if (!verb->for_ranks)
+        return verb->run(argc, argv, console);
+    if (of_ranks_open(console, &error) != OF_OK)
+        return of_ranks_close(console, of_console_fail(console, &error));
+    return of_ranks_close(console, verb->run(argc, argv, console));
+}
+
 int main(int argc, char **argv) {
     of_console console;
     of_console_open(&console);
@@ -93,5 +104,6 @@ int main(int argc, char **argv) {
     if (is_one_of(argv[1], "version", "--version", "-V"))
         return print_version(&console);
     const verb_entry *verb = find_verb(argv[1]);
-    return verb != NULL ? verb->run(argc - 1, argv + 1, &console) : unknown_verb(argv[1], &console);
+    return verb != NULL ? run_verb(verb, argc - 1, argv + 1, &console)
+                        : unknown_verb(argv[1], &console);
 }

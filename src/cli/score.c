@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow score: likelihoods and scores of every image. */
+#include "cli/ranks.h"
 #include "cli/rows.h"
 #include "cli/score_pictures.h"
 #include "cli/verbs.h"
@@ -229,13 +230,14 @@ static void summarise(of_console *console, const of_tally *tally, const of_rows 
 }
 
 static of_status open_pictures(const score_settings *settings, score_run *run, of_error *error) {
-    run->pictures = (of_score_pictures){.report = settings->report,
-                                        .heatmaps = settings->heatmaps,
+    const of_console *console = run->engine->console;
+    run->pictures = (of_score_pictures){.report = of_ranks_output(console, settings->report),
+                                        .heatmaps = of_ranks_output(console, settings->heatmaps),
                                         .heatmap_count = settings->heatmap_count,
                                         .argc = settings->argc,
                                         .argv = settings->argv,
                                         .sources = &settings->sources};
-    if (settings->report == NULL && settings->heatmaps == NULL)
+    if (run->pictures.report == NULL && run->pictures.heatmaps == NULL)
         return OF_OK;
     of_status status = choose_score(settings, run->engine, &run->pictures.score, error);
     return status == OF_OK ? of_score_pictures_open(&run->pictures, run->engine, error) : status;
@@ -243,7 +245,8 @@ static of_status open_pictures(const score_settings *settings, score_run *run, o
 
 static of_status open_run(const score_settings *settings, score_run *run, of_error *error) {
     of_engine *engine = run->engine;
-    of_status status = of_output_open(settings->out, &run->output, error);
+    of_status status =
+        of_output_open(of_ranks_output(engine->console, settings->out), &run->output, error);
     if (status == OF_OK)
         status = of_rows_open(&run->rows, run->output.file, (of_row_format)settings->format,
                               &engine->architecture, engine->calibration, error);

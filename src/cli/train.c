@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow train: weights from images. */
 #define _POSIX_C_SOURCE 200809L
+#include "cli/ranks.h"
 #include "cli/text.h"
 #include "cli/train_log.h"
 #include "cli/train_settings.h"
@@ -93,6 +94,9 @@ static void tell_start(void *user, const of_train_start *start) {
                  "a time, %s",
                  start->images, start->general_images, start->valid_images, start->threads,
                  start->micro_batch, of_isa_name(start->isa));
+    if (start->lanes > 1)
+        of_log_write(log, OF_LOG_INFO, "a batch is divided among %u lanes of %u ranks",
+                     start->lanes, start->ranks);
     tell_memory(log, start);
     if (start->resumed_step > 0)
         of_log_write(log, OF_LOG_INFO, "resumed at step %" PRIu64 ", %" PRIu64 " images",
@@ -200,21 +204,30 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     of_error error;
     watcher watch = {.console = console};
     of_train_result result = {0};
-    const of_train_observer observer = {.user = &watch,
-                                        .started = tell_start,
-                                        .progressed = tell_progress,
-                                        .loading = tell_loading,
-                                        .validating = tell_validating,
-                                        .report = take_report,
-                                        .unreadable = warn_unreadable,
-                                        .warn = warn,
-                                        .stop = is_interrupted};
+    of_train_observer observer = {.user = &watch,
+                                  .started = tell_start,
+                                  .progressed = tell_progress,
+                                  .loading = tell_loading,
+                                  .validating = tell_validating,
+                                  .report = take_report,
+                                  .unreadable = warn_unreadable,
+                                  .warn = warn,
+                                  .stop = is_interrupted};
+    if (of_communicator_rank(of_console_communicator(console)) > 0)
+        observer = (of_train_observer){.stop = is_interrupted};
     if (settings->quiet)
         of_console_quiet(console);
     of_interrupt_watch();
+    of_communicator *ranks = of_console_communicator(console);
+    bool first = of_communicator_rank(ranks) == 0;
+    of_ranks_show(console, settings->train.threads);
+    if (settings->train.threads == 0)
+        settings->train.threads = of_ranks_threads(console);
+    settings->train.communicator = ranks;
     of_status status = of_train_settings_settle(settings, table, &error);
-    if (status == OF_OK)
+    if (status == OF_OK && first)
         status = of_train_log_open(settings->log, &watch.log, &error);
+    status = of_communicator_agree(ranks, status, &error);
     if (status == OF_OK)
         status = of_train(&settings->train, &observer, &result, &error);
     of_train_log_close(&watch.log);

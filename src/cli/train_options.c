@@ -134,6 +134,11 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
     of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,
                     "Images that a thread takes forward and back at a time. Results depend on it, "
                     "not on --threads. Without it, 1 to 8 by --batch.");
+    of_option_count(
+        table, 0, "lanes", &settings->lanes, 1, 4096,
+        "Sums into which the gradient of a batch is divided; under mpirun, a rank takes "
+        "one or more. Results depend on it, not on the number of ranks. Without it, 1, "
+        "or the least power of two for the ranks.");
     of_option_bytes(table, "memory", &settings->memory, 1,
                     "Budget for activations that are kept instead of computed again.");
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,
@@ -227,6 +232,7 @@ of_status of_train_settings_check(of_train_settings *settings, const of_option_t
     train->schedule = (of_schedule_kind)settings->schedule;
     train->isa = (of_isa)settings->isa;
     train->threads = (unsigned)settings->threads;
+    train->lanes = (unsigned)settings->lanes;
     train->micro_batch = (unsigned)settings->micro_batch;
     train->memory_bytes = (size_t)settings->memory;
     of_status status = of_train_sources_check(settings, table, error);

@@ -13,7 +13,7 @@ typedef struct of_train_settings {
     const char *init, *size, *log;
     of_text_list data, general_data, valid, data_shares, general_shares, out_of;
     double hold_out;
-    uint64_t channels, scales, steps, hidden, threads, micro_batch, memory;
+    uint64_t channels, scales, steps, hidden, threads, micro_batch, lanes, memory;
     int family, coupling, permutation, mixing, block;
     int outlier_loss, optimizer, schedule, isa;
     bool quiet;

@@ -476,6 +476,17 @@ of_status of_backward_scale(const of_run *run, const of_model *model, of_backwar
     return status;
 }
 
+/* All groups have ended a scale before any of them ends the one before: so scales are told in
+ * order. */
+static void tell_end_of_scale(const of_plan *plan, const of_turns *turns, uint32_t s) {
+    of_scale_watch *watch = turns->watch;
+    size_t begin;
+    if (watch == NULL || atomic_fetch_sub_explicit(&watch->left[s], 1, memory_order_acq_rel) != 1)
+        return;
+    size_t count = of_plan_scale_part(plan, s, &begin);
+    watch->exchange->ready(watch->exchange->user, begin, count);
+}
+
 of_status of_backward_group(const of_run *run, const of_model *model, of_backward_buffers *buffers,
                             const of_turns *turns, uint32_t images, of_error *error) {
     add_scalars(run->plan, turns, &buffers->group);
@@ -483,6 +494,7 @@ of_status of_backward_group(const of_run *run, const of_model *model, of_backwar
         of_status status = of_backward_scale(run, model, buffers, turns, s, images, error);
         if (status != OF_OK)
             return status;
+        tell_end_of_scale(run->plan, turns, s);
         if (s > 0)
             pass_to_previous_scale(run, buffers, s, images * run->plan->units);
     }

@@ -29,6 +29,7 @@ typedef struct task {
     size_t groups;      /* of all lanes: round r of lane l is group r*lanes + l */
     atomic_size_t next; /* group that no thread has taken yet */
     atomic_uint *turns; /* [groups] taken */
+    of_scale_watch watch;
 } task;
 
 /* The worker's results of an image, as store_image in forward.c left them. */
@@ -73,7 +74,8 @@ static of_status run_group(task *t, const of_run *run, of_backward_buffers *buff
     const of_turns turns = {.lane = &plan->training->lane[lane],
                             .done = &t->turns[number],
                             .before = round > 0 ? &t->turns[number - stride] : NULL,
-                            .first = round == 0 && !plan->training->lane[lane].holds};
+                            .first = round == 0 && !plan->training->lane[lane].holds,
+                            .watch = t->watch.exchange != NULL ? &t->watch : NULL};
     of_status status = of_forward_group(run, &group, error);
     if (status != OF_OK)
         return status;
@@ -185,6 +187,11 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
         return of_fail_memory(error, "the order of a batch");
     for (unsigned lane = 0; !add && lane < training->lanes; lane++)
         training->lane[lane].holds = false;
+    t.watch.exchange = training->exchange;
+    for (uint32_t s = 0; s < plan->scale_count; s++)
+        atomic_store(&t.watch.left[s], t.groups);
+    training->exchanged = training->exchange != NULL;
+    training->exchange = NULL;
     status = run_task(&t, error);
     for (unsigned lane = 0; lane < t.lanes; lane++)
         training->lane[lane].holds = true;
@@ -201,7 +208,8 @@ of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error
         return of_fail(error, OF_ERROR_ARGUMENT, "there is no gradient to finish");
     const of_run run = {.plan = plan, .layer_seconds = training->layer_seconds};
     double start = of_profile_start(&run);
-    add_lanes(plan, lanes);
+    if (!training->exchanged)
+        add_lanes(plan, lanes);
     of_profile_stop(&run, start, 0, 0, OF_PART_SUMS);
     for (unsigned lane = 0; lane < lanes; lane++)
         training->lane[lane].holds = false;
@@ -209,6 +217,41 @@ of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error
     of_status status = of_unfold_gradients(plan, model, error);
     of_profile_stop(&run, start, 0, 0, OF_PART_UNFOLD);
     return status;
+}
+
+/* ---- Several processes -------------------------------------------------------------------- */
+
+void of_plan_exchange_next(of_plan *plan, const of_gradient_exchange *exchange) {
+    plan->training->exchange = exchange;
+}
+
+size_t of_plan_lane_blocks(const of_plan *plan, float **blocks) {
+    for (unsigned lane = 0; lane < plan->training->lanes; lane++)
+        blocks[lane] = plan->training->lane[lane].block;
+    return plan->training->block_floats;
+}
+
+/* Scales lie in a block one after the other. */
+size_t of_plan_scale_part(const of_plan *plan, uint32_t scale, size_t *begin) {
+    const of_training *training = plan->training;
+    size_t end =
+        scale + 1 < plan->scale_count ? training->layouts[scale + 1].steps : training->block_floats;
+    *begin = training->layouts[scale].steps;
+    return end - *begin;
+}
+
+void of_plan_lane_scalars(const of_plan *plan, unsigned lane, double *scalars) {
+    const of_lane *from = &plan->training->lane[lane];
+    scalars[0] = from->logp_gradient;
+    for (size_t c = 0; c < plan->architecture.classes; c++)
+        scalars[1 + c] = from->class_gradients[c];
+}
+
+void of_plan_set_lane_scalars(of_plan *plan, const double *scalars) {
+    of_lane *to = &plan->training->lane[0];
+    to->logp_gradient = scalars[0];
+    for (size_t c = 0; c < plan->architecture.classes; c++)
+        to->class_gradients[c] = scalars[1 + c];
 }
 
 of_gradient_view of_plan_gradient_view(const of_plan *plan) {

@@ -42,6 +42,28 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
                            const of_likelihoods *out, of_loss_gradient loss, void *user, bool add,
                            of_error *error);
 
+/* Lanes of one batch may lie in several processes: each has a plan with some of them. Then the sums
+ * over lanes are made by whoever has a connection to the others. */
+typedef struct of_gradient_exchange {
+    void *user;
+    /* The part of all lanes' blocks that belongs to a scale is complete. Called once a scale, the
+     * last scale first, by one of the threads, while the others go on with the next scale. */
+    void (*ready)(void *user, size_t begin, size_t count);
+} of_gradient_exchange;
+
+/* The next of_plan_gradient is the last one before of_plan_finish_gradient, which shall find the
+ * sums over lanes in lane 0: its block by then, its scalars by of_plan_set_lane_scalars. */
+void of_plan_exchange_next(of_plan *plan, const of_gradient_exchange *exchange);
+
+/* Blocks of the lanes, each of the returned number of floats; and the part that belongs to a scale.
+ */
+size_t of_plan_lane_blocks(const of_plan *plan, float **blocks);
+size_t of_plan_scale_part(const of_plan *plan, uint32_t scale, size_t *begin);
+
+/* Scalars of a lane: 1 + classes of them. */
+void of_plan_lane_scalars(const of_plan *plan, unsigned lane, double *scalars);
+void of_plan_set_lane_scalars(of_plan *plan, const double *scalars);
+
 /* After the calls for a step: turns the sums, in place, into the gradients of the stored
  * parameters. The next of_plan_gradient must be one without `add`. */
 of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error *error);

@@ -14,6 +14,7 @@
 
 #ifdef __cplusplus /* benchmarks */
 #include <atomic>
+using std::atomic_size_t;
 using std::atomic_uint;
 #else
 #include <stdatomic.h>
@@ -69,10 +70,18 @@ struct of_training {
     size_t *places; /* of each trained parameter's gradient in lane 0's block */
     size_t block_floats;
     of_lane lane[OF_MOST_LANES];
-    double *layer_seconds; /* profile, see of_plan_profile_training, or NULL */
-    unsigned buffer_count; /* threads that can work */
+    double *layer_seconds;                /* profile, see of_plan_profile_training, or NULL */
+    const of_gradient_exchange *exchange; /* of the next call, NULL: none */
+    bool exchanged;                       /* lane 0 has the sums over lanes */
+    unsigned buffer_count;                /* threads that can work */
     of_backward_buffers *buffers;
 };
+
+/* Groups of a call that a scale still waits for. */
+typedef struct of_scale_watch {
+    const of_gradient_exchange *exchange;
+    atomic_size_t left[OF_MAX_SCALES];
+} of_scale_watch;
 
 /* One group's place in the order of its lane. `done` counts the turns that a group has taken. */
 typedef struct of_turns {
@@ -80,6 +89,7 @@ typedef struct of_turns {
     atomic_uint *done;
     const atomic_uint *before; /* of the group before it in the lane, or NULL */
     bool first;                /* nothing to add to */
+    of_scale_watch *watch;     /* NULL: nobody wants to know */
 } of_turns;
 
 /* training_buffers.c: sets training->kept_share as well. */

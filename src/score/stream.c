@@ -183,7 +183,82 @@ static of_status code_images(const stream *s, const of_source_batch *images, of_
     return status != OF_OK ? status : of_fail_memory(error, "the codes of images");
 }
 
+/* ---- Several processes -------------------------------------------------------------------- */
+
+size_t of_stream_part(size_t count, unsigned parts, unsigned part) {
+    return count / parts * part + count % parts * part / parts;
+}
+
+static of_status share_lane(const stream *s, const of_lane_results *lane, of_error *error) {
+    const of_stream_models *models = s->models;
+    double *const rows[] = {lane->logp, lane->contributions, lane->latent_squares,
+                            lane->class_logp};
+    const size_t widths[] = {1, lane->scales, lane->scales, lane->classes};
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && lane->scales > 0 && i < 4; i++)
+        if (rows[i] != NULL)
+            status = models->share(models->user, rows[i], widths[i], s->batch.count, error);
+    return status;
+}
+
+static of_status share_batch(const stream *s, of_error *error) {
+    const of_stream_models *models = s->models;
+    double *const rows[] = {s->batch.member_logp, s->batch.png_bytes, s->batch.webp_bytes};
+    const size_t widths[] = {s->batch.members, 1, 1};
+    of_status status = share_lane(s, &s->batch.own, error);
+    if (status == OF_OK)
+        status = share_lane(s, &s->batch.general, error);
+    for (size_t i = 0; status == OF_OK && i < 3; i++)
+        if (rows[i] != NULL)
+            status = models->share(models->user, rows[i], widths[i], s->batch.count, error);
+    return status;
+}
+
+static double *skip(double *rows, size_t count) {
+    return rows != NULL ? rows + count : NULL;
+}
+
+/* The results of a batch from image `first` on. */
+static void view_from(const of_scored_batch *batch, size_t first, of_scored_batch *view) {
+    of_lane_results *lanes[] = {&view->own, &view->general};
+    *view = *batch;
+    for (size_t i = 0; i < 2; i++) {
+        of_lane_results *lane = lanes[i];
+        lane->logp = skip(lane->logp, first);
+        lane->contributions = skip(lane->contributions, first * lane->scales);
+        lane->latent_squares = skip(lane->latent_squares, first * lane->scales);
+        lane->class_logp = skip(lane->class_logp, first * lane->classes);
+    }
+    view->member_logp = skip(batch->member_logp, first * batch->members);
+    view->png_bytes = skip(batch->png_bytes, first);
+    view->webp_bytes = skip(batch->webp_bytes, first);
+}
+
+static of_status run_images(stream *s, const of_source_batch *images, of_error *error);
+
+/* The own part, by a stream that sees nothing else. */
+static of_status run_part(const stream *s, const of_source_batch *images, of_error *error) {
+    const of_stream_models *models = s->models;
+    size_t first = of_stream_part(images->count, models->parts, models->part);
+    size_t end = of_stream_part(images->count, models->parts, models->part + 1);
+    stream part = *s;
+    view_from(&s->batch, first, &part.batch);
+    const of_source_batch own = {end - first, images->pixels + first * s->image_bytes,
+                                 images->items + first};
+    return own.count > 0 ? run_images(&part, &own, error) : OF_OK;
+}
+
 static of_status run_batch(stream *s, const of_source_batch *images, of_error *error) {
+    const of_stream_models *models = s->models;
+    if (models->parts <= 1)
+        return run_images(s, images, error);
+    of_status status = models->share_items(models->user, images, error);
+    if (status == OF_OK)
+        status = run_part(s, images, error);
+    return status == OF_OK ? share_batch(s, error) : status;
+}
+
+static of_status run_images(stream *s, const of_source_batch *images, of_error *error) {
     const of_batch batch = {OF_PIXEL_U8, images->pixels, images->count};
     of_status status = run_lane(s->models->plan, &batch, &s->batch.own, error);
     if (status == OF_OK)
@@ -201,6 +276,8 @@ static of_status run_batches(stream *s, of_scored_visit *visit, void *user, of_e
     for (;;) {
         of_source_batch images;
         of_status status = of_source_next(s->source, s->batch_size, &images, error);
+        if (status == OF_OK && images.count == 0 && s->models->parts > 1)
+            status = s->models->share_items(s->models->user, &images, error);
         if (status != OF_OK || images.count == 0)
             return status;
         if (s->every > 1)

@@ -13,7 +13,17 @@ typedef struct of_stream_models {
     of_plan *members[OF_STREAM_MEMBERS];
     size_t member_count;
     bool with_png, with_webp; /* also code every image */
+    /* Several processes read the same source: each runs its part of every batch. share_items checks
+     * that it is the same, share gives every process the parts of the others: rows of `width`
+     * doubles, part p from of_stream_part(count, parts, p) to before the next. */
+    unsigned part, parts; /* parts 0: there is one process */
+    of_status (*share_items)(void *user, const of_source_batch *images, of_error *error);
+    of_status (*share)(void *user, double *rows, size_t width, size_t count, of_error *error);
+    void *user;
 } of_stream_models;
+
+/* Where part `part` of `parts` of a batch begins. */
+size_t of_stream_part(size_t count, unsigned parts, unsigned part);
 
 /* Results of a plan for the images of a batch. */
 typedef struct of_lane_results {

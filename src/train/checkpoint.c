@@ -201,6 +201,25 @@ static of_status fill_entries(const char *path, const of_safetensors *file, cons
     return OF_OK;
 }
 
+of_status of_checkpoint_setting(const char *path, const char *name, char *value, size_t size,
+                                of_error *error) {
+    of_safetensors file;
+    size_t length = strlen(name);
+    of_status status = of_safetensors_open(path, &file, error);
+    value[0] = '\0';
+    if (status != OF_OK)
+        return status;
+    const char *line = of_safetensors_metadata(&file, "identity");
+    while (line != NULL && *line != '\0') {
+        size_t end = strcspn(line, "\n");
+        if (strncmp(line, name, length) == 0 && line[length] == '=')
+            (void)snprintf(value, size, "%.*s", (int)(end - length - 1), line + length + 1);
+        line += end + (line[end] == '\n');
+    }
+    of_safetensors_close(&file);
+    return OF_OK;
+}
+
 of_status of_checkpoint_read(const char *path, const of_checkpoint *checkpoint, of_error *error) {
     of_safetensors file;
     entry_list list = {0};

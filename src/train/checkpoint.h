@@ -23,6 +23,10 @@ typedef struct of_checkpoint {
 
 of_status of_checkpoint_write(const char *path, const of_checkpoint *checkpoint, of_error *error);
 
+/* The value of a line of the identity of the checkpoint at `path`; "" if there is none. */
+of_status of_checkpoint_setting(const char *path, const char *name, char *value, size_t size,
+                                of_error *error);
+
 /* Reads into the model, blocks and state of `checkpoint`. Another architecture, or another line of
  * the identity, is OF_ERROR_MISMATCH and named. Everything is checked before anything is filled
  * in, except that values may have been filled in when one of them is not finite. */

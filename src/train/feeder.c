@@ -15,7 +15,7 @@ struct of_feeder {
     of_feeder_options options;
     of_order order;
     of_feed feeds[2];
-    uint64_t place; /* of the next image to be prepared */
+    uint64_t place; /* of the next batch to be prepared */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     pthread_t thread;
@@ -23,12 +23,25 @@ struct of_feeder {
     uint64_t given, made;
 };
 
+size_t of_lane_images(size_t batch, unsigned lanes, unsigned first_lane, unsigned own_lanes) {
+    size_t rest = batch % lanes, images = batch / lanes * own_lanes;
+    size_t more = rest > first_lane ? rest - first_lane : 0;
+    return images + (more < own_lanes ? more : own_lanes);
+}
+
+size_t of_lane_image(size_t index, unsigned lanes, unsigned first_lane, unsigned own_lanes) {
+    return index / own_lanes * lanes + first_lane + index % own_lanes;
+}
+
 static void fill(of_feeder *feeder, of_feed *feed) {
     const of_feeder_options *options = &feeder->options;
     size_t values = options->dataset->image_bytes;
-    for (size_t i = 0; i < feed->count; i++, feeder->place++) {
-        uint64_t pass;
-        uint32_t image = of_order_image(&feeder->order, feeder->place, &pass);
+    uint64_t start = feeder->place;
+    feeder->place += options->batch;
+    for (size_t i = 0; i < feed->count; i++) {
+        uint64_t pass, place = start + of_lane_image(i, options->lanes, options->first_lane,
+                                                     options->own_lanes);
+        uint32_t image = of_order_image(&feeder->order, place, &pass);
         const uint8_t *pixels = of_dataset_image(options->dataset, image);
         feed->images[i] = image;
         feed->classes[i] = options->dataset->classes[image];
@@ -60,12 +73,13 @@ static void *run(void *argument) {
 
 static of_status allocate_feed(of_feed *feed, const of_feeder_options *options, of_error *error) {
     size_t values;
-    feed->count = options->batch;
-    feed->pixels = of_multiply(options->batch, options->dataset->image_bytes, &values)
+    feed->count =
+        of_lane_images(options->batch, options->lanes, options->first_lane, options->own_lanes);
+    feed->pixels = of_multiply(feed->count, options->dataset->image_bytes, &values)
                        ? of_allocate(values, sizeof *feed->pixels)
                        : NULL;
-    feed->images = of_allocate(options->batch, sizeof *feed->images);
-    feed->classes = of_allocate(options->batch, sizeof *feed->classes);
+    feed->images = of_allocate(feed->count, sizeof *feed->images);
+    feed->classes = of_allocate(feed->count, sizeof *feed->classes);
     if (feed->pixels == NULL || feed->images == NULL || feed->classes == NULL)
         return of_fail_memory(error, "a batch of training images");
     return OF_OK;
@@ -98,12 +112,14 @@ of_status of_feeder_open(const of_feeder_options *options, of_feeder **feeder, o
     if (made == NULL)
         return of_fail_memory(error, "a feeder of training images");
     made->options = *options;
+    if (made->options.lanes == 0)
+        made->options.lanes = made->options.own_lanes = 1;
     made->place = options->first;
     pthread_mutex_init(&made->mutex, NULL);
     pthread_cond_init(&made->changed, NULL);
     of_status status = open_order(options, &made->order, error);
     for (int i = 0; status == OF_OK && i < 2; i++)
-        status = allocate_feed(&made->feeds[i], options, error);
+        status = allocate_feed(&made->feeds[i], &made->options, error);
     if (status == OF_OK)
         status = start(made, error);
     if (status == OF_OK)

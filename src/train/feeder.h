@@ -25,7 +25,15 @@ typedef struct of_feeder_options {
     const double *shares; /* [dataset->source_count] of the draw; NULL: by the sources' sizes */
     uint64_t first;       /* place in the run of the first image */
     size_t batch;
+    /* Of each batch only the images of these lanes: image i belongs to lane i mod lanes. lanes 0:
+     * all images. */
+    unsigned lanes, first_lane, own_lanes;
 } of_feeder_options;
+
+/* Images of a batch that belong to these lanes; and the place in the batch of number `index` of
+ * them. Such images have among themselves the lanes index mod own_lanes. */
+size_t of_lane_images(size_t batch, unsigned lanes, unsigned first_lane, unsigned own_lanes);
+size_t of_lane_image(size_t index, unsigned lanes, unsigned first_lane, unsigned own_lanes);
 
 of_status of_feeder_open(const of_feeder_options *options, of_feeder **feeder, of_error *error);
 

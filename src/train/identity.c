@@ -69,6 +69,8 @@ static void print_steps(FILE *file, const of_trainer *trainer) {
         (void)fprintf(file, "total-images=%" PRIu64 "\n", trainer->total_images);
     if (o->init == NULL)
         (void)fprintf(file, "init-images=%" PRIu64 "\n", o->init_images);
+    if (o->lanes > 1)
+        (void)fprintf(file, "lanes=%u\n", o->lanes);
     (void)fprintf(file, "micro-batch=%u\noutlier-loss=%s\n", o->micro_batch,
                   losses[o->outlier_loss]);
     if (o->general_model != NULL || o->outlier_loss != OF_OUTLIER_NONE)

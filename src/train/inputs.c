@@ -30,6 +30,8 @@ of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
     if (trainer->checkpoint_path == NULL)
         return of_fail_memory(error, "a file name");
     (void)snprintf(trainer->checkpoint_path, size, "%s.checkpoint", options->out);
+    if (!of_trainer_is_first(trainer))
+        return OF_OK;
     of_status status = check_writable(options->out, error);
     if (status == OF_OK)
         status = check_writable(trainer->checkpoint_path, error);

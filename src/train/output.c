@@ -30,7 +30,10 @@ of_status of_trainer_checkpoint(of_trainer *trainer, of_error *error) {
     of_checkpoint checkpoint = describe_checkpoint(trainer);
     trainer->state.figures.seconds = of_trainer_seconds(trainer);
     trainer->started = trainer->checkpointed = of_seconds();
-    return of_checkpoint_write(trainer->checkpoint_path, &checkpoint, error);
+    of_status status = of_trainer_is_first(trainer)
+                           ? of_checkpoint_write(trainer->checkpoint_path, &checkpoint, error)
+                           : OF_OK;
+    return of_communicator_agree(trainer->options.communicator, status, error);
 }
 
 of_status of_trainer_resume(of_trainer *trainer, of_error *error) {
@@ -167,7 +170,9 @@ of_status of_trainer_save(of_trainer *trainer, of_error *error) {
     bool best = trainer->best != NULL && trainer->state.counters.has_best != 0;
     fill_output(trainer, best ? (const unsigned char *)trainer->best : of_trainer_weights(trainer));
     of_status status = describe_output(trainer, error);
-    return status == OF_OK ? of_model_save(trainer->output, trainer->options.out, error) : status;
+    if (status == OF_OK && of_trainer_is_first(trainer))
+        status = of_model_save(trainer->output, trainer->options.out, error);
+    return of_communicator_agree(trainer->options.communicator, status, error);
 }
 
 /* ---- Validation --------------------------------------------------------------------------- */

@@ -173,5 +173,7 @@ of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validati
     describe_sums(trainer, &report);
     trainer->state.figures.last_bits = report.bits_per_dim;
     forget_sums(trainer, seconds);
-    return observer->report != NULL ? observer->report(observer->user, &report, error) : OF_OK;
+    of_status status =
+        observer->report != NULL ? observer->report(observer->user, &report, error) : OF_OK;
+    return of_communicator_agree(trainer->options.communicator, status, error);
 }

@@ -9,6 +9,11 @@
 #include "train/trainer.h"
 #include "train/validate.h"
 
+/* What all ranks do, because one of them wants it. Only kept where there are several. */
+typedef struct of_train_decisions {
+    bool stop, late, due; /* asked to end; out of time; a checkpoint is due */
+} of_train_decisions;
+
 typedef struct of_trainer {
     of_train_options options; /* with what was chosen filled in */
     const of_train_observer *observer;
@@ -34,6 +39,14 @@ typedef struct of_trainer {
     double *logp, *contributions, *nll, *loss, *inlier_general;
     double *general_logp, *outlier_nll, *outlier_loss, *outlier_general;
 
+    /* of several ranks: */
+    unsigned first_lane, own_lanes;
+    of_train_decisions decisions;
+    of_reduction *reduction; /* NULL: there is one rank */
+    of_gradient_exchange exchange;
+    bool begun;       /* a reduction was announced, */
+    unsigned reduced; /* and has started for so many scales */
+
     of_train_state state;
     double started; /* of_seconds() */
     double checkpointed;
@@ -52,6 +65,34 @@ void of_trainer_close(of_trainer *trainer);
 /* "name=value" lines, freed with free(); NULL when memory is exhausted. */
 char *of_trainer_identity(const of_trainer *trainer);
 uint64_t of_block_fingerprint(const of_model *model);
+
+/* ---- together.c: what several ranks do together; nothing for one ---- */
+static inline bool of_trainer_is_first(const of_trainer *trainer) {
+    return of_communicator_rank(trainer->options.communicator) == 0;
+}
+static inline bool of_trainer_is_split(const of_trainer *trainer) {
+    return of_communicator_size(trainer->options.communicator) > 1;
+}
+/* Settles the lanes, also of a resumed run. */
+of_status of_trainer_choose_lanes(of_trainer *trainer, of_error *error);
+/* An error if a rank has other images than the first one, or other kernels. */
+of_status of_trainer_compare_data(const of_trainer *trainer, of_error *error);
+of_status of_trainer_compare_kernels(const of_trainer *trainer, of_error *error);
+of_status of_trainer_open_reduction(of_trainer *trainer, of_error *error);
+/* The first rank's weights, moments and state to all. */
+of_status of_trainer_share_state(of_trainer *trainer, of_error *error);
+/* Before each step. Before one with a checkpoint, weights that have come to differ from the first
+ * rank's are replaced by those, with a warning. */
+of_status of_trainer_decide(of_trainer *trainer, of_error *error);
+/* Announces the last gradient of a step, whose reduction starts with it. */
+void of_trainer_begin_reduction(of_trainer *trainer);
+/* The figures of the own images, from the beginning of the arrays, become those of the whole batch
+ * in its order. `status` is how the rank fared with them; all ranks get the same back. */
+of_status of_trainer_gather_batch(of_trainer *trainer, of_status status, of_error *error);
+of_status of_trainer_gather_general(of_trainer *trainer, of_status status, of_error *error);
+/* Waits for the sums over all ranks. To be called if the reduction was begun, whatever came of
+ * the gradient. */
+of_status of_trainer_end_reduction(of_trainer *trainer, of_error *error);
 
 /* ---- step.c ---- */
 of_status of_trainer_step(of_trainer *trainer, of_error *error);

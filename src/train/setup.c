@@ -68,9 +68,10 @@ static of_status compile(of_trainer *trainer, of_error *error) {
     const of_train_options *options = &trainer->options;
     of_training_options wish = {.threads = options->threads,
                                 .isa = options->isa,
-                                .lanes = 1,
+                                .lanes = trainer->own_lanes,
                                 .micro_batch = options->micro_batch,
-                                .batch = options->batch,
+                                .batch = of_lane_images((size_t)options->batch, options->lanes,
+                                                        trainer->first_lane, trainer->own_lanes),
                                 .memory_bytes = options->memory_bytes};
     return of_plan_compile_training(trainer->model, &wish, &trainer->plan, error);
 }
@@ -80,7 +81,7 @@ static void choose(of_trainer *trainer) {
     if (options->threads == 0)
         options->threads = of_cpu_count();
     if (options->micro_batch == 0)
-        options->micro_batch = of_train_micro_batch(options->batch);
+        options->micro_batch = of_train_micro_batch(options->batch / options->lanes);
     if (options->general_batch == 0)
         options->general_batch = options->batch;
     if (options->outlier_weight == 0)
@@ -91,12 +92,15 @@ static void choose(of_trainer *trainer) {
     uint64_t epochs = options->epochs * trainer->data.count;
     if (epochs > 0 && (trainer->total_images == 0 || epochs < trainer->total_images))
         trainer->total_images = epochs;
-    uint64_t groups = (options->batch + options->micro_batch - 1) / options->micro_batch;
+    uint64_t images = options->batch / options->lanes;
+    uint64_t groups =
+        trainer->own_lanes * ((images + options->micro_batch - 1) / options->micro_batch);
     if (options->threads > groups)
         of_trainer_warn(trainer,
-                        "%u of %u threads have nothing to do: a batch has %u micro-batches of %u",
-                        options->threads - (unsigned)groups, options->threads, (unsigned)groups,
-                        options->micro_batch);
+                        "%u of %u threads have nothing to do: %s has %u micro-batches of %u",
+                        options->threads - (unsigned)groups, options->threads,
+                        of_trainer_is_split(trainer) ? "a rank's part of a batch" : "a batch",
+                        (unsigned)groups, options->micro_batch);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------- */
@@ -167,7 +171,10 @@ static of_feeder_options feeding(const of_trainer *trainer, bool general) {
         .order_key = of_key_for(options->seed, general ? OF_KEY_GENERAL_ORDER : OF_KEY_ORDER),
         .shares = general ? options->general_data.shares : options->data.shares,
         .first = general ? trainer->state.counters.general_images : trainer->state.counters.images,
-        .batch = (size_t)(general ? options->general_batch : options->batch)};
+        .batch = (size_t)(general ? options->general_batch : options->batch),
+        .lanes = options->lanes,
+        .first_lane = trainer->first_lane,
+        .own_lanes = trainer->own_lanes};
 }
 
 static of_status open_feeders(of_trainer *trainer, of_error *error) {
@@ -190,6 +197,7 @@ static of_status initialise(of_trainer *trainer, of_error *error) {
     of_feeder *feeder = NULL;
     wish.augmentation.key = wish.order_key = of_key_for(options->seed, OF_KEY_INITIALISE);
     wish.augment = false;
+    wish.lanes = 0; /* the first rank does it for all */
     wish.first = 0;
     wish.batch = options->init_images < count ? (size_t)options->init_images : count;
     of_status status = of_feeder_open(&wish, &feeder, error);
@@ -220,6 +228,8 @@ static of_status resume(of_trainer *trainer, of_error *error) {
 static of_status start_state(of_trainer *trainer, of_error *error) {
     of_status status = OF_OK;
     trainer->state.counters.next_validation = trainer->options.valid_every;
+    if (!of_trainer_is_first(trainer))
+        return OF_OK;
     if (trainer->options.resume)
         return resume(trainer, error);
     trainer->state.counters.isa = (uint64_t)of_plan_describe(trainer->plan).isa;
@@ -254,6 +264,8 @@ static void tell_start(const of_trainer *trainer) {
         .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
         .threads = options->threads,
         .micro_batch = options->micro_batch,
+        .ranks = of_communicator_size(options->communicator),
+        .lanes = options->lanes,
         .isa = of_plan_describe(trainer->plan).isa,
         .images = trainer->data.count,
         .general_images = trainer->general_data.count,
@@ -268,10 +280,25 @@ static void tell_start(const of_trainer *trainer) {
         trainer->observer->started(trainer->observer->user, &start);
 }
 
+/* Every lane needs an image of every batch. */
+static bool options_too_few(const of_trainer *trainer) {
+    const of_train_options *options = &trainer->options;
+    return options->batch < options->lanes || options->general_batch < options->lanes;
+}
+
+static of_status fail_too_few(const of_trainer *trainer, of_error *error) {
+    return of_fail(error, OF_ERROR_ARGUMENT,
+                   "a batch of fewer images than the %u lanes it is divided among: raise --batch, "
+                   "or start fewer ranks",
+                   trainer->options.lanes);
+}
+
 static of_status build(of_trainer *trainer, of_error *error) {
     of_status status = make_model(trainer, error);
     if (status == OF_OK)
         choose(trainer);
+    if (status == OF_OK && options_too_few(trainer))
+        status = fail_too_few(trainer, error);
     if (status == OF_OK)
         status = load_general_model(trainer, error);
     if (status == OF_OK)
@@ -282,30 +309,58 @@ static of_status build(of_trainer *trainer, of_error *error) {
         status = allocate_batches(trainer, error);
     if (status == OF_OK)
         status = allocate_general_nll(trainer, error);
+    if (status == OF_OK)
+        status = of_trainer_open_reduction(trainer, error);
     if (status == OF_OK && (trainer->identity = of_trainer_identity(trainer)) == NULL)
         status = of_fail_memory(error, "the description of a run");
     return status;
 }
 
+static of_status open_sets(of_trainer *trainer, of_error *error) {
+    of_status status = open_feeders(trainer, error);
+    if (status == OF_OK)
+        status = of_validation_open(&trainer->validation, trainer->general,
+                                    trainer->options.communicator, error);
+    return status;
+}
+
+/* Ranks agree after each part that may fail in one of them alone. */
 of_status of_trainer_open(of_trainer *trainer, of_error *error) {
+    of_communicator *communicator = trainer->options.communicator;
     of_status status = of_trainer_check_outputs(trainer, error);
+    status = of_communicator_agree(communicator, status, error);
     if (status == OF_OK)
+        status = of_trainer_choose_lanes(trainer, error);
+    if (status == OF_OK) {
         status = of_trainer_load_data(trainer, error);
+        status = of_communicator_agree(communicator, status, error);
+    }
     if (status == OF_OK)
+        status = of_trainer_compare_data(trainer, error);
+    if (status == OF_OK) {
         status = build(trainer, error);
+        status = of_communicator_agree(communicator, status, error);
+    }
+    if (status == OF_OK)
+        status = of_trainer_compare_kernels(trainer, error);
     trainer->started = of_seconds();
-    if (status == OF_OK)
+    if (status == OF_OK) {
         status = start_state(trainer, error);
+        status = of_communicator_agree(communicator, status, error);
+    }
     if (status == OF_OK)
-        status = open_feeders(trainer, error);
-    if (status == OF_OK)
-        status = of_validation_open(&trainer->validation, trainer->general, error);
+        status = of_trainer_share_state(trainer, error);
+    if (status == OF_OK) {
+        status = open_sets(trainer, error);
+        status = of_communicator_agree(communicator, status, error);
+    }
     if (status == OF_OK)
         tell_start(trainer);
     return status == OF_OK ? of_trainer_checkpoint(trainer, error) : status;
 }
 
 void of_trainer_close(of_trainer *trainer) {
+    of_reduction_close(trainer->reduction);
     of_feeder_close(trainer->feeder);
     of_feeder_close(trainer->general_feeder);
     of_validation_close(&trainer->validation);

@@ -12,7 +12,7 @@
 static of_batch_loss inlier_loss(of_trainer *trainer, const of_feed *feed) {
     const of_train_options *options = &trainer->options;
     return (of_batch_loss){.architecture = options->architecture,
-                           .count = feed->count,
+                           .count = (size_t)options->batch,
                            .weight = options->outlier_weight,
                            .temperature = options->temperature,
                            .classes = feed->classes,
@@ -71,11 +71,20 @@ static of_status kept_general_nll(of_trainer *trainer, const of_feed *feed, of_e
     return OF_OK;
 }
 
+/* The margin loss compares image i of the whole general batch with inlier i. */
+static void pair_with_inliers(of_trainer *trainer, const of_feed *feed) {
+    const of_train_options *options = &trainer->options;
+    for (size_t i = 0; i < feed->count; i++)
+        trainer->outlier_general[i] =
+            trainer->nll[of_lane_image(i, options->lanes, trainer->first_lane, trainer->own_lanes) %
+                         options->batch];
+}
+
 static of_status outlier_gradient(of_trainer *trainer, const of_feed *feed, of_error *error) {
     const of_train_options *options = &trainer->options;
     bool ratio = options->outlier_loss == OF_OUTLIER_RATIO;
     of_batch_loss loss = {.architecture = options->architecture,
-                          .count = feed->count,
+                          .count = (size_t)options->general_batch,
                           .weight = options->outlier_weight,
                           .temperature = options->temperature,
                           .general = trainer->outlier_general,
@@ -85,6 +94,11 @@ static of_status outlier_gradient(of_trainer *trainer, const of_feed *feed, of_e
                           .loss = trainer->outlier_loss};
     const of_batch batch = {OF_PIXEL_F32, feed->pixels, feed->count};
     of_status status = OF_OK;
+    if (!ratio && of_trainer_is_split(trainer)) {
+        pair_with_inliers(trainer, feed);
+        loss.inlier = trainer->outlier_general;
+        loss.inlier_count = feed->count;
+    }
     if (ratio && trainer->general_nll != NULL)
         status = kept_general_nll(trainer, feed, error);
     else if (ratio)
@@ -104,36 +118,38 @@ static double sum_of(const double *values, size_t count) {
 }
 
 /* Adds the step to the running sums of the next report. */
-static void account(of_trainer *trainer, const of_feed *feed, const of_feed *general) {
+static void account(of_trainer *trainer, bool general) {
+    size_t batch = (size_t)trainer->options.batch;
+    size_t outliers = (size_t)trainer->options.general_batch;
     const of_architecture *architecture = &trainer->options.architecture;
     uint32_t scales = of_architecture_scale_count(architecture);
     of_train_counters *counters = &trainer->state.counters;
     of_train_figures *figures = &trainer->state.figures;
-    double nll = sum_of(trainer->nll, feed->count);
-    double bits = nll / (double)feed->count /
+    double nll = sum_of(trainer->nll, batch);
+    double bits = nll / (double)batch /
                   ((double)of_architecture_dimensions(architecture) * 0.6931471805599453);
     figures->nll += nll;
-    figures->loss += sum_of(trainer->loss, feed->count) / (double)feed->count;
-    for (size_t i = 0; i < feed->count; i++)
+    figures->loss += sum_of(trainer->loss, batch) / (double)batch;
+    for (size_t i = 0; i < batch; i++)
         for (uint32_t s = 0; s < scales; s++)
             figures->contributions[s] += trainer->contributions[i * scales + s];
-    counters->report_images += feed->count;
+    counters->report_images += batch;
     counters->report_steps++;
-    if (general != NULL) {
-        double outlier = sum_of(trainer->outlier_loss, general->count);
+    if (general) {
+        double outlier = sum_of(trainer->outlier_loss, outliers);
         figures->outlier_loss += outlier;
-        figures->loss += outlier / (double)general->count;
-        figures->general_nll += sum_of(trainer->outlier_nll, general->count);
-        counters->report_general += general->count;
+        figures->loss += outlier / (double)outliers;
+        figures->general_nll += sum_of(trainer->outlier_nll, outliers);
+        counters->report_general += outliers;
     }
     double weight = counters->applied < 50 ? (double)counters->applied + 1 : 50;
     figures->recent_bits += (bits - figures->recent_bits) / weight;
 }
 
-static bool is_finite_step(const of_trainer *trainer, const of_feed *feed, const of_feed *general,
-                           double norm) {
-    return isfinite(norm) && isfinite(sum_of(trainer->loss, feed->count)) &&
-           (general == NULL || isfinite(sum_of(trainer->outlier_loss, general->count)));
+static bool is_finite_step(const of_trainer *trainer, bool general, double norm) {
+    const of_train_options *options = &trainer->options;
+    return isfinite(norm) && isfinite(sum_of(trainer->loss, (size_t)options->batch)) &&
+           (!general || isfinite(sum_of(trainer->outlier_loss, (size_t)options->general_batch)));
 }
 
 static of_status skip(of_trainer *trainer, of_error *error) {
@@ -141,10 +157,12 @@ static of_status skip(of_trainer *trainer, of_error *error) {
     counters->skipped++;
     if (++counters->skipped_in_row < OF_TRAIN_MAX_SKIPPED)
         return OF_OK;
-    return of_fail(error, OF_ERROR_NUMERIC,
-                   "the loss or its gradient was not finite in %d steps in a row; lower --lr or "
-                   "--clip; %s still holds the last good state",
-                   (int)OF_TRAIN_MAX_SKIPPED, trainer->checkpoint_path);
+    of_status status =
+        of_fail(error, OF_ERROR_NUMERIC,
+                "the loss or its gradient was not finite in %d steps in a row; lower --lr or "
+                "--clip; %s still holds the last good state",
+                (int)OF_TRAIN_MAX_SKIPPED, trainer->checkpoint_path);
+    return of_communicator_agree(trainer->options.communicator, status, error);
 }
 
 /* The loss is in nats an image, its gradient's norm is told and clipped in bits/dim: so one setting
@@ -172,9 +190,17 @@ static of_status update(of_trainer *trainer, double norm, of_error *error) {
 
 static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_feed *general,
                            double *norm, of_error *error) {
-    of_status status = inlier_gradient(trainer, feed, error);
-    if (status == OF_OK && general != NULL)
+    if (general == NULL)
+        of_trainer_begin_reduction(trainer);
+    of_status status = inlier_gradient(trainer, feed, error), reduced;
+    status = of_trainer_gather_batch(trainer, status, error);
+    if (status == OF_OK && general != NULL) {
+        of_trainer_begin_reduction(trainer);
         status = outlier_gradient(trainer, general, error);
+        status = of_trainer_gather_general(trainer, status, error);
+    }
+    if ((reduced = of_trainer_end_reduction(trainer, error)) != OF_OK)
+        return reduced;
     if (status == OF_OK)
         status = of_plan_finish_gradient(trainer->plan, trainer->model, error);
     *norm = (double)NAN;
@@ -186,6 +212,8 @@ static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_fe
 /* Checkpoints are written between gradient and update: the weights have just shown that they give
  * finite numbers. A run that goes on from there takes this step again. */
 static bool is_due(const of_trainer *trainer) {
+    if (of_trainer_is_split(trainer))
+        return trainer->decisions.due;
     return of_seconds() - trainer->checkpointed >= trainer->options.checkpoint_every;
 }
 
@@ -198,14 +226,14 @@ of_status of_trainer_step(of_trainer *trainer, of_error *error) {
     of_status status = gradients(trainer, feed, general, &norm, error);
     if (status != OF_OK)
         return status;
-    if (!is_finite_step(trainer, feed, general, norm)) {
+    if (!is_finite_step(trainer, general != NULL, norm)) {
         status = skip(trainer, error);
     } else if (!is_due(trainer) || (status = of_trainer_checkpoint(trainer, error)) == OF_OK) {
-        account(trainer, feed, general);
+        account(trainer, general != NULL);
         status = update(trainer, norm, error);
     }
     counters->step++;
-    counters->images += feed->count;
-    counters->general_images += general != NULL ? general->count : 0;
+    counters->images += trainer->options.batch;
+    counters->general_images += general != NULL ? trainer->options.general_batch : 0;
     return status;
 }

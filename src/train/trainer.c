@@ -31,8 +31,11 @@ unsigned of_train_micro_batch(uint64_t batch) {
 
 static bool is_over(const of_trainer *trainer) {
     double minutes = trainer->options.minutes;
+    bool late = of_trainer_is_split(trainer)
+                    ? trainer->decisions.late
+                    : minutes > 0 && of_trainer_seconds(trainer) >= 60 * minutes;
     return (trainer->total_images > 0 && trainer->state.counters.images >= trainer->total_images) ||
-           (minutes > 0 && of_trainer_seconds(trainer) >= 60 * minutes);
+           late;
 }
 
 static bool is_stale(const of_trainer *trainer) {
@@ -75,13 +78,20 @@ static of_status end_run(of_trainer *trainer, of_train_end how, of_train_end *en
                                                        : OF_OK;
 }
 
+static bool is_stopped(const of_trainer *trainer) {
+    return of_trainer_is_split(trainer) ? trainer->decisions.stop : of_trainer_stopped(trainer);
+}
+
 static of_status run_steps(of_trainer *trainer, of_train_end *end, of_error *error) {
     for (;;) {
-        bool over = is_over(trainer), interrupted = false;
-        of_status status = look(trainer, over, &interrupted, error);
+        of_status status = of_trainer_decide(trainer, error);
         if (status != OF_OK)
             return status;
-        if (interrupted || (!over && of_trainer_stopped(trainer)))
+        bool over = is_over(trainer), interrupted = false;
+        status = look(trainer, over, &interrupted, error);
+        if (status != OF_OK)
+            return status;
+        if (interrupted || (!over && is_stopped(trainer)))
             return end_run(trainer, OF_TRAIN_INTERRUPTED, end, error);
         if (over || is_stale(trainer))
             return end_run(trainer, over ? OF_TRAIN_FINISHED : OF_TRAIN_EARLY_STOP, end, error);
@@ -114,6 +124,8 @@ of_status of_train(const of_train_options *options, const of_train_observer *obs
         status = of_trainer_save(&trainer, error);
     if (status == OF_OK)
         fill_result(&trainer, result);
-    of_trainer_close(&trainer);
+    if (status == OF_OK || !of_trainer_is_split(&trainer) ||
+        of_communicator_is_agreed(options->communicator))
+        of_trainer_close(&trainer);
     return status;
 }

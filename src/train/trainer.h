@@ -5,11 +5,16 @@
 #define OF_TRAIN_TRAINER_H
 
 #include "graph/gradient.h"
+#include "train/communicator.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
-enum { OF_TRAIN_MAX_OUT_SETS = 16, OF_TRAIN_MAX_SKIPPED = 20 };
+enum {
+    OF_TRAIN_MAX_OUT_SETS = 16,
+    OF_TRAIN_MAX_SKIPPED = 20,
+    OF_TRAIN_MOST_LANES = 64 /* of a rank */
+};
 
 /* Sources that form one set, in this order. */
 typedef struct of_source_list {
@@ -59,13 +64,20 @@ typedef struct of_train_options {
 
     /* With what. */
     unsigned threads, micro_batch; /* 0: chosen; micro_batch by batch */
+    /* Sums of a batch's gradient that may lie in several processes. The result depends on it, not
+     * on the processes. 0: that of the run that is resumed, else 1 for one process, else the least
+     * power of two for the processes. */
+    unsigned lanes;
     of_isa isa;
     size_t memory_bytes;
     double checkpoint_every; /* seconds */
     uint64_t log_every;      /* steps */
     bool resume;             /* go on from the checkpoint if there is one */
     bool overwrite;          /* else replace one that is there */
-    const char *command;     /* for the metadata; may be NULL */
+    /* Several processes: all call of_train with the same options. The first one alone reads and
+     * writes weights, checkpoints and outputs; each loads the data. */
+    of_communicator *communicator; /* NULL: there is one process */
+    const char *command;           /* for the metadata; may be NULL */
 } of_train_options;
 
 /* DESIGN's settings: glow 3x32x32, batch 64, Adamax lr 5e-4. Sources and `out` are NULL. */
@@ -77,7 +89,7 @@ typedef struct of_train_start {
     size_t parameters, trained;
     of_training_memory memory;
     size_t optimizer_bytes, data_bytes;
-    unsigned threads, micro_batch;
+    unsigned threads, micro_batch, ranks, lanes;
     of_isa isa;
     size_t images, general_images, valid_images;
     uint64_t total_images;                 /* of the run, 0 if only time ends it */
@@ -142,7 +154,9 @@ typedef struct of_train_result {
     char checkpoint[1024]; /* its path */
 } of_train_result;
 
-/* Trains. On a failure the last checkpoint stays as it was written. */
+/* Trains. On a failure the last checkpoint stays as it was written. A failure that the ranks have
+ * not agreed on (of_communicator_is_agreed) leaves the others waiting, and memory that messages may
+ * still be on their way to: the caller ends all of them. */
 of_status of_train(const of_train_options *options, const of_train_observer *observer,
                    of_train_result *result, of_error *error);
 

@@ -15,6 +15,7 @@ typedef struct walk {
     double *logp;          /* [count] of the set */
     double *contributions; /* [BATCH][scales] */
     bool with_scores;
+    of_communicator *communicator;
 } walk;
 
 static of_status walk_batch(const walk *task, size_t first, size_t count, of_error *error) {
@@ -34,19 +35,56 @@ static of_status walk_batch(const walk *task, size_t first, size_t count, of_err
     return status;
 }
 
+/* Images of a set from this one on are those of the rank. */
+static size_t part_begin(const walk *task, unsigned rank) {
+    size_t count = task->set->data.count, ranks = of_communicator_size(task->communicator);
+    return count / ranks * rank + (count % ranks) * rank / ranks;
+}
+
+static of_status share_values(const walk *task, double *values, of_error *error) {
+    unsigned ranks = of_communicator_size(task->communicator);
+    size_t *bytes = of_allocate(ranks, sizeof *bytes);
+    if (bytes == NULL)
+        return of_fail_memory(error, "the scores of a held-out set");
+    for (unsigned r = 0; r < ranks; r++)
+        bytes[r] = (part_begin(task, r + 1) - part_begin(task, r)) * sizeof(double);
+    of_status status = of_communicator_gather_each(task->communicator, NULL, bytes, values, error);
+    of_free(bytes);
+    return status;
+}
+
+/* Every rank's values to all of them. */
+static of_status share_set(const walk *task, of_status status, of_error *error) {
+    double *const scores[] = {task->set->nll, task->set->last, task->set->ratio};
+    if (of_communicator_size(task->communicator) == 1)
+        return status;
+    status = of_communicator_agree(task->communicator, status, error);
+    if (status == OF_OK)
+        status = share_values(task, task->logp, error);
+    for (size_t i = 0; i < 3 && status == OF_OK && task->with_scores; i++)
+        if (scores[i] != NULL)
+            status = share_values(task, scores[i], error);
+    return status;
+}
+
 static of_status walk_set(const walk *task, const of_train_observer *observer, uint64_t *done,
                           uint64_t total, bool *interrupted, of_error *error) {
-    size_t count = task->set->data.count;
+    unsigned rank = of_communicator_rank(task->communicator);
+    bool alone = of_communicator_size(task->communicator) == 1;
+    size_t end = part_begin(task, rank + 1);
     of_status status = OF_OK;
-    for (size_t first = 0; status == OF_OK && !*interrupted && first < count; first += BATCH) {
-        size_t taken = count - first < BATCH ? count - first : BATCH;
+    for (size_t first = part_begin(task, rank); status == OF_OK && !*interrupted && first < end;
+         first += BATCH) {
+        size_t taken = end - first < BATCH ? end - first : BATCH;
         status = walk_batch(task, first, taken, error);
         *done += taken;
         if (observer != NULL && observer->validating != NULL)
             observer->validating(observer->user, *done, total);
-        *interrupted = observer != NULL && observer->stop != NULL && observer->stop(observer->user);
+        /* several ranks stop together, after it */
+        *interrupted =
+            alone && observer != NULL && observer->stop != NULL && observer->stop(observer->user);
     }
-    return status;
+    return share_set(task, status, error);
 }
 
 static double *contributions_of(const of_plan *plan) {
@@ -54,11 +92,13 @@ static double *contributions_of(const of_plan *plan) {
                        sizeof(double));
 }
 
-static of_status score_general(of_held_out *set, of_plan *general, of_error *error) {
+static of_status score_general(of_held_out *set, const of_validation *validation, of_error *error) {
+    of_plan *general = validation->general;
     walk task = {.set = set,
                  .plan = general,
                  .logp = set->general_logp,
-                 .contributions = contributions_of(general)};
+                 .contributions = contributions_of(general),
+                 .communicator = validation->communicator};
     uint64_t done = 0;
     bool interrupted = false;
     of_status status = task.contributions == NULL
@@ -68,7 +108,8 @@ static of_status score_general(of_held_out *set, of_plan *general, of_error *err
     return status;
 }
 
-static of_status open_set(of_held_out *set, of_plan *general, of_error *error) {
+static of_status open_set(of_held_out *set, const of_validation *validation, of_error *error) {
+    const of_plan *general = validation->general;
     size_t count = set->data.count;
     set->logp = of_allocate(count, sizeof(double));
     set->nll = of_allocate(count, sizeof(double));
@@ -81,14 +122,16 @@ static of_status open_set(of_held_out *set, of_plan *general, of_error *error) {
     }
     if (!complete)
         return of_fail_memory(error, "the scores of a held-out set");
-    return general != NULL ? score_general(set, general, error) : OF_OK;
+    return general != NULL ? score_general(set, validation, error) : OF_OK;
 }
 
-of_status of_validation_open(of_validation *validation, of_plan *general, of_error *error) {
+of_status of_validation_open(of_validation *validation, of_plan *general,
+                             of_communicator *communicator, of_error *error) {
     of_status status = OF_OK;
     validation->general = general;
+    validation->communicator = communicator;
     for (size_t i = 0; status == OF_OK && i < validation->set_count; i++)
-        status = open_set(&validation->sets[i], general, error);
+        status = open_set(&validation->sets[i], validation, error);
     return status;
 }
 
@@ -149,10 +192,10 @@ of_status of_validation_run(of_validation *validation, of_plan *plan,
     if (contributions == NULL)
         return of_fail_memory(error, "the scores of a held-out set");
     for (size_t i = 0; i < validation->set_count; i++)
-        total += validation->sets[i].data.count;
+        total += validation->sets[i].data.count / of_communicator_size(validation->communicator);
     for (size_t i = 0; status == OF_OK && !*interrupted && i < validation->set_count; i++) {
         of_held_out *set = &validation->sets[i];
-        walk task = {set, plan, set->logp, contributions, true};
+        walk task = {set, plan, set->logp, contributions, true, validation->communicator};
         status = walk_set(&task, observer, &done, total, interrupted, error);
     }
     of_free(contributions);

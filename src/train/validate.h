@@ -18,10 +18,12 @@ typedef struct of_validation {
     of_held_out sets[OF_TRAIN_MAX_OUT_SETS + 1]; /* [0]: the validation set */
     size_t set_count;                            /* 0: there is no validation */
     of_plan *general;                            /* NULL: no ratio */
+    of_communicator *communicator;               /* each rank scores its part of every set */
 } of_validation;
 
 /* Allocates what the loaded sets need, and scores them under the general model. */
-of_status of_validation_open(of_validation *validation, of_plan *general, of_error *error);
+of_status of_validation_open(of_validation *validation, of_plan *general,
+                             of_communicator *communicator, of_error *error);
 void of_validation_close(of_validation *validation);
 
 /* Fills what the report says of the sets. Sets *interrupted, and leaves the report, when `stop`

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+# Several ranks of outflow train under a launcher: the same bits however a batch is divided, runs
+# that go on with another number of ranks, and faults of one rank.
+#
+#   test_ranks.sh PROGRAM HELPER_FOLDER LAUNCHER
+. "$(dirname "$0")/../cli/lib.sh"
+. "$(dirname "$0")/lib.sh"
+
+# Figures that do not depend on a clock.
+figures() {
+    sed 's/"images_per_second.*"rss_bytes": *[0-9]*//' "$1"
+}
+
+small='--steps 2 --hidden 8 --scales 2 --size 16x16 --quiet --lr 0.005 --threads 1 --overwrite'
+
+# ---- the same weights: 1 rank of 2 threads, 2 of 1, 3, 4
+base="--data synthetic:shapes:50 $small --batch 18 --images 180 --flip --shift 0.1 --lanes 4"
+# shellcheck disable=SC2086
+run 0 train ${base%--threads 1*} --threads 2 ${base#*--threads 1} --out one.model
+for ranks in 2 3 4; do
+    # shellcheck disable=SC2086
+    run_ranks 0 $ranks train $base --out "$ranks.model"
+    expect_equal "weights of $ranks ranks" "$(weights "$ranks.model")" "$(weights one.model)"
+done
+
+# ---- ranks without --lanes: the least power of two, which one process can give as well
+# shellcheck disable=SC2086
+{
+    run_ranks 0 2 train ${base% --lanes 4} --out lanes.model
+    run 0 train ${base% --lanes 4} --lanes 2 --out two.model
+}
+expect_equal 'weights of two lanes' "$(weights lanes.model)" "$(weights two.model)"
+
+# ---- losses that compare the two batches, classes, averages, validation in parts: also the log
+base="--data synthetic:shapes:60 $small --batch 19 --general-data synthetic:digits:40 \
+    --general-batch 13 --outlier-loss margin --class-conditional --ema 0.9 --images 190 --lanes 5 \
+    --valid synthetic:shapes:21 --out-of flat=synthetic:flat:17 --valid-every 100 --patience 3 \
+    --log-every 3"
+# shellcheck disable=SC2086
+{
+    run 0 train $base --out one.model --log one.jsonl
+    run_ranks 0 3 train $base --out three.model --log three.jsonl
+}
+expect_equal 'margin loss: weights' "$(weights three.model)" "$(weights one.model)"
+expect_equal 'margin loss: figures' "$(figures three.jsonl)" "$(figures one.jsonl)"
+base="--data synthetic:shapes:60 $small --batch 16 --general-data synthetic:digits:40 \
+    --outlier-loss ratio --general-model 2.model --images 160 --lanes 2"
+# shellcheck disable=SC2086
+{
+    run 0 train $base --out one.model
+    run_ranks 0 2 train $base --out two.model
+}
+expect_equal 'ratio loss: weights' "$(weights two.model)" "$(weights one.model)"
+
+# ---- values that are not finite, in some images and so in some ranks, skip the step on all
+base="--data synthetic:shapes:60 ${small%% --lr*} --threads 1 --overwrite --lr 3 --clip 0 \
+    --optimizer adam --batch 8 --lanes 4 --images 800 --log-every 1"
+# shellcheck disable=SC2086
+{
+    run 1 train $base --out wild.model --log one.jsonl
+    run_ranks any 3 train $base --out wild.model --log three.jsonl
+}
+expect_one_error 'not finite in 20 steps in a row'
+expect_equal 'figures before it' "$(figures three.jsonl)" "$(figures one.jsonl)"
+
+# ---- a run goes on with another number of ranks
+base="--data synthetic:shapes:50 ${small% --overwrite} --batch 16"
+# shellcheck disable=SC2086
+{
+    run 0 train $base --lanes 4 --images 640 --out whole.model
+    run_ranks 0 4 train $base --lanes 4 --images 160 --out part.model
+    run_ranks 0 3 train $base --images 320 --resume --out part.model
+    run 0 train $base --images 480 --resume --out part.model
+    run_ranks 0 2 train $base --images 640 --resume --out part.model
+}
+expect_equal 'weights of a run in parts' "$(weights part.model)" "$(weights whole.model)"
+# shellcheck disable=SC2086
+run_ranks any 5 train $base --images 800 --resume --out part.model
+expect_one_error '4 lanes cannot be divided among 5 ranks'
+
+# ---- a rank that is killed ends the job, and the next start goes on from the checkpoint
+base="--data synthetic:shapes:50 ${small%% --quiet*} --threads 1 --lr 0.005 --batch 16 --lanes 4 \
+    --checkpoint-every 0"
+# shellcheck disable=SC2086
+start_ranks 3 train $base --images 100000000 --out killed.model
+wait_for killed.model.checkpoint
+sleep 0.5
+victim=$(pid_of 1)
+began=$(date +%s)
+kill -KILL "$victim" || fail 'there is no rank 1 to be killed'
+wait "$job"
+code=$?
+checks=$((checks + 2))
+[ "$code" -ne 0 ] || fail 'a killed rank did not end the job with a failure'
+[ $(($(date +%s) - began)) -le 30 ] || fail 'a killed rank did not end the job within 30 s'
+# Open MPI names the rank; MPICH one of the processes that it has ended then, not always the first
+cat "$out" >>"$err"
+expect_err 'process rank 1 .*signal 9\|PID [0-9]* RUNNING AT'
+for rank in 0 1 2; do
+    tries=0
+    while kill -0 "$(pid_of $rank)" 2>/dev/null && [ $tries -lt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    [ $tries -lt 100 ] || fail "rank $rank is still there"
+done
+# shellcheck disable=SC2086
+run_ranks 0 2 train --minutes 0.02 $base --images 100000000 --out killed.model --resume
+expect_err 'resumed at step'
+
+# ---- a rank that hangs is noticed by its neighbour
+# shellcheck disable=SC2086
+start_ranks 2 train $base --images 100000000 --out hung.model --overwrite
+wait_for hung.model.checkpoint
+sleep 0.5
+victim=$(pid_of 1)
+began=$(date +%s)
+kill -STOP "$victim"
+wait "$job"
+code=$?
+kill -KILL "$victim" 2>/dev/null
+checks=$((checks + 2))
+[ "$code" -ne 0 ] || fail 'a hung rank did not end the job with a failure'
+[ $(($(date +%s) - began)) -le 40 ] || fail 'a hung rank did not end the job in time'
+expect_err 'rank 1 (.*) has given no sign of life'
+
+# ---- SIGTERM to one rank: all end together, with a checkpoint
+# shellcheck disable=SC2086
+start_ranks 2 train $base --images 100000000 --out ended.model
+wait_for ended.model.checkpoint
+kill -TERM "$(pid_of 1)"
+wait "$job"
+check_code 0 $?
+expect_err 'go on with the same command and --resume'
+
+# ---- data that one rank lacks, or has otherwise
+make_model seed.model 1 3 16 16 2 1 8
+make_images seed.model photos 6
+in_other_folder
+base="--data photos $small --batch 4 --images 40"
+missing() {
+    # shellcheck disable=SC2086
+    ranks_in_folders train $base --out missing.model
+    expect_no_file missing.model.checkpoint
+}
+missing
+expect_one_error 'rank 1 (.*): photos: '
+cp -r photos elsewhere/photos
+rm elsewhere/photos/3.png
+missing
+expect_one_error 'photos: rank 1 (.*) has 5 images, rank 0 (.*) has 6'
+cp elsewhere/photos/2.png elsewhere/photos/3.png
+missing
+expect_one_error 'photos: rank 1 (.*) has 6 images, .* some differ'
+
+# ---- wrong usage is said once
+run_ranks any 2 train --data photos --bogus
+expect_one_error "unknown option '--bogus'"
+# shellcheck disable=SC2086
+run_ranks any 3 train $base --lanes 5 --out few.model
+expect_one_error 'a batch of fewer images than the 5 lanes'
+finish
