@@ -180,15 +180,15 @@ static bool share_cpus(const place *a, const place *b) {
 
 /* Ranks that run on CPUs of this one, itself included. */
 static unsigned sharers(const struct of_ranks *ranks, unsigned rank) {
-    unsigned count = 0;
+    unsigned count = 1;
     for (unsigned r = 0; r < of_communicator_size(ranks->communicator); r++)
-        count += r == rank || share_cpus(&ranks->places[r], &ranks->places[rank]);
+        count += r != rank && share_cpus(&ranks->places[r], &ranks->places[rank]);
     return count;
 }
 
 static unsigned share_of(const struct of_ranks *ranks, unsigned rank) {
-    unsigned count = sharers(ranks, rank), cpus = ranks->places[rank].cpus;
-    return count > 1 && cpus >= count ? cpus / count : count > 1 ? 1 : cpus;
+    unsigned threads = ranks->places[rank].cpus / sharers(ranks, rank);
+    return threads > 0 ? threads : 1;
 }
 
 unsigned of_ranks_threads(const of_console *console) {
