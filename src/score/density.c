@@ -96,8 +96,10 @@ static bool factorise(const double *matrix, size_t count, double *factor) {
 /* Statistics that depend on each other exactly leave nothing to divide by: a little of the
  * identity, more until the factor exists. */
 static of_status factorise_raised(double *matrix, size_t count, double *factor, of_error *error) {
-    for (double raise = 1e-9; !factorise(matrix, count, factor); raise *= 10) {
-        if (raise > 1e3)
+    const int most = 12; /* up to a thousand times the variances */
+    double raise = 1e-9;
+    for (int tries = 0; !factorise(matrix, count, factor); tries++, raise *= 10) {
+        if (tries > most)
             return of_fail(error, OF_ERROR_NUMERIC,
                            "the statistics of the calibration images are too large");
         for (size_t a = 0; a < count; a++)
