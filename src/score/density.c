@@ -98,12 +98,13 @@ static bool factorise(const double *matrix, size_t count, double *factor) {
 static of_status factorise_raised(double *matrix, size_t count, double *factor, of_error *error) {
     const int most = 12; /* up to a thousand times the variances */
     double raise = 1e-9;
-    for (int tries = 0; !factorise(matrix, count, factor); tries++, raise *= 10) {
+    for (int tries = 0; !factorise(matrix, count, factor); tries++) {
         if (tries > most)
             return of_fail(error, OF_ERROR_NUMERIC,
                            "the statistics of the calibration images are too large");
         for (size_t a = 0; a < count; a++)
             matrix[a * count + a] += raise;
+        raise *= 10;
     }
     return OF_OK;
 }
