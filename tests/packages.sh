@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Proves that tools/setup names all that a build uses: every header outside the tree that the
 # compiler read, and every library that the programs load, must come from a package that
-# tools/setup lists or that one of those depends on.
+# tools/setup lists or that one of those depends on. MPI modules are built where its --mpi or --dev
+# brought their libraries.
 #
 #   packages.sh BUILD_DIR
 set -euo pipefail
@@ -11,7 +12,7 @@ build=$1
 export LC_ALL=C
 
 brought() {
-    tools/setup --list | awk '{print $1}' |
+    { tools/setup --list && tools/setup --dev --list | grep -i mpi; } | awk '{print $1}' |
         xargs apt-cache depends --recurse --installed --no-recommends --no-suggests \
             --no-conflicts --no-breaks --no-replaces --no-enhances |
         sed -nE 's/^[ |]*((Pre)?Depends: )?<?([a-z0-9][a-z0-9.+-]*)(:[a-z0-9]+)?>?$/\3/p' | sort -u
