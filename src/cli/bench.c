@@ -123,37 +123,36 @@ static void declare(bench_settings *s, of_option_table *table) {
 
 /* ---- The grid ------------------------------------------------------------------------------ */
 
+/* The next name of a list into `name`; false if it is too long for one. */
+static bool next_name(const char **text, char name[16]) {
+    size_t length = strcspn(*text, ",");
+    if (length >= 16)
+        return false;
+    memcpy(name, *text, length);
+    name[length] = '\0';
+    *text += length;
+    *text += **text == ',';
+    return true;
+}
+
 static bool read_isas(const char *text, grid *g) {
-    while (*text != '\0') {
-        char name[16];
-        size_t length = strcspn(text, ",");
-        of_error reason;
-        if (length >= sizeof name || g->isas == sizeof g->isa / sizeof *g->isa)
+    char name[16];
+    of_error reason;
+    while (*text != '\0')
+        if (g->isas == sizeof g->isa / sizeof *g->isa || !next_name(&text, name) ||
+            of_isa_parse(name, &g->isa[g->isas++], &reason) != OF_OK)
             return false;
-        memcpy(name, text, length);
-        name[length] = '\0';
-        if (of_isa_parse(name, &g->isa[g->isas++], &reason) != OF_OK)
-            return false;
-        text += length;
-        text += *text == ',';
-    }
     return g->isas > 0;
 }
 
 static bool read_precisions(const char *text, grid *g) {
-    while (*text != '\0') {
-        char name[16];
-        size_t length = strcspn(text, ",");
-        of_error reason;
-        if (length >= sizeof name || g->precisions == sizeof g->precision / sizeof *g->precision)
+    char name[16];
+    of_error reason;
+    while (*text != '\0')
+        if (g->precisions == sizeof g->precision / sizeof *g->precision ||
+            !next_name(&text, name) ||
+            of_precision_parse(name, &g->precision[g->precisions++], &reason) != OF_OK)
             return false;
-        memcpy(name, text, length);
-        name[length] = '\0';
-        if (of_precision_parse(name, &g->precision[g->precisions++], &reason) != OF_OK)
-            return false;
-        text += length;
-        text += *text == ',';
-    }
     return g->precisions > 0;
 }
 

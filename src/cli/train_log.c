@@ -100,6 +100,10 @@ static void write_report(of_json *json, const of_train_report *report) {
     of_json_real(json, "condition", report->condition);
     of_json_real(json, "images_per_second", report->images_per_second);
     of_json_real(json, "seconds", report->seconds);
+    if (!isnan(report->reduction_seconds)) {
+        of_json_real(json, "reduction_seconds", report->reduction_seconds);
+        of_json_real(json, "reduction_waited", report->reduction_waited);
+    }
     of_json_count(json, "rss_bytes", report->resident_bytes);
     if (report->validation != NULL)
         write_validation(json, report->validation);

@@ -29,29 +29,31 @@ static bool same_band_code(const of_scale_plan *scale, const of_band *a, const o
     return !reads_neighbours(layer) || (a_above == b_above && a_below == b_below);
 }
 
+static of_status pack_step_again(of_plan *plan, const of_scale_plan *scale, of_band *band,
+                                 int layer, uint32_t k, float *plain, of_error *error) {
+    const of_convolution *code = band->layers[layer];
+    void *packed = of_arena_take(&plan->arena, of_convolution_weight_bytes(code), 1);
+    if (packed == NULL)
+        return of_fail_memory(error, "weights for bands of rows");
+    band->weights[layer][k] = packed;
+    of_status status = of_convolution_unpack(scale->layers[layer],
+                                             scale->steps[k].layers[layer].weights, plain, error);
+    return status == OF_OK ? of_convolution_pack(code, plain, packed, error) : status;
+}
+
 /* The weights of a layer of all steps once more, for code that wants them packed otherwise. */
 static of_status pack_again(of_plan *plan, const of_scale_plan *scale, of_band *band, int layer,
                             of_error *error) {
-    const of_convolution *whole = scale->layers[layer], *code = band->layers[layer];
-    const of_convolution_shape *shape = of_convolution_shape_of(whole);
+    const of_convolution_shape *shape = of_convolution_shape_of(scale->layers[layer]);
     uint32_t steps = plan->architecture.steps;
     float *plain = of_allocate((size_t)shape->inputs * shape->outputs,
                                (size_t)shape->kernel * shape->kernel * sizeof(float));
-    of_status status = plain ? OF_OK : of_fail_memory(error, "weights for bands of rows");
     band->weights[layer] = of_arena_take(&plan->arena, steps, sizeof(void *));
-    for (uint32_t k = 0; status == OF_OK && k < steps; k++) {
-        void *packed = band->weights[layer] == NULL
-                           ? NULL
-                           : of_arena_take(&plan->arena, of_convolution_weight_bytes(code), 1);
-        if (packed == NULL) {
-            status = of_fail_memory(error, "weights for bands of rows");
-            break;
-        }
-        band->weights[layer][k] = packed;
-        status = of_convolution_unpack(whole, scale->steps[k].layers[layer].weights, plain, error);
-        if (status == OF_OK)
-            status = of_convolution_pack(code, plain, packed, error);
-    }
+    of_status status = plain != NULL && band->weights[layer] != NULL
+                           ? OF_OK
+                           : of_fail_memory(error, "weights for bands of rows");
+    for (uint32_t k = 0; status == OF_OK && k < steps; k++)
+        status = pack_step_again(plan, scale, band, layer, k, plain, error);
     of_free(plain);
     return status;
 }
@@ -111,25 +113,28 @@ void of_bands_free(of_scale_plan *scale, unsigned threads) {
     scale->bands = NULL;
 }
 
-of_status of_bands_prepare(of_plan *plan, of_error *error) {
-    if (plan->has_bands)
-        return OF_OK;
-    bool whole_units = plan->units > 1; /* need no code of their own */
+static of_status prepare_bands(of_plan *plan, of_error *error) {
     of_status status = OF_OK;
-    plan->bands_are_uniform = plan->architecture.block != OF_BLOCK_DENSE;
-    for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
-        if (!whole_units && plan->bands_are_uniform)
-            status = prepare_scale(plan, &plan->scales[s], error);
+    for (uint32_t s = 0; status == OF_OK && s < plan->scale_count && plan->bands_are_uniform; s++)
+        status = prepare_scale(plan, &plan->scales[s], error);
+    if (status == OF_OK && plan->bands_are_uniform)
+        status = of_workspace_create(plan, error); /* scratch may have grown */
+    return status;
+}
+
+/* What cannot be made is done without. */
+void of_bands_prepare(of_plan *plan) {
+    of_error reason;
+    if (plan->has_bands)
+        return;
     plan->has_bands = true;
-    if (status == OF_OK && !whole_units && plan->bands_are_uniform)
-        return of_workspace_create(plan, error); /* scratch may have grown */
-    if (status == OF_OK)
-        return OF_OK;
-    /* what cannot be made is done without */
-    plan->bands_are_uniform = false;
-    for (uint32_t s = 0; s < plan->scale_count; s++)
+    plan->bands_are_uniform = plan->architecture.block != OF_BLOCK_DENSE;
+    if (plan->units > 1) /* patches need no code of their own */
+        return;
+    if (prepare_bands(plan, &reason) != OF_OK)
+        plan->bands_are_uniform = false;
+    for (uint32_t s = 0; !plan->bands_are_uniform && s < plan->scale_count; s++)
         of_bands_free(&plan->scales[s], plan->threads);
-    return OF_OK;
 }
 
 /* In units of the time of an image on one thread: bands take one image after the other, each scale

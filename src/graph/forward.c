@@ -223,12 +223,10 @@ of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelih
     if (batch->count == 0)
         return OF_OK;
     if (batch->count < plan->threads && of_bands_pay(plan, batch->count)) {
-        of_status status = of_bands_prepare(plan, error);
-        if (status == OF_OK && plan->bands_are_uniform)
-            status = of_bands_forward(plan, batch, out, error);
-        else if (status == OF_OK)
-            return run_groups(plan, batch, out, error);
-        if (status != OF_ERROR_UNSUPPORTED) /* too small a team */
+        of_bands_prepare(plan);
+        of_status status = plan->bands_are_uniform ? of_bands_forward(plan, batch, out, error)
+                                                   : OF_ERROR_UNSUPPORTED;
+        if (status != OF_ERROR_UNSUPPORTED) /* also of a team that is too small */
             return status;
     }
     return run_groups(plan, batch, out, error);

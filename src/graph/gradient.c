@@ -100,7 +100,7 @@ static of_status run_groups(task *t, unsigned thread, of_error *error) {
             return status;
         if (status == OF_OK)
             status = run_group(t, &run, buffers, number, error);
-        if (status != OF_OK) /* nobody shall wait for it */
+        if (status != OF_OK) /* nobody shall wait for it; the sums are lost anyway */
             atomic_store(&t->turns[number], UINT_MAX);
     }
 }

@@ -313,7 +313,7 @@ void of_profile_stop(const of_run *run, double start, uint32_t scale, uint32_t s
 bool of_bands_pay(const of_plan *plan, size_t images);
 
 /* Made on first use; bands_are_uniform tells whether they can be used. */
-of_status of_bands_prepare(of_plan *plan, of_error *error);
+void of_bands_prepare(of_plan *plan);
 of_status of_bands_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
                            of_error *error);
 void of_bands_free(of_scale_plan *scale, unsigned threads);

@@ -167,10 +167,15 @@ of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validati
         .condition = judge_mixing(trainer),
         .images_per_second = passed > 0 ? (double)counters->report_images / passed : 0,
         .seconds = seconds,
+        .reduction_seconds = (double)NAN,
+        .reduction_waited = (double)NAN,
         .resident_bytes = resident_bytes(),
         .validation = validation,
     };
     describe_sums(trainer, &report);
+    if (trainer->reduction != NULL)
+        report.reduction_seconds =
+            of_reduction_seconds(trainer->reduction, &report.reduction_waited);
     trainer->state.figures.last_bits = report.bits_per_dim;
     forget_sums(trainer, seconds);
     of_status status =

@@ -123,6 +123,9 @@ typedef struct of_train_report {
     double rate, grad_norm;           /* of the last step; the norm in bits/dim, before clipping */
     double condition;                 /* largest condition number of a mixing matrix; see mixing */
     double images_per_second, seconds;
+    /* Of the last step: what adding gradients over the ranks took, and how much of it was not
+     * hidden behind the backward pass; NaN with one rank. */
+    double reduction_seconds, reduction_waited;
     size_t resident_bytes;
     const of_valid_report *validation; /* NULL: no validation at this step */
 } of_train_report;

@@ -43,6 +43,9 @@ base="--data synthetic:shapes:60 $small --batch 19 --general-data synthetic:digi
 }
 expect_equal 'margin loss: weights' "$(weights three.model)" "$(weights one.model)"
 expect_equal 'margin loss: figures' "$(figures three.jsonl)" "$(figures one.jsonl)"
+expect_equal 'what reductions took' "$(grep -c '"reduction_waited": [0-9]' three.jsonl)" \
+    "$(wc -l <three.jsonl | tr -d ' ')"
+expect_equal 'no reduction in one process' "$(grep -c reduction_ one.jsonl)" 0
 base="--data synthetic:shapes:60 $small --batch 16 --general-data synthetic:digits:40 \
     --outlier-loss ratio --general-model 2.model --images 160 --lanes 2"
 # shellcheck disable=SC2086

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "random_model.h"
+
 enum { IMAGES = 7 };
 
 static of_architecture small(uint32_t channels, uint32_t size) {
@@ -24,24 +26,6 @@ static of_architecture small(uint32_t channels, uint32_t size) {
     a.steps = 2;
     a.hidden = 10;
     return a;
-}
-
-static of_model *make_model(const of_architecture *architecture) {
-    of_model *model = NULL;
-    of_error error;
-    if (of_model_create(architecture, 7, &model, &error) != OF_OK)
-        fail_msg("%s", error.message);
-    of_random random = of_random_stream(11, 0);
-    for (size_t p = 0; p < model->parameter_count; p++) {
-        const of_parameter *parameter = &model->parameters[p];
-        bool weight = strstr(parameter->name, "weight") != NULL;
-        if (parameter->kind != OF_PARAMETER_TRAINED || strstr(parameter->name, ".mix."))
-            continue;
-        float *values = of_model_values(model, (int)p);
-        for (size_t i = 0; i < parameter->count; i++)
-            values[i] += (weight ? 0.05F : 0.2F) * (float)of_random_normal(&random);
-    }
-    return model;
 }
 
 static float *make_images(const of_architecture *a) {

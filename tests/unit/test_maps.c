@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "random_model.h"
+
 enum { IMAGES = 3 };
 
 static of_architecture small(uint32_t channels, uint32_t height, uint32_t width) {
@@ -26,25 +28,6 @@ static of_architecture small(uint32_t channels, uint32_t height, uint32_t width)
     a.steps = 2;
     a.hidden = 16;
     return a;
-}
-
-/* A random model in which nothing is neutral. */
-static of_model *make_model(const of_architecture *a) {
-    of_model *model = NULL;
-    of_error error;
-    if (of_model_create(a, 7, &model, &error) != OF_OK)
-        fail_msg("%s", error.message);
-    of_random random = of_random_stream(11, 0);
-    for (size_t p = 0; p < model->parameter_count; p++) {
-        const of_parameter *parameter = &model->parameters[p];
-        if (parameter->kind != OF_PARAMETER_TRAINED || strstr(parameter->name, ".mix.") != NULL)
-            continue;
-        bool wide = strstr(parameter->name, "weight") != NULL;
-        float *values = of_model_values(model, (int)p);
-        for (size_t i = 0; i < parameter->count; i++)
-            values[i] += (wide ? 0.05F : 0.2F) * (float)of_random_normal(&random);
-    }
-    return model;
 }
 
 static of_plan *compile(const of_model *model) {
