@@ -188,7 +188,7 @@ class Training {
         const of_architecture &architecture = variant.architecture;
         of_training_options options = {};
         options.threads = threads;
-        options.lanes = 1;
+        options.lanes = of_train_lanes(model_.get(), batch);
         options.micro_batch = of_train_micro_batch(batch);
         options.batch = batch;
         of_plan *made = nullptr;

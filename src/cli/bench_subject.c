@@ -82,7 +82,7 @@ static of_status set_up_training(of_bench_subject *s, of_model *model, of_error 
         s->wish->micro_batch ? s->wish->micro_batch : of_train_micro_batch(s->batch.count);
     const of_training_options options = {.threads = s->wish->threads,
                                          .isa = s->wish->isa,
-                                         .lanes = 1,
+                                         .lanes = of_train_lanes(model, s->batch.count),
                                          .micro_batch = (unsigned)micro_batch,
                                          .batch = s->batch.count,
                                          .memory_bytes = s->wish->memory};

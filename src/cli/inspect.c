@@ -300,7 +300,7 @@ static of_status measure_training(const inspect_settings *settings, const of_mod
     of_train_options defaults = of_train_defaults();
     of_training_options options = {.threads = of_engine_plan_wish(&settings->engine).threads,
                                    .isa = (of_isa)settings->engine.isa,
-                                   .lanes = 1,
+                                   .lanes = of_train_lanes(model, defaults.batch),
                                    .micro_batch = of_train_micro_batch(defaults.batch),
                                    .batch = defaults.batch};
     of_plan *plan = NULL;

@@ -95,8 +95,8 @@ static void tell_start(void *user, const of_train_start *start) {
                  start->images, start->general_images, start->valid_images, start->threads,
                  start->micro_batch, of_isa_name(start->isa));
     if (start->lanes > 1)
-        of_log_write(log, OF_LOG_INFO, "a batch is divided among %u lanes of %u ranks",
-                     start->lanes, start->ranks);
+        of_log_write(log, OF_LOG_INFO, "a batch is divided among %u lanes of %u rank%s",
+                     start->lanes, start->ranks, start->ranks == 1 ? "" : "s");
     tell_memory(log, start);
     if (start->resumed_step > 0)
         of_log_write(log, OF_LOG_INFO, "resumed at step %" PRIu64 ", %" PRIu64 " images",

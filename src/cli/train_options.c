@@ -137,8 +137,8 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
     of_option_count(
         table, 0, "lanes", &settings->lanes, 1, 4096,
         "Sums into which the gradient of a batch is divided; under mpirun, a rank takes "
-        "one or more. Results depend on it, not on the number of ranks. Without it, 1, "
-        "or the least power of two for the ranks.");
+        "one or more. Results depend on it, not on the number of ranks. Without it, 4, fewer "
+        "for few images or large models, at least the power of two for the ranks.");
     of_option_bytes(table, "memory", &settings->memory, 1,
                     "Budget for activations that are kept instead of computed again.");
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,

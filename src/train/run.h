@@ -66,6 +66,9 @@ void of_trainer_close(of_trainer *trainer);
 char *of_trainer_identity(const of_trainer *trainer);
 uint64_t of_block_fingerprint(const of_model *model);
 
+/* ---- lanes.c: how many lanes, also of a resumed run, and which are the rank's ---- */
+of_status of_trainer_choose_lanes(of_trainer *trainer, of_error *error);
+
 /* ---- together.c: what several ranks do together; nothing for one ---- */
 static inline bool of_trainer_is_first(const of_trainer *trainer) {
     return of_communicator_rank(trainer->options.communicator) == 0;
@@ -73,8 +76,6 @@ static inline bool of_trainer_is_first(const of_trainer *trainer) {
 static inline bool of_trainer_is_split(const of_trainer *trainer) {
     return of_communicator_size(trainer->options.communicator) > 1;
 }
-/* Settles the lanes, also of a resumed run. */
-of_status of_trainer_choose_lanes(of_trainer *trainer, of_error *error);
 /* An error if a rank has other images than the first one, or other kernels. */
 of_status of_trainer_compare_data(const of_trainer *trainer, of_error *error);
 of_status of_trainer_compare_kernels(const of_trainer *trainer, of_error *error);

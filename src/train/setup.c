@@ -80,8 +80,12 @@ static void choose(of_trainer *trainer) {
     of_train_options *options = &trainer->options;
     if (options->threads == 0)
         options->threads = of_cpu_count();
-    if (options->micro_batch == 0)
-        options->micro_batch = of_train_micro_batch(options->batch / options->lanes);
+    uint64_t lane_images = options->batch / options->lanes;
+    if (options->micro_batch == 0) {
+        options->micro_batch = of_train_micro_batch(options->batch);
+        if (options->micro_batch > lane_images)
+            options->micro_batch = lane_images > 0 ? (unsigned)lane_images : 1;
+    }
     if (options->general_batch == 0)
         options->general_batch = options->batch;
     if (options->outlier_weight == 0)
@@ -92,9 +96,8 @@ static void choose(of_trainer *trainer) {
     uint64_t epochs = options->epochs * trainer->data.count;
     if (epochs > 0 && (trainer->total_images == 0 || epochs < trainer->total_images))
         trainer->total_images = epochs;
-    uint64_t images = options->batch / options->lanes;
     uint64_t groups =
-        trainer->own_lanes * ((images + options->micro_batch - 1) / options->micro_batch);
+        trainer->own_lanes * ((lane_images + options->micro_batch - 1) / options->micro_batch);
     if (options->threads > groups)
         of_trainer_warn(trainer,
                         "%u of %u threads have nothing to do: %s has %u micro-batches of %u",
@@ -329,12 +332,12 @@ of_status of_trainer_open(of_trainer *trainer, of_error *error) {
     of_communicator *communicator = trainer->options.communicator;
     of_status status = of_trainer_check_outputs(trainer, error);
     status = of_communicator_agree(communicator, status, error);
-    if (status == OF_OK)
-        status = of_trainer_choose_lanes(trainer, error);
     if (status == OF_OK) {
         status = of_trainer_load_data(trainer, error);
         status = of_communicator_agree(communicator, status, error);
     }
+    if (status == OF_OK)
+        status = of_trainer_choose_lanes(trainer, error);
     if (status == OF_OK)
         status = of_trainer_compare_data(trainer, error);
     if (status == OF_OK) {

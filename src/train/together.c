@@ -5,7 +5,6 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/progress.h"
-#include "train/checkpoint.h"
 #include "train/run.h"
 
 #include <inttypes.h>
@@ -15,67 +14,6 @@
 
 static of_communicator *ranks_of(const of_trainer *trainer) {
     return trainer->options.communicator;
-}
-
-/* ---- Lanes -------------------------------------------------------------------------------- */
-
-static of_status read_lanes(const of_trainer *trainer, unsigned *lanes, of_error *error) {
-    char value[32];
-    of_status status =
-        of_checkpoint_setting(trainer->checkpoint_path, "lanes", value, sizeof value, error);
-    *lanes = status == OF_OK && value[0] != '\0' ? (unsigned)strtoul(value, NULL, 10) : 1;
-    return status;
-}
-
-static unsigned least_lanes(unsigned ranks) {
-    unsigned lanes = 1;
-    while (lanes < ranks)
-        lanes *= 2;
-    return lanes;
-}
-
-/* What the first rank alone can know. */
-typedef struct choice {
-    unsigned lanes;
-    bool resume;
-} choice;
-
-static of_status choose_first(of_trainer *trainer, choice *made, of_error *error) {
-    const of_train_options *options = &trainer->options;
-    unsigned ranks = of_communicator_size(ranks_of(trainer));
-    *made = (choice){options->lanes, options->resume};
-    if (options->lanes == 0 && options->resume) {
-        of_status status = read_lanes(trainer, &made->lanes, error);
-        if (status != OF_OK)
-            return status;
-    }
-    if (made->lanes == 0)
-        made->lanes = least_lanes(ranks);
-    if (made->lanes < ranks || (made->lanes + ranks - 1) / ranks > OF_TRAIN_MOST_LANES)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "%u lanes cannot be divided among %u ranks: a rank takes 1 to %d%s",
-                       made->lanes, ranks, (int)OF_TRAIN_MOST_LANES,
-                       options->resume ? "; the run that is resumed has so many, and a new one can "
-                                         "be given more with --lanes"
-                                       : "");
-    return OF_OK;
-}
-
-of_status of_trainer_choose_lanes(of_trainer *trainer, of_error *error) {
-    of_communicator *communicator = ranks_of(trainer);
-    unsigned ranks = of_communicator_size(communicator), rank = of_communicator_rank(communicator);
-    choice made = {0};
-    of_status status = rank == 0 ? choose_first(trainer, &made, error) : OF_OK;
-    status = of_communicator_agree(communicator, status, error);
-    if (status == OF_OK)
-        status = of_communicator_broadcast(communicator, &made, sizeof made, error);
-    if (status != OF_OK)
-        return status;
-    trainer->options.lanes = made.lanes;
-    trainer->options.resume = made.resume;
-    trainer->first_lane = of_first_lane(made.lanes, ranks, rank);
-    trainer->own_lanes = of_first_lane(made.lanes, ranks, rank + 1) - trainer->first_lane;
-    return OF_OK;
 }
 
 /* ---- Are ranks alike? --------------------------------------------------------------------- */

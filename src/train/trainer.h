@@ -65,8 +65,8 @@ typedef struct of_train_options {
     /* With what. */
     unsigned threads, micro_batch; /* 0: chosen; micro_batch by batch */
     /* Sums of a batch's gradient that may lie in several processes. The result depends on it, not
-     * on the processes. 0: that of the run that is resumed, else 1 for one process, else the least
-     * power of two for the processes. */
+     * on the processes. 0: that of the run that is resumed, else of_train_lanes, or the least power
+     * of two for the processes if that is more. */
     unsigned lanes;
     of_isa isa;
     size_t memory_bytes;
@@ -165,5 +165,9 @@ of_status of_train(const of_train_options *options, const of_train_observer *obs
 
 /* Images that a thread takes forward and back at a time, for a batch. */
 unsigned of_train_micro_batch(uint64_t batch);
+
+/* Lanes of a batch on any number of processes up to that of the lanes: 4, fewer where a lane would
+ * have few images or its gradient is large. */
+unsigned of_train_lanes(const of_model *model, uint64_t batch);
 
 #endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many lanes a batch is divided among, and which of them a rank has. Weights depend on the
+ * number of lanes, so without --lanes it follows from the run alone wherever it can: one process and
+ * four ranks then make the same weights. */
+#include "core/error.h"
+#include "model/parameters.h"
+#include "train/checkpoint.h"
+#include "train/run.h"
+
+#include <stdlib.h>
+
+enum {
+    DEFAULT_LANES = 4,
+    LEAST_LANE_IMAGES = 4,              /* of a batch */
+    MOST_DEFAULT_BYTES = 64 * 1024 * 1024 /* of all lanes, which each have a gradient */
+};
+
+static of_status read_lanes(const of_trainer *trainer, unsigned *lanes, of_error *error) {
+    char value[32];
+    of_status status =
+        of_checkpoint_setting(trainer->checkpoint_path, "lanes", value, sizeof value, error);
+    *lanes = status == OF_OK && value[0] != '\0' ? (unsigned)strtoul(value, NULL, 10) : 1;
+    return status;
+}
+
+unsigned of_train_lanes(const of_model *model, uint64_t batch) {
+    unsigned lanes = DEFAULT_LANES;
+    while (lanes > 1 && (batch / lanes < LEAST_LANE_IMAGES ||
+                         model->value_bytes > MOST_DEFAULT_BYTES / lanes))
+        lanes /= 2;
+    return lanes;
+}
+
+static of_status default_lanes(const of_train_options *options, unsigned *lanes, of_error *error) {
+    of_model *described = NULL;
+    uint64_t batch = options->batch, general = options->general_batch;
+    unsigned ranks = of_communicator_size(options->communicator);
+    of_status status = of_model_describe(&options->architecture, &described, error);
+    if (status != OF_OK)
+        return status;
+    *lanes = of_train_lanes(described, general > 0 && general < batch ? general : batch);
+    while (*lanes < ranks)
+        *lanes *= 2;
+    of_model_free(described);
+    return OF_OK;
+}
+
+/* What the first rank alone can know. */
+typedef struct choice {
+    unsigned lanes;
+    bool resume;
+} choice;
+
+static of_status choose_first(const of_trainer *trainer, choice *made, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    unsigned ranks = of_communicator_size(options->communicator);
+    of_status status = OF_OK;
+    *made = (choice){options->lanes, options->resume};
+    if (options->lanes == 0)
+        status = options->resume ? read_lanes(trainer, &made->lanes, error)
+                                 : default_lanes(options, &made->lanes, error);
+    if (status != OF_OK)
+        return status;
+    if (made->lanes < ranks || (made->lanes + ranks - 1) / ranks > OF_TRAIN_MOST_LANES)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "%u lanes cannot be divided among %u ranks: a rank takes 1 to %d%s",
+                       made->lanes, ranks, (int)OF_TRAIN_MOST_LANES,
+                       options->resume ? "; the run that is resumed has so many, and a new one can "
+                                         "be given more with --lanes"
+                                       : "");
+    return OF_OK;
+}
+
+of_status of_trainer_choose_lanes(of_trainer *trainer, of_error *error) {
+    of_communicator *communicator = trainer->options.communicator;
+    unsigned ranks = of_communicator_size(communicator), rank = of_communicator_rank(communicator);
+    choice made = {0};
+    of_status status = rank == 0 ? choose_first(trainer, &made, error) : OF_OK;
+    status = of_communicator_agree(communicator, status, error);
+    if (status == OF_OK)
+        status = of_communicator_broadcast(communicator, &made, sizeof made, error);
+    if (status != OF_OK)
+        return status;
+    trainer->options.lanes = made.lanes;
+    trainer->options.resume = made.resume;
+    trainer->first_lane = of_first_lane(made.lanes, ranks, rank);
+    trainer->own_lanes = of_first_lane(made.lanes, ranks, rank + 1) - trainer->first_lane;
+    return OF_OK;
+}
