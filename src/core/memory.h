@@ -28,4 +28,8 @@ void *of_allocate(size_t count, size_t size);
 void *of_allocate_zeroed(size_t count, size_t size);
 void of_free(void *block);
 
+/* Gives the memory behind these bytes of a block back until they are written again; what they hold
+ * is lost. Pages that lie in them only in part stay. */
+void of_release(void *bytes, size_t count);
+
 #endif

@@ -207,6 +207,47 @@ of_status of_communicator_gather(of_communicator *c, const void *mine, size_t by
     return status;
 }
 
+/* Between rank 0 and all others. Rank 0 keeps its own part where it is. */
+static of_status exchange_parts(of_communicator *c, float *block, const size_t *parts, bool collect,
+                                of_error *error) {
+    unsigned size = of_communicator_size(c), rank = of_communicator_rank(c);
+    if (is_alone(c))
+        return OF_OK;
+    if (parts[size] > INT_MAX)
+        return of_fail(error, OF_ERROR_UNSUPPORTED, "a block of %zu values is too large",
+                       parts[size]);
+    int *none = of_allocate_zeroed(3 * (size_t)size, sizeof *none);
+    if (none == NULL)
+        return of_fail_memory(error, "a message");
+    int *counts = none + size, *places = counts + size;
+    for (unsigned r = 0; r < size; r++) /* what rank 0 has to do with r, any other with rank 0 */
+        places[r] = (int)parts[rank == 0 ? r : rank];
+    for (unsigned r = 1; rank == 0 && r < size; r++)
+        counts[r] = (int)(parts[r + 1] - parts[r]);
+    if (rank != 0)
+        counts[0] = (int)(parts[rank + 1] - parts[rank]);
+    bool sends = (rank == 0) != collect;
+    float nothing[2]; /* Open MPI would take one buffer given twice for an exchange in place */
+    pthread_mutex_lock(&c->mutex);
+    int request =
+        c->transport.exchange(OF_CHANNEL_MAIN, sends ? block : &nothing[0], sends ? counts : none,
+                              places, sends ? &nothing[1] : block, sends ? none : counts, places);
+    pthread_mutex_unlock(&c->mutex);
+    of_status status = finish(c, request, error);
+    of_free(none);
+    return status;
+}
+
+of_status of_communicator_collect(of_communicator *c, float *block, const size_t *parts,
+                                  of_error *error) {
+    return exchange_parts(c, block, parts, true, error);
+}
+
+of_status of_communicator_divide(of_communicator *c, float *block, const size_t *parts,
+                                 of_error *error) {
+    return exchange_parts(c, block, parts, false, error);
+}
+
 of_status of_communicator_broadcast(of_communicator *c, void *bytes, size_t count,
                                     of_error *error) {
     const size_t most = (size_t)1 << 28;

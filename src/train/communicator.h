@@ -42,6 +42,13 @@ of_status of_communicator_gather_each(of_communicator *communicator, const void 
 of_status of_communicator_broadcast(of_communicator *communicator, void *bytes, size_t count,
                                     of_error *error);
 
+/* Rank r's floats of a block, from parts[r] to before parts[r + 1], come to rank 0; or go from rank 0
+ * to rank r. The rest of each rank's block is not touched. */
+of_status of_communicator_collect(of_communicator *communicator, float *block, const size_t *parts,
+                                  of_error *error);
+of_status of_communicator_divide(of_communicator *communicator, float *block, const size_t *parts,
+                                 of_error *error);
+
 /* Ranks tell each other how something ended. If one of them failed, all get the first one's error,
  * which names the rank if not all of them failed in the same way. */
 of_status of_communicator_agree(of_communicator *communicator, of_status mine, of_error *error);

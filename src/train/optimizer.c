@@ -45,6 +45,7 @@ of_status of_optimizer_open(const of_optimizer_options *options, const of_model 
                          .threads = threads,
                          .block_bytes = model->value_bytes,
                          .piece_count = cut(model, places, NULL)};
+    made.end_piece = made.piece_count;
     made.pieces = of_allocate(made.piece_count, sizeof *made.pieces);
     made.piece_sums = of_allocate(made.piece_count, sizeof *made.piece_sums);
     made.first = of_allocate_zeroed(made.block_bytes, 1);
@@ -105,7 +106,6 @@ void of_optimizer_apply(of_optimizer *optimizer, of_model *model, const float *g
     const of_optimizer_options *options = &optimizer->options;
     float *values = (float *)(void *)model->values;
     double t = (double)applied + 1;
-    float decay = average_decay(optimizer, applied);
     of_optimizer_update common = {
         .kind = options->kind,
         .gradient_scale = (float)scale,
@@ -118,7 +118,7 @@ void of_optimizer_apply(of_optimizer *optimizer, of_model *model, const float *g
         .second_correction = (float)(1 / (1 - pow(options->beta2, t))),
     };
 #pragma omp parallel for num_threads(optimizer->threads) schedule(static)
-    for (size_t i = 0; i < optimizer->piece_count; i++) {
+    for (size_t i = optimizer->first_piece; i < optimizer->end_piece; i++) {
         of_piece piece = optimizer->pieces[i];
         of_optimizer_update update = common;
         update.values = values + piece.begin;
@@ -127,7 +127,17 @@ void of_optimizer_apply(of_optimizer *optimizer, of_model *model, const float *g
         update.gradients = gradients + piece.gradient;
         update.n = piece.count;
         optimizer->kernels->optimizer_update(&update);
-        if (optimizer->average != NULL)
-            average_piece(optimizer->average + piece.begin, update.values, piece.count, decay);
+    }
+}
+
+void of_optimizer_average(of_optimizer *optimizer, const of_model *model, uint64_t applied) {
+    const float *values = (const float *)(const void *)model->values;
+    float decay = average_decay(optimizer, applied);
+    if (optimizer->average == NULL)
+        return;
+#pragma omp parallel for num_threads(optimizer->threads) schedule(static)
+    for (size_t i = 0; i < optimizer->piece_count; i++) {
+        of_piece piece = optimizer->pieces[i];
+        average_piece(optimizer->average + piece.begin, values + piece.begin, piece.count, decay);
     }
 }

@@ -31,7 +31,8 @@ typedef struct of_optimizer {
     const of_kernels *kernels;
     unsigned threads;
     size_t block_bytes, piece_count;
-    of_piece *pieces;
+    size_t first_piece, end_piece; /* those that are updated here: all, unless set otherwise */
+    of_piece *pieces;              /* in the order of the block */
     double *piece_sums;    /* [piece_count] */
     float *first, *second; /* moments */
     float *average;        /* of the weights, NULL without ema */
@@ -53,5 +54,8 @@ double of_clip_scale(double clip, double norm);
 /* One update with the gradients times `scale`. `applied` is how many came before it. */
 void of_optimizer_apply(of_optimizer *optimizer, of_model *model, const float *gradients,
                         double scale, double rate, uint64_t applied);
+
+/* Then: averages, if any, take in the new weights. */
+void of_optimizer_average(of_optimizer *optimizer, const of_model *model, uint64_t applied);
 
 #endif

@@ -43,6 +43,8 @@ typedef struct of_trainer {
     unsigned first_lane, own_lanes;
     of_train_decisions decisions;
     of_reduction *reduction; /* NULL: there is one rank */
+    size_t *shards;          /* rank r updates the floats of the block from shards[r] to before
+                                shards[r + 1]; NULL: every rank updates all */
     of_gradient_exchange exchange;
     bool begun;       /* a reduction was announced, */
     unsigned reduced; /* and has started for so many scales */
@@ -68,6 +70,18 @@ uint64_t of_block_fingerprint(const of_model *model);
 
 /* ---- lanes.c: how many lanes, also of a resumed run, and which are the rank's ---- */
 of_status of_trainer_choose_lanes(of_trainer *trainer, of_error *error);
+
+/* ---- shards.c: each rank updates its share of the weights; nothing unless that is wished ---- */
+of_status of_trainer_open_shards(of_trainer *trainer, of_error *error);
+/* After an update. */
+of_status of_trainer_share_weights(of_trainer *trainer, of_error *error);
+/* The moments of all ranks come to the first one, for a checkpoint, and after it leave it again. */
+of_status of_trainer_collect_moments(of_trainer *trainer, of_error *error);
+void of_trainer_release_moments(of_trainer *trainer);
+/* The moments that the first rank has of all go to their ranks. */
+of_status of_trainer_divide_moments(of_trainer *trainer, of_error *error);
+/* Floats of the block whose moments this rank holds. */
+size_t of_trainer_shard_floats(const of_trainer *trainer);
 
 /* ---- together.c: what several ranks do together; nothing for one ---- */
 static inline bool of_trainer_is_first(const of_trainer *trainer) {

@@ -257,13 +257,14 @@ static size_t in_memory(const of_dataset *dataset) {
 static void tell_start(const of_trainer *trainer) {
     const of_train_options *options = &trainer->options;
     const of_validation *validation = &trainer->validation;
-    size_t blocks = 2u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
+    size_t blocks = 0u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
     of_train_start start = {
         .architecture = &options->architecture,
         .parameters = of_model_parameter_count(trainer->model),
         .trained = trained_values(trainer),
         .memory = of_plan_training_memory(trainer->plan),
-        .optimizer_bytes = blocks * trainer->model->value_bytes,
+        .optimizer_bytes = blocks * trainer->model->value_bytes +
+                           2 * of_trainer_shard_floats(trainer) * sizeof(float),
         .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
         .threads = options->threads,
         .micro_batch = options->micro_batch,
@@ -314,6 +315,8 @@ static of_status build(of_trainer *trainer, of_error *error) {
         status = allocate_general_nll(trainer, error);
     if (status == OF_OK)
         status = of_trainer_open_reduction(trainer, error);
+    if (status == OF_OK)
+        status = of_trainer_open_shards(trainer, error);
     if (status == OF_OK && (trainer->identity = of_trainer_identity(trainer)) == NULL)
         status = of_fail_memory(error, "the description of a run");
     return status;
@@ -353,6 +356,8 @@ of_status of_trainer_open(of_trainer *trainer, of_error *error) {
     }
     if (status == OF_OK)
         status = of_trainer_share_state(trainer, error);
+    if (status == OF_OK)
+        status = of_trainer_divide_moments(trainer, error);
     if (status == OF_OK) {
         status = open_sets(trainer, error);
         status = of_communicator_agree(communicator, status, error);
@@ -364,6 +369,7 @@ of_status of_trainer_open(of_trainer *trainer, of_error *error) {
 
 void of_trainer_close(of_trainer *trainer) {
     of_reduction_close(trainer->reduction);
+    of_free(trainer->shards);
     of_feeder_close(trainer->feeder);
     of_feeder_close(trainer->general_feeder);
     of_validation_close(&trainer->validation);

@@ -181,6 +181,10 @@ static of_status update(of_trainer *trainer, double norm, of_error *error) {
     of_optimizer_apply(&trainer->optimizer, trainer->model,
                        of_plan_gradient_view(trainer->plan).values, of_clip_scale(clip, norm), rate,
                        counters->applied);
+    of_status status = of_trainer_share_weights(trainer, error);
+    if (status != OF_OK)
+        return status;
+    of_optimizer_average(&trainer->optimizer, trainer->model, counters->applied);
     counters->applied++;
     counters->skipped_in_row = 0;
     trainer->state.figures.rate = rate;

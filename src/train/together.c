@@ -100,8 +100,10 @@ of_status of_trainer_compare_kernels(const of_trainer *trainer, of_error *error)
 
 of_status of_trainer_share_state(of_trainer *trainer, of_error *error) {
     size_t bytes = trainer->model->value_bytes;
-    void *const blocks[] = {trainer->model->values, trainer->optimizer.first,
-                            trainer->optimizer.second, trainer->optimizer.average, trainer->best};
+    bool sharded = trainer->shards != NULL; /* then each has its own moments */
+    void *const blocks[] = {trainer->model->values, trainer->optimizer.average, trainer->best,
+                            sharded ? NULL : trainer->optimizer.first,
+                            sharded ? NULL : trainer->optimizer.second};
     if (!of_trainer_is_split(trainer))
         return OF_OK;
     of_status status =

@@ -77,6 +77,7 @@ typedef struct of_train_options {
     /* Several processes: all call of_train with the same options. The first one alone reads and
      * writes weights, checkpoints and outputs; each loads the data. */
     of_communicator *communicator; /* NULL: there is one process */
+    bool shard_optimizer;          /* each updates its share of the weights, with its moments only */
     const char *command;           /* for the metadata; may be NULL */
 } of_train_options;
 

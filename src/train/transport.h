@@ -25,7 +25,8 @@ typedef struct of_transport {
     unsigned rank, size;
     char library[128]; /* name and version */
     /* Floats: send_counts[r] from `from` + send_places[r] go to rank r; from rank r,
-     * receive_counts[r] come to `to` + receive_places[r]. The four arrays live until it is done. */
+     * receive_counts[r] come to `to` + receive_places[r], which is another buffer. The four arrays
+     * live until it is done. */
     int (*exchange)(of_channel channel, const float *from, const int *send_counts,
                     const int *send_places, float *to, const int *receive_counts,
                     const int *receive_places);

@@ -82,6 +82,18 @@ expect_equal 'weights of a run in parts' "$(weights part.model)" "$(weights whol
 run_ranks any 5 train $base --images 800 --resume --out part.model
 expect_one_error '4 lanes cannot be divided among 5 ranks'
 
+# ---- moments divided among the ranks: the same weights and checkpoints, whoever goes on
+base="--data synthetic:shapes:50 ${small% --overwrite} --batch 16 --ema 0.9 --checkpoint-every 0 \
+    --valid synthetic:shapes:21 --valid-every 100 --patience 9"
+# shellcheck disable=SC2086
+{
+    run 0 train $base --images 640 --out undivided.model
+    run_ranks 0 3 train $base --images 320 --shard-optimizer --out divided.model
+    run 0 train $base --images 480 --resume --out divided.model
+    run_ranks 0 4 train $base --images 640 --resume --shard-optimizer --out divided.model
+}
+expect_equal 'weights of divided moments' "$(weights divided.model)" "$(weights undivided.model)"
+
 # ---- a rank that is killed ends the job, and the next start goes on from the checkpoint
 base="--data synthetic:shapes:50 ${small%% --quiet*} --threads 1 --lr 0.005 --batch 16 --lanes 4 \
     --checkpoint-every 0"

@@ -183,6 +183,7 @@ static void threads_change_no_bit(void **state) {
         norms[i] = of_optimizer_norm(&optimizer, gradients);
         of_optimizer_apply(&optimizer, models[i], gradients, of_clip_scale(options.clip, norms[i]),
                            1e-3, 0);
+        of_optimizer_average(&optimizer, models[i], 0);
         averages[i] = malloc(bytes);
         assert_non_null(averages[i]);
         memcpy(averages[i], optimizer.average, bytes);
