@@ -4,6 +4,7 @@
 #include "cli/scoring.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "data/reader.h"
 #include "model/json.h"
 
 #include <inttypes.h>
@@ -111,15 +112,21 @@ static of_status run_images(const calibrate_settings *settings, of_engine *engin
 
 /* ---- Reporting ---------------------------------------------------------------------------- */
 
-/* Is this the source that the model says it was trained on? */
+static bool names(const cJSON *set, const char *source) {
+    const cJSON *named = cJSON_GetObjectItemCaseSensitive(set, "source");
+    return cJSON_IsString(named) && of_sources_overlap(named->valuestring, source);
+}
+
+/* Is this a source, or does it overlap one, that the model says it was trained on? */
 static bool is_training_data(const char *training, const char *source) {
     cJSON *object = NULL;
     if (training == NULL ||
         of_json_parse_object(training, strlen(training), 10000, "training", &object, NULL) != OF_OK)
         return false;
-    const cJSON *data = cJSON_GetObjectItemCaseSensitive(object, "data");
-    const cJSON *named = cJSON_GetObjectItemCaseSensitive(data, "source");
-    bool same = cJSON_IsString(named) && strcmp(named->valuestring, source) == 0;
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(object, "data"), *item;
+    bool same = names(data, source);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(data, "sources")) same =
+        same || names(item, source);
     cJSON_Delete(object);
     return same;
 }

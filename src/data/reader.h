@@ -107,6 +107,9 @@ of_status of_reader_open_part(const char *text, const of_target *target, uint64_
                               of_reader **reader, of_error *error);
 /* That number. */
 double of_part_number(const char *path);
+/* Whether two sources, by their names, have images in common: the same ones, or parts of the same
+ * that overlap. */
+bool of_sources_overlap(const char *a, const char *b);
 
 /* "NAME" or "NAME:COUNT". */
 of_status of_reader_open_synthetic(const char *name, uint64_t seed, of_reader **reader,

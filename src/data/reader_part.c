@@ -102,3 +102,19 @@ of_status of_reader_open_part(const char *text, const of_target *target, uint64_
     *reader = &part->reader;
     return OF_OK;
 }
+
+/* A whole source is the part from 0 to 1 of itself. */
+static const char *whole_of(const char *source, double *from, double *to) {
+    const char *text = source + strlen("part:");
+    *from = 0;
+    *to = 1;
+    return strncmp(source, "part:", strlen("part:")) == 0 && parse(&text, from, to, NULL) == OF_OK
+               ? text
+               : source;
+}
+
+bool of_sources_overlap(const char *a, const char *b) {
+    double from[2], to[2];
+    const char *first = whole_of(a, &from[0], &to[0]), *second = whole_of(b, &from[1], &to[1]);
+    return strcmp(first, second) == 0 && from[0] < to[1] && from[1] < to[0];
+}

@@ -180,6 +180,14 @@ run 0 score -m damaged.model --fpr 0.1 --limit 1 synthetic:shapes
 make_model trained.model 1 3 16 16 2 1 8 training '{"data":{"source":"synthetic:shapes:150"}}'
 run 0 calibrate -m trained.model --data synthetic:shapes:150
 expect_err 'warning: synthetic:shapes:150 is what the model was trained on'
+run 0 calibrate -m trained.model --data part:0.2-1:synthetic:shapes:150
+expect_err 'warning: part:0.2-1:synthetic:shapes:150 is what the model was trained on'
+make_model mixed.model 1 3 16 16 2 1 8 training '{"data":{"sources":[{"source":"a.tar"},
+    {"source":"part:0.5-1:synthetic:shapes:250"}]}}'
+run 0 calibrate -m mixed.model --data part:0.4-1:synthetic:shapes:250
+expect_err 'warning: part:0.4-1:synthetic:shapes:250 is what the model was trained on'
+run 0 calibrate -m mixed.model --data part:0-0.5:synthetic:shapes:250
+expect_equal 'a part that was held out' "$(grep -c 'trained on' "$err")" 0
 
 # ---- files that cannot be read are counted
 make_images small.model images 3
