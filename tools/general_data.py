@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Widens a set of photographs for use as a general set.
+"""Images on black, from a set of photographs, for use in a general set: grey, bytes.
 
-    tools/general_data.py degraded IMAGES OUT.npy   photographs out of focus: a small part of an
-                                                    image enlarged, with other contrast, exposure
-                                                    and noise
-    tools/general_data.py cutouts IMAGES OUT.npy    things on black, in grey: patches, bands and
-                                                    blobs filled with a photograph or a plain tone
+    tools/general_data.py cutouts IMAGES OUT.npy    patches, bands and blobs, filled with a
+                                                    photograph or a plain tone
+    tools/general_data.py doodles IMAGES OUT.npy    a few strokes in one tone
 
 IMAGES is CIFAR-100's train.bin, or a .npy file of bytes, images x 32 x 32 x 3. Options: --count N
 (10000), --seed N. The same input gives the same output. Needs numpy.
@@ -38,30 +36,12 @@ def weights(places, last):
     return below, np.minimum(below + 1, last), places - below
 
 
-def enlarge(image, top, left, side):
-    """The square of this side, bilinear, as large as the whole image."""
-    places = (np.arange(SIZE) + 0.5) * side / SIZE - 0.5
-    a, b, f = weights(top + places, SIZE - 1)
-    image = image[a] * (1 - f)[:, None, None] + image[b] * f[:, None, None]
-    a, b, f = weights(left + places, SIZE - 1)
-    return image[:, a] * (1 - f)[None, :, None] + image[:, b] * f[None, :, None]
-
-
 def smooth(random, cells):
     """Normal noise on a grid of so many cells, interpolated."""
     noise = random.normal(size=(cells, cells))
     a, b, f = weights((np.arange(SIZE) + 0.5) * cells / SIZE - 0.5, cells - 1)
     noise = noise[a] * (1 - f)[:, None] + noise[b] * f[:, None]
     return noise[:, a] * (1 - f)[None] + noise[:, b] * f[None]
-
-
-def degraded(random, images):
-    image = np.asarray(images[random.integers(len(images))], float)
-    side = random.uniform(10, 28)
-    image = enlarge(image, random.uniform(0, SIZE - side), random.uniform(0, SIZE - side), side)
-    mean = image.mean()
-    image = ((image - mean) * random.uniform(0.5, 1.2) + mean) * random.uniform(0.4, 1.2)
-    return image + random.normal(0, random.uniform(0, 4), image.shape)
 
 
 def mask(random):
@@ -84,18 +64,38 @@ def cutout(random, images):
     return (filling * mask(random))[..., None]
 
 
+def stroke(random):
+    """How far each pixel lies from a smooth curve through a few random points."""
+    knots = random.uniform(5, SIZE - 6, (random.integers(2, 6), 2))
+    at = np.linspace(0, len(knots) - 1, 48)
+    a, b, f = weights(at, len(knots) - 1)
+    f = (f * f * (3 - 2 * f))[:, None]
+    curve = knots[a] * (1 - f) + knots[b] * f
+    kernel = np.ones(9) / 9
+    curve = np.stack([np.convolve(np.pad(c, 4, "edge"), kernel, "valid") for c in curve.T], 1)
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    away = np.hypot(y[..., None] - curve[:, 0], x[..., None] - curve[:, 1])
+    return away.min(-1)
+
+
+def doodle(random, _):
+    width = random.uniform(0.6, 2.4)
+    away = np.min([stroke(random) for _ in range(random.integers(1, 4))], 0)
+    return (random.uniform(100, 255) * np.clip((width - away) * 1.2 + 0.5, 0, 1))[..., None]
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=["degraded", "cutouts"])
+    parser.add_argument("kind", choices=["cutouts", "doodles"])
     parser.add_argument("images")
     parser.add_argument("out")
     parser.add_argument("--count", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     images = read_images(arguments.images)
-    make = {"degraded": degraded, "cutouts": cutout}[arguments.kind]
+    make = {"cutouts": cutout, "doodles": doodle}[arguments.kind]
     random = np.random.default_rng(arguments.seed)
     made = [make(random, images) for _ in range(arguments.count)]
     np.save(arguments.out, np.clip(np.rint(made), 0, 255).astype(np.uint8))
