@@ -42,8 +42,8 @@ of_status of_communicator_gather_each(of_communicator *communicator, const void 
 of_status of_communicator_broadcast(of_communicator *communicator, void *bytes, size_t count,
                                     of_error *error);
 
-/* Rank r's floats of a block, from parts[r] to before parts[r + 1], come to rank 0; or go from rank 0
- * to rank r. The rest of each rank's block is not touched. */
+/* Rank r's floats of a block, from parts[r] to before parts[r + 1], come to rank 0; or go from rank
+ * 0 to rank r. The rest of each rank's block is not touched. */
 of_status of_communicator_collect(of_communicator *communicator, float *block, const size_t *parts,
                                   of_error *error);
 of_status of_communicator_divide(of_communicator *communicator, float *block, const size_t *parts,
