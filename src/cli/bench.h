@@ -71,6 +71,7 @@ typedef struct of_bench_wish {
     of_precision precision;
     uint64_t repetitions;
     uint64_t micro_batch; /* training: 0: chosen */
+    unsigned lanes;       /* training: 0: as `train` takes without --lanes */
     uint64_t calls;       /* at least, over all repetitions */
     double seconds;       /* of one repetition, at least */
     size_t memory;        /* training: for kept activations; 0: chosen */

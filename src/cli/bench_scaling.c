@@ -42,6 +42,7 @@ static of_status measure_steps(of_model *model, const of_bench_wish *base, step_
     of_bench_wish wish = *base;
     of_status status = OF_OK;
     wish.without_peak = true;
+    wish.lanes = 1; /* a rank's part of many */
     wish.micro_batch =
         base->micro_batch != 0 ? base->micro_batch : of_train_micro_batch(base->batch);
     for (int i = 0; status == OF_OK && i < BATCHES; i++) {

@@ -80,12 +80,13 @@ static of_status make_images(const of_architecture *architecture, of_bench_subje
 static of_status set_up_training(of_bench_subject *s, of_model *model, of_error *error) {
     uint64_t micro_batch =
         s->wish->micro_batch ? s->wish->micro_batch : of_train_micro_batch(s->batch.count);
-    const of_training_options options = {.threads = s->wish->threads,
-                                         .isa = s->wish->isa,
-                                         .lanes = of_train_lanes(model, s->batch.count),
-                                         .micro_batch = (unsigned)micro_batch,
-                                         .batch = s->batch.count,
-                                         .memory_bytes = s->wish->memory};
+    const of_training_options options = {
+        .threads = s->wish->threads,
+        .isa = s->wish->isa,
+        .lanes = s->wish->lanes ? s->wish->lanes : of_train_lanes(model, s->batch.count),
+        .micro_batch = (unsigned)micro_batch,
+        .batch = s->batch.count,
+        .memory_bytes = s->wish->memory};
     of_optimizer_options optimizer = of_optimizer_defaults();
     const of_batch start = {OF_PIXEL_F32, s->pixels, s->batch.count * s->pool};
     of_isa isa;

@@ -139,9 +139,11 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
         "Sums into which the gradient of a batch is divided; under mpirun, a rank takes "
         "one or more. Results depend on it, not on the number of ranks. Without it, 4, fewer "
         "for few images or large models, at least the power of two for the ranks.");
-    of_option_flag(table, 0, "shard-optimizer", &train->shard_optimizer,
-                   "Under mpirun, divide the optimizer's moments among the ranks: less memory, one "
-                   "more message a step, the same weights.");
+    of_option_flag(
+        table, 0, "shard-optimizer", &train->shard_optimizer,
+        "Under mpirun, divide the optimizer's moments among the ranks: less memory, but at "
+        "the start and on rank 0 at checkpoints; one more message a step; the same "
+        "weights.");
     of_option_bytes(table, "memory", &settings->memory, 1,
                     "Budget for activations that are kept instead of computed again.");
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many lanes a batch is divided among, and which of them a rank has. Weights depend on the
- * number of lanes, so without --lanes it follows from the run alone wherever it can: one process and
- * four ranks then make the same weights. */
+ * number of lanes, so without --lanes it follows from the run alone wherever it can: one process
+ * and four ranks then make the same weights. */
 #include "core/error.h"
 #include "model/parameters.h"
 #include "train/checkpoint.h"
@@ -11,7 +11,7 @@
 
 enum {
     DEFAULT_LANES = 4,
-    LEAST_LANE_IMAGES = 4,              /* of a batch */
+    LEAST_LANE_IMAGES = 4,                /* of a batch */
     MOST_DEFAULT_BYTES = 64 * 1024 * 1024 /* of all lanes, which each have a gradient */
 };
 
@@ -25,8 +25,8 @@ static of_status read_lanes(const of_trainer *trainer, unsigned *lanes, of_error
 
 unsigned of_train_lanes(const of_model *model, uint64_t batch) {
     unsigned lanes = DEFAULT_LANES;
-    while (lanes > 1 && (batch / lanes < LEAST_LANE_IMAGES ||
-                         model->value_bytes > MOST_DEFAULT_BYTES / lanes))
+    while (lanes > 1 &&
+           (batch / lanes < LEAST_LANE_IMAGES || model->value_bytes > MOST_DEFAULT_BYTES / lanes))
         lanes /= 2;
     return lanes;
 }

@@ -31,7 +31,9 @@ of_status of_trainer_checkpoint(of_trainer *trainer, of_error *error) {
     trainer->state.figures.seconds = of_trainer_seconds(trainer);
     trainer->started = trainer->checkpointed = of_seconds();
     of_status status = of_trainer_collect_moments(trainer, error);
-    if (status == OF_OK && of_trainer_is_first(trainer))
+    if (status != OF_OK) /* others may still be at it: no further message, the ranks are ended */
+        return status;
+    if (of_trainer_is_first(trainer))
         status = of_checkpoint_write(trainer->checkpoint_path, &checkpoint, error);
     of_trainer_release_moments(trainer);
     return of_communicator_agree(trainer->options.communicator, status, error);

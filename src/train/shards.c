@@ -3,12 +3,12 @@
  * rank updates a share of the weights with the moments of these, and all get the new weights. An
  * update of a weight depends on nothing but its own gradient and moments, so the bits are those of
  * an undivided one. Blocks of moments keep their layout; what other ranks hold of them takes
- * addresses but no memory. */
+ * addresses but no memory, except at the start, and on rank 0 while it writes a checkpoint. */
 #include "core/error.h"
 #include "core/memory.h"
 #include "train/run.h"
 
-
+#include <limits.h>
 
 static of_communicator *ranks_of(const of_trainer *trainer) {
     return trainer->options.communicator;
@@ -35,6 +35,10 @@ of_status of_trainer_open_shards(of_trainer *trainer, of_error *error) {
     unsigned rank = of_communicator_rank(ranks_of(trainer));
     if (!trainer->options.shard_optimizer || ranks == 1)
         return OF_OK;
+    if (trainer->optimizer.block_bytes > INT_MAX)
+        return of_fail(error, OF_ERROR_UNSUPPORTED,
+                       "weights of %zu bytes are too many for --shard-optimizer: at most %d",
+                       trainer->optimizer.block_bytes, INT_MAX);
     trainer->shards = of_allocate(ranks + 1u, sizeof *trainer->shards);
     if (trainer->shards == NULL)
         return of_fail_memory(error, "the division of the optimizer's state");
@@ -81,8 +85,8 @@ of_status of_trainer_collect_moments(of_trainer *trainer, of_error *error) {
 of_status of_trainer_divide_moments(of_trainer *trainer, of_error *error) {
     if (trainer->shards == NULL)
         return OF_OK;
-    of_status status = of_communicator_divide(ranks_of(trainer), trainer->optimizer.first,
-                                              trainer->shards, error);
+    of_status status =
+        of_communicator_divide(ranks_of(trainer), trainer->optimizer.first, trainer->shards, error);
     if (status == OF_OK)
         status = of_communicator_divide(ranks_of(trainer), trainer->optimizer.second,
                                         trainer->shards, error);
