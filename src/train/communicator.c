@@ -94,10 +94,17 @@ static void hear_beat(of_communicator *c, double now) {
 
 /* ---- The thread --------------------------------------------------------------------------- */
 
-static void nap(of_communicator *c, bool busy) {
+/* Asking after messages takes time from the threads that compute: rarely while these hide it. */
+static long nap_nanoseconds(const of_communicator *c) {
+    if (c->leaving || (c->reduction != NULL && of_reduction_is_awaited(c->reduction)))
+        return 50000;
+    return c->reduction != NULL && of_reduction_is_busy(c->reduction) ? 400000 : 100000000;
+}
+
+static void nap(of_communicator *c) {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += busy ? 50000L : 100000000L;
+    until.tv_nsec += nap_nanoseconds(c);
     if (until.tv_nsec >= 1000000000L) {
         until.tv_nsec -= 1000000000L;
         until.tv_sec++;
@@ -117,7 +124,7 @@ static void *run(void *argument) {
         send_beat(c, now);
         hear_beat(c, now);
         if (c->reduction == NULL || !of_reduction_progress(c->reduction))
-            nap(c, c->leaving || (c->reduction != NULL && of_reduction_is_busy(c->reduction)));
+            nap(c);
     }
     pthread_mutex_unlock(&c->mutex);
     return NULL;

@@ -34,5 +34,7 @@ struct of_communicator {
 /* Moves it on, under the mutex, which it gives up while it adds. True if something happened. */
 bool of_reduction_progress(of_reduction *reduction);
 bool of_reduction_is_busy(const of_reduction *reduction);
+/* A thread has nothing to do until it is over. */
+bool of_reduction_is_awaited(const of_reduction *reduction);
 
 #endif

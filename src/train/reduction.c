@@ -51,8 +51,9 @@ struct of_reduction {
     branch *branches; /* [branch_count], in the order of lanes */
     unsigned branch_count, turns;
     unsigned parts, job_count;
-    job *jobs;   /* [parts] */
-    bool moving; /* the communicator's thread is in it */
+    job *jobs;    /* [parts] */
+    bool moving;  /* the communicator's thread is in it */
+    bool awaited; /* and another thread waits for the end */
     double begun, ended, waited;
 };
 
@@ -227,6 +228,10 @@ bool of_reduction_progress(of_reduction *r) {
     return moved;
 }
 
+bool of_reduction_is_awaited(const of_reduction *r) {
+    return r->awaited;
+}
+
 bool of_reduction_is_busy(const of_reduction *r) {
     for (unsigned i = 0; i < r->job_count; i++)
         if (r->jobs[i].state != JOB_DONE)
@@ -253,8 +258,11 @@ of_status of_reduction_wait(of_reduction *r, of_error *error) {
     of_communicator *c = r->communicator;
     double start = of_seconds();
     pthread_mutex_lock(&c->mutex);
+    r->awaited = true;
+    pthread_cond_broadcast(&c->changed);
     while (!c->failed && of_reduction_is_busy(r))
         pthread_cond_wait(&c->changed, &c->mutex);
+    r->awaited = false;
     bool failed = c->failed;
     r->job_count = 0;
     pthread_mutex_unlock(&c->mutex);
