@@ -33,9 +33,9 @@ typedef struct of_optimizer {
     size_t block_bytes, piece_count;
     size_t first_piece, end_piece; /* those that are updated here: all, unless set otherwise */
     of_piece *pieces;              /* in the order of the block */
-    double *piece_sums;    /* [piece_count] */
-    float *first, *second; /* moments */
-    float *average;        /* of the weights, NULL without ema */
+    double *piece_sums;            /* [piece_count] */
+    float *first, *second;         /* moments */
+    float *average;                /* of the weights, NULL without ema */
 } of_optimizer;
 
 /* Moments are zero; averages, if any, start as the model's values. Gradients of parameter p will

@@ -74,10 +74,10 @@ typedef struct of_train_options {
     uint64_t log_every;      /* steps */
     bool resume;             /* go on from the checkpoint if there is one */
     bool overwrite;          /* else replace one that is there */
+    bool shard_optimizer;    /* several processes: each updates its share of the weights */
     /* Several processes: all call of_train with the same options. The first one alone reads and
      * writes weights, checkpoints and outputs; each loads the data. */
     of_communicator *communicator; /* NULL: there is one process */
-    bool shard_optimizer;          /* each updates its share of the weights, with its moments only */
     const char *command;           /* for the metadata; may be NULL */
 } of_train_options;
 
