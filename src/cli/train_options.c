@@ -47,6 +47,12 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                    "Shift images at random by up to this share of their size, mirrored at the "
                    "edges; for example 0.1.");
     of_option_flag(table, 0, "flip", &train->flip, "Mirror every other image left to right.");
+    of_option_real(table, 0, "zoom", "SHARE", &train->zoom, 0, 0.5,
+                   "Magnify or shrink every other image by up to this share, mirrored at the "
+                   "edges; for example 0.2.");
+    of_option_real(table, 0, "color", "SHARE", &train->color, 0, 1,
+                   "Vary brightness, contrast and saturation of every other image by up to this "
+                   "share; for example 0.2.");
     of_option_count(table, 0, "limit", &train->limit, 1, 0x1p63,
                     "Take only the first N images of each SRC.");
     of_option_bytes(table, "cache", &train->cache_bytes, 1,

@@ -40,7 +40,8 @@ static void print_data(FILE *file, const of_trainer *trainer) {
     if (o->general_model != NULL)
         (void)fprintf(file, "general-model=fingerprint %016" PRIx64 "\n",
                       trainer->general_fingerprint);
-    (void)fprintf(file, "shift=%.17g\nflip=%d\n", o->shift, o->flip);
+    (void)fprintf(file, "shift=%.17g\nflip=%d\nzoom=%.17g\ncolor=%.17g\n", o->shift, o->flip,
+                  o->zoom, o->color);
 }
 
 static void print_validation(FILE *file, const of_trainer *trainer) {

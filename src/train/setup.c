@@ -141,11 +141,15 @@ static of_status allocate_blocks(of_trainer *trainer, of_error *error) {
                              trainer->options.threads, &trainer->optimizer, error);
 }
 
+static bool augments(const of_train_options *options) {
+    return options->flip || options->shift > 0 || options->zoom > 0 || options->color > 0;
+}
+
 /* Only where the general model's nll is wanted again and again for the same pixels. */
 static of_status allocate_general_nll(of_trainer *trainer, of_error *error) {
     const of_train_options *options = &trainer->options;
     size_t count = trainer->general_data.count;
-    if (options->outlier_loss != OF_OUTLIER_RATIO || options->flip || options->shift > 0)
+    if (options->outlier_loss != OF_OUTLIER_RATIO || augments(options))
         return OF_OK;
     trainer->general_nll = of_allocate(count, sizeof(double));
     trainer->missing_pixels =
@@ -169,7 +173,9 @@ static of_feeder_options feeding(const of_trainer *trainer, bool general) {
                          .height = architecture->height,
                          .width = architecture->width,
                          .shift = options->shift,
-                         .flip = options->flip},
+                         .flip = options->flip,
+                         .zoom = options->zoom,
+                         .color = options->color},
         .augment = true,
         .order_key = of_key_for(options->seed, general ? OF_KEY_GENERAL_ORDER : OF_KEY_ORDER),
         .shares = general ? options->general_data.shares : options->data.shares,

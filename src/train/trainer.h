@@ -40,7 +40,7 @@ typedef struct of_train_options {
     const char *general_model;
     of_named_source out_of[OF_TRAIN_MAX_OUT_SETS];
     size_t out_of_count;
-    double shift;
+    double shift, zoom, color; /* as in of_augmentation */
     bool flip;
     uint64_t cache_bytes; /* of each set's decoded images; 0: chosen */
     uint64_t limit;       /* of each source's images; 0: all */

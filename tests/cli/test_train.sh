@@ -38,7 +38,8 @@ expect_out '"command":"outflow train --data synthetic:shapes:60'
 run 0 score -m a.model synthetic:shapes:3
 
 # ---- threads change nothing
-base="--data synthetic:shapes:50 $small --images 240 --flip --shift 0.1 --ema 0.95 --warmup 5"
+base="--data synthetic:shapes:50 $small --images 240 --flip --shift 0.1 --zoom 0.2 --color 0.2 \
+    --ema 0.95 --warmup 5"
 # shellcheck disable=SC2086
 {
     run 0 train $base --out one.model --threads 1

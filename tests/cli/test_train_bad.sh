@@ -103,6 +103,8 @@ refuse() {
     refuse 'another architecture' --data synthetic:shapes:30 --steps 1 --hidden 9 --batch 8 \
         --scales 2 --size 16x16 --quiet --resume --images 160
     refuse "flip=0' there, '1' here" $start --flip --resume --images 160
+    refuse "zoom=0' there, '0.2.*' here" $start --zoom 0.2 --resume --images 160
+    refuse "color=0' there, '0.5' here" $start --color 0.5 --resume --images 160
 }
 cut() { # to this many bytes
     head -c "$1" kept.checkpoint >a.model.checkpoint

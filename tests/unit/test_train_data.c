@@ -333,6 +333,109 @@ static void movements_mirror_the_edge(void **state) {
         assert_true(shifted[i]);
 }
 
+/* What a magnified ramp shows where no edge is near: the same ramp, steeper or flatter about the
+ * centre, in whole bytes. */
+static void zoom_magnifies_about_the_centre(void **state) {
+    (void)state;
+    uint8_t pixels[VALUES];
+    float zoomed[VALUES], again[VALUES];
+    of_augmentation wild = augmentation(0, false);
+    wild.zoom = 0.3;
+    int plain = 0;
+    double least = 2, most = 0;
+    for (int i = 0; i < VALUES; i++)
+        pixels[i] = (uint8_t)(16 * (i / 3 / SIDE));
+    for (uint64_t image = 0; image < 300; image++) {
+        of_augment(&wild, 1, image, pixels, zoomed);
+        of_augment(&wild, 1, image, pixels, again);
+        assert_memory_equal(zoomed, again, sizeof zoomed);
+        int rise = byte_of(zoomed[10 * SIDE * 3]) - byte_of(zoomed[5 * SIDE * 3]);
+        double slope = rise / 80.0; /* 1/zoom */
+        plain += rise == 80;
+        least = fmin(least, slope);
+        most = fmax(most, slope);
+        for (int y = 3; y < SIDE - 3; y++)
+            for (int x = 0; x < SIDE * 3; x++) {
+                int byte = byte_of(zoomed[y * SIDE * 3]);
+                assert_noise_of(byte, zoomed[y * SIDE * 3 + x]);
+                assert_true(fabs(byte - (120 + 16 * slope * (y - 7.5))) < 2);
+            }
+    }
+    assert_in_range(plain, 120, 190);
+    assert_true(least > 0.75 && least < 0.82);
+    assert_true(most > 1.3 && most < 1.45);
+}
+
+/* Beyond its edge a shrunk image is its mirror image. */
+static void zoom_mirrors_the_edge(void **state) {
+    (void)state;
+    uint8_t pixels[VALUES] = {0};
+    float zoomed[VALUES];
+    of_augmentation wild = augmentation(0.5, true);
+    wild.zoom = 0.5;
+    for (int i = 0; i < SIDE * 3; i++)
+        pixels[i] = pixels[VALUES - 1 - i] = 200; /* the first and last row */
+    int marked = 0;
+    for (uint64_t image = 0; image < 200; image++) {
+        of_augment(&wild, 1, image, pixels, zoomed);
+        for (int y = 0; y < SIDE; y++)
+            marked += byte_of(zoomed[y * SIDE * 3]) >= 100;
+        for (int i = 0; i < VALUES; i++)
+            assert_in_range(byte_of(zoomed[i]), 0, 200);
+    }
+    assert_in_range(marked, 200, 600);
+}
+
+static void colors_vary_within_their_share(void **state) {
+    (void)state;
+    uint8_t pixels[VALUES];
+    float colored[VALUES];
+    of_augmentation wild = augmentation(0, false);
+    wild.color = 0.2;
+    int plain = 0, bright = 0, steep = 0, vivid = 0, changed = 0;
+    /* Red left, grey right. */
+    for (int i = 0; i < VALUES; i++)
+        pixels[i] = i / 3 % SIDE < SIDE / 2 && i % 3 == 0 ? 180 : 90;
+    double middle = 0;
+    for (int i = 0; i < VALUES; i++)
+        middle += pixels[i] / (double)VALUES;
+    for (uint64_t image = 0; image < 300; image++) {
+        of_augment(&wild, 1, image, pixels, colored);
+        int red = byte_of(colored[0]), green = byte_of(colored[1]);
+        int grey = byte_of(colored[SIDE * 3 - 3]);
+        assert_int_equal(grey, byte_of(colored[SIDE * 3 - 1]));
+        if (red == 180 && green == 90 && grey == 90) {
+            plain++;
+            continue;
+        }
+        changed++;
+        /* The mean tells brightness, grey against red's mean contrast, red's spread saturation. */
+        double red_mean = (red + 2.0 * green) / 3, brightness = (red_mean + grey) / 2 / middle;
+        double contrast = (red_mean - grey) / 30 / brightness;
+        double saturation = (red - green) / 90.0 / brightness / contrast;
+        assert_true(brightness > 0.79 && brightness < 1.21);
+        assert_true(contrast > 0.75 && contrast < 1.25);
+        assert_true(saturation > 0.75 && saturation < 1.25);
+        bright += brightness > 1;
+        steep += contrast > 1;
+        vivid += saturation > 1;
+    }
+    assert_in_range(plain, 120, 180);
+    assert_in_range(bright, changed / 3, 2 * changed / 3);
+    assert_in_range(steep, changed / 3, 2 * changed / 3);
+    assert_in_range(vivid, changed / 3, 2 * changed / 3);
+    /* At the most, nothing leaves the bytes. */
+    wild.color = 1;
+    memset(pixels, 250, sizeof pixels);
+    int full = 0;
+    for (uint64_t image = 0; image < 50; image++) {
+        of_augment(&wild, 1, image, pixels, colored);
+        assert_in_range(byte_of(colored[0]), 0, 255);
+        full += byte_of(colored[0]) == 255;
+    }
+    assert_true(full > 5);
+}
+
 /* ---- Batches ------------------------------------------------------------------------------ */
 
 static void batches_go_on_from_any_place(void **state) {
@@ -386,6 +489,9 @@ int main(void) {
         cmocka_unit_test(shares_decide_what_an_epoch_has),
         cmocka_unit_test(noise_stays_inside_its_byte),
         cmocka_unit_test(movements_mirror_the_edge),
+        cmocka_unit_test(zoom_magnifies_about_the_centre),
+        cmocka_unit_test(zoom_mirrors_the_edge),
+        cmocka_unit_test(colors_vary_within_their_share),
         cmocka_unit_test(batches_go_on_from_any_place),
         cmocka_unit_test(keys_differ_by_purpose),
     };
