@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Images on black, from a set of photographs, for use in a general set: grey, bytes.
+"""Images of further kinds, from a set of photographs, for use in a general set.
 
-    tools/general_data.py cutouts IMAGES OUT.npy    patches, bands and blobs, filled with a
-                                                    photograph or a plain tone
-    tools/general_data.py doodles IMAGES OUT.npy    a few strokes in one tone
+    tools/general_data.py cutouts IMAGES OUT.npy    grey on black: patches, bands and blobs, filled
+                                                    with a photograph or a plain tone
+    tools/general_data.py doodles IMAGES OUT.npy    grey on black: a few strokes in one tone
+    tools/general_data.py degraded IMAGES OUT.npy   in colour: parts of a photograph, enlarged,
+                                                    paler, darker or brighter, with a little noise
 
 IMAGES is CIFAR-100's train.bin, or a .npy file of bytes, images x 32 x 32 x 3. Options: --count N
 (10000), --seed N. The same input gives the same output. Needs numpy.
@@ -84,18 +86,36 @@ def doodle(random, _):
     return (random.uniform(100, 255) * np.clip((width - away) * 1.2 + 0.5, 0, 1))[..., None]
 
 
+def enlarge(random, image):
+    """A square part of 10 to 28 pixels, stretched to the whole."""
+    side = random.uniform(10, 28)
+    for axis in (0, 1):
+        start = random.uniform(0, SIZE - side)
+        a, b, f = weights(start + (np.arange(SIZE) + 0.5) * side / SIZE - 0.5, SIZE - 1)
+        f = f[:, None, None] if axis == 0 else f[None, :, None]
+        image = image.take(a, axis) * (1 - f) + image.take(b, axis) * f
+    return image
+
+
+def degraded(random, images):
+    image = enlarge(random, np.asarray(images[random.integers(len(images))], float))
+    contrast, brightness = random.uniform(0.5, 1.2), random.uniform(0.4, 1.2)
+    image = ((image - image.mean()) * contrast + image.mean()) * brightness
+    return np.clip(image + random.normal(0, random.uniform(0, 4), image.shape), 0, 255)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=["cutouts", "doodles"])
+    parser.add_argument("kind", choices=["cutouts", "doodles", "degraded"])
     parser.add_argument("images")
     parser.add_argument("out")
     parser.add_argument("--count", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     images = read_images(arguments.images)
-    make = {"cutouts": cutout, "doodles": doodle}[arguments.kind]
+    make = {"cutouts": cutout, "doodles": doodle, "degraded": degraded}[arguments.kind]
     random = np.random.default_rng(arguments.seed)
     made = [make(random, images) for _ in range(arguments.count)]
     np.save(arguments.out, np.clip(np.rint(made), 0, 255).astype(np.uint8))

@@ -53,17 +53,33 @@ static coloring draw_coloring(const of_augmentation *augmentation, of_random *ra
 }
 
 /* Mirrors an index into 0..size-1: -1 -> 1, size -> size-2. */
-static uint32_t reflect(int64_t index, uint32_t size) {
+static size_t reflect(int64_t index, uint32_t size) {
     int64_t last = (int64_t)size - 1;
-    if (last == 0)
-        return 0;
-    index = (index < 0 ? -index : index) % (2 * last);
-    return (uint32_t)(index > last ? 2 * last - index : index);
+    index = index < 0 ? -index : index;
+    if (index > last)
+        index = last == 0 ? 0 : index % (2 * last);
+    return (size_t)(index > last ? 2 * last - index : index);
 }
 
-/* Between which two rows or columns a pixel of the moved image lies, and how near to the second. */
+static void move_pixels(const of_augmentation *augmentation, movement move, const uint8_t *pixels,
+                        float *target) {
+    uint32_t height = augmentation->height, width = augmentation->width;
+    size_t channels = augmentation->channels;
+    for (uint32_t y = 0; y < height; y++) {
+        const uint8_t *row = pixels + reflect((int64_t)y - move.down, height) * width * channels;
+        for (uint32_t x = 0; x < width; x++) {
+            uint32_t seen = move.mirrored ? width - 1 - x : x;
+            const uint8_t *pixel = row + reflect((int64_t)seen - move.right, width) * channels;
+            for (size_t c = 0; c < channels; c++)
+                *target++ = pixel[c];
+        }
+    }
+}
+
+/* Between which two rows or columns a pixel of the magnified image lies, and how near to the
+ * second. */
 typedef struct origin {
-    uint32_t first, second;
+    size_t first, second;
     float part;
 } origin;
 
@@ -80,8 +96,8 @@ static float mix(float first, float second, float part) {
     return first + part * (second - first);
 }
 
-static void place(const of_augmentation *augmentation, movement move, const uint8_t *pixels,
-                  float *target) {
+static void magnify(const of_augmentation *augmentation, movement move, const uint8_t *pixels,
+                    float *target) {
     uint32_t height = augmentation->height, width = augmentation->width;
     size_t channels = augmentation->channels;
     for (uint32_t y = 0; y < height; y++) {
@@ -134,10 +150,13 @@ static void render(const of_augmentation *augmentation, movement move, coloring 
     size_t count =
         (size_t)augmentation->height * augmentation->width * (size_t)augmentation->channels;
     bool recolor = colors.brightness != 1 || colors.contrast != 1 || colors.saturation != 1;
-    place(augmentation, move, pixels, target);
+    if (move.zoom == 1)
+        move_pixels(augmentation, move, pixels, target);
+    else
+        magnify(augmentation, move, pixels, target);
     if (recolor)
         color(augmentation, colors, target);
-    if (recolor || move.zoom != 1)
+    if (move.zoom != 1 || recolor)
         round_to_bytes(target, count);
     dequantise(random, target, count);
 }
