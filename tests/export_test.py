@@ -51,7 +51,7 @@ def mixing(t):
 
 
 def outflow_logp(tensors, steps, affine, x):
-    """The likelihood of a model of one scale, as DESIGN states it for the weight file."""
+    """The likelihood of a model of one scale, as models/FORMAT.md states it."""
     x = squeeze(x)
     pixels = x.shape[2] * x.shape[3]
     logp = torch.zeros(len(x))

@@ -20,7 +20,8 @@
  * -----------
  * - Every function that can fail returns an `of_status` and takes an `of_error *` as its last
  *   argument (NULL is allowed). On failure the error holds one line that names the place, the
- *   reason and, where there is one, the remedy; outputs are left untouched unless stated.
+ *   reason and, where there is one, the remedy. Handles and values are then not set (a handle may
+ *   be set to NULL); arrays of results may have been written in part.
  * - Who creates a handle frees it with the matching `_free`, which accepts NULL.
  * - Images are arrays of [count][height][width][channels], without gaps, 1 (grey) or 3 (RGB)
  *   channels.
@@ -132,6 +133,7 @@ typedef struct of_bf16_support {
     bool amx_bf16;    /**< products of tiles; the convolution library takes them by itself */
 } of_bf16_support;
 
+/** What this machine has of them. */
 OF_API of_bf16_support of_cpu_bf16(void);
 
 /** Number of CPUs this process may use: its affinity mask, lowered by a cgroup quota. At least 1.
@@ -215,6 +217,7 @@ OF_API of_status of_model_create(const of_architecture *architecture, uint64_t s
  */
 OF_API of_status of_model_save(const of_model *model, const char *path, of_error *error);
 
+/** Frees a model and what was read from it; NULL is allowed. */
 OF_API void of_model_free(of_model *model);
 
 /** The architecture; valid as long as the model. */
@@ -240,7 +243,10 @@ typedef struct of_tensor_info {
     const int64_t *indices; /**< NULL for a float tensor */
 } of_tensor_info;
 
+/** Number of tensors. */
 OF_API size_t of_model_tensor_count(const of_model *model);
+
+/** Tensor `index`, in the order of the weight file; all zero beyond of_model_tensor_count. */
 OF_API of_tensor_info of_model_tensor(const of_model *model, size_t index);
 
 /** A metadata string (for example "training"), or NULL. Valid until it is set again. */
@@ -256,8 +262,9 @@ OF_API of_status of_model_set_metadata(of_model *model, const char *key, const c
 typedef struct of_plan of_plan;
 
 typedef struct of_plan_options {
-    unsigned threads;       /**< 0: of_cpu_count() */
-    of_isa isa;             /**< default OF_ISA_AUTO */
+    unsigned threads;       /**< up to 4096; 0: of_cpu_count() */
+    of_isa isa;             /**< of the hand-written kernels, default OF_ISA_AUTO; the convolution
+                                 library follows OUTFLOW_ISA=avx2 alone */
     unsigned micro_batch;   /**< images a thread takes through the graph at a time; 0: chosen */
     of_precision precision; /**< default OF_PRECISION_F32 */
 } of_plan_options;
@@ -277,13 +284,16 @@ OF_API of_plan_options of_plan_options_default(void);
 OF_API of_status of_plan_compile(const of_model *model, const of_plan_options *options,
                                  of_plan **plan, of_error *error);
 
+/** Frees a plan; NULL is allowed. */
 OF_API void of_plan_free(of_plan *plan);
 
+/** The architecture of the model that was compiled; valid as long as the plan. */
 OF_API const of_architecture *of_plan_architecture(const of_plan *plan);
 
 typedef enum of_pixel_type {
     OF_PIXEL_U8 = 0, /**< bytes v in 0..255 */
-    OF_PIXEL_F32 = 1 /**< floats v/255, so 0 is black and 1 is white; must be finite */
+    OF_PIXEL_F32 = 1 /**< floats v/255, so 0 is black and 1 is white. What is not
+                           finite is not refused: likelihoods are then not finite either */
 } of_pixel_type;
 
 /** Images in memory, [count][height][width][channels], of the plan's size. */
@@ -306,8 +316,9 @@ typedef struct of_likelihoods {
     double *logp;           /**< [count] nats */
     double *contributions;  /**< [count][scale_count] nats */
     double *class_logp;     /**< [count][classes] nats; must be NULL without classes */
-    float *latents;         /**< [count][dimensions]: the scales one after the other, each flattened
-                                 channel-major, as of_plan_inverse takes them */
+    float *latents;         /**< [count][dimensions], after the prior ActNorm: the scales one after
+                                 the other, each flattened channel-major (patch-glow: patch after
+                                 patch, in rows), as of_plan_inverse takes them */
     double *latent_squares; /**< [count][scale_count]: sum of the squares of a scale's latents,
                                after the prior ActNorm; about their number for images like those of
                                the training data */
@@ -354,8 +365,9 @@ OF_API of_status of_plan_inverse(of_plan *plan, const float *latents, size_t cou
                                  of_error *error);
 
 /**
- * Draws images: latents from N(0, temperature^2), run backwards. Image i depends on `seed` and
- * i alone. Temperature 0 gives the image of the zero latents.
+ * Draws images: latents from N(0, temperature^2), run backwards. `images` gets
+ * [count][height][width][channels] floats as of_plan_inverse gives them. Image i depends on `seed`
+ * and i alone. Temperature 0 gives the image of the zero latents.
  */
 OF_API of_status of_plan_sample(of_plan *plan, size_t count, double temperature, uint64_t seed,
                                 float *images, of_error *error);
@@ -372,6 +384,7 @@ typedef struct of_plan_info {
     const char *convolutions; /**< library and version, e.g. "oneDNN 2.6.3" */
 } of_plan_info;
 
+/** The summary; its string is static. */
 OF_API of_plan_info of_plan_describe(const of_plan *plan);
 
 /** One fused layer of a plan, in the order of execution. Strings live as long as the plan. */
@@ -387,7 +400,10 @@ typedef struct of_layer_info {
     size_t input_bytes;  /**< for one image: activations that the layer reads (bytes as pixels) */
 } of_layer_info;
 
+/** Number of fused layers. */
 OF_API size_t of_plan_layer_count(const of_plan *plan);
+
+/** Describes layer `index`; OF_ERROR_ARGUMENT beyond of_plan_layer_count. */
 OF_API of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info,
                                of_error *error);
 
@@ -411,10 +427,10 @@ OF_API of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per
 /**
  * A stream of images of one size from a folder, an image file, a .tar, .tar.gz or .zip archive,
  * CIFAR-10/100 binary files, IDX files (gzip too), a .npy array, a MATLAB .mat file laid out as
- * those of SVHN, "-" (paths on standard input) or "synthetic:NAME"; or "part:FROM-TO:SRC" with
- * 0 <= FROM < TO <= 1, a part of one of these that is chosen by the images' paths. Files are
- * decoded by threads of the source's own while the caller works; the order is that of the source,
- * and memory does not grow with the number of images.
+ * those of SVHN, "-" (paths on standard input) or "synthetic:NAME[:COUNT]" (1,000 without); or
+ * "part:FROM-TO:SRC" with 0 <= FROM < TO <= 1, a part of one of these that is chosen by the images'
+ * paths. Files are decoded by threads of the source's own while the caller works; the order is that
+ * of the source, and memory does not grow with the number of images.
  */
 typedef struct of_source of_source;
 
@@ -449,6 +465,7 @@ typedef struct of_source_batch {
     const of_item *items;  /**< [count] */
 } of_source_batch;
 
+/** All fields at their defaults, for the images of an architecture; NULL: 3x32x32. */
 OF_API of_source_options of_source_options_default(const of_architecture *architecture);
 
 /**
@@ -459,8 +476,9 @@ OF_API of_status of_source_open(const char *spec, const of_source_options *optio
                                 of_source **source, of_error *error);
 
 /**
- * Takes the next images, at most `max_count`. At the end of the stream the batch has count 0.
- * Unreadable files are left out and counted.
+ * Takes the next images, at most `max_count` (> 0). At the end of the stream the batch has count 0.
+ * Unreadable files are left out and counted. What ends the stream early, such as a damaged archive,
+ * is an error once the images before it were given, and on every later call.
  */
 OF_API of_status of_source_next(of_source *source, size_t max_count, of_source_batch *batch,
                                 of_error *error);
@@ -471,6 +489,7 @@ OF_API uint64_t of_source_unreadable(const of_source *source);
 /** Number of images if it is known in advance (folders, record files), else 0. */
 OF_API uint64_t of_source_expected(const of_source *source);
 
+/** Ends the source's threads and frees it; NULL is allowed. */
 OF_API void of_source_free(of_source *source);
 
 /* ---- Scores ------------------------------------------------------------------------------ */
@@ -511,6 +530,7 @@ typedef struct of_score {
 /**
  * Reads a score's name. `scale:i` must name a scale of the architecture, `class` and `mixture` need
  * an architecture with classes. Scores that compare with a general model need `has_general`.
+ * `complexity-webp` is OF_ERROR_UNSUPPORTED without libwebp, any other refusal OF_ERROR_ARGUMENT.
  */
 OF_API of_status of_score_parse(const char *name, const of_architecture *architecture,
                                 bool has_general, of_score *score, of_error *error);
@@ -535,14 +555,16 @@ OF_API unsigned of_score_needs(of_score score);
 OF_API bool of_score_needs_general(of_score score);
 
 /**
- * All that is known of one image: what scores are computed from. Fields that are not known are 0 or
- * NULL; scores that need them are then NaN.
+ * All that is known of one image: what scores are computed from. `logp` must be given; pointers
+ * that are NULL and sizes that are 0 stand for what is not known, and scores that need that are
+ * NaN.
  */
 typedef struct of_image_likelihood {
     double logp;
-    const double *contributions; /**< [scale_count] */
-    double general_logp;
-    const double *general_contributions;  /**< [scale_count of the general model], NULL without */
+    const double *contributions;          /**< [scale_count] */
+    double general_logp;                  /**< read only with general_contributions */
+    const double *general_contributions;  /**< [scale_count of the general model], NULL without one:
+                                               `ratio` and `class` are then NaN as well */
     const double *latent_squares;         /**< [scale_count] */
     const double *general_latent_squares; /**< [scale_count of the general model] */
     const double *class_logp;             /**< [classes] */
@@ -608,21 +630,24 @@ OF_API of_status of_calibrator_create(const of_calibration_options *options,
 
 /**
  * Adds an image: likelihood, contributions, latent squares and PNG size, and whatever the options
- * announced (general model, classes, members, WebP size).
+ * announced (general model, classes, members, WebP size). OF_ERROR_ARGUMENT if something is
+ * missing, or after of_calibrator_finish.
  */
 OF_API of_status of_calibrator_add(of_calibrator *calibrator, const of_image_likelihood *image,
                                    of_error *error);
 
 /**
- * Fits and counts. Too few images are OF_ERROR_ARGUMENT. The density of `combined` is a Gaussian
- * over these statistics, each standardised, with the covariance of Ledoit and Wolf (2004): every
- * scale's contribution and log of its latent squares, for the model and the general one, the size
- * as PNG, and with classes the mixture's logp. Its p1 is the upper tail of a Gaussian over the cube
- * root of the distance (Wilson and Hilferty 1931), p2 that of one over `complexity`.
+ * Fits and counts; the calibrator is then spent and can only be freed. Too few images are
+ * OF_ERROR_ARGUMENT, too few with finite likelihoods OF_ERROR_NUMERIC. The density of `combined` is
+ * a Gaussian over these statistics, each standardised, with the covariance of Ledoit and Wolf
+ * (2004): every scale's contribution and log of its latent squares, for the model and the general
+ * one, the size as PNG, and with classes the mixture's logp. Its p1 is the upper tail of a Gaussian
+ * over the cube root of the distance (Wilson and Hilferty 1931), p2 that of one over `complexity`.
  */
 OF_API of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calibration,
                                       of_error *error);
 
+/** Frees a calibrator; NULL is allowed. */
 OF_API void of_calibrator_free(of_calibrator *calibrator);
 
 /**
@@ -644,6 +669,7 @@ OF_API of_status of_calibration_attach(const of_calibration *calibration, of_mod
 OF_API of_status of_calibration_store(const of_calibration *calibration, const char *path,
                                       of_error *error);
 
+/** Frees a calibration; NULL is allowed. */
 OF_API void of_calibration_free(of_calibration *calibration);
 
 typedef struct of_calibration_info {
@@ -656,6 +682,7 @@ typedef struct of_calibration_info {
                                   image's contributions under it */
 } of_calibration_info;
 
+/** What a calibration was made from. */
 OF_API of_calibration_info of_calibration_describe(const of_calibration *calibration);
 
 /** One number for the further models of an ensemble, whatever their order; 0 for none. */

@@ -35,8 +35,10 @@ void of_engine_webp_option(of_engine_settings *settings, of_option_table *table)
 void of_engine_plan_options(of_engine_settings *settings, of_option_table *table) {
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,
                     "Threads; without it, as many as the process may use CPUs.");
-    of_option_choice(table, "isa", "auto|scalar|avx2|avx512", &settings->isa,
-                     "Instruction set of the kernels; without it, OUTFLOW_ISA or the best one.");
+    of_option_choice(
+        table, "isa", "auto|scalar|avx2|avx512", &settings->isa,
+        "Instruction set of the hand-written kernels; without it, OUTFLOW_ISA or the best "
+        "one. Convolutions follow OUTFLOW_ISA alone.");
 }
 
 void of_engine_precision_option(of_engine_settings *settings, of_option_table *table) {
@@ -50,8 +52,10 @@ void of_engine_source_options(of_engine_settings *settings, of_option_table *tab
                     "Take only the first N images of each SRC.");
     of_option_flag(table, 0, "strict", &settings->strict,
                    "Stop with an error at the first file that cannot be read.");
-    of_option_count(table, 'b', "batch", &settings->batch, 1, 65536,
-                    "Images in memory at a time; results do not depend on it.");
+    of_option_count(
+        table, 'b', "batch", &settings->batch, 1, 65536,
+        "Images in memory at a time; results do not depend on it. Without it, chosen by "
+        "their size.");
     of_option_count(table, 's', "seed", &settings->seed, 0, 0x1p64,
                     "Seed of synthetic: sources; without it, 0.");
     of_option_flag(table, 'q', "quiet", &settings->quiet, "Show no progress and no summary.");

@@ -14,18 +14,22 @@
 typedef struct verb_entry {
     const of_command *command;
     of_verb_run *run;
-    bool for_ranks; /* several processes divide its work */
+    enum {
+        ALONE,   /* would write the same file in every process: refused under a launcher */
+        EACH,    /* every process for itself */
+        DIVIDED, /* several processes divide its work */
+    } ranks;
 } verb_entry;
 
 static const verb_entry verbs[] = {
-    {&of_train_command, of_verb_train, true},
-    {&of_score_command, of_verb_score, true},
-    {&of_calibrate_command, of_verb_calibrate, false},
-    {&of_eval_command, of_verb_eval, true},
-    {&of_sample_command, of_verb_sample, false},
-    {&of_inspect_command, of_verb_inspect, false},
-    {&of_cpu_command, of_verb_cpu, false},
-    {&of_bench_command, of_verb_bench, true},
+    {&of_train_command, of_verb_train, DIVIDED},
+    {&of_score_command, of_verb_score, DIVIDED},
+    {&of_calibrate_command, of_verb_calibrate, ALONE},
+    {&of_eval_command, of_verb_eval, DIVIDED},
+    {&of_sample_command, of_verb_sample, ALONE},
+    {&of_inspect_command, of_verb_inspect, EACH},
+    {&of_cpu_command, of_verb_cpu, EACH},
+    {&of_bench_command, of_verb_bench, DIVIDED},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -67,26 +71,34 @@ static int print_help(of_console *console) {
     (void)fputs(
         "\n'outflow VERB --help' explains a verb. Results go to standard output, everything "
         "else to\nstandard error. Exit codes: 0 fine, 1 failure, 2 usage, 3 finished with "
-        "unreadable inputs.\n\nExample:\n  outflow score --model m.safetensors photos/\n",
+        "unreadable inputs,\n128 + N ended by signal N.\n\nExample:\n  outflow score --model "
+        "m.safetensors photos/\n",
         stdout);
     return of_output_finish_stdout(console);
-}
-
-static int run_help(int argc, char **argv, of_console *console) {
-    if (argc < 2)
-        return print_help(console);
-    const verb_entry *verb = find_verb(argv[1]);
-    char *help[] = {argv[1], (char[]){"--help"}, NULL};
-    return verb != NULL ? verb->run(2, help, console) : unknown_verb(argv[1], console);
 }
 
 static bool is_one_of(const char *text, const char *a, const char *b, const char *c) {
     return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0;
 }
 
+static int run_help(int argc, char **argv, of_console *console) {
+    if (argc < 2)
+        return print_help(console);
+    if (is_one_of(argv[1], "help", "version", "version"))
+        return print_help(console);
+    const verb_entry *verb = find_verb(argv[1]);
+    char *help[] = {argv[1], (char[]){"--help"}, NULL};
+    return verb != NULL ? verb->run(2, help, console) : unknown_verb(argv[1], console);
+}
+
 static int run_verb(const verb_entry *verb, int argc, char **argv, of_console *console) {
     of_error error;
-    if (!verb->for_ranks)
+    if (verb->ranks == ALONE && of_ranks_started())
+        return of_usage_error(console, verb->command,
+                              "all processes would write the same file: run '%s' once, without a "
+                              "launcher",
+                              verb->command->name);
+    if (verb->ranks != DIVIDED)
         return verb->run(argc, argv, console);
     if (of_ranks_open(console, &error) != OF_OK)
         return of_ranks_close(console, of_console_fail(console, &error));

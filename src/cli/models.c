@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SUFFIX ".safetensors"
@@ -73,9 +74,14 @@ static bool look_in(const char *folder, void *user) {
     return wanted->found;
 }
 
+static bool is_file(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
 const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]) {
     search wanted = {.name = name, .path = path};
-    if (*name == '\0' || strchr(name, '/') != NULL || access(name, F_OK) == 0)
+    if (*name == '\0' || strchr(name, '/') != NULL || is_file(name))
         return name;
     visit_folders(look_in, &wanted);
     return wanted.found ? path : name;

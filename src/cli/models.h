@@ -9,8 +9,8 @@
 
 enum { OF_MODEL_PATH_SIZE = 4096 };
 
-/* The file that `name` stands for: itself if it is a path or a file that exists, else an installed
- * model's path, written to `path`. Without one of that name, `name`. */
+/* The file that `name` stands for: itself if it is a path or a file (no folder) that exists, else
+ * an installed model's path, written to `path`. Without one of that name, `name`. */
 const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]);
 
 /* Names of the installed models, sorted, as "a, b, c"; empty if there are none. */

@@ -97,6 +97,11 @@ static bool is_certainly_alone(const launcher *found) {
     return strstr(found->variable, "SIZE") != NULL && value != NULL && strcmp(value, "1") == 0;
 }
 
+bool of_ranks_started(void) {
+    const launcher *found = find_launcher();
+    return found != NULL && !is_certainly_alone(found);
+}
+
 /* ---- Opening and closing ------------------------------------------------------------------ */
 
 static void tell_lost(void *user, const char *text) {

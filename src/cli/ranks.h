@@ -7,6 +7,9 @@
 #include "cli/console.h"
 #include "score/stream.h"
 
+/* Did a launcher start this process, perhaps as one of several? */
+bool of_ranks_started(void);
+
 /* Joins the other ranks if a launcher has started several: console->ranks. Ranks but the first then
  * show and print nothing. */
 of_status of_ranks_open(of_console *console, of_error *error);

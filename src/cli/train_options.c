@@ -57,7 +57,7 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                     "Take only the first N images of each SRC.");
     of_option_bytes(table, "cache", &train->cache_bytes, 1,
                     "Memory for each set's decoded images; larger sets lie in a temporary file. "
-                    "Without it, a quarter of the memory.");
+                    "Without it, a quarter of the memory that this process may use.");
     of_option_flag(table, 0, "strict", &train->strict,
                    "Stop with an error at the first file that cannot be read.");
 }
@@ -150,12 +150,16 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
         "Under mpirun, divide the optimizer's moments among the ranks: less memory, but at "
         "the start and on rank 0 at checkpoints; one more message a step; the same "
         "weights.");
-    of_option_bytes(table, "memory", &settings->memory, 1,
-                    "Budget for activations that are kept instead of computed again.");
+    of_option_bytes(
+        table, "memory", &settings->memory, 1,
+        "Budget for activations that are kept instead of computed again; without it, 40 "
+        "MiB a thread.");
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,
                     "Threads; without it, as many as the process may use CPUs.");
-    of_option_choice(table, "isa", "auto|scalar|avx2|avx512", &settings->isa,
-                     "Instruction set of the kernels; without it, OUTFLOW_ISA or the best one.");
+    of_option_choice(
+        table, "isa", "auto|scalar|avx2|avx512", &settings->isa,
+        "Instruction set of the hand-written kernels; without it, OUTFLOW_ISA or the best "
+        "one. Convolutions follow OUTFLOW_ISA alone.");
     of_option_flag(table, 'q', "quiet", &settings->quiet, "Show no progress and no summary.");
 }
 

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "core/cpus.h"
 
+#include "core/cgroup.h"
+
 #include <math.h>
 #include <omp.h>
 #include <outflow/outflow.h>
@@ -114,37 +116,9 @@ void of_thread_unbind(void) {
     CPU_FREE(cpus.set);
 }
 
-/* The first line of a small file. */
-static bool read_line(const char *path, char line[64]) {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    bool read = fgets(line, 64, file) != NULL;
-    (void)fclose(file);
-    return read;
-}
-
-/* The quota of cgroup v2 ("QUOTA PERIOD" or "max PERIOD") or v1 (a file each) in CPUs. What is
- * not a number reads as 0. */
-double of_cpu_quota(void) {
-    char line[64];
-    double quota = 0, period = 0;
-    if (read_line("/sys/fs/cgroup/cpu.max", line)) {
-        char *rest = line;
-        quota = strtod(line, &rest);
-        period = strtod(rest, NULL);
-    } else {
-        if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line))
-            quota = strtod(line, NULL);
-        if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line))
-            period = strtod(line, NULL);
-    }
-    return quota > 0 && period > 0 ? quota / period : 0;
-}
-
 unsigned of_cpu_count(void) {
     unsigned count = count_of(process_set());
-    double quota = of_cpu_quota();
+    double quota = of_cgroup_cpus(of_cgroup_self());
     if (quota > 0 && ceil(quota) < (double)count)
         count = (unsigned)ceil(quota);
     return count > 0 ? count : 1;

@@ -5,9 +5,6 @@
 
 #include <stddef.h>
 
-/* CPUs' worth of time that a cgroup grants, 0 without a limit. */
-double of_cpu_quota(void);
-
 /* CPUs of the calling thread, as in "0-3,8"; cut if it does not fit. */
 void of_thread_cpus(char *text, size_t size);
 

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "data/dataset.h"
 
+#include "core/cgroup.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "data/image_store.h"
@@ -27,9 +28,12 @@ typedef struct loader {
                             NULL while the first source is read, whose numbers stay */
 } loader;
 
+/* A quarter of what the machine has, or of what this process's control group may take. */
 static size_t default_cache(void) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
-    return pages > 0 && page > 0 ? (size_t)pages / 4 * (size_t)page : (size_t)1 << 30;
+    double memory = pages > 0 && page > 0 ? (double)pages * (double)page : 0x1p32;
+    double granted = of_cgroup_memory(of_cgroup_self());
+    return (size_t)((granted > 0 && granted < memory ? granted : memory) / 4);
 }
 
 /* FNV-1a over words instead of bytes, with the upper half folded in: a check against mistakes,

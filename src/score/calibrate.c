@@ -114,9 +114,15 @@ static bool is_complete(const of_calibrator *calibrator, const of_image_likeliho
     return complete;
 }
 
+static of_status fail_finished(of_error *error) {
+    return of_fail(error, OF_ERROR_ARGUMENT, "the calibrator is finished: make a new one");
+}
+
 of_status of_calibrator_add(of_calibrator *calibrator, const of_image_likelihood *image,
                             of_error *error) {
     const of_calibration *made = calibrator->made;
+    if (made == NULL)
+        return fail_finished(error);
     if (!make_room(calibrator))
         return of_fail_memory(error, "the statistics of calibration images");
     double *row = calibrator->rows + calibrator->images * calibrator->row_values;
@@ -243,6 +249,8 @@ static of_status build_tables(of_calibrator *calibrator, of_error *error) {
 of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calibration,
                                of_error *error) {
     of_calibration *made = calibrator->made;
+    if (made == NULL)
+        return fail_finished(error);
     of_status status = check_enough(calibrator, error);
     if (status != OF_OK)
         return status;

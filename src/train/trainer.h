@@ -81,7 +81,7 @@ typedef struct of_train_options {
     const char *command;           /* for the metadata; may be NULL */
 } of_train_options;
 
-/* DESIGN's settings: glow 3x32x32, batch 64, Adamax lr 5e-4. Sources and `out` are NULL. */
+/* The defaults: glow 3x32x32, batch 64, Adamax lr 5e-4. Sources and `out` are NULL. */
 of_train_options of_train_defaults(void);
 
 /* Told once, before the first step. */

@@ -23,7 +23,11 @@ expect_out '^file  *second/b.safetensors'
 run 0 bench --model b --batch 2 --repetitions 1 --seconds 0.001 --quiet
 expect_out 'second/b.safetensors'
 
-# a file of that name comes first, and a path is a path
+# a file of that name comes first, a folder does not, and a path is a path
+mkdir a
+run 0 score -m a --limit 2 --quiet synthetic:shapes
+expect_same_files expected.csv "$out"
+rmdir a
 cp second/a.safetensors a
 run 0 score -m a --limit 2 --quiet synthetic:shapes
 if cmp -s expected.csv "$out"; then fail 'the file was not taken'; fi

@@ -23,6 +23,11 @@ for verb in score eval sample inspect cpu; do
         "$verb" --no-such-option
 done
 
+run 0 help version
+expect_out '^Usage: outflow VERB'
+run 0 help help
+expect_out '^Usage: outflow VERB'
+
 expect_failure 2 "no verb is given"
 expect_failure 2 "unknown verb 'scor' (did you mean 'score'?)" scor
 expect_failure 2 "unknown verb 'xyzzy'; see 'outflow --help'" xyzzy

@@ -163,7 +163,7 @@ static bool run(const golden *g, of_isa isa, of_precision precision, results *r)
 
 /* ---- Gradients ---- */
 
-/* The three losses of DESIGN section 2, each by its gradient with respect to an image's logp. */
+/* The three losses, each by its gradient with respect to an image's logp. */
 typedef enum loss_kind { LOSS_NLL, LOSS_CLASS, LOSS_MARGIN } loss_kind;
 
 typedef struct loss_data {

@@ -2,7 +2,7 @@
 /* The C API from end to end: how surprising are some images to a model, on which scale, and are
  * they exactly recoverable from their latents?
  *
- *     cc example.c $(pkg-config --cflags --libs outflow) -o example
+ *     cc example.c $(pkg-config --cflags --libs outflow) -lm -o example
  *     ./example [MODEL.safetensors [SOURCE]]
  *
  * Without a model it makes a random one, so it runs without any data. */

@@ -56,6 +56,16 @@ expect_no_file missing.rows
 run_ranks any 2 score -m in.model -
 expect_one_error 'standard input'
 
+# ---- what cannot be divided would write one file several times
+cp in.model whole.model
+run_ranks any 2 calibrate --model whole.model --data synthetic:shapes:200
+grep -q "run 'calibrate' once, without a launcher" "$err" || fail 'two ranks calibrate'
+expect_same_files in.model whole.model
+run_ranks any 2 sample --model in.model --out some.png
+expect_no_file some.png
+run_ranks 0 1 calibrate --quiet --model whole.model --data synthetic:shapes:200
+run_ranks 0 2 inspect in.model
+
 # ---- the network is measured
 run_ranks 0 2 bench --mode train --scaling --steps 1 --hidden 8 --size 16 --batch 4 --threads 1 \
     --seconds 0.01 --repetitions 1 --format jsonl --out scaling.jsonl

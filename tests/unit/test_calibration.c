@@ -388,6 +388,10 @@ static void test_degenerate(void **state) {
     }
     of_calibration_free(NULL);
     assert_int_equal(of_calibrator_finish(calibrator, &calibration, NULL), OF_OK);
+    of_calibration *second = NULL;
+    assert_int_equal(of_calibrator_add(calibrator, &made.image, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_calibrator_finish(calibrator, &second, NULL), OF_ERROR_ARGUMENT);
+    assert_null(second);
     of_calibrator_free(calibrator);
     make_image(1, 1000, 0, &made);
     made.own_squares[0] = 97;
