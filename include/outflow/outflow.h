@@ -565,6 +565,8 @@ typedef struct of_image_likelihood {
     double general_logp;                  /**< read only with general_contributions */
     const double *general_contributions;  /**< [scale_count of the general model], NULL without one:
                                                `ratio` and `class` are then NaN as well */
+    uint32_t general_scales;              /**< scale_count of the general model; 0: as the model.
+                                               Where they differ, `ratio-last` is NaN */
     const double *latent_squares;         /**< [scale_count] */
     const double *general_latent_squares; /**< [scale_count of the general model] */
     const double *class_logp;             /**< [classes] */

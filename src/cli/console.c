@@ -27,6 +27,8 @@ int of_console_fail(of_console *console, const of_error *error) {
     of_progress_finish(&console->progress);
     int signal_number = of_interrupted();
     if (signal_number != 0) {
+        if (strncmp(error->message, "interrupted", strlen("interrupted")) != 0)
+            of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
         of_log_write(&console->log, OF_LOG_ERROR, "interrupted by signal %d (%s)", signal_number,
                      strsignal(signal_number));
         return OF_EXIT_SIGNAL + signal_number;

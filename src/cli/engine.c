@@ -165,12 +165,19 @@ static void read_calibration(const loaded_models *loaded, of_engine *engine) {
         of_ensemble_fingerprint((const of_model *const *)loaded->members, loaded->member_count);
 }
 
-static void describe_engine(of_engine *engine) {
+/* Ranks take their parts of the same batches, though their machines may differ. */
+static of_status agree_on_batch(of_engine *engine, of_error *error) {
+    of_communicator *ranks = of_console_communicator(engine->console);
     uint64_t batch = engine->settings->batch;
+    if (batch == 0)
+        batch = of_stream_batch_size(engine->plan) * (uint64_t)of_communicator_size(ranks);
+    of_status status = of_communicator_broadcast(ranks, &batch, sizeof batch, error);
+    engine->batch = (size_t)batch;
+    return status;
+}
+
+static void describe_engine(of_engine *engine) {
     engine->architecture = *of_plan_architecture(engine->plan);
-    engine->batch = batch != 0 ? (size_t)batch : of_stream_batch_size(engine->plan);
-    if (batch == 0) /* each rank takes its part of it */
-        engine->batch *= of_communicator_size(of_console_communicator(engine->console));
     engine->comparable_scales =
         engine->general != NULL &&
         of_architecture_scale_count(&engine->architecture) ==
@@ -182,10 +189,15 @@ of_status of_engine_open(const of_engine_settings *settings, of_console *console
     loaded_models loaded = {.member_count = 0};
     *engine = (of_engine){.settings = settings, .console = console};
     of_ranks_show(console, (unsigned)settings->threads);
+    of_communicator *ranks = of_console_communicator(console);
     of_status status = load_models(settings, &loaded, error);
     if (status == OF_OK)
         status = compile_models(&loaded, engine, error);
-    status = of_communicator_agree(of_console_communicator(console), status, error);
+    status = of_communicator_agree(ranks, status, error);
+    if (status == OF_OK)
+        status = of_communicator_compare_kernels(ranks, engine->plan, error);
+    if (status == OF_OK)
+        status = agree_on_batch(engine, error);
     if (status == OF_OK) {
         describe_engine(engine);
         read_calibration(&loaded, engine);

@@ -89,12 +89,12 @@ static of_status open_transport(const launcher *found, of_transport *transport, 
                    found->variable, reason);
 }
 
-/* A launcher of one process needs no MPI. */
+/* A launcher of one process needs no MPI. One that tells its size is believed: it may have been
+ * started in a step of one task of Slurm, whose variables it hands on. */
 static bool is_certainly_alone(const launcher *found) {
-    const char *value = getenv(found->variable), *tasks = getenv("SLURM_STEP_NUM_TASKS");
-    if (tasks != NULL && strcmp(tasks, "1") == 0)
-        return true;
-    return strstr(found->variable, "SIZE") != NULL && value != NULL && strcmp(value, "1") == 0;
+    bool tells_size = strstr(found->variable, "SIZE") != NULL;
+    const char *size = getenv(tells_size ? found->variable : "SLURM_STEP_NUM_TASKS");
+    return size != NULL && strcmp(size, "1") == 0;
 }
 
 bool of_ranks_started(void) {
@@ -181,6 +181,17 @@ static bool share_cpus(const place *a, const place *b) {
     cpu_set_t both;
     CPU_AND(&both, &a->mask, &b->mask);
     return strcmp(a->host, b->host) == 0 && CPU_COUNT(&both) > 0;
+}
+
+unsigned of_ranks_here(const of_console *console) {
+    const struct of_ranks *ranks = console->ranks;
+    unsigned count = 0;
+    if (ranks == NULL)
+        return 1;
+    const place *mine = &ranks->places[of_communicator_rank(ranks->communicator)];
+    for (unsigned r = 0; r < of_communicator_size(ranks->communicator); r++)
+        count += strcmp(ranks->places[r].host, mine->host) == 0;
+    return count;
 }
 
 /* Ranks that run on CPUs of this one, itself included. */

@@ -20,6 +20,9 @@ int of_ranks_close(of_console *console, int exit_code);
 /* Threads for a rank that was not told: its share of the CPUs it may use. 0: one process. */
 unsigned of_ranks_threads(const of_console *console);
 
+/* Ranks on this machine, this one included. */
+unsigned of_ranks_here(const of_console *console);
+
 /* Makes each rank run its part of every batch of a stream; every rank gets all results. */
 void of_ranks_divide(const of_console *console, of_stream_models *models);
 

@@ -223,6 +223,7 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     of_ranks_show(console, settings->train.threads);
     if (settings->train.threads == 0)
         settings->train.threads = of_ranks_threads(console);
+    settings->train.ranks_here = of_ranks_here(console);
     settings->train.communicator = ranks;
     of_status status = of_train_settings_settle(settings, table, &error);
     if (status == OF_OK && first)

@@ -42,7 +42,8 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                    "Nats by which the ratio loss divides; without it, 1000.");
     of_option_flag(table, 0, "class-conditional", &train->class_conditional,
                    "A density for each class (first folder, or stored label); with a general "
-                   "model, images are pushed away from wrong classes.");
+                   "model, images are pushed away from wrong classes, with the weight of the ratio "
+                   "loss.");
     of_option_real(table, 0, "shift", "SHARE", &train->shift, 0, 0.5,
                    "Shift images at random by up to this share of their size, mirrored at the "
                    "edges; for example 0.1.");
@@ -57,7 +58,8 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                     "Take only the first N images of each SRC.");
     of_option_bytes(table, "cache", &train->cache_bytes, 1,
                     "Memory for each set's decoded images; larger sets lie in a temporary file. "
-                    "Without it, a quarter of the memory that this process may use.");
+                    "Without it, all sets of a machine take at most half of the memory that "
+                    "processes may use.");
     of_option_flag(table, 0, "strict", &train->strict,
                    "Stop with an error at the first file that cannot be read.");
 }

@@ -28,12 +28,13 @@ typedef struct loader {
                             NULL while the first source is read, whose numbers stay */
 } loader;
 
-/* A quarter of what the machine has, or of what this process's control group may take. */
-static size_t default_cache(void) {
+/* A part of half of what the machine has, or of what this process's control group may take. */
+static size_t default_cache(unsigned sharers) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
     double memory = pages > 0 && page > 0 ? (double)pages * (double)page : 0x1p32;
     double granted = of_cgroup_memory(of_cgroup_self());
-    return (size_t)((granted > 0 && granted < memory ? granted : memory) / 4);
+    double usable = granted > 0 && granted < memory ? granted : memory;
+    return (size_t)(usable / 2 / (sharers > 0 ? sharers : 1));
 }
 
 /* FNV-1a over words instead of bytes, with the upper half folded in: a check against mistakes,
@@ -88,8 +89,8 @@ static int32_t find_class(const of_dataset *dataset, const of_item *item) {
     for (size_t i = 0; i < dataset->class_count; i++)
         if (dataset->class_names[i] != NULL && strcmp(dataset->class_names[i], item->label) == 0)
             return (int32_t)i;
-    bool taken = own < dataset->class_count && dataset->class_names[own] != NULL;
-    return taken ? (int32_t)dataset->class_count : item->class_index;
+    bool fills_gap = own < dataset->class_count && dataset->class_names[own] == NULL;
+    return fills_gap ? item->class_index : (int32_t)dataset->class_count;
 }
 
 static int32_t renumber(const loader *load, const of_item *item) {
@@ -244,7 +245,7 @@ of_status of_dataset_load(const char *const *specs, size_t spec_count,
     if (store == NULL)
         return of_fail_memory(error, "a set of images");
     *store = of_image_store_open(options->cache_bytes > 0 ? (size_t)options->cache_bytes
-                                                          : default_cache());
+                                                          : default_cache(options->sharers));
     made.image_bytes =
         (size_t)options->source.height * options->source.width * options->source.channels;
     made.storage = store;

@@ -11,7 +11,8 @@ enum { OF_DATASET_MAX_CLASSES = 1000, OF_DATASET_MAX_SOURCES = 64 };
 
 typedef struct of_dataset_options {
     of_source_options source; /* size, unreadable files; the limit is each source's */
-    uint64_t cache_bytes;     /* cap of decoded images in memory; 0: a quarter of all memory */
+    uint64_t cache_bytes;     /* cap of decoded images in memory; 0: chosen, see below */
+    unsigned sharers;         /* sets, of all processes on this machine, in memory at once; 0: 1 */
     bool with_classes;        /* every image must have a label */
     /* Called now and then while images of a source are loaded; false ends the loading with an
      * error. May be NULL. `expected` is 0 if it is not known. */
@@ -36,8 +37,9 @@ typedef struct of_dataset {
 /*
  * Loads the sources one after the other. Classes of the first have the numbers that the source
  * gives them; a label of a later source is the class of that name if there is one, else it keeps
- * its number if that is free, else it gets the next one. An empty source, or one in which no image
- * could be read, is an error with the first reason.
+ * its number if that fills a gap, else it gets the next one. Without a cap the sets together take
+ * half of the memory that the process may use. An empty source, or one in which no image could be
+ * read, is an error with the first reason.
  */
 of_status of_dataset_load(const char *const *specs, size_t spec_count,
                           const of_dataset_options *options, of_dataset *dataset, of_error *error);

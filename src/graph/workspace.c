@@ -11,8 +11,9 @@ enum {
     MOST_UNITS = 1 << (OF_CONVOLUTION_VARIANTS - 1)
 };
 
-static size_t cache_bytes(void) {
-    long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+/* Gradients are added chunk by chunk: training must not depend on the machine's cache. */
+static size_t cache_bytes(const of_plan *plan) {
+    long bytes = plan->training == NULL ? sysconf(_SC_LEVEL2_CACHE_SIZE) : 0;
     return bytes > 0 ? (size_t)bytes : (size_t)1 << 20;
 }
 
@@ -35,7 +36,7 @@ static size_t hidden_bytes(const of_scale_plan *scale) {
 static uint32_t choose_chunk(const of_plan *plan, const of_scale_plan *scale) {
     size_t bytes =
         (size_t)2 * plan->hidden * hidden_bytes(scale) + scale->tap_stride * sizeof(float);
-    size_t positions = cache_bytes() * 3 / 4 / bytes;
+    size_t positions = cache_bytes(plan) * 3 / 4 / bytes;
     positions = clamp(positions, LEAST_POSITIONS, MOST_POSITIONS);
     return power_of_two_below(clamp(positions / scale->positions, 1, MOST_UNITS));
 }

@@ -144,6 +144,7 @@ double of_score_value(of_score score, const of_architecture *architecture,
                       const of_image_likelihood *likelihood) {
     const double *own = likelihood->contributions, *general = likelihood->general_contributions;
     uint32_t scales = of_architecture_scale_count(architecture), last = scales - 1;
+    bool comparable;
     switch (score.kind) {
     case OF_SCORE_NLL:
         return of_nll(architecture, likelihood->logp);
@@ -154,7 +155,8 @@ double of_score_value(of_score score, const of_architecture *architecture,
     case OF_SCORE_RATIO: /* both have the same D, so the D ln 256 of the two nll cancel */
         return general != NULL ? likelihood->general_logp - likelihood->logp : NAN;
     case OF_SCORE_RATIO_LAST:
-        return general != NULL && own != NULL ? general[last] - own[last] : NAN;
+        comparable = likelihood->general_scales == 0 || likelihood->general_scales == scales;
+        return general != NULL && own != NULL && comparable ? general[last] - own[last] : NAN;
     case OF_SCORE_COMPLEXITY:
         return complexity(architecture, likelihood, likelihood->png_bytes);
     case OF_SCORE_COMPLEXITY_WEBP:

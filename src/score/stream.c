@@ -33,6 +33,7 @@ of_image_likelihood of_scored_image(const of_scored_batch *batch, size_t index) 
         .class_logp = row_of(own->class_logp, index, own->classes),
         .general_logp = general->scales > 0 ? general->logp[index] : 0,
         .general_contributions = row_of(general->contributions, index, general->scales),
+        .general_scales = general->scales,
         .general_latent_squares = row_of(general->latent_squares, index, general->scales),
         .member_logp = row_of(batch->member_logp, index, batch->members),
         .members = batch->members,

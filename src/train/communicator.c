@@ -103,7 +103,7 @@ static long nap_nanoseconds(const of_communicator *c) {
 
 static void nap(of_communicator *c) {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += nap_nanoseconds(c);
     if (until.tv_nsec >= 1000000000L) {
         until.tv_nsec -= 1000000000L;
@@ -301,6 +301,42 @@ of_status of_communicator_agree(of_communicator *c, of_status mine, of_error *er
     return status;
 }
 
+typedef struct kernels {
+    uint32_t isa, precision;
+} kernels;
+
+static of_status compare_kernels(const of_communicator *c, const kernels *all, of_error *error) {
+    for (unsigned r = 1; r < c->transport.size; r++) {
+        if (all[r].isa != all[0].isa)
+            return of_fail(error, OF_ERROR_MISMATCH,
+                           "%s runs %s, %s runs %s: give all the lesser one with --isa",
+                           c->names[r], of_isa_name((of_isa)all[r].isa), c->names[0],
+                           of_isa_name((of_isa)all[0].isa));
+        if (all[r].precision != all[0].precision)
+            return of_fail(error, OF_ERROR_MISMATCH,
+                           "%s calculates in %s, %s in %s: give all --precision f32", c->names[r],
+                           of_precision_name((of_precision)all[r].precision), c->names[0],
+                           of_precision_name((of_precision)all[0].precision));
+    }
+    return OF_OK;
+}
+
+of_status of_communicator_compare_kernels(of_communicator *c, const of_plan *plan,
+                                          of_error *error) {
+    if (is_alone(c))
+        return OF_OK;
+    of_plan_info info = of_plan_describe(plan);
+    kernels mine = {(uint32_t)info.isa, (uint32_t)info.precision};
+    kernels *all = of_allocate(c->transport.size, sizeof *all);
+    if (all == NULL)
+        return of_fail_memory(error, "a message");
+    of_status status = of_communicator_gather(c, &mine, sizeof mine, all, error);
+    if (status == OF_OK)
+        status = compare_kernels(c, all, error);
+    of_free(all);
+    return of_communicator_agree(c, status, error);
+}
+
 /* ---- Opening and closing ------------------------------------------------------------------ */
 
 static of_status exchange_names(of_communicator *c, of_error *error) {
@@ -312,6 +348,15 @@ static of_status exchange_names(of_communicator *c, of_error *error) {
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(name, sizeof name, "rank %u (%s)", c->transport.rank, host);
     return of_communicator_gather(c, name, sizeof name, c->names, error);
+}
+
+/* Naps end by the monotonic clock: the other may be set back. */
+static void init_clocked(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
 }
 
 of_status of_communicator_open(const of_transport *transport,
@@ -327,7 +372,7 @@ of_status of_communicator_open(const of_transport *transport,
     made->user = user;
     made->beat = (of_beat){.send = -1, .receive = -1};
     pthread_mutex_init(&made->mutex, NULL);
-    pthread_cond_init(&made->changed, NULL);
+    init_clocked(&made->changed);
     of_status status = exchange_names(made, error);
     if (status == OF_OK && transport->size > 1)
         status = start(made, error);

@@ -3,7 +3,8 @@
  * process, so that code for several ranks is right for one.
  *
  * A thread of its own moves reductions on while the others compute, and exchanges signs of life in
- * a ring: a rank that hangs or is lost with its machine is noticed by its neighbour. All functions
+ * a ring: a rank that is stopped or lost with its machine is noticed by its neighbour (not one that
+ * waits for ever in a call of its own: its messaging thread lives on). All functions
  * but of_reduction_start are for the thread that opened the communicator, and all ranks call them
  * in the same order. */
 #ifndef OF_TRAIN_COMMUNICATOR_H
@@ -54,6 +55,11 @@ of_status of_communicator_divide(of_communicator *communicator, float *block, co
 of_status of_communicator_agree(of_communicator *communicator, of_status mine, of_error *error);
 /* True after an agreement on a failure: every rank is on its way out. */
 bool of_communicator_is_agreed(const of_communicator *communicator);
+
+/* An error on all ranks unless their plans run the same kernels in the same precision: what they
+ * calculate must be the same bits. */
+of_status of_communicator_compare_kernels(of_communicator *communicator, const of_plan *plan,
+                                          of_error *error);
 
 /* ---- Lanes -------------------------------------------------------------------------------- */
 

@@ -59,12 +59,19 @@ static bool tell_loaded(void *user, const char *source, uint64_t loaded, uint64_
     return !of_trainer_stopped(trainer);
 }
 
+static unsigned count_sets(const of_train_options *options) {
+    unsigned general = options->general_data.count > 0 ? 1 : 0;
+    return 1 + general + (options->valid.count > 0 ? 1 + (unsigned)options->out_of_count : 0);
+}
+
 /* An image of less than half the model's size would be mostly made up by enlarging it. */
 static of_status load_set(of_trainer *trainer, const of_source_list *sources, bool trained_on,
                           bool with_classes, of_dataset *dataset, of_error *error) {
     const of_train_options *options = &trainer->options;
     of_dataset_options wish = {.source = of_source_options_default(&options->architecture),
                                .cache_bytes = options->cache_bytes,
+                               .sharers = count_sets(options) *
+                                          (options->ranks_here > 0 ? options->ranks_here : 1),
                                .with_classes = with_classes,
                                .on_loaded = tell_loaded,
                                .user = trainer};

@@ -196,8 +196,9 @@ static void judge(of_trainer *trainer, of_valid_report *report) {
     of_train_counters *counters = &trainer->state.counters;
     of_train_figures *figures = &trainer->state.figures;
     double criterion = criterion_of(trainer, report);
-    report->best =
-        isfinite(criterion) && (counters->has_best == 0 || criterion > figures->best_criterion);
+    /* bits/dim are those of finite images: without the worst ones they would look better */
+    report->best = isfinite(criterion) && report->valid_non_finite == 0 &&
+                   (counters->has_best == 0 || criterion > figures->best_criterion);
     counters->since_best = report->best ? 0 : counters->since_best + 1;
     counters->validations++;
     counters->validated_at = counters->images;

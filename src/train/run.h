@@ -90,9 +90,8 @@ static inline bool of_trainer_is_first(const of_trainer *trainer) {
 static inline bool of_trainer_is_split(const of_trainer *trainer) {
     return of_communicator_size(trainer->options.communicator) > 1;
 }
-/* An error if a rank has other images than the first one, or other kernels. */
+/* An error if a rank has other images than the first one. */
 of_status of_trainer_compare_data(const of_trainer *trainer, of_error *error);
-of_status of_trainer_compare_kernels(const of_trainer *trainer, of_error *error);
 of_status of_trainer_open_reduction(of_trainer *trainer, of_error *error);
 /* The first rank's weights, moments and state to all. */
 of_status of_trainer_share_state(of_trainer *trainer, of_error *error);

@@ -90,6 +90,9 @@ static void choose(of_trainer *trainer) {
         options->general_batch = options->batch;
     if (options->outlier_weight == 0)
         options->outlier_weight = options->outlier_loss == OF_OUTLIER_MARGIN ? 1 : 6000;
+    if (options->label_weight == 0)
+        options->label_weight =
+            options->outlier_loss == OF_OUTLIER_MARGIN ? 6000 : options->outlier_weight;
     if (options->valid_every == 0)
         options->valid_every = trainer->data.count;
     trainer->total_images = options->images;
@@ -354,7 +357,7 @@ of_status of_trainer_open(of_trainer *trainer, of_error *error) {
         status = of_communicator_agree(communicator, status, error);
     }
     if (status == OF_OK)
-        status = of_trainer_compare_kernels(trainer, error);
+        status = of_communicator_compare_kernels(communicator, trainer->plan, error);
     trainer->started = of_seconds();
     if (status == OF_OK) {
         status = start_state(trainer, error);
@@ -368,6 +371,8 @@ of_status of_trainer_open(of_trainer *trainer, of_error *error) {
         status = open_sets(trainer, error);
         status = of_communicator_agree(communicator, status, error);
     }
+    if (status == OF_OK)
+        status = of_validation_score_general(&trainer->validation, trainer->observer, error);
     if (status == OF_OK)
         tell_start(trainer);
     return status == OF_OK ? of_trainer_checkpoint(trainer, error) : status;

@@ -13,7 +13,7 @@ static of_batch_loss inlier_loss(of_trainer *trainer, const of_feed *feed) {
     const of_train_options *options = &trainer->options;
     return (of_batch_loss){.architecture = options->architecture,
                            .count = (size_t)options->batch,
-                           .weight = options->outlier_weight,
+                           .weight = options->label_weight,
                            .temperature = options->temperature,
                            .classes = feed->classes,
                            .general = trainer->inlier_general,

@@ -75,27 +75,6 @@ of_status of_trainer_compare_data(const of_trainer *trainer, of_error *error) {
     return of_communicator_agree(ranks_of(trainer), status, error);
 }
 
-/* Weights are updated on every rank: they must round alike. */
-of_status of_trainer_compare_kernels(const of_trainer *trainer, of_error *error) {
-    unsigned ranks = of_communicator_size(ranks_of(trainer));
-    uint32_t mine = (uint32_t)of_plan_describe(trainer->plan).isa;
-    if (ranks == 1)
-        return OF_OK;
-    uint32_t *all = of_allocate(ranks, sizeof *all);
-    if (all == NULL)
-        return of_fail_memory(error, "a message");
-    of_status status = of_communicator_gather(ranks_of(trainer), &mine, sizeof mine, all, error);
-    for (unsigned r = 1; status == OF_OK && r < ranks; r++)
-        if (all[r] != all[0])
-            status =
-                of_fail(error, OF_ERROR_MISMATCH,
-                        "%s runs %s, %s runs %s: give all the lesser one with --isa",
-                        of_communicator_name(ranks_of(trainer), r), of_isa_name((of_isa)all[r]),
-                        of_communicator_name(ranks_of(trainer), 0), of_isa_name((of_isa)all[0]));
-    of_free(all);
-    return of_communicator_agree(ranks_of(trainer), status, error);
-}
-
 /* ---- State -------------------------------------------------------------------------------- */
 
 of_status of_trainer_share_state(of_trainer *trainer, of_error *error) {

@@ -70,12 +70,11 @@ static void tell_progress(const of_trainer *trainer) {
                              trainer->state.figures.recent_bits, trainer->state.figures.rate);
 }
 
-/* Ends the run with a checkpoint, unless it is in trouble: then the last good one stays. */
+/* Ends the run with a checkpoint. */
 static of_status end_run(of_trainer *trainer, of_train_end how, of_train_end *end,
                          of_error *error) {
     *end = how;
-    return trainer->state.counters.skipped_in_row == 0 ? of_trainer_checkpoint(trainer, error)
-                                                       : OF_OK;
+    return of_trainer_checkpoint(trainer, error);
 }
 
 static bool is_stopped(const of_trainer *trainer) {
@@ -87,8 +86,9 @@ static of_status run_steps(of_trainer *trainer, of_train_end *end, of_error *err
         of_status status = of_trainer_decide(trainer, error);
         if (status != OF_OK)
             return status;
-        bool over = is_over(trainer), interrupted = false;
-        status = look(trainer, over, &interrupted, error);
+        bool over = is_over(trainer), interrupted = !over && is_stopped(trainer);
+        /* what is due is done when the run goes on: whoever stops it may not wait long */
+        status = interrupted ? OF_OK : look(trainer, over, &interrupted, error);
         if (status != OF_OK)
             return status;
         if (interrupted || (!over && is_stopped(trainer)))

@@ -43,13 +43,16 @@ typedef struct of_train_options {
     double shift, zoom, color; /* as in of_augmentation */
     bool flip;
     uint64_t cache_bytes; /* of each set's decoded images; 0: chosen */
+    unsigned ranks_here;  /* on this machine, which share its memory; 0: 1 */
     uint64_t limit;       /* of each source's images; 0: all */
     bool strict;
 
     /* How. */
     of_outlier_loss outlier_loss;
-    double outlier_weight, temperature; /* weight 0: 6000 for the ratio loss, 1 for the margin */
-    uint64_t batch, general_batch;      /* general_batch 0: as batch */
+    /* Weights of 0: 6000 for the ratio loss, 1 for the margin; the full-label loss has the ratio
+     * loss's, 6000 with the margin. */
+    double outlier_weight, label_weight, temperature;
+    uint64_t batch, general_batch; /* general_batch 0: as batch */
     of_optimizer_options optimizer;
     double rate;
     of_schedule_kind schedule;
@@ -104,7 +107,8 @@ typedef struct of_valid_set {
 
 typedef struct of_valid_report {
     double bits_per_dim;
-    size_t non_finite; /* likelihoods, over all sets */
+    size_t non_finite;       /* likelihoods, over all sets */
+    size_t valid_non_finite; /* of them, those of the held-out set itself */
     size_t out_of_count;
     of_valid_set out_of[OF_TRAIN_MAX_OUT_SETS];
     bool best; /* better than all before */

@@ -78,11 +78,10 @@ static of_status walk_set(const walk *task, const of_train_observer *observer, u
         size_t taken = end - first < BATCH ? end - first : BATCH;
         status = walk_batch(task, first, taken, error);
         *done += taken;
-        if (observer != NULL && observer->validating != NULL)
+        if (observer->validating != NULL)
             observer->validating(observer->user, *done, total);
         /* several ranks stop together, after it */
-        *interrupted =
-            alone && observer != NULL && observer->stop != NULL && observer->stop(observer->user);
+        *interrupted = alone && observer->stop != NULL && observer->stop(observer->user);
     }
     return share_set(task, status, error);
 }
@@ -92,37 +91,18 @@ static double *contributions_of(const of_plan *plan) {
                        sizeof(double));
 }
 
-static of_status score_general(of_held_out *set, const of_validation *validation, of_error *error) {
-    of_plan *general = validation->general;
-    walk task = {.set = set,
-                 .plan = general,
-                 .logp = set->general_logp,
-                 .contributions = contributions_of(general),
-                 .communicator = validation->communicator};
-    uint64_t done = 0;
-    bool interrupted = false;
-    of_status status = task.contributions == NULL
-                           ? of_fail_memory(error, "the scores of a held-out set")
-                           : walk_set(&task, NULL, &done, 0, &interrupted, error);
-    of_free(task.contributions);
-    return status;
-}
-
-static of_status open_set(of_held_out *set, const of_validation *validation, of_error *error) {
-    const of_plan *general = validation->general;
+static of_status allocate(of_held_out *set, bool with_general, of_error *error) {
     size_t count = set->data.count;
     set->logp = of_allocate(count, sizeof(double));
     set->nll = of_allocate(count, sizeof(double));
     set->last = of_allocate(count, sizeof(double));
     bool complete = set->logp != NULL && set->nll != NULL && set->last != NULL;
-    if (general != NULL) {
+    if (with_general) {
         set->ratio = of_allocate(count, sizeof(double));
         set->general_logp = of_allocate(count, sizeof(double));
         complete = complete && set->ratio != NULL && set->general_logp != NULL;
     }
-    if (!complete)
-        return of_fail_memory(error, "the scores of a held-out set");
-    return general != NULL ? score_general(set, validation, error) : OF_OK;
+    return complete ? OF_OK : of_fail_memory(error, "the scores of a held-out set");
 }
 
 of_status of_validation_open(of_validation *validation, of_plan *general,
@@ -131,8 +111,50 @@ of_status of_validation_open(of_validation *validation, of_plan *general,
     validation->general = general;
     validation->communicator = communicator;
     for (size_t i = 0; status == OF_OK && i < validation->set_count; i++)
-        status = open_set(&validation->sets[i], validation, error);
+        status = allocate(&validation->sets[i], general != NULL, error);
     return status;
+}
+
+static uint64_t images_of_rank(const of_validation *validation) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < validation->set_count; i++)
+        total += validation->sets[i].data.count / of_communicator_size(validation->communicator);
+    return total;
+}
+
+/* Tells of scoring as of a source that is loaded: training has not begun. */
+static void tell_general(void *user, uint64_t done, uint64_t total) {
+    const of_train_observer *observer = user;
+    if (observer->loading != NULL)
+        observer->loading(observer->user, "held-out images into the general model", done, total);
+}
+
+static bool stop_general(void *user) {
+    const of_train_observer *observer = user;
+    return observer->stop != NULL && observer->stop(observer->user);
+}
+
+of_status of_validation_score_general(of_validation *validation, const of_train_observer *observer,
+                                      of_error *error) {
+    of_train_observer watching = {
+        .user = (void *)(uintptr_t)observer, .validating = tell_general, .stop = stop_general};
+    uint64_t done = 0, total = images_of_rank(validation);
+    bool interrupted = false;
+    if (validation->general == NULL || validation->set_count == 0)
+        return OF_OK;
+    double *contributions = contributions_of(validation->general);
+    of_status status =
+        contributions != NULL ? OF_OK : of_fail_memory(error, "the scores of a held-out set");
+    for (size_t i = 0; status == OF_OK && !interrupted && i < validation->set_count; i++) {
+        of_held_out *set = &validation->sets[i];
+        walk task = {set,   validation->general,     set->general_logp, contributions,
+                     false, validation->communicator};
+        status = walk_set(&task, &watching, &done, total, &interrupted, error);
+    }
+    of_free(contributions);
+    return status == OF_OK && interrupted
+               ? of_fail(error, OF_ERROR_IO, "interrupted before training began")
+               : status;
 }
 
 void of_validation_close(of_validation *validation) {
@@ -186,13 +208,11 @@ of_status of_validation_run(of_validation *validation, of_plan *plan,
                             bool *interrupted, of_error *error) {
     const of_architecture *architecture = of_plan_architecture(plan);
     double *contributions = contributions_of(plan);
-    uint64_t done = 0, total = 0;
+    uint64_t done = 0, total = images_of_rank(validation);
     of_status status = OF_OK;
     *interrupted = false;
     if (contributions == NULL)
         return of_fail_memory(error, "the scores of a held-out set");
-    for (size_t i = 0; i < validation->set_count; i++)
-        total += validation->sets[i].data.count / of_communicator_size(validation->communicator);
     for (size_t i = 0; status == OF_OK && !*interrupted && i < validation->set_count; i++) {
         of_held_out *set = &validation->sets[i];
         walk task = {set, plan, set->logp, contributions, true, validation->communicator};
@@ -202,6 +222,7 @@ of_status of_validation_run(of_validation *validation, of_plan *plan,
     if (status != OF_OK || *interrupted)
         return status;
     report->bits_per_dim = mean_bits(&validation->sets[0], architecture, &report->non_finite);
+    report->valid_non_finite = report->non_finite;
     report->out_of_count = validation->set_count - 1;
     for (size_t i = 1; status == OF_OK && i < validation->set_count; i++) {
         of_valid_set *result = &report->out_of[i - 1];

@@ -21,9 +21,13 @@ typedef struct of_validation {
     of_communicator *communicator;               /* each rank scores its part of every set */
 } of_validation;
 
-/* Allocates what the loaded sets need, and scores them under the general model. */
+/* Allocates what the loaded sets need. */
 of_status of_validation_open(of_validation *validation, of_plan *general,
                              of_communicator *communicator, of_error *error);
+/* Scores the sets under the general model, if there is one: once, before training. Ranks share the
+ * work, so all of them must have opened. */
+of_status of_validation_score_general(of_validation *validation, const of_train_observer *observer,
+                                      of_error *error);
 void of_validation_close(of_validation *validation);
 
 /* Fills what the report says of the sets. Sets *interrupted, and leaves the report, when `stop`

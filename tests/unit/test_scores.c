@@ -90,12 +90,25 @@ static void test_not_finite_without_what_it_needs(void **state) {
     assert_true(is_finite(OF_SCORE_SCALE, 0, &image));
 }
 
+/* The last scale of a general model with another number of scales is not its counterpart. */
+static void test_ratio_last_needs_as_many_scales(void **state) {
+    (void)state;
+    const double own[] = {-10, -20, -40}, general[] = {-1, -2, -4};
+    of_image_likelihood image = {.contributions = own, .general_contributions = general};
+    for (uint32_t scales = 0; scales < 5; scales++) {
+        image.general_scales = scales;
+        assert_int_equal(is_finite(OF_SCORE_RATIO_LAST, 0, &image), scales == 0 || scales == 3);
+        assert_true(is_finite(OF_SCORE_RATIO, 0, &image));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_read_back),
         cmocka_unit_test(test_wrong_names),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_not_finite_without_what_it_needs),
+        cmocka_unit_test(test_ratio_last_needs_as_many_scales),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

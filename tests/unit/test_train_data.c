@@ -112,6 +112,29 @@ static void several_sources_form_one_set(void **state) {
     of_dataset_free(&other);
 }
 
+/* A name that is new gets the next number, or its own where that is free among those there are:
+ * never one beyond the next, which would leave classes without images. */
+static void new_classes_leave_no_gaps(void **state) {
+    (void)state;
+    const char *const specs[] = {"synthetic:shapes:1", "synthetic:digits:60"};
+    of_dataset_options options = wish();
+    options.source.limit = 1;
+    of_dataset first = load(specs[0], 0), second, both;
+    assert_int_equal(first.class_count, (size_t)first.classes[0] + 1);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        options.source.seed = seed;
+        assert_int_equal(of_dataset_load(&specs[1], 1, &options, &second, NULL), OF_OK);
+        assert_int_equal(of_dataset_load(specs, 2, &options, &both, NULL), OF_OK);
+        size_t begin = (size_t)both.classes[0] + 1;
+        int32_t own = second.classes[0];
+        assert_int_equal(both.classes[1], own < both.classes[0] ? own : (int32_t)begin);
+        assert_int_equal(both.class_count, begin + (own >= both.classes[0]));
+        of_dataset_free(&second);
+        of_dataset_free(&both);
+    }
+    of_dataset_free(&first);
+}
+
 static void parts_divide_a_set(void **state) {
     (void)state;
     of_dataset whole = load("synthetic:shapes:1000", 0);
@@ -483,6 +506,7 @@ int main(void) {
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(probe_tells_the_shape),
         cmocka_unit_test(several_sources_form_one_set),
+        cmocka_unit_test(new_classes_leave_no_gaps),
         cmocka_unit_test(parts_divide_a_set),
         cmocka_unit_test(parts_are_spelt_strictly),
         cmocka_unit_test(epochs_are_permutations),
