@@ -452,10 +452,11 @@ typedef struct of_source_options {
 
 /** One image of a batch. */
 typedef struct of_item {
-    const char *path;    /**< inside the source; "7" is the eighth record of a record file */
-    const char *label;   /**< class name (first folder, or the record's label), "" without one */
-    int32_t class_index; /**< number of the label in order of first appearance (record files:
-                              the stored label), -1 without one */
+    const char *path;       /**< inside the source; "7" is the eighth record of a record file */
+    const char *label;      /**< class name (first folder, or the record's label), "" without one */
+    int32_t class_index;    /**< number of the label in order of first appearance (record files:
+                                 the stored label), -1 without one */
+    uint32_t height, width; /**< before it was resized */
 } of_item;
 
 /** Images in order; all pointers are valid until the next call on the source. */
@@ -485,6 +486,10 @@ OF_API of_status of_source_next(of_source *source, size_t max_count, of_source_b
 
 /** Files that could not be read so far. */
 OF_API uint64_t of_source_unreadable(const of_source *source);
+
+/** Files passed over so far because their names are not those of images (hidden ones not counted).
+ */
+OF_API uint64_t of_source_skipped(const of_source *source);
 
 /** Number of images if it is known in advance (folders, record files), else 0. */
 OF_API uint64_t of_source_expected(const of_source *source);
@@ -670,6 +675,10 @@ OF_API of_status of_calibration_attach(const of_calibration *calibration, of_mod
  */
 OF_API of_status of_calibration_store(const of_calibration *calibration, const char *path,
                                       of_error *error);
+
+/** The same into a new file `to`; `from` stays as it is. */
+OF_API of_status of_calibration_store_copy(const of_calibration *calibration, const char *from,
+                                           const char *to, of_error *error);
 
 /** Frees a calibration; NULL is allowed. */
 OF_API void of_calibration_free(of_calibration *calibration);

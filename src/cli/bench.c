@@ -117,7 +117,8 @@ static void declare(bench_settings *s, of_option_table *table) {
     of_option_text(table, 0, "network", "LIST", &s->network,
                    "Networks for --scaling, each LATENCY:GBIT in microseconds and Gbit/s; without "
                    "it, 2:100,20:10.");
-    of_option_text(table, 'o', "out", "FILE", &s->out, "Write to FILE instead of standard output.");
+    of_option_text(table, 'o', "out", "FILE", &s->out, "Write to FILE instead of standard output.")
+        ->role = OF_ROLE_WRITTEN;
     of_option_flag(table, 'q', "quiet", &s->quiet, "No progress.");
 }
 

@@ -19,7 +19,8 @@ const of_command of_calibrate_command = {
     .details =
         "Scores in-distribution images and stores in the weight file what 'outflow score' needs "
         "for the scores typicality and combined, for p-values, and for --fpr. The file is replaced "
-        "atomically; its tensors stay byte for byte as they are; an older calibration is "
+        "atomically (or, with --out, written anew); its tensors stay byte for byte as they are; an "
+        "older calibration is "
         "replaced. No outlier is needed.\n\n"
         "The images must be drawn as the normal images to come are, and must not have been trained "
         "on: a model finds its training images a little likelier than others, so that too many "
@@ -36,21 +37,23 @@ const of_command of_calibrate_command = {
 
 typedef struct calibrate_settings {
     of_engine_settings engine;
-    const char *data;
-    uint64_t every;
-    bool remove;
+    const char *data, *out;
+    bool remove, installed; /* installed: the model is given by its name */
 } calibrate_settings;
 
 static void declare(calibrate_settings *settings, of_option_table *table) {
     of_engine_model_option(&settings->engine, table);
     of_option_text(table, 0, "data", "SRC", &settings->data,
-                   "In-distribution images that the model was not trained on.");
+                   "In-distribution images that the model was not trained on.")
+        ->role = OF_ROLE_READ;
     of_engine_general_option(&settings->engine, table);
     of_engine_ensemble_option(&settings->engine, table);
     of_engine_webp_option(&settings->engine, table);
-    of_option_count(table, 0, "every", &settings->every, 1, 0x1p53, "Take only every N-th image.");
-    of_option_flag(table, 0, "remove", &settings->remove,
-                   "Remove the calibration from the weight file instead.");
+    of_option_text(table, 'o', "out", "FILE", &settings->out,
+                   "Write the calibrated model to FILE and leave the weight file as it is; needed "
+                   "for a model that is given by its name.")
+        ->role = OF_ROLE_WRITTEN;
+    of_option_flag(table, 0, "remove", &settings->remove, "Remove the calibration instead.");
     of_engine_source_options(&settings->engine, table);
     of_engine_plan_options(&settings->engine, table);
 }
@@ -96,12 +99,8 @@ static of_status create_calibrator(const calibrate_settings *settings, of_calibr
 
 static of_status run_images(const calibrate_settings *settings, of_engine *engine,
                             of_calibrator *calibrator, of_tally *tally, of_error *error) {
-    of_run run = {.source = settings->data,
-                  .label = "calibrate",
-                  .limit = settings->engine.limit,
-                  .every = settings->every,
-                  .visit = add_batch,
-                  .user = calibrator};
+    of_run run = {
+        .source = settings->data, .label = "calibrate", .visit = add_batch, .user = calibrator};
     engine->with_png = true;
     engine->with_webp = settings->engine.webp;
     of_status status = of_engine_run(engine, &run, tally, error);
@@ -186,6 +185,14 @@ static of_status print_thresholds(const of_engine *engine, const of_calibration 
 
 /* ---- The verb ----------------------------------------------------------------------------- */
 
+/* A NULL calibration removes the one there is. */
+static of_status store(const calibrate_settings *settings, const of_calibration *calibration,
+                       of_error *error) {
+    const char *model = settings->engine.model;
+    return of_calibration_store_copy(calibration, model,
+                                     settings->out != NULL ? settings->out : model, error);
+}
+
 static of_status calibrate_engine(const calibrate_settings *settings, of_engine *engine,
                                   of_tally *tally, of_error *error) {
     of_calibrator *calibrator = NULL;
@@ -198,7 +205,7 @@ static of_status calibrate_engine(const calibrate_settings *settings, of_engine 
     if (status == OF_OK)
         status = of_calibrator_finish(calibrator, &calibration, error);
     if (status == OF_OK)
-        status = of_calibration_store(calibration, settings->engine.model, error);
+        status = store(settings, calibration, error);
     if (status == OF_OK && !settings->engine.quiet)
         status = print_thresholds(engine, calibration, error);
     of_calibration_free(calibration);
@@ -225,9 +232,7 @@ static int calibrate_with(const calibrate_settings *settings, of_console *consol
 
 static int remove_calibration(const calibrate_settings *settings, of_console *console) {
     of_error error;
-    return of_calibration_store(NULL, settings->engine.model, &error) == OF_OK
-               ? OF_EXIT_FINE
-               : of_console_fail(console, &error);
+    return store(settings, NULL, &error) == OF_OK ? OF_EXIT_FINE : of_console_fail(console, &error);
 }
 
 static int check_and_calibrate(const calibrate_settings *settings, const of_text_list *operands,
@@ -238,6 +243,11 @@ static int check_and_calibrate(const calibrate_settings *settings, const of_text
                               operands->items[0]);
     if (settings->remove == (settings->data != NULL))
         return of_usage_error(console, command, "give either --data SRC or --remove");
+    if (settings->installed && settings->out == NULL)
+        return of_usage_error(console, command,
+                              "%s is installed for all: give --out FILE for a copy, or this path "
+                              "to change it",
+                              settings->engine.model);
     if (settings->engine.webp && !of_has_webp())
         return of_usage_error(console, command,
                               "--webp: this build has no WebP coder: install libwebp-dev and "
@@ -247,13 +257,15 @@ static int check_and_calibrate(const calibrate_settings *settings, const of_text
 }
 
 int of_verb_calibrate(int argc, char **argv, of_console *console) {
-    calibrate_settings settings = {.every = 1};
+    calibrate_settings settings = {.remove = false};
     of_option_table table = {.count = 0};
     of_text_list operands = {0};
     int code;
     declare(&settings, &table);
-    if (of_options_parse(&of_calibrate_command, &table, argc, argv, &operands, console, &code))
+    if (of_options_parse(&of_calibrate_command, &table, argc, argv, &operands, console, &code)) {
+        settings.installed = of_option_names_installed(&table, "model");
         code = check_and_calibrate(&settings, &operands, console);
+    }
     of_text_list_free(&operands);
     of_text_list_free(&settings.engine.ensemble);
     return code;

@@ -3,8 +3,10 @@
 
 #include "cli/ranks.h"
 #include "core/error.h"
+#include "data/image.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,7 +26,8 @@ void of_engine_general_option(of_engine_settings *settings, of_option_table *tab
 void of_engine_ensemble_option(of_engine_settings *settings, of_option_table *table) {
     of_option_list(table, "ensemble", "FILE", &settings->ensemble,
                    "Weight file of a further model of the same data, for the score 'ensemble'; may "
-                   "be repeated.");
+                   "be repeated.")
+        ->role = OF_ROLE_READ;
 }
 
 void of_engine_webp_option(of_engine_settings *settings, of_option_table *table) {
@@ -49,7 +52,10 @@ void of_engine_precision_option(of_engine_settings *settings, of_option_table *t
 
 void of_engine_source_options(of_engine_settings *settings, of_option_table *table) {
     of_option_count(table, 0, "limit", &settings->limit, 1, 0x1p63,
-                    "Take only the first N images of each SRC.");
+                    "Take only the first N images of each SRC. Archives are often sorted by "
+                    "class: a fair sample is every N-th image, or part:0-0.1:SRC.");
+    of_option_count(table, 0, "every", &settings->every, 1, 0x1p53,
+                    "Take only every N-th image of each SRC, of those within --limit.");
     of_option_flag(table, 0, "strict", &settings->strict,
                    "Stop with an error at the first file that cannot be read.");
     of_option_count(
@@ -229,11 +235,11 @@ static void warn_unreadable(void *user, const char *path, const char *reason) {
 /* More decoders than this would only wait for the flow. */
 enum { MAX_DECODERS = 16 };
 
-static of_source_options source_options(const of_engine *engine, const of_run *run) {
+static of_source_options source_options(const of_engine *engine) {
     of_source_options options = of_source_options_default(&engine->architecture);
     uint64_t threads = engine->settings->threads;
     options.threads = (unsigned)(threads < MAX_DECODERS ? threads : MAX_DECODERS);
-    options.limit = run->limit;
+    options.limit = engine->settings->limit;
     options.seed = engine->settings->seed;
     options.strict = engine->settings->strict;
     options.on_unreadable = warn_unreadable;
@@ -241,16 +247,59 @@ static of_source_options source_options(const of_engine *engine, const of_run *r
     return options;
 }
 
-static uint64_t expected_images(const of_source *source, uint64_t limit) {
-    uint64_t expected = of_source_expected(source);
-    return limit != 0 && expected > limit ? limit : expected;
+static uint64_t stride(const of_engine *engine) {
+    return engine->settings->every > 0 ? engine->settings->every : 1;
+}
+
+static uint64_t expected_images(const of_engine *engine, const of_source *source) {
+    uint64_t expected = of_source_expected(source), limit = engine->settings->limit;
+    uint64_t read = limit != 0 && expected > limit ? limit : expected;
+    return read / stride(engine) + (read % stride(engine) > 0);
 }
 
 typedef struct watched_run {
     of_engine *engine;
     const of_run *run;
     uint64_t images;
+    uint64_t reshaped;      /* images that lost much when they were resized */
+    uint32_t height, width; /* the largest of them */
 } watched_run;
+
+/* Shrunk to less than a quarter, or to another form: what the model sees is another image. */
+static bool is_reshaped(const of_item *item, const of_architecture *target) {
+    double down = (double)item->height / target->height,
+           across = (double)item->width / target->width;
+    return fmax(down, across) > 4 || fmax(down / across, across / down) > 1.25;
+}
+
+static void note_shapes(watched_run *watched, const of_scored_batch *batch) {
+    for (size_t i = 0; i < batch->count; i++) {
+        const of_item *item = &batch->items[i];
+        if (!is_reshaped(item, &watched->engine->architecture))
+            continue;
+        watched->reshaped++;
+        if ((uint64_t)item->height * item->width > (uint64_t)watched->height * watched->width) {
+            watched->height = item->height;
+            watched->width = item->width;
+        }
+    }
+}
+
+/* What a user may not know of the images that were scored, or were not. */
+static void warn_of_images(const watched_run *watched, uint64_t skipped) {
+    const of_engine *engine = watched->engine;
+    if (skipped > 0)
+        of_log_write(&engine->console->log, OF_LOG_WARNING,
+                     "%s: passed over %" PRIu64 " files that are no images by their names (%s)",
+                     watched->run->source, skipped, OF_IMAGE_EXTENSIONS);
+    if (watched->reshaped > 0)
+        of_log_write(&engine->console->log, OF_LOG_WARNING,
+                     "%s: %" PRIu64 " of %" PRIu64 " images, up to %" PRIu32 "x%" PRIu32
+                     ", were shrunk or squeezed to the model's %" PRIu32 "x%" PRIu32
+                     ": what is small in them is lost",
+                     watched->run->source, watched->reshaped, watched->images, watched->height,
+                     watched->width, engine->architecture.height, engine->architecture.width);
+}
 
 static of_status watch_batch(void *user, const of_scored_batch *batch, of_error *error) {
     watched_run *watched = user;
@@ -258,6 +307,7 @@ static of_status watch_batch(void *user, const of_scored_batch *batch, of_error 
     if (status == OF_OK)
         status = watched->run->visit(watched->run->user, batch, error);
     watched->images += batch->count;
+    note_shapes(watched, batch);
     of_progress_update(&watched->engine->console->progress, watched->images, NULL);
     return status;
 }
@@ -281,9 +331,9 @@ static of_stream_models stream_models(const of_engine *engine) {
 }
 
 of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, of_error *error) {
-    of_source_options options = source_options(engine, run);
+    of_source_options options = source_options(engine);
     of_progress *progress = &engine->console->progress;
-    watched_run watched = {engine, run, 0};
+    watched_run watched = {.engine = engine, .run = run};
     of_source *source = NULL;
     double start = of_seconds();
     of_status status = of_ranks_check_source(engine->console, run->source, error);
@@ -295,11 +345,12 @@ of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, o
         return status;
     }
     of_progress_start(progress, of_console_progress_stream(engine->console), run->label, "images",
-                      expected_images(source, run->limit));
+                      expected_images(engine, source));
     of_stream_models models = stream_models(engine);
-    status = of_stream_run(source, &models, engine->batch, run->every != 0 ? run->every : 1,
-                           watch_batch, &watched, error);
+    status =
+        of_stream_run(source, &models, engine->batch, stride(engine), watch_batch, &watched, error);
     of_progress_finish(progress);
+    warn_of_images(&watched, of_source_skipped(source));
     tally->images += watched.images;
     tally->unreadable += of_source_unreadable(source);
     tally->seconds += of_seconds() - start;

@@ -8,10 +8,10 @@
 #include "score/stream.h"
 
 typedef struct of_engine_settings {
-    const char *model, *general; /* paths; general may be NULL */
-    uint64_t threads, batch, limit, seed;
-    int isa;       /* of_isa */
-    int precision; /* of_precision */
+    const char *model, *general;                 /* paths; general may be NULL */
+    uint64_t threads, batch, limit, every, seed; /* every 0: all images */
+    int isa;                                     /* of_isa */
+    int precision;                               /* of_precision */
     bool strict, quiet;
     of_text_list ensemble; /* paths of further models */
     bool webp;             /* --webp: complexity-webp among all scores */
@@ -23,7 +23,7 @@ void of_engine_model_option(of_engine_settings *settings, of_option_table *table
 void of_engine_plan_options(of_engine_settings *settings, of_option_table *table);
 /* --precision */
 void of_engine_precision_option(of_engine_settings *settings, of_option_table *table);
-/* --general-model, --limit, --strict, -b/--batch, -s/--seed, -q/--quiet */
+/* --general-model, --limit, --every, --strict, -b/--batch, -s/--seed, -q/--quiet */
 void of_engine_general_option(of_engine_settings *settings, of_option_table *table);
 void of_engine_source_options(of_engine_settings *settings, of_option_table *table);
 
@@ -63,8 +63,6 @@ typedef struct of_tally {
 typedef struct of_run {
     const char *source; /* SRC */
     const char *label;  /* shown with the progress */
-    uint64_t limit;     /* images, 0: all */
-    uint64_t every;     /* take only every so-manieth image; 0: all */
     of_scored_visit *visit;
     void *user;
 } of_run;

@@ -29,8 +29,8 @@ const of_command of_eval_command = {
         "operands.\n\n"
         "Exit code 3: finished, but some files could not be read.",
     .examples = "outflow eval -m in.safetensors -g general.safetensors --in test.tar \\\n"
-                "    --out-of street=street.tar --out-of noise=synthetic:noise --limit 1000 "
-                "--json eval.json",
+                "    --out-of street=street.tar --out-of noise=synthetic:noise:1000 "
+                "--every 4 --json eval.json",
 };
 
 typedef struct eval_settings {
@@ -45,10 +45,12 @@ typedef struct eval_settings {
 
 static void declare(eval_settings *settings, of_option_table *table) {
     of_engine_model_option(&settings->engine, table);
-    of_option_text(table, 0, "in", "SRC", &settings->in, "In-distribution images.")->required =
-        true;
+    of_option *in = of_option_text(table, 0, "in", "SRC", &settings->in, "In-distribution images.");
+    in->required = true;
+    in->role = OF_ROLE_READ;
     of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
-                   "Images from elsewhere, under the name NAME; may be repeated.");
+                   "Images from elsewhere, under the name NAME; may be repeated.")
+        ->role = OF_ROLE_READ;
     of_engine_general_option(&settings->engine, table);
     of_engine_ensemble_option(&settings->engine, table);
     of_engine_webp_option(&settings->engine, table);
@@ -57,15 +59,18 @@ static void declare(eval_settings *settings, of_option_table *table) {
                    "model.");
     of_option_text(table, 'o', "json", "FILE", &settings->json,
                    "Write all numbers to FILE as JSON, in full precision; '-' writes them to "
-                   "standard output in place of the tables.");
+                   "standard output in place of the tables.")
+        ->role = OF_ROLE_WRITTEN;
     of_option_text(
         table, 0, "report", "FILE", &settings->report,
         "Write a report to FILE: one HTML page with the distributions of all scores, ROC "
         "curves, both models' likelihoods, and the most and least anomalous images with "
-        "heat maps.");
+        "heat maps.")
+        ->role = OF_ROLE_WRITTEN;
     of_option_text(table, 0, "figure", "FILE", &settings->figure,
                    "Write a figure to FILE as SVG: the distributions of nll and of the best score "
-                   "that the models allow, of every set.");
+                   "that the models allow, of every set.")
+        ->role = OF_ROLE_WRITTEN;
     of_engine_source_options(&settings->engine, table);
     of_engine_plan_options(&settings->engine, table);
     of_engine_precision_option(&settings->engine, table);

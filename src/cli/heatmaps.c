@@ -52,14 +52,19 @@ static void file_name(size_t rank, const char *path, char name[NAME_MOST + 32]) 
     }
 }
 
+static char *path_in(const char *folder, const char *name) {
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path != NULL)
+        (void)snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
 static of_status open_in(const char *folder, const char *name, char **path, of_output *output,
                          of_error *error) {
-    size_t size = strlen(folder) + strlen(name) + 2;
-    *path = malloc(size);
-    if (*path == NULL)
-        return of_fail_memory(error, "a file name");
-    (void)snprintf(*path, size, "%s/%s", folder, name);
-    return of_output_open(*path, output, error);
+    *path = path_in(folder, name);
+    return *path != NULL ? of_output_open(*path, output, error)
+                         : of_fail_memory(error, "a file name");
 }
 
 static of_status write_file(const char *folder, const char *name, const uint8_t *bytes, size_t size,
@@ -118,11 +123,78 @@ static void write_entry(FILE *file, const char *name, const of_example *example)
                   of_number_text(example->limit, limit));
 }
 
+/* ---- An earlier run in the same folder ---------------------------------------------------- */
+
+typedef char map_name[NAME_MOST + 32];
+
+/* Files that the folder's index lists, if it has one. */
+typedef struct earlier_maps {
+    map_name *names;
+    size_t count, capacity;
+} earlier_maps;
+
+/* Only what file_name() could have made: an index may come from anywhere. */
+static bool is_map_name(const char *name) {
+    size_t digits = strspn(name, "0123456789"), length = strlen(name);
+    return digits >= 4 && digits < 10 && name[digits] == '-' && strchr(name, '/') == NULL &&
+           length > 4 && length < sizeof(map_name) && strcmp(name + length - 4, ".png") == 0;
+}
+
+static bool remember(earlier_maps *maps, const char *name) {
+    if (maps->count == maps->capacity) {
+        size_t capacity = maps->capacity * 2 + 64;
+        map_name *grown = realloc(maps->names, capacity * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        maps->names = grown;
+        maps->capacity = capacity;
+    }
+    (void)snprintf(maps->names[maps->count++], sizeof(map_name), "%s", name);
+    return true;
+}
+
+/* Of an index that cannot be read, nothing is known and nothing is removed. */
+static void read_index(const char *folder, earlier_maps *maps) {
+    char *line = NULL, *path = path_in(folder, "index.csv");
+    size_t size = 0;
+    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    free(path);
+    while (file != NULL && getline(&line, &size, file) > 0) {
+        line[strcspn(line, ",\n")] = '\0';
+        if (is_map_name(line) && !remember(maps, line))
+            break;
+    }
+    free(line);
+    if (file != NULL)
+        (void)fclose(file);
+}
+
+/* Otherwise maps of two runs would lie side by side. */
+static void remove_stale(const char *folder, const earlier_maps *maps,
+                         const of_examples *examples) {
+    map_name current;
+    for (size_t i = 0; i < maps->count; i++) {
+        size_t rank = strtoul(maps->names[i], NULL, 10);
+        bool ranked = rank > 0 && rank <= examples->count;
+        if (ranked)
+            file_name(rank - 1, examples->items[rank - 1].path, current);
+        char *path =
+            ranked && strcmp(current, maps->names[i]) == 0 ? NULL : path_in(folder, maps->names[i]);
+        if (path != NULL)
+            (void)unlink(path);
+        free(path);
+    }
+}
+
+/* ---- All ---------------------------------------------------------------------------------- */
+
 of_status of_heatmaps_write(const char *folder, const of_architecture *architecture, of_score score,
                             const of_examples *examples, of_error *error) {
     char name[NAME_MOST + 32], score_name[32];
     of_output index = {0};
+    earlier_maps earlier = {0};
     char *path = NULL;
+    read_index(folder, &earlier);
     of_status status = open_in(folder, "index.csv", &path, &index, error);
     of_score_name(score, score_name, sizeof score_name);
     if (status == OF_OK)
@@ -135,7 +207,10 @@ of_status of_heatmaps_write(const char *folder, const of_architecture *architect
     }
     if (status == OF_OK)
         status = of_output_commit(&index, error);
+    if (status == OF_OK)
+        remove_stale(folder, &earlier, examples);
     of_output_discard(&index);
+    free(earlier.names);
     free(path);
     return status;
 }

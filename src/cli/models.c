@@ -3,7 +3,7 @@
 #include "cli/models.h"
 
 #include <dirent.h>
-#include <stdbool.h>
+#include <outflow/outflow.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,17 +124,47 @@ static int by_text(const void *a, const void *b) {
     return strcmp(a, b);
 }
 
-void of_model_names(char *text, size_t size) {
+/* Sorted; NULL if memory is short. The caller frees it. */
+static name_list *list_names(void) {
     name_list *list = calloc(1, sizeof *list);
-    size_t used = 0;
-    text[0] = '\0';
     if (list == NULL)
-        return;
+        return NULL;
     visit_folders(list_folder, list);
     qsort(list->names, list->count, NAME_SIZE, by_text);
-    for (size_t i = 0; i < list->count && used < size; i++) {
+    return list;
+}
+
+void of_model_names(char *text, size_t size) {
+    name_list *list = list_names();
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; list != NULL && i < list->count && used < size; i++) {
         int written = snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", list->names[i]);
         used += written > 0 ? (size_t)written : 0;
     }
     free(list);
+}
+
+static bool has_fingerprint(const char *path, uint64_t fingerprint) {
+    of_model *model;
+    if (of_model_load(path, &model, NULL) != OF_OK)
+        return false;
+    bool same = of_model_fingerprint(model) == fingerprint;
+    of_model_free(model);
+    return same;
+}
+
+bool of_model_with_fingerprint(uint64_t fingerprint, char *name, size_t size) {
+    name_list *list = list_names();
+    bool found = false;
+    for (size_t i = 0; list != NULL && !found && i < list->count; i++) {
+        char path[OF_MODEL_PATH_SIZE];
+        search wanted = {.name = list->names[i], .path = path};
+        visit_folders(look_in, &wanted);
+        found = wanted.found && has_fingerprint(path, fingerprint);
+        if (found)
+            (void)snprintf(name, size, "%s", list->names[i]);
+    }
+    free(list);
+    return found;
 }

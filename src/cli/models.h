@@ -5,7 +5,9 @@
 #ifndef OF_CLI_MODELS_H
 #define OF_CLI_MODELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { OF_MODEL_PATH_SIZE = 4096 };
 
@@ -15,5 +17,9 @@ const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]);
 
 /* Names of the installed models, sorted, as "a, b, c"; empty if there are none. */
 void of_model_names(char *text, size_t size);
+
+/* The name of an installed model with these weights (of_model_fingerprint), if there is one. Reads
+ * all of them. */
+bool of_model_with_fingerprint(uint64_t fingerprint, char *name, size_t size);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/options.h"
 
+#include "cli/clashes.h"
 #include "cli/help.h"
 #include "cli/nearest.h"
 #include "core/error.h"
@@ -49,6 +50,7 @@ of_option *of_option_model(of_option_table *table, char short_name, const char *
     of_option *option = of_option_text(table, short_name, name, "FILE", target, help);
     assert(table->path_count < sizeof table->paths / sizeof *table->paths);
     option->path = table->paths[table->path_count++];
+    option->role = OF_ROLE_READ;
     return option;
 }
 
@@ -106,12 +108,21 @@ of_option *of_option_choice(of_option_table *table, const char *name, const char
                                   .target = target});
 }
 
-bool of_option_given(const of_option_table *table, const char *name) {
+static const of_option *option_called(const of_option_table *table, const char *name) {
     size_t i = 0;
     while (i + 1 < table->count && strcmp(table->rows[i].name, name) != 0)
         i++;
     assert(strcmp(table->rows[i].name, name) == 0);
-    return table->rows[i].given;
+    return &table->rows[i];
+}
+
+bool of_option_given(const of_option_table *table, const char *name) {
+    return option_called(table, name)->given;
+}
+
+bool of_option_names_installed(const of_option_table *table, const char *name) {
+    const of_option *option = option_called(table, name);
+    return option->path != NULL && *(const char **)option->target == option->path;
 }
 
 /* ---- Values ------------------------------------------------------------------------------- */
@@ -343,6 +354,8 @@ bool of_options_parse(const of_command *command, of_option_table *table, int arg
     of_status status = parse_all(&parser, &error);
     if (status == OF_OK && !parser.help)
         status = check_required(table, &error);
+    if (status == OF_OK && !parser.help)
+        status = of_clashes_check(table, operands, &error);
     if (status != OF_OK) {
         *code = of_usage_error(console, command, "%s", error.message);
         return false;

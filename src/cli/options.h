@@ -28,6 +28,9 @@ typedef enum of_option_type {
     OF_OPTION_CHOICE, /* int: number of the word among `argument`, "first|second|third" */
 } of_option_type;
 
+/* What becomes of the file that an option names. */
+typedef enum of_option_role { OF_ROLE_NONE, OF_ROLE_READ, OF_ROLE_WRITTEN } of_option_role;
+
 typedef struct of_option {
     of_option_type type;
     char short_name;      /* 0: none */
@@ -36,6 +39,7 @@ typedef struct of_option {
     const char *help;
     void *target;       /* holds the default until the option is given */
     double least, most; /* inclusive range of a number */
+    of_option_role role;
     bool required;
     char *path; /* of a model: memory for the file that its name stands for */
     bool given; /* set by the parser */
@@ -73,6 +77,9 @@ of_option *of_option_choice(of_option_table *table, const char *name, const char
 /* True if the option was given. The name must be in the table. */
 bool of_option_given(const of_option_table *table, const char *name);
 
+/* True if a model was given by the name of an installed one. */
+bool of_option_names_installed(const of_option_table *table, const char *name);
+
 /* What a verb is for; the text of its help. */
 typedef struct of_command {
     const char *name;
@@ -83,8 +90,8 @@ typedef struct of_command {
 } of_command;
 
 /* Parses argv[1..argc), argv[0] being the verb. Returns true if the verb should run. Otherwise
- * *code is the exit code: help was asked for and printed, or a usage error was reported. The
- * operands are freed by the caller in both cases. */
+ * *code is the exit code: help was asked for and printed, or a usage error was reported, such as a
+ * file that would be both read and written. The operands are freed by the caller in both cases. */
 bool of_options_parse(const of_command *command, of_option_table *table, int argc, char **argv,
                       of_text_list *operands, of_console *console, int *code);
 

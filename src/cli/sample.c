@@ -31,9 +31,10 @@ typedef struct sample_settings {
 
 static void declare(sample_settings *settings, of_option_table *table) {
     of_engine_model_option(&settings->engine, table);
-    of_option_text(table, 'o', "out", "FILE", &settings->out,
-                   "PNG file to write; it appears only when it is complete.")
-        ->required = true;
+    of_option *out = of_option_text(table, 'o', "out", "FILE", &settings->out,
+                                    "PNG file to write; it appears only when it is complete.");
+    out->required = true;
+    out->role = OF_ROLE_WRITTEN;
     of_option_count(table, 'n', "count", &settings->count, 1, 65536,
                     "Number of images; without it, 64.");
     of_option_real(table, 0, "temperature", "T", &settings->temperature, 0, 100,

@@ -79,10 +79,12 @@ static void declare(score_settings *settings, of_option_table *table) {
                    "Add a column 'anomalous': 1 if p_value is at most A, which flags a share of at "
                    "most A of normal images. Needs a calibrated model.");
     of_option_text(table, 'o', "out", "FILE", &settings->out,
-                   "Write to FILE, which appears only when it is complete.");
+                   "Write to FILE, which appears only when it is complete.")
+        ->role = OF_ROLE_WRITTEN;
     of_option_text(table, 0, "report", "FILE", &settings->report,
                    "Write a report to FILE: one HTML page with the distributions of all scores and "
-                   "the most and least anomalous images of each SRC with heat maps.");
+                   "the most and least anomalous images of each SRC with heat maps.")
+        ->role = OF_ROLE_WRITTEN;
     of_option_text(table, 0, "heatmaps", "DIR", &settings->heatmaps,
                    "Write heat maps of the most anomalous images to the folder DIR, which is made "
                    "if it is not there.");
@@ -205,11 +207,7 @@ static of_status score_sources(const score_settings *settings, score_run *run, o
         of_tally own = {0};
         run->source = settings->sources.items[i];
         run->source_number = i;
-        of_run pass = {.source = run->source,
-                       .label = "score",
-                       .limit = settings->engine.limit,
-                       .visit = write_batch,
-                       .user = run};
+        of_run pass = {.source = run->source, .label = "score", .visit = write_batch, .user = run};
         status = of_engine_run(run->engine, &pass, &own, error);
         add_tally(tally, &own);
         of_score_pictures_finish_source(&run->pictures, i, &own);

@@ -3,6 +3,9 @@
 
 #include "core/error.h"
 
+#include <stdio.h>
+#include <string.h>
+
 /* `what` ends with its verb: "p-values need". */
 static of_status fail_uncalibrated(const of_engine *engine, const char *what, of_error *error) {
     const char *model = engine->settings->model;
@@ -37,6 +40,25 @@ static of_status check_models(const of_engine *engine, of_score score, const cha
     return OF_OK;
 }
 
+/* The library knows the general model that is wanted by its fingerprint only. */
+static of_status name_general(const of_engine *engine, of_status status, of_error *error) {
+    uint64_t wanted = of_calibration_describe(engine->calibration).general;
+    char name[128];
+    if (status == OF_OK || error == NULL || wanted == 0 || wanted == engine->general_fingerprint ||
+        !of_model_with_fingerprint(wanted, name, sizeof name))
+        return status;
+    size_t used = strlen(error->message);
+    (void)snprintf(error->message + used, sizeof error->message - used,
+                   " (it is installed: --general-model %s)", name);
+    return status;
+}
+
+static of_status check_calibration(const of_engine *engine, of_score score, of_error *error) {
+    of_status status = of_calibration_check(engine->calibration, score, engine->general_fingerprint,
+                                            engine->members_fingerprint, error);
+    return name_general(engine, status, error);
+}
+
 of_status of_scoring_check(const of_engine *engine, of_score score, of_error *error) {
     char name[32];
     of_score_name(score, name, sizeof name);
@@ -48,10 +70,7 @@ of_status of_scoring_check(const of_engine *engine, of_score score, of_error *er
                                  score.kind == OF_SCORE_COMBINED ? "score 'combined' needs"
                                                                  : "score 'typicality' needs",
                                  error);
-    return score.kind == OF_SCORE_COMBINED
-               ? of_calibration_check(engine->calibration, score, engine->general_fingerprint,
-                                      engine->members_fingerprint, error)
-               : OF_OK;
+    return score.kind == OF_SCORE_COMBINED ? check_calibration(engine, score, error) : OF_OK;
 }
 
 of_status of_scoring_check_p_value(const of_engine *engine, of_score score, of_error *error) {
@@ -60,8 +79,7 @@ of_status of_scoring_check_p_value(const of_engine *engine, of_score score, of_e
         return status;
     if (engine->calibration == NULL)
         return fail_uncalibrated(engine, "p-values need", error);
-    return of_calibration_check(engine->calibration, score, engine->general_fingerprint,
-                                engine->members_fingerprint, error);
+    return check_calibration(engine, score, error);
 }
 
 size_t of_scoring_list(const of_engine *engine, of_score scores[OF_SCORES_MOST]) {

@@ -15,14 +15,18 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                                      "set, in which labels of the same name are one class.");
     data->short_name = 'd';
     data->required = true;
-    of_option_text(table, 'o', "out", "FILE", &train->out,
-                   "Weight file to write; the state of the run is kept in FILE.checkpoint.")
-        ->required = true;
+    data->role = OF_ROLE_READ;
+    of_option *out =
+        of_option_text(table, 'o', "out", "FILE", &train->out,
+                       "Weight file to write; the state of the run is kept in FILE.checkpoint.");
+    out->required = true;
+    out->role = OF_ROLE_WRITTEN;
     of_option_model(table, 0, "init", &settings->init,
                     "Start from these weights, with their architecture.");
     of_option_list(table, "general-data", "SRC", &settings->general_data,
                    "Images of the general distribution, the outliers of the outlier loss; may be "
-                   "repeated.");
+                   "repeated.")
+        ->role = OF_ROLE_READ;
     of_option_list(table, "data-share", "S", &settings->data_shares,
                    "How much of an epoch comes from a --data SRC, relative to the others: given "
                    "once for each, in their order. Without it, by the numbers of images.");
@@ -121,22 +125,25 @@ static void declare_steps(of_train_settings *settings, of_option_table *table) {
 static void declare_run(of_train_settings *settings, of_option_table *table) {
     of_train_options *train = &settings->train;
     of_option_list(table, "valid", "SRC", &settings->valid,
-                   "Held-out images to validate on; may be repeated.");
+                   "Held-out images to validate on; may be repeated.")
+        ->role = OF_ROLE_READ;
     of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
-                   "Outliers that validation separates from the held-out images; may be repeated.");
+                   "Outliers that validation separates from the held-out images; may be repeated.")
+        ->role = OF_ROLE_READ;
     of_option_count(table, 0, "valid-every", &train->valid_every, 1, 0x1p60,
                     "Images between validations; without it, an epoch.");
     of_option_count(table, 0, "patience", &train->patience, 1, 1e9,
                     "Keep the best validated weights, and end after N validations without "
                     "improvement: of bits/dim, or with an outlier loss of the mean AUROC.");
     of_option_text(table, 0, "log", "FILE", &settings->log,
-                   "Write figures to FILE, a JSON object a line.");
+                   "Write figures to FILE, a JSON object a line.")
+        ->role = OF_ROLE_WRITTEN;
     of_option_count(table, 0, "log-every", &train->log_every, 1, 1e9,
                     "Steps between lines of the log; without it, 50.");
     of_option_flag(table, 0, "resume", &train->resume,
                    "Go on from the checkpoint, bit for bit; without one, start.");
     of_option_flag(table, 0, "overwrite", &train->overwrite,
-                   "Start anew even if there is a checkpoint.");
+                   "Start anew even if there is a checkpoint or a weight file, and replace them.");
     of_option_real(table, 0, "checkpoint-every", "SECONDS", &train->checkpoint_every, 0, 1e9,
                    "Seconds between checkpoints; without it, 300.");
     of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,

@@ -95,13 +95,15 @@ of_status of_entry_read_file(of_entry *entry, const char *path, const of_target 
 }
 
 of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_t *pixels,
-                          of_error *error) {
+                          of_image_shape *shape, of_error *error) {
     of_raster raster = entry->raster;
+    *shape = (of_image_shape){target->channels, target->height, target->width};
     switch (entry->content) {
     case OF_CONTENT_FILE:
         return of_image_decode(entry->bytes.data, entry->bytes.size, of_text(&entry->path), target,
-                               pixels, error);
+                               pixels, shape, error);
     case OF_CONTENT_PIXELS:
+        *shape = (of_image_shape){raster.channels < 3 ? 1 : 3, raster.height, raster.width};
         raster.pixels = entry->bytes.data;
         return of_convert(&raster, target, pixels, error);
     case OF_CONTENT_SYNTHETIC:

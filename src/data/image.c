@@ -162,7 +162,8 @@ static void limit_decoder_memory(size_t file_size, size_t pixel_bytes) {
 }
 
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
-                          const of_target *target, uint8_t *pixels, of_error *error) {
+                          const of_target *target, uint8_t *pixels, of_image_shape *shape,
+                          of_error *error) {
     if (size == 0)
         return of_fail(error, OF_ERROR_FORMAT, "empty file");
     if (size > target->max_bytes)
@@ -184,6 +185,8 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
                            target, error);
     if (status != OF_OK)
         return status;
+
+    *shape = (of_image_shape){channels < 3 ? 1 : 3, (uint32_t)height, (uint32_t)width};
 
     /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks. */
     limit_decoder_memory(size, ((size_t)width + 64) * ((size_t)height + 64) * 16);

@@ -20,10 +20,11 @@ bool of_has_image_magic(const uint8_t *bytes, size_t size);
  * memory for pixels is taken, and the decoder's memory is capped by that size; data that is
  * cut short, or a PNG whose checksums do not hold, is an error and never a half-filled image.
  * The name decides only whether a file without a signature may be TGA. The first frame of a
- * GIF is taken; of 16 bits a channel the upper 8.
+ * GIF is taken; of 16 bits a channel the upper 8. *shape is the image's own, if it could be read.
  */
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
-                          const of_target *target, uint8_t *pixels, of_error *error);
+                          const of_target *target, uint8_t *pixels, of_image_shape *shape,
+                          of_error *error);
 
 /* The shape that an image file's header announces, held against the target's limits. */
 of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *target,

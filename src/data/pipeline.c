@@ -34,6 +34,7 @@ struct of_pipeline {
     pthread_mutex_t mutex;
     pthread_cond_t has_space, has_work, has_results;
     uint64_t filled, claimed, ready, taken;
+    uint64_t skipped;
     uint64_t wanted; /* the caller sleeps until ready - taken reaches this; 0: it is awake */
     size_t encoded_bytes;
     unsigned idle_decoders;
@@ -79,6 +80,7 @@ static void *run_reader(void *argument) {
         of_error failure = {.status = OF_OK};
         of_status status = pipeline->reader->next(pipeline->reader, &slot->entry, &end, &failure);
         pthread_mutex_lock(&pipeline->mutex);
+        pipeline->skipped = pipeline->reader->skipped;
         if (status != OF_OK) {
             pipeline->reader_failure = failure;
             break;
@@ -103,7 +105,7 @@ static void *run_reader(void *argument) {
 static void decode(of_pipeline *pipeline, of_slot *slot) {
     slot->result.status = OF_OK;
     of_status status =
-        of_entry_decode(&slot->entry, &pipeline->target, slot->pixels, &slot->result);
+        of_entry_decode(&slot->entry, &pipeline->target, slot->pixels, &slot->shape, &slot->result);
     slot->result.status = status;
     of_bytes_trim(&slot->entry.bytes, KEPT_BYTES);
 }
@@ -170,6 +172,13 @@ void of_pipeline_release(of_pipeline *pipeline) {
     if (pipeline->reader_waits && space >= pipeline->capacity / 4)
         pthread_cond_signal(&pipeline->has_space);
     pthread_mutex_unlock(&pipeline->mutex);
+}
+
+uint64_t of_pipeline_skipped(of_pipeline *pipeline) {
+    pthread_mutex_lock(&pipeline->mutex);
+    uint64_t skipped = pipeline->skipped;
+    pthread_mutex_unlock(&pipeline->mutex);
+    return skipped;
 }
 
 /* ---- Beginning and end --------------------------------------------------------------------- */

@@ -9,8 +9,9 @@
 #include "data/reader.h"
 
 typedef struct of_slot {
-    of_entry entry;  /* its encoded bytes may be gone */
-    uint8_t *pixels; /* one target image if `result` is OF_OK */
+    of_entry entry;       /* its encoded bytes may be gone */
+    uint8_t *pixels;      /* one target image if `result` is OF_OK */
+    of_image_shape shape; /* before it was resized */
     of_error result;
     bool done;
 } of_slot;
@@ -30,6 +31,9 @@ of_status of_pipeline_take(of_pipeline *pipeline, size_t wanted, of_slot **slot,
 
 /* Gives the slot of the last of_pipeline_take back. */
 void of_pipeline_release(of_pipeline *pipeline);
+
+/* Files passed over so far. */
+uint64_t of_pipeline_skipped(of_pipeline *pipeline);
 
 /* Ends the threads wherever they are. Accepts NULL. */
 void of_pipeline_free(of_pipeline *pipeline);

@@ -8,6 +8,7 @@
 
 #include "data/bytes.h"
 #include "data/convert.h"
+#include "data/probe.h"
 #include "data/synthetic.h"
 
 typedef enum of_content {
@@ -34,9 +35,10 @@ void of_entry_free(of_entry *entry);
 /* Names the next image and forgets what the entry held; "" as label means none. */
 of_status of_entry_begin(of_entry *entry, const char *path, const char *label, of_error *error);
 
-/* Writes the entry as one target image. Its failures concern this image alone. */
+/* Writes the entry as one target image; *shape is what it was before. Its failures concern this
+ * image alone. */
 of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_t *pixels,
-                          of_error *error);
+                          of_image_shape *shape, of_error *error);
 
 typedef struct of_reader of_reader;
 
@@ -48,6 +50,7 @@ struct of_reader {
     void (*cancel)(of_reader *reader);
     void (*close)(of_reader *reader);
     uint64_t expected; /* number of images if known, else 0 */
+    uint64_t skipped;  /* files that are no images by their names, so far */
 };
 
 /* Accepts NULL. */

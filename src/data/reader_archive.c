@@ -66,8 +66,10 @@ static bool is_hidden(const char *name) {
     return false;
 }
 
-/* Name of a member that should be an image, or NULL for what is passed over in silence. */
-static const char *image_name(struct archive_entry *member) {
+/* Name of a member that should be an image, or NULL for what is passed over; *counts if that is a
+ * file which somebody may have meant to be an image. */
+static const char *image_name(struct archive_entry *member, bool *counts) {
+    *counts = false;
     if (archive_entry_filetype(member) == AE_IFDIR)
         return NULL;
     const char *name = archive_entry_pathname(member);
@@ -76,6 +78,7 @@ static const char *image_name(struct archive_entry *member) {
     if (name == NULL)
         return "(name that cannot be read)";
     name = relative_name(name);
+    *counts = !is_hidden(name) && !of_has_image_extension(name);
     return of_has_image_extension(name) && !is_hidden(name) ? name : NULL;
 }
 
@@ -155,7 +158,9 @@ static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, 
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
             return fail_archive(opened, error);
         opened->members++;
-        const char *name = image_name(member);
+        bool counts;
+        const char *name = image_name(member, &counts);
+        opened->reader.skipped += counts;
         if (name == NULL)
             continue;
         opened->images++;

@@ -39,26 +39,34 @@ static void close_folder(of_reader *reader) {
     free(folder);
 }
 
+typedef struct census {
+    uint64_t images, others;
+} census;
+
 /* A walk of its own, so that no list of all files has to be kept. */
-static of_status count_images(const char *path, uint64_t *count, of_error *error) {
+static of_status count_images(const char *path, census *count, of_error *error) {
     of_walk *walk;
     of_walk_item item;
-    *count = 0;
+    *count = (census){0};
     of_status status = of_walk_open(path, of_has_image_extension, &walk, error);
     if (status != OF_OK)
         return status;
     while ((status = of_walk_next(walk, &item, error)) == OF_OK && item.path != NULL)
-        *count += item.problem.status == OF_OK;
+        count->images += item.problem.status == OF_OK;
+    count->others = of_walk_left_out(walk);
     of_walk_close(walk);
     return status;
 }
 
-static of_status open_images(const char *path, const of_target *target, uint64_t count,
+static of_status open_images(const char *path, const of_target *target, census count,
                              of_reader **reader, of_error *error) {
     folder_reader *folder = calloc(1, sizeof *folder);
     if (folder == NULL)
         return of_fail_memory(error, "a folder reader");
-    folder->reader = (of_reader){.next = next_in_folder, .close = close_folder, .expected = count};
+    folder->reader = (of_reader){.next = next_in_folder,
+                                 .close = close_folder,
+                                 .expected = count.images,
+                                 .skipped = count.others};
     folder->target = *target;
     of_status status = of_walk_open(path, of_has_image_extension, &folder->walk, error);
     if (status != OF_OK) {
@@ -117,12 +125,12 @@ static of_status list_binaries(const char *path, path_list *list, of_error *erro
 
 of_status of_reader_open_folder(const char *path, const of_target *target, of_reader **reader,
                                 of_error *error) {
-    uint64_t images;
-    of_status status = count_images(path, &images, error);
+    census count;
+    of_status status = count_images(path, &count, error);
     if (status != OF_OK)
         return status;
-    if (images > 0)
-        return open_images(path, target, images, reader, error);
+    if (count.images > 0)
+        return open_images(path, target, count, reader, error);
     path_list list = {0};
     status = list_binaries(path, &list, error);
     if (status == OF_OK && list.count == 0)

@@ -30,6 +30,7 @@ static of_status next_of_part(of_reader *reader, of_entry *entry, bool *end, of_
     part_reader *part = (part_reader *)reader;
     for (;;) {
         of_status status = part->whole->next(part->whole, entry, end, error);
+        reader->skipped = part->whole->skipped;
         if (status != OF_OK || *end)
             return status;
         double number = of_part_number(of_text(&entry->path));

@@ -138,6 +138,10 @@ uint64_t of_source_unreadable(const of_source *source) {
     return source->unreadable;
 }
 
+uint64_t of_source_skipped(const of_source *source) {
+    return of_pipeline_skipped(source->pipeline);
+}
+
 uint64_t of_source_expected(const of_source *source) {
     return source->expected;
 }
@@ -179,7 +183,8 @@ static of_status append(of_source *source, of_slot *slot, size_t max_count, of_e
     memcpy(source->pixels + source->count * source->image_bytes, slot->pixels, source->image_bytes);
     of_bytes_swap(&kept->path, &slot->entry.path);
     of_bytes_swap(&kept->label, &slot->entry.label);
-    *item = (of_item){of_text(&kept->path), of_text(&kept->label), slot->entry.class_index};
+    *item = (of_item){of_text(&kept->path), of_text(&kept->label), slot->entry.class_index,
+                      slot->shape.height, slot->shape.width};
     if (item->class_index < 0 && item->label[0] != '\0' &&
         !of_labels_number(&source->labels, item->label, &item->class_index))
         return of_fail_memory(error, "the class names");

@@ -34,6 +34,7 @@ struct of_walk {
     size_t depth;
     identity *linked; /* folders that were entered through a link */
     size_t linked_count, linked_capacity;
+    uint64_t left_out;
 };
 
 static void free_level(level *folder) {
@@ -107,7 +108,9 @@ static of_status list_folder(of_walk *walk, level *folder, DIR *directory, of_er
         if (entry->d_name[0] == '.')
             continue;
         bool enter = is_folder(directory, entry);
-        if ((enter || walk->filter(entry->d_name)) && !add_name(folder, entry->d_name, enter))
+        bool chosen = enter || walk->filter(entry->d_name);
+        walk->left_out += !chosen;
+        if (chosen && !add_name(folder, entry->d_name, enter))
             return of_fail_memory(error, "the names in a folder");
     }
     if (folder->count > 0)
@@ -229,4 +232,8 @@ of_status of_walk_next(of_walk *walk, of_walk_item *item, of_error *error) {
         return OF_OK;
     }
     return OF_OK;
+}
+
+uint64_t of_walk_left_out(const of_walk *walk) {
+    return walk->left_out;
 }

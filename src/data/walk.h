@@ -28,4 +28,7 @@ typedef struct of_walk_item {
 /* The next file; strings are valid until the next call. */
 of_status of_walk_next(of_walk *walk, of_walk_item *item, of_error *error);
 
+/* Files so far that the filter did not choose; hidden ones are not counted. */
+uint64_t of_walk_left_out(const of_walk *walk);
+
 #endif

@@ -107,9 +107,9 @@ of_status of_safetensors_write(const char *path, const of_safetensor_source *ten
                                const of_metadata_source *metadata, size_t metadata_count,
                                of_error *error);
 
-/* Replaces one metadata string of a file, atomically; NULL as value removes it. The tensors' bytes,
- * their order and the other metadata stay as they are. */
-of_status of_safetensors_replace_metadata(const char *path, const char *key, const char *value,
-                                          of_error *error);
+/* Writes a file like another one but for one metadata string, atomically; NULL as value removes it.
+ * The tensors' bytes, their order and the other metadata stay as they are. `to` may be `from`. */
+of_status of_safetensors_replace_metadata(const char *from, const char *to, const char *key,
+                                          const char *value, of_error *error);
 
 #endif

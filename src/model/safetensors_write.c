@@ -190,10 +190,10 @@ static size_t list_metadata(const of_safetensors *file, const char *key, const c
     return count;
 }
 
-of_status of_safetensors_replace_metadata(const char *path, const char *key, const char *value,
-                                          of_error *error) {
+of_status of_safetensors_replace_metadata(const char *from, const char *to, const char *key,
+                                          const char *value, of_error *error) {
     of_safetensors file;
-    of_status status = of_safetensors_open(path, &file, error);
+    of_status status = of_safetensors_open(from, &file, error);
     if (status != OF_OK)
         return status;
     size_t most = file.metadata != NULL ? (size_t)cJSON_GetArraySize(file.metadata) + 1 : 1;
@@ -204,7 +204,7 @@ of_status of_safetensors_replace_metadata(const char *path, const char *key, con
     } else {
         list_stored(&file, tensors);
         size_t count = list_metadata(&file, key, value, metadata);
-        status = of_safetensors_write(path, tensors, file.count, metadata, count, error);
+        status = of_safetensors_write(to, tensors, file.count, metadata, count, error);
     }
     free(tensors);
     free(metadata);

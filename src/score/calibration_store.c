@@ -23,15 +23,20 @@ static of_status check_weights(const of_calibration *calibration, const char *pa
 
 of_status of_calibration_store(const of_calibration *calibration, const char *path,
                                of_error *error) {
-    if (path == NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT, "of_calibration_store: the path is NULL");
-    of_status status = check_weights(calibration, path, error);
+    return of_calibration_store_copy(calibration, path, path, error);
+}
+
+of_status of_calibration_store_copy(const of_calibration *calibration, const char *from,
+                                    const char *to, of_error *error) {
+    if (from == NULL || to == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_calibration_store: a path is NULL");
+    of_status status = check_weights(calibration, from, error);
     if (status != OF_OK)
         return status;
     char *text = calibration != NULL ? of_calibration_print(calibration) : NULL;
     if (calibration != NULL && text == NULL)
         return of_fail_memory(error, "the text of a calibration");
-    status = of_safetensors_replace_metadata(path, "calibration", text, error);
+    status = of_safetensors_replace_metadata(from, to, "calibration", text, error);
     free(text);
     return status;
 }

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 /* ---- Outputs ------------------------------------------------------------------------------ */
 
@@ -22,7 +22,35 @@ static of_status check_writable(const char *path, of_error *error) {
     return status;
 }
 
-/* A checkpoint is work that may not be meant to be lost. */
+static bool is_file(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/* Weights and checkpoints are work that may not be meant to be lost. */
+static of_status check_replaced(of_trainer *trainer, of_error *error) {
+    const of_train_options *options = &trainer->options;
+    bool resumable = is_file(trainer->checkpoint_path);
+    if (options->overwrite || (options->resume && resumable))
+        return OF_OK;
+    if (resumable)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "%s is there already: go on from it with --resume, or let it be replaced "
+                       "with --overwrite",
+                       trainer->checkpoint_path);
+    if (is_file(options->out))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "%s is there already%s: let it be replaced with --overwrite, or give "
+                       "another --out",
+                       options->out,
+                       options->resume ? ", without a checkpoint to resume from" : "");
+    if (options->resume)
+        of_trainer_warn(trainer, "there is no %s to resume from: starting anew",
+                        trainer->checkpoint_path);
+    trainer->options.resume = false;
+    return OF_OK;
+}
+
 of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
     of_train_options *options = &trainer->options;
     size_t size = strlen(options->out) + sizeof ".checkpoint";
@@ -35,18 +63,7 @@ of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
     of_status status = check_writable(options->out, error);
     if (status == OF_OK)
         status = check_writable(trainer->checkpoint_path, error);
-    bool exists = access(trainer->checkpoint_path, F_OK) == 0;
-    if (status == OF_OK && exists && !options->resume && !options->overwrite)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "%s is there already: go on from it with --resume, or let it be replaced "
-                       "with --overwrite",
-                       trainer->checkpoint_path);
-    if (status == OF_OK && options->resume && !exists) {
-        options->resume = false;
-        of_trainer_warn(trainer, "there is no %s to resume from: starting anew",
-                        trainer->checkpoint_path);
-    }
-    return status;
+    return status == OF_OK ? check_replaced(trainer, error) : status;
 }
 
 /* ---- Data --------------------------------------------------------------------------------- */

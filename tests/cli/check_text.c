@@ -156,7 +156,7 @@ static void test_nearest(void **state) {
 
 /* A likelihood that is not finite is printed as such, counted, and always anomalous. */
 static void write_rows(of_row_format format, const char *expected) {
-    const of_item item = {"a.png", "cat", 0};
+    const of_item item = {.path = "a.png", .label = "cat"};
     const double fine[] = {-1, -2}, broken[] = {-(double)INFINITY, -2};
     const of_image_likelihood images[] = {{.logp = -3, .contributions = fine},
                                           {.logp = (double)NAN, .contributions = broken}};

@@ -40,6 +40,33 @@ expect_failure 1 'a model of the ensemble' calibrate -m in.model --ensemble smal
     --data synthetic:shapes --limit 200
 expect_same_files in.model plain.model
 
+# ---- a copy, and no change to what is installed
+mkdir installed
+cp in.model installed/all.safetensors
+OUTFLOW_MODELS=installed
+export OUTFLOW_MODELS
+expect_failure 2 'installed/all.safetensors is installed for all: give --out' calibrate -m all \
+    --data synthetic:shapes:200
+expect_failure 2 'is installed for all' calibrate -m all --remove
+run 0 calibrate -q -m all --data synthetic:shapes:200 --out copy.model
+expect_same_files installed/all.safetensors plain.model
+run 0 inspect copy.model
+expect_out '^calibration  *200 images'
+run 0 calibrate -q -m copy.model --remove --out bare.model
+run 0 inspect copy.model
+expect_out '^calibration  *200 images'
+run 0 score -m bare.model --limit 2 -q synthetic:shapes
+if grep -q p_value "$out"; then fail 'the calibration is still there'; fi
+
+# the general model that a calibration was made with is named if it is installed
+cp general.model installed/general.safetensors
+run 0 calibrate -q -m in.model -g general --data synthetic:shapes:200 --out pair.model
+run 0 score -m pair.model --limit 2 synthetic:shapes
+expect_err 'warning: no p-values: .*(it is installed: --general-model general)'
+expect_failure 1 'it is installed: --general-model general' score -m pair.model -g in.model \
+    --fpr 0.1 synthetic:shapes
+unset OUTFLOW_MODELS
+
 # ---- calibrated without a general model
 run 0 calibrate -m in.model --data synthetic:shapes:2000 --every 5
 expect_out '^400 images$'

@@ -120,7 +120,10 @@ run 0 score -m in.model pngs
 expect_equal 'heat maps that are images' "$(lines "$out")" 6
 run 0 score -m in.model --heatmaps maps --heatmap-count 0 --limit 25 -o s.csv synthetic:digits
 expect_equal 'heat maps of all' "$(lines maps/index.csv)" 26
+: >maps/mine.png
+echo '../s.csv,0001-../s.csv,0002-x/y.png' >>maps/index.csv
 run 0 score -m in.model --score complexity --heatmaps maps --limit 3 -o s.csv synthetic:digits
+expect_equal 'heat maps of this run alone, and what is not ours' "$(ls maps/*.png | wc -l)" 4
 grep -q '^file,path,source,label,complexity,strongest_colour$' maps/index.csv ||
     fail 'the list does not name its score'
 

@@ -119,7 +119,8 @@ static void test_shrinking_is_antialiased(void **state) {
 
 static void decode(encoded file, const char *name, const of_target *target, uint8_t *pixels) {
     of_error error = {.status = OF_OK};
-    of_status status = of_image_decode(file.bytes, file.size, name, target, pixels, &error);
+    of_image_shape shape;
+    of_status status = of_image_decode(file.bytes, file.size, name, target, pixels, &shape, &error);
     if (status != OF_OK)
         print_error("%s: %s\n", name, error.message);
     assert_int_equal(status, OF_OK);
@@ -188,12 +189,13 @@ static void test_simple_formats(void **state) {
     decode((encoded){ppm, sizeof ppm - 1}, "x.ppm", &target, pixels);
     assert_memory_equal(pixels, expected, 6);
 
+    of_image_shape shape;
     uint8_t tga[] = {0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 24, 0, 3, 2, 1, 6, 5, 4};
     decode((encoded){tga, sizeof tga}, "x.TGA", &target, pixels);
     assert_memory_equal(pixels, expected, 6);
-    assert_int_equal(of_image_decode(tga, sizeof tga, "x.png", &target, pixels, NULL),
+    assert_int_equal(of_image_decode(tga, sizeof tga, "x.png", &target, pixels, &shape, NULL),
                      OF_ERROR_FORMAT);
-    assert_int_equal(of_image_decode(tga, sizeof tga - 1, "x.tga", &target, pixels, NULL),
+    assert_int_equal(of_image_decode(tga, sizeof tga - 1, "x.tga", &target, pixels, &shape, NULL),
                      OF_ERROR_FORMAT);
 
     uint8_t bmp[] = {'B', 'M', 62, 0, 0, 0, 0, 0,  0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 2, 0, 0,
@@ -201,7 +203,7 @@ static void test_simple_formats(void **state) {
                      0,   0,   0,  0, 0, 0, 0, 0,  0, 0, 0,  0, 3, 2, 1,  6, 5, 4, 0, 0};
     decode((encoded){bmp, sizeof bmp}, "x.bmp", &target, pixels);
     assert_memory_equal(pixels, expected, 6);
-    assert_int_equal(of_image_decode(bmp, sizeof bmp - 4, "x.bmp", &target, pixels, NULL),
+    assert_int_equal(of_image_decode(bmp, sizeof bmp - 4, "x.bmp", &target, pixels, &shape, NULL),
                      OF_ERROR_FORMAT);
 
     /* 2 x 1, two colours, the pixels 0 and 1: codes clear, 0, 1, end of 3 bits each. */

@@ -206,10 +206,11 @@ static void test_every_truncation_of_a_png(void **state) {
     encoded file = encode_pattern(1);
     of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0};
     uint8_t pixels[3072];
+    of_image_shape shape;
     assert_unreadable(state, "cut.png", file.bytes, file.size / 2, "truncated");
     for (size_t size = 0; size < file.size; size++) {
         of_entry entry = {.content = OF_CONTENT_FILE, .bytes = {file.bytes, size, size}};
-        assert_int_equal(of_entry_decode(&entry, &target, pixels, NULL), OF_ERROR_FORMAT);
+        assert_int_equal(of_entry_decode(&entry, &target, pixels, &shape, NULL), OF_ERROR_FORMAT);
     }
     free(file.bytes);
 }
