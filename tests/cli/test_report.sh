@@ -68,6 +68,19 @@ expect_equal 'images' "$(count '<div class="pair">' score.html)" 32
 grep -q '<h3>last (main score)</h3>' score.html || fail 'the main score is not last'
 if grep -q 'ROC curves' score.html; then fail 'ROC curves without an in set'; fi
 
+# ---- few images: no image is among the most and the least anomalous, also where all are alike
+make_images in.model few 5
+mkdir alike
+for i in 1 2 3 4 5 6 7; do cp few/0.png alike/alike-$i.png; done
+run 0 score -m in.model --report few.html -o s.csv few alike
+expect_equal 'images' "$(count '<div class="pair">' few.html)" 12
+expect_equal 'different images' "$(grep -o 'img alt="image [^"]*"' few.html | sort -u | wc -l | tr -d " ")" 12
+for i in 1 2 3 4 5 6 7; do
+    for copy in a b c; do cp few/0.png alike/$copy$i.png; done
+done
+run 0 score -m in.model --report few.html -o s.csv alike
+expect_equal 'of many' "$(grep -o 'img alt="image [^"]*"' few.html | sort -u | wc -l | tr -d " ")" 16
+
 # ---- hostile names: text, not markup, and valid
 mkdir '<b>"&'
 make_images in.model images 2
