@@ -81,6 +81,16 @@ done
 run 0 score -m in.model --report few.html -o s.csv alike
 expect_equal 'of many' "$(grep -o 'img alt="image [^"]*"' few.html | sort -u | wc -l | tr -d " ")" 16
 
+# ---- names of sets: their paths without the folders that they share
+mkdir -p plant/line-1
+cp -r few plant/line-1/camera-front
+cp -r few plant/line-1/camera-rear
+run 0 score -m in.model --report names.html -o s.csv plant/line-1/camera-front \
+    plant/line-1/camera-rear
+well_formed names.html
+grep -q '<th scope="row">camera-rear</th><td class="text">plant/line-1/camera-rear</td>' names.html ||
+    fail 'the set is not named camera-rear'
+
 # ---- hostile names: text, not markup, and valid
 mkdir '<b>"&'
 make_images in.model images 2
