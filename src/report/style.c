@@ -3,10 +3,12 @@
 
 const char of_style_charts[] =
     ":root{--ink:#1b1f24;--soft:#57606a;--grid:#d8dee4;--paper:#fff;--panel:#f6f8fa;"
+    "--shade:rgba(27,31,36,.38);"
     "--s0:#1f6fb5;--s1:#d1610a;--s2:#0f8a68;--s3:#b0478c;--s4:#8a6d00;--s5:#5b57c8;--s6:#c23b3b;"
     "--s7:#5d6b78}\n"
     "@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa5b1;--grid:#343c46;"
-    "--paper:#0d1117;--panel:#161b22;--s0:#6cb2f2;--s1:#f29a50;--s2:#4cc9a2;--s3:#e389c3;"
+    "--paper:#0d1117;--panel:#161b22;--shade:rgba(230,237,243,.42);"
+    "--s0:#6cb2f2;--s1:#f29a50;--s2:#4cc9a2;--s3:#e389c3;"
     "--s4:#dcbf4a;--s5:#a5a1ff;--s6:#ff8585;--s7:#aab6c2}}\n"
     ".c0{--c:var(--s0)}.c1{--c:var(--s1)}.c2{--c:var(--s2)}.c3{--c:var(--s3)}"
     ".c4{--c:var(--s4)}.c5{--c:var(--s5)}.c6{--c:var(--s6)}.c7{--c:var(--s7)}\n"
@@ -40,7 +42,14 @@ const char of_style_page[] =
     ".legend li{overflow-wrap:anywhere}\n"
     ".legend li::before{content:\"\";display:inline-block;width:.8em;height:.8em;border-radius:2px;"
     "background:var(--c);margin-right:.45em;vertical-align:-.05em}\n"
-    ".scroll{overflow-x:auto;max-width:100%}\n"
+    /* Shadows at the sides that hide a part of a table: they stay, and covers of the paper's
+     * colour, which scroll along, lie over those at the table's own ends. */
+    ".scroll{overflow-x:auto;max-width:100%;background:"
+    "linear-gradient(to right,var(--paper) 35%,transparent) 0 0/3rem 100%,"
+    "linear-gradient(to left,var(--paper) 35%,transparent) 100% 0/3rem 100%,"
+    "linear-gradient(to right,var(--shade),transparent) 0 0/1.1rem 100%,"
+    "linear-gradient(to left,var(--shade),transparent) 100% 0/1.1rem 100%;"
+    "background-repeat:no-repeat;background-attachment:local,local,scroll,scroll}\n"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0}\n"
     "figure.table{margin:.8rem 0}\n"
     "th,td{padding:.25rem .7rem;border-bottom:1px solid var(--grid);text-align:right;"
