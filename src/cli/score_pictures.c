@@ -16,6 +16,10 @@ static of_status open_report(of_score_pictures *pictures, of_error *error) {
     const char *const *sources = pictures->sources->items;
     size_t count = pictures->sources->count, folder = of_shared_folder(sources, count);
     evaluation->engine = pictures->engine;
+    evaluation->asked = &pictures->score;
+    evaluation->rate = pictures->rate;
+    evaluation->with_threshold = pictures->with_threshold;
+    evaluation->threshold = pictures->threshold;
     of_evaluation_begin(evaluation);
     evaluation->sets = calloc(count, sizeof *evaluation->sets);
     if (evaluation->sets == NULL)
@@ -29,7 +33,7 @@ static of_status open_report(of_score_pictures *pictures, of_error *error) {
     }
     evaluation->gallery = &pictures->gallery;
     return of_gallery_open(&pictures->gallery, pictures->engine, count,
-                           of_report_main_score(evaluation, &pictures->score), false, error);
+                           of_report_main_score(evaluation), false, error);
 }
 
 of_status of_score_pictures_open(of_score_pictures *pictures, of_engine *engine, of_error *error) {

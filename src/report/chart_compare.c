@@ -70,8 +70,8 @@ of_status of_chart_roc(of_chart_page *page, const of_report *report, size_t scor
     of_score_name(report->scores[score], name, sizeof name);
     (void)snprintf(title, sizeof title, "ROC curves of %s, a line for each out set", name);
     of_chart_open(page, OF_CHART_WIDTH, ROC_HEIGHT, title);
-    of_axis_draw_across(&x, ROC_TOP, ROC_BOTTOM, "flagged: in images (across), outliers (up)",
-                        page->file);
+    of_axis_draw_across(&x, ROC_TOP, ROC_BOTTOM,
+                        "flagged: of the in set (across), of an out set (up)", page->file);
     of_axis_draw_up(&y, ROC_LEFT, ROC_RIGHT, page->file);
     (void)fprintf(page->file, "<path class=\"chance\" d=\"M%d %dL%d %d\"/>\n", ROC_LEFT, ROC_BOTTOM,
                   ROC_RIGHT, ROC_TOP);

@@ -16,14 +16,15 @@ const char of_style_charts[] =
     ".tick,.name,.label,.heading{font-family:system-ui,sans-serif;fill:var(--soft)}\n"
     ".tick{font-size:11px}.name{font-size:12px}.label{font-size:12px;font-weight:600}\n"
     ".heading{font-size:14px;font-weight:600;fill:var(--ink)}\n"
-    "g .label{fill:var(--c,var(--soft));paint-order:stroke;stroke:var(--paper);stroke-width:3px;"
-    "stroke-linejoin:round;stroke-opacity:.8}\n"
+    "g .label{fill:var(--c,var(--soft));paint-order:stroke;stroke:var(--paper);"
+    "stroke-width:3px;stroke-linejoin:round;stroke-opacity:.8}\n"
     ".hill{fill:var(--c);fill-opacity:.35;stroke:var(--c);stroke-width:1}\n"
     ".median{stroke:var(--ink);stroke-width:1.5;fill:none}\n"
     ".line{stroke:var(--c);stroke-width:2;fill:none;stroke-linejoin:round}\n"
     ".d1 .line{stroke-dasharray:7 3}.d2 .line{stroke-dasharray:2 3}\n"
     ".dot{fill:var(--c)}\n"
     ".dots{stroke:var(--c);stroke-width:3.2;stroke-linecap:round;stroke-opacity:.55;fill:none}\n"
+    ".threshold{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:5 3;fill:none}\n"
     ".chance{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 4;fill:none}\n";
 
 const char of_style_page[] =
@@ -56,6 +57,8 @@ const char of_style_page[] =
     "white-space:nowrap}\n"
     "th:first-child,th.text,td.text{text-align:left}\n"
     "td.text{white-space:normal;overflow-wrap:anywhere;min-width:11rem}\n"
+    ".long{display:inline-block;white-space:normal;overflow-wrap:break-word;max-width:14rem}\n"
+    "thead .long{max-width:9rem}\n"
     "thead th{color:var(--soft);font-weight:600}\n"
     "tbody th{font-weight:500}\n"
     "td.best{font-weight:700}\n"
