@@ -10,6 +10,10 @@ size_t of_chart_colour(size_t set) {
     return set == 0 ? 0 : 1 + (set - 1) % (OF_CHART_COLOURS - 1);
 }
 
+bool of_chart_numbers_sets(const of_report *report) {
+    return report->set_count > OF_CHART_COLOURS;
+}
+
 /* Bytes of the first character; a byte that begins none is one of its own. */
 static size_t step(const char *text) {
     size_t length = of_utf8_length(text);

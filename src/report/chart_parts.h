@@ -12,6 +12,9 @@ void of_chart_close(of_chart_page *page);
 /* Number of a set's colour: the first set has one of its own, the others take turns. */
 size_t of_chart_colour(size_t set);
 
+/* Are there more sets than colours, so that numbers have to tell them apart? */
+bool of_chart_numbers_sets(const of_report *report);
+
 /* A name of so many characters at most. Of a longer one the end, which tells paths apart; wide
  * characters, such as Chinese ones, count twice. */
 void of_chart_short_text(const char *name, size_t most, FILE *file);

@@ -29,6 +29,8 @@ static void write_legend(const of_report *report, FILE *file) {
     (void)fputs("<ul class=\"legend\" aria-label=\"Colours of the sets\">\n", file);
     for (size_t i = 0; i < report->set_count; i++) {
         (void)fprintf(file, "<li class=\"c%zu\">", of_chart_colour(i));
+        if (of_chart_numbers_sets(report))
+            (void)fprintf(file, "%zu ", i + 1);
         of_html_text(file, report->sets[i].name);
         (void)fputs("</li>\n", file);
     }
@@ -70,10 +72,15 @@ static void write_scales(of_chart_page *page, const of_report *report) {
                 "<div class=\"split\">\n<div>",
                 page->file);
     of_chart_scales(page, report);
-    (void)fputs("</div>\n<div><p>Scale 0 is the finest: it sees edges and texture. The last scale "
-                "sees layout and objects. Dots are means, lines reach one standard deviation to "
-                "either side; to the right is what a scale finds unlikely.</p>\n",
-                page->file);
+    (void)fputs(
+        "</div>\n<div><p>Scale 0 is the finest: it sees edges and texture. The last scale "
+        "sees layout and objects. Dots are means, lines reach one standard deviation to "
+        "either side; to the right is what a scale finds unlikely. An arrow with a number is "
+        "a mean beyond the axis.",
+        page->file);
+    if (of_chart_numbers_sets(report))
+        (void)fputs(" Numbers are those of the sets in the list above.", page->file);
+    (void)fputs("</p>\n", page->file);
     of_page_scale_table(report, page->file);
     (void)fputs("</div></div></section>\n", page->file);
 }

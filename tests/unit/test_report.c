@@ -218,6 +218,28 @@ static void sources(void **state) {
     expect_times(&s, of_report_write, ">source</th>", 0);
 }
 
+/* Sets that share a colour have numbers; what lies beyond the axis of scales has an arrow. */
+static void scales(void **state) {
+    (void)state;
+    static subject s;
+    fill(&s, counted, IMAGES);
+    expect_times(&s, of_report_write, "<path class=\"dot\"", 0);
+    expect_times(&s, of_report_write, "class=\"value\"", 0);
+    for (size_t i = 0; i < IMAGES; i++) {
+        s.values[1][i] += 1000;
+        s.values[2][i] -= 1000;
+    }
+    expect_times(&s, of_report_write, "<path class=\"dot\"", 2);
+    expect_times(&s, of_report_write, ">277.4</text>", 1);
+    expect_times(&s, of_report_write, ">-277.4</text>", 1);
+    s.report.set_count = 8;
+    expect_times(&s, of_report_write, "text-anchor=\"end\">8</text></g>", 0);
+    s.report.set_count = 9;
+    expect_times(&s, of_report_write, "text-anchor=\"end\">9</text></g>", 1);
+    expect_times(&s, of_report_write, "<li class=\"c1\">9 a&amp;b</li>", 2);
+    expect_times(&s, of_report_write, "they sum to bits/dim<", 1);
+}
+
 static void text_is_escaped(void **state) {
     (void)state;
     char *text = NULL;
@@ -272,6 +294,7 @@ int main(void) {
         cmocka_unit_test(flags_of_sets),
         cmocka_unit_test(long_names),
         cmocka_unit_test(sources),
+        cmocka_unit_test(scales),
         cmocka_unit_test(text_is_escaped),
         cmocka_unit_test(pictures),
     };
