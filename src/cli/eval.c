@@ -251,7 +251,7 @@ static of_status write_outputs(const eval_settings *settings, const of_evaluatio
 static of_status open_gallery(of_evaluation *evaluation, of_gallery *gallery, of_error *error) {
     of_evaluation_begin(evaluation);
     of_status status = of_gallery_open(gallery, evaluation->engine, evaluation->set_count,
-                                       of_report_main_score(evaluation, NULL), true, error);
+                                       of_report_main_score(evaluation), true, error);
     if (status == OF_OK)
         evaluation->gallery = gallery;
     return status;

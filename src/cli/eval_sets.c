@@ -45,12 +45,29 @@ static double finite_mean(const of_values *values) {
 
 /* ---- Running the sets --------------------------------------------------------------------- */
 
+size_t of_evaluation_find(const of_evaluation *evaluation, of_score score) {
+    size_t s = 0;
+    while (s < evaluation->score_count &&
+           (evaluation->scores[s].kind != score.kind || evaluation->scores[s].scale != score.scale))
+        s++;
+    return s;
+}
+
+bool of_evaluation_flags(const of_evaluation *evaluation, size_t index) {
+    return evaluation->with_p_value[index] ||
+           (evaluation->with_threshold &&
+            index == of_evaluation_find(evaluation, *evaluation->asked));
+}
+
 /* All scores that the models allow; those without p-values at this rate are left out of rates. */
 void of_evaluation_begin(of_evaluation *evaluation) {
     of_engine *engine = evaluation->engine;
+    const of_score *asked = evaluation->asked;
     engine->with_png = true;
     engine->with_webp = engine->settings->webp;
     evaluation->score_count = of_scoring_list(engine, evaluation->scores);
+    if (asked != NULL && of_evaluation_find(evaluation, *asked) == evaluation->score_count)
+        evaluation->scores[evaluation->score_count++] = *asked;
     for (size_t i = 0; evaluation->rate > 0 && i < evaluation->score_count; i++)
         evaluation->with_p_value[i] =
             of_scoring_check_p_value(engine, evaluation->scores[i], NULL) == OF_OK &&
@@ -63,6 +80,15 @@ typedef struct set_collector {
     of_eval_set *set;
 } set_collector;
 
+static bool is_flagged(const of_evaluation *evaluation, size_t index, double value) {
+    if (!of_evaluation_flags(evaluation, index))
+        return false;
+    return evaluation->with_threshold
+               ? of_scoring_reaches(value, evaluation->threshold)
+               : of_calibration_p_value(evaluation->engine->calibration, evaluation->scores[index],
+                                        value) <= evaluation->rate;
+}
+
 static bool collect_image(const of_evaluation *evaluation, of_eval_set *set,
                           const of_image_likelihood *likelihood) {
     bool finite = true, stored = append(&set->logp, likelihood->logp);
@@ -71,10 +97,7 @@ static bool collect_image(const of_evaluation *evaluation, of_eval_set *set,
     for (size_t i = 0; stored && i < evaluation->score_count; i++) {
         double value = of_scoring_value(evaluation->engine, evaluation->scores[i], likelihood);
         finite = finite && isfinite(value);
-        if (evaluation->with_p_value[i])
-            set->flagged[i] +=
-                of_calibration_p_value(evaluation->engine->calibration, evaluation->scores[i],
-                                       value) <= evaluation->rate;
+        set->flagged[i] += is_flagged(evaluation, i, value);
         stored = append(&set->scores[i], value);
     }
     set->non_finite += !finite;

@@ -27,7 +27,8 @@ typedef struct of_eval_set {
     double rank_correlation;             /* of the two models' logp; NaN without two */
     double correlation;                  /* the same, Pearson's */
     of_metrics metrics[OF_EVAL_SCORES];  /* against the in set; unused in the in set itself */
-    uint64_t flagged[OF_EVAL_SCORES];    /* images with a p-value up to the rate */
+    uint64_t flagged[OF_EVAL_SCORES];    /* images with a p-value up to the rate, or of the
+                                            asked score at or above the threshold */
 } of_eval_set;
 
 typedef struct of_evaluation of_evaluation;
@@ -35,9 +36,12 @@ struct of_evaluation {
     of_engine *engine;
     of_score scores[OF_EVAL_SCORES];
     size_t score_count;
-    double rate; /* false-positive rate that is asked for; 0: the scores have no p-values */
+    const of_score *asked; /* is among the scores, whatever the list of reports has; or NULL */
+    double rate; /* false-positive rate that is asked for; 0: nothing is flagged by p-values */
     bool with_p_value[OF_EVAL_SCORES]; /* of each score, at this rate */
-    of_eval_set *sets;                 /* sets[0] is the in set */
+    bool with_threshold;               /* the asked score's images are flagged at or above */
+    double threshold;
+    of_eval_set *sets; /* sets[0] is the in set */
     size_t set_count;
     double rank_correlation;   /* over all sets together */
     double correlation;        /* the same, Pearson's */
@@ -58,6 +62,12 @@ of_status of_evaluation_collect(const of_evaluation *evaluation, of_eval_set *se
                                 const of_scored_batch *batch, of_error *error);
 void of_evaluation_finish_set(of_eval_set *set);
 of_status of_evaluation_correlate(of_evaluation *evaluation, of_error *error);
+
+/* Number of a score, score_count if it is not among them. */
+size_t of_evaluation_find(const of_evaluation *evaluation, of_score score);
+
+/* Are images flagged under score `index`? */
+bool of_evaluation_flags(const of_evaluation *evaluation, size_t index);
 
 /* The rate of flagged images of a set under score `index`, with the binomial confidence interval
  * that OF_EVAL_CONFIDENCE says. */

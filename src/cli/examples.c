@@ -19,7 +19,7 @@ static double rank_of(const of_examples *examples, double value) {
 
 static bool more_extreme(const of_examples *examples, const of_example *a, const of_example *b) {
     double x = rank_of(examples, a->value), y = rank_of(examples, b->value);
-    return x > y || (x == y && a->number < b->number);
+    return x > y || (x == y && (a->number < b->number) != examples->lowest);
 }
 
 static void swap(of_example *a, of_example *b) {
@@ -112,12 +112,16 @@ void of_examples_sort(of_examples *examples) {
     }
 }
 
+void of_examples_shorten(of_examples *examples, size_t count) {
+    while (examples->count > count)
+        free_example(&examples->items[--examples->count]);
+}
+
 void of_examples_free(of_examples *examples) {
-    for (size_t i = 0; i < examples->count; i++)
-        free_example(&examples->items[i]);
+    of_examples_shorten(examples, 0);
     free(examples->items);
     examples->items = NULL;
-    examples->count = examples->capacity = 0;
+    examples->capacity = 0;
 }
 
 /* ---- Sample ------------------------------------------------------------------------------- */

@@ -9,13 +9,14 @@ typedef struct of_example {
     char *path, *label;
     const char *source; /* SRC, not owned */
     double value;       /* of the score */
-    uint64_t number;    /* in the order of the stream: the earlier of two equal ones comes first */
+    uint64_t number;    /* in the order of the stream */
     uint8_t *pixels;    /* [height][width][channels] */
     double *heat;       /* [height][width], relative to the reference; NULL until it is made */
     double limit;       /* of |heat|, for the strongest colour */
 } of_example;
 
-/* The `most` images of the highest (or lowest) values; what is not finite counts as highest. */
+/* The `most` images of the highest (or lowest) values; what is not finite counts as highest, and
+ * of equal ones the earlier. One order, from either end: no image is among the first of both. */
 typedef struct of_examples {
     of_example *items; /* in no order before of_examples_sort */
     size_t count, capacity, most;
@@ -29,6 +30,8 @@ of_status of_examples_offer(of_examples *examples, const char *source, const of_
 
 /* The most extreme first. */
 void of_examples_sort(of_examples *examples);
+/* Of sorted ones, no more than the first `count`. */
+void of_examples_shorten(of_examples *examples, size_t count);
 void of_examples_free(of_examples *examples);
 
 /* A sample of images, each of a stream with the same probability; the same for the same stream. */

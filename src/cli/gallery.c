@@ -38,6 +38,17 @@ of_status of_gallery_offer(of_gallery *gallery, size_t set, const char *source,
     return status;
 }
 
+/* The images of a small set are divided: none is among the most and the least anomalous. */
+static void sort_set(of_examples *most, of_examples *least) {
+    of_examples_sort(most);
+    of_examples_sort(least);
+    if (most->offered < 2 * OF_GALLERY_IMAGES) {
+        size_t images = (size_t)most->offered;
+        of_examples_shorten(most, images - images / 2);
+        of_examples_shorten(least, images / 2);
+    }
+}
+
 of_status of_gallery_heat(of_gallery *gallery, of_engine *engine, of_score main_score,
                           of_error *error) {
     of_status status = OF_OK;
@@ -45,10 +56,12 @@ of_status of_gallery_heat(of_gallery *gallery, of_engine *engine, of_score main_
     if (gallery->with_sample)
         status = of_heat_reference_make(engine, gallery->heat, &gallery->sample,
                                         &gallery->reference, error);
-    for (size_t i = 0; i < 2 * gallery->set_count && status == OF_OK; i++) {
-        of_examples *examples = i % 2 == 0 ? &gallery->most[i / 2] : &gallery->least[i / 2];
-        of_examples_sort(examples);
-        status = of_examples_heat(engine, gallery->heat, &gallery->reference, examples, error);
+    for (size_t i = 0; i < gallery->set_count && status == OF_OK; i++) {
+        of_examples *most = &gallery->most[i], *least = &gallery->least[i];
+        sort_set(most, least);
+        status = of_examples_heat(engine, gallery->heat, &gallery->reference, most, error);
+        if (status == OF_OK)
+            status = of_examples_heat(engine, gallery->heat, &gallery->reference, least, error);
     }
     return status;
 }

@@ -5,38 +5,61 @@
 #include "cli/report_facts.h"
 #include "core/error.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-static size_t find_score(const of_evaluation *evaluation, of_score wanted) {
-    size_t s = 0;
-    while (s < evaluation->score_count && (evaluation->scores[s].kind != wanted.kind ||
-                                           evaluation->scores[s].scale != wanted.scale))
-        s++;
-    return s;
-}
-
-size_t of_report_main_score(const of_evaluation *evaluation, const of_score *asked) {
+size_t of_report_main_score(const of_evaluation *evaluation) {
     static const of_score usual[] = {{OF_SCORE_COMBINED, 0}, {OF_SCORE_RATIO, 0}};
-    size_t found = asked != NULL ? find_score(evaluation, *asked) : evaluation->score_count;
+    size_t found = evaluation->asked != NULL ? of_evaluation_find(evaluation, *evaluation->asked)
+                                             : evaluation->score_count;
     for (size_t i = 0; found == evaluation->score_count && i < 2; i++)
-        found = find_score(evaluation, usual[i]);
-    return found < evaluation->score_count ? found
-                                           : find_score(evaluation, (of_score){OF_SCORE_NLL, 0});
+        found = of_evaluation_find(evaluation, usual[i]);
+    return found < evaluation->score_count
+               ? found
+               : of_evaluation_find(evaluation, (of_score){OF_SCORE_NLL, 0});
 }
 
 /* What the report's sets point to. */
 typedef struct set_view {
     const double *scores[OF_EVAL_SCORES];
+    of_report_flags flags[OF_EVAL_SCORES];
     of_report_image most[OF_GALLERY_IMAGES], least[OF_GALLERY_IMAGES];
 } set_view;
 
-static size_t view_images(const of_examples *examples, of_report_image *images) {
+/* NaN where the calibration has none for this score. */
+static double p_value(const of_evaluation *evaluation, double value) {
+    const of_engine *engine = evaluation->engine;
+    of_score score = evaluation->scores[evaluation->gallery->main_score];
+    return of_scoring_check_p_value(engine, score, NULL) == OF_OK
+               ? of_calibration_p_value(engine->calibration, score, value)
+               : (double)NAN;
+}
+
+static size_t view_images(const of_evaluation *evaluation, const of_examples *examples,
+                          of_report_image *images) {
     for (size_t i = 0; i < examples->count; i++) {
         const of_example *example = &examples->items[i];
-        images[i] = (of_report_image){example->path,   example->label, example->value,
-                                      example->pixels, example->heat,  example->limit};
+        images[i] = (of_report_image){.path = example->path,
+                                      .label = example->label,
+                                      .value = example->value,
+                                      .p_value = p_value(evaluation, example->value),
+                                      .pixels = example->pixels,
+                                      .heat = example->heat,
+                                      .limit = example->limit};
     }
     return examples->count;
+}
+
+static void view_flags(const of_evaluation *evaluation, const of_eval_set *set, set_view *view) {
+    for (size_t s = 0; s < evaluation->score_count; s++) {
+        of_interval interval;
+        double share = of_evaluation_flagged(set, s, &interval);
+        view->flags[s] = (of_report_flags){.known = of_evaluation_flags(evaluation, s),
+                                           .count = set->flagged[s],
+                                           .share = share,
+                                           .low = interval.low,
+                                           .high = interval.high};
+    }
 }
 
 static of_report_set view_set(const of_evaluation *evaluation, const of_report_wish *wish,
@@ -45,6 +68,7 @@ static of_report_set view_set(const of_evaluation *evaluation, const of_report_w
     const of_architecture *a = &evaluation->engine->architecture;
     for (size_t s = 0; s < evaluation->score_count; s++)
         view->scores[s] = set->scores[s].items;
+    view_flags(evaluation, set, view);
     return (of_report_set){
         .name = set->name,
         .source = set->source,
@@ -59,8 +83,9 @@ static of_report_set view_set(const of_evaluation *evaluation, const of_report_w
         .spearman = set->rank_correlation,
         .pearson = set->correlation,
         .metrics = wish->compared && number > 0 ? set->metrics : NULL,
-        .most_count = view_images(&evaluation->gallery->most[number], view->most),
-        .least_count = view_images(&evaluation->gallery->least[number], view->least),
+        .flags = view->flags,
+        .most_count = view_images(evaluation, &evaluation->gallery->most[number], view->most),
+        .least_count = view_images(evaluation, &evaluation->gallery->least[number], view->least),
         .most = view->most,
         .least = view->least,
     };
@@ -76,6 +101,20 @@ static size_t view_sets(const of_evaluation *evaluation, const of_report_wish *w
             count++;
         }
     return count;
+}
+
+/* What is flagged, and where on the main score that begins. */
+static void view_judgement(const of_evaluation *evaluation, of_report *report) {
+    size_t main_score = report->main_score;
+    report->with_flags = evaluation->rate > 0 || evaluation->with_threshold;
+    report->rate = evaluation->rate;
+    report->confidence = OF_EVAL_CONFIDENCE;
+    report->threshold = NAN;
+    if (evaluation->with_threshold)
+        report->threshold = evaluation->threshold;
+    else if (evaluation->with_p_value[main_score])
+        report->threshold = of_calibration_threshold(
+            evaluation->engine->calibration, evaluation->scores[main_score], evaluation->rate);
 }
 
 static of_status write_forms(const of_report *report, const of_report_wish *wish, of_error *error) {
@@ -115,6 +154,7 @@ static of_status write_report(const of_evaluation *evaluation, const of_report_w
         .facts = facts.list,
         .fact_count = facts.count,
     };
+    view_judgement(evaluation, &report);
     return write_forms(&report, wish, error);
 }
 

@@ -12,9 +12,9 @@ typedef struct of_report_wish {
     FILE *page, *figure; /* what to write; NULL: nothing */
 } of_report_wish;
 
-/* The number of the score that orders a report's images: `asked` if it is among them, else
- * combined, ratio or nll, the first that there is. `asked` may be NULL. */
-size_t of_report_main_score(const of_evaluation *evaluation, const of_score *asked);
+/* The number of the score that orders a report's images: the one that was asked for, else combined,
+ * ratio or nll, the first that there is. */
+size_t of_report_main_score(const of_evaluation *evaluation);
 
 /* Makes the heat of the gallery's images, and writes. */
 of_status of_report_make(const of_evaluation *evaluation, const of_report_wish *wish,

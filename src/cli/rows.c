@@ -3,6 +3,7 @@
 #include "cli/rows.h"
 
 #include "cli/json.h"
+#include "cli/scoring.h"
 #include "cli/text.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -155,8 +156,7 @@ static bool is_anomalous(const of_rows *rows, const of_image_likelihood *likelih
         return false;
     if (rows->rate > 0)
         return p_value(rows, rows->score, likelihood) <= rows->rate;
-    double score = score_value(rows, rows->score, likelihood);
-    return !isfinite(score) || score >= rows->threshold;
+    return of_scoring_reaches(score_value(rows, rows->score, likelihood), rows->threshold);
 }
 
 /* Fills rows->numbers; returns whether the image is flagged. */

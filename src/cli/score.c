@@ -82,8 +82,9 @@ static void declare(score_settings *settings, of_option_table *table) {
                    "Write to FILE, which appears only when it is complete.")
         ->role = OF_ROLE_WRITTEN;
     of_option_text(table, 0, "report", "FILE", &settings->report,
-                   "Write a report to FILE: one HTML page with the distributions of all scores and "
-                   "the most and least anomalous images of each SRC with heat maps.")
+                   "Write a report to FILE: one HTML page with the distributions of all scores, "
+                   "what --fpr or --threshold flags, and the most and least anomalous images of "
+                   "each SRC with heat maps and p-values.")
         ->role = OF_ROLE_WRITTEN;
     of_option_text(table, 0, "heatmaps", "DIR", &settings->heatmaps,
                    "Write heat maps of the most anomalous images to the folder DIR, which is made "
@@ -235,7 +236,10 @@ static of_status open_pictures(const score_settings *settings, score_run *run, o
                                         .heatmap_count = settings->heatmap_count,
                                         .argc = settings->argc,
                                         .argv = settings->argv,
-                                        .sources = &settings->sources};
+                                        .sources = &settings->sources,
+                                        .rate = settings->rate,
+                                        .with_threshold = settings->with_threshold,
+                                        .threshold = settings->threshold};
     if (run->pictures.report == NULL && run->pictures.heatmaps == NULL)
         return OF_OK;
     of_status status = choose_score(settings, run->engine, &run->pictures.score, error);

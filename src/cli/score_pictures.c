@@ -3,31 +3,37 @@
 #include "cli/score_pictures.h"
 
 #include "cli/heatmaps.h"
+#include "cli/text.h"
 #include "core/error.h"
 #include "score/heat.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A set for each SRC, under its own name. */
+/* A set for each SRC, named by it without the folders that all have in common. */
 static of_status open_report(of_score_pictures *pictures, of_error *error) {
     of_evaluation *evaluation = &pictures->evaluation;
-    size_t count = pictures->sources->count;
+    const char *const *sources = pictures->sources->items;
+    size_t count = pictures->sources->count, folder = of_shared_folder(sources, count);
     evaluation->engine = pictures->engine;
+    evaluation->asked = &pictures->score;
+    evaluation->rate = pictures->rate;
+    evaluation->with_threshold = pictures->with_threshold;
+    evaluation->threshold = pictures->threshold;
     of_evaluation_begin(evaluation);
     evaluation->sets = calloc(count, sizeof *evaluation->sets);
     if (evaluation->sets == NULL)
         return of_fail_memory(error, "sets");
     for (; evaluation->set_count < count; evaluation->set_count++) {
         of_eval_set *set = &evaluation->sets[evaluation->set_count];
-        set->source = pictures->sources->items[evaluation->set_count];
-        set->name = strdup(set->source);
+        set->source = sources[evaluation->set_count];
+        set->name = strdup(set->source + folder);
         if (set->name == NULL)
             return of_fail_memory(error, "a set's name");
     }
     evaluation->gallery = &pictures->gallery;
     return of_gallery_open(&pictures->gallery, pictures->engine, count,
-                           of_report_main_score(evaluation, &pictures->score), false, error);
+                           of_report_main_score(evaluation), false, error);
 }
 
 of_status of_score_pictures_open(of_score_pictures *pictures, of_engine *engine, of_error *error) {

@@ -12,7 +12,10 @@ typedef struct of_score_pictures {
     int argc;                      /* of the verb */
     char *const *argv;
     const of_text_list *sources;
-    of_score score; /* what images are ordered by */
+    of_score score;      /* what images are ordered by, and flagged */
+    double rate;         /* p-values up to this are flagged; 0: none */
+    bool with_threshold; /* scores at or above the threshold are flagged */
+    double threshold;
 
     of_engine *engine; /* the rest is filled by of_score_pictures_open */
     of_output page;

@@ -5,6 +5,8 @@
 
 #include "cli/engine.h"
 
+#include <math.h>
+
 enum { OF_SCORES_MOST = 24 };
 
 /* Can the score be computed? If not, one line with the remedy. */
@@ -19,5 +21,10 @@ size_t of_scoring_list(const of_engine *engine, of_score scores[OF_SCORES_MOST])
 
 /* The value of a score that can be computed. */
 double of_scoring_value(const of_engine *engine, of_score score, const of_image_likelihood *image);
+
+/* Does a value reach a threshold? What is not finite is most anomalous, and does. */
+static inline bool of_scoring_reaches(double value, double threshold) {
+    return !isfinite(value) || value >= threshold;
+}
 
 #endif

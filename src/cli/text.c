@@ -57,3 +57,26 @@ const char *of_scaled_text(double value, char text[OF_NUMBER_SIZE]) {
     (void)snprintf(text, OF_NUMBER_SIZE, unit == 0 ? "%.0f%s" : "%.2f%s", value, units[unit]);
     return text;
 }
+
+/* Where the last part of a path begins; a slash at the end belongs to that part. */
+static size_t last_part(const char *path) {
+    size_t length = strlen(path);
+    while (length > 0 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    return length;
+}
+
+size_t of_shared_folder(const char *const *paths, size_t count) {
+    size_t shared = count > 0 ? last_part(paths[0]) : 0;
+    for (size_t i = 1; i < count; i++) {
+        size_t most = last_part(paths[i]), same = 0;
+        while (same < shared && same < most && paths[i][same] == paths[0][same])
+            same++;
+        shared = same;
+    }
+    while (shared > 0 && paths[0][shared - 1] != '/')
+        shared--;
+    return shared;
+}

@@ -26,4 +26,8 @@ const char *of_bytes_text(uint64_t bytes, char text[OF_NUMBER_SIZE]);
 /* 1.5e9 -> "1.50 G", for counts of things. Returns `text`. */
 const char *of_scaled_text(double value, char text[OF_NUMBER_SIZE]);
 
+/* Length of the leading folders that all paths share, which leaves of each its last part at
+ * least. */
+size_t of_shared_folder(const char *const *paths, size_t count);
+
 #endif

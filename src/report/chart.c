@@ -109,7 +109,8 @@ of_status of_chart_range(const of_report *report, of_chart_column *column, size_
 
 /* ---- Distributions ------------------------------------------------------------------------ */
 
-enum { BINS = 56, ROW = 40, HILL = 30, TOP = 6, BOTTOM = 38, LEFT = 8, RIGHT = 352 };
+enum { BINS = 56, ROW = 50, HILL = 30, TOP = 4, BOTTOM = 38, LEFT = 8, RIGHT = 352 };
+enum { THRESHOLD = 16 /* its number, above the rows */, NAME = 38 /* characters */ };
 
 static const double *score_column(const of_report_set *set, size_t score) {
     return set->scores[score];
@@ -140,22 +141,36 @@ static void draw_hill(const of_axis *axis, const double bins[BINS], double base,
     (void)fprintf(file, "V%.1fZ\"/>\n", base);
 }
 
-/* The set's name and AUROC on the side where the hill is not; an arrow if that is beyond the axis.
- */
+/* The set's name and AUROC above its hill; an arrow on its side if that is beyond the axis. */
 static void draw_label(const of_report *report, size_t score, size_t i, const of_axis *axis,
                        double median, double base, FILE *file) {
     const of_report_set *set = &report->sets[i];
-    bool right = of_axis_place(axis, median) < (LEFT + RIGHT) / 2.0;
+    bool right = median > axis->high;
     (void)fprintf(file, "<text class=\"label\" x=\"%d\" y=\"%.1f\" text-anchor=\"%s\">",
-                  right ? RIGHT - 4 : LEFT + 4, base - 18, right ? "end" : "start");
+                  right ? RIGHT : LEFT, base - HILL - 7, right ? "end" : "start");
     if (median < axis->low)
         (void)fputs("\xe2\x97\x80 ", file);
-    of_chart_short_text(set->name, 24, file);
+    of_chart_short_text(set->name, NAME, file);
     if (set->metrics != NULL)
         (void)fprintf(file, " %.3f", set->metrics[score].auroc);
-    if (median > axis->high)
+    if (right)
         (void)fputs(" \xe2\x96\xb6", file);
     (void)fputs("</text>", file);
+}
+
+/* A line through all rows with its number above; an arrow beside that if it is beyond the axis. */
+static void draw_threshold(const of_report *report, const of_axis *axis, double bottom,
+                           FILE *file) {
+    char text[OF_HTML_NUMBER];
+    double x = of_axis_place(axis, report->threshold);
+    bool right = x > (LEFT + RIGHT) / 2.0;
+    (void)fprintf(file,
+                  "<path class=\"threshold\" d=\"M%.1f %dV%.1f\"/>\n<text class=\"tick\" "
+                  "x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%sflagged %s %s%s</text>\n",
+                  x, TOP, bottom, right ? x - 4 : x + 4, TOP + 10, right ? "end" : "start",
+                  report->threshold < axis->low ? "\xe2\x97\x80 " : "",
+                  report->rate > 0 ? "above" : "from", of_html_number(report->threshold, text),
+                  report->threshold > axis->high ? " \xe2\x96\xb6" : "");
 }
 
 static of_status draw_set(const of_report *report, size_t score, size_t i, const of_axis *axis,
@@ -172,16 +187,21 @@ static of_status draw_set(const of_report *report, size_t score, size_t i, const
     double median = of_chart_quantile(sorted, finite, 0.5), x = of_axis_place(axis, median);
     if (finite > 0)
         (void)fprintf(file, "<path class=\"median\" d=\"M%.1f %.1fV%.1f\"/>\n", x, base,
-                      base - HILL - 4);
+                      base - HILL - 3);
     draw_label(report, score, i, axis, finite > 0 ? median : axis->high, base, file);
     (void)fputs("</g>\n", file);
     of_free(sorted);
     return OF_OK;
 }
 
+static double first_row(const of_report *report, size_t score) {
+    return TOP + (of_chart_has_threshold(report, score) ? THRESHOLD : 0);
+}
+
 of_status of_chart_draw_distributions(FILE *file, const of_report *report, size_t score,
                                       of_error *error) {
-    double low, high, bottom = TOP + ROW * (double)report->set_count;
+    double low, high, top = first_row(report, score);
+    double bottom = top + ROW * (double)report->set_count;
     char name[48], score_name[32];
     of_status status = of_chart_range(report, score_column, score, 0.005, &low, &high, error);
     if (status != OF_OK)
@@ -189,14 +209,16 @@ of_status of_chart_draw_distributions(FILE *file, const of_report *report, size_
     of_axis axis = of_axis_around(low, high, LEFT, RIGHT);
     of_score_name(report->scores[score], score_name, sizeof score_name);
     (void)snprintf(name, sizeof name, "%s (%s)", score_name, of_chart_unit(report->scores[score]));
-    of_axis_draw_across(&axis, TOP, bottom, name, file);
+    of_axis_draw_across(&axis, top, bottom, name, file);
+    if (of_chart_has_threshold(report, score))
+        draw_threshold(report, &axis, bottom, file);
     for (size_t i = 0; status == OF_OK && i < report->set_count; i++)
-        status = draw_set(report, score, i, &axis, TOP + ROW * (double)(i + 1), file, error);
+        status = draw_set(report, score, i, &axis, top + ROW * (double)(i + 1), file, error);
     return status;
 }
 
-double of_chart_distributions_height(const of_report *report) {
-    return TOP + ROW * (double)report->set_count + BOTTOM;
+double of_chart_distributions_height(const of_report *report, size_t score) {
+    return first_row(report, score) + ROW * (double)report->set_count + BOTTOM;
 }
 
 of_status of_chart_distributions(of_chart_page *page, const of_report *report, size_t score,
@@ -204,7 +226,7 @@ of_status of_chart_distributions(of_chart_page *page, const of_report *report, s
     char title[80], name[32];
     of_score_name(report->scores[score], name, sizeof name);
     (void)snprintf(title, sizeof title, "Distribution of %s in each set", name);
-    of_chart_open(page, OF_CHART_WIDTH, of_chart_distributions_height(report), title);
+    of_chart_open(page, OF_CHART_WIDTH, of_chart_distributions_height(report, score), title);
     of_status status = of_chart_draw_distributions(page->file, report, score, error);
     of_chart_close(page);
     return status;

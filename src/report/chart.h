@@ -14,13 +14,14 @@ typedef struct of_chart_page {
 } of_chart_page;
 
 /* Distributions of a score, a row for each set, each as high as its own highest bin, with its
- * median. Values beyond the axis count in the outermost bins. */
+ * median. Values beyond the axis count in the outermost bins. A line for the main score's
+ * threshold. */
 of_status of_chart_distributions(of_chart_page *page, const of_report *report, size_t score,
                                  of_error *error);
 
 /* The same drawing without its <svg>, at the current origin, for the figure. */
 enum { OF_CHART_WIDTH = 360 };
-double of_chart_distributions_height(const of_report *report);
+double of_chart_distributions_height(const of_report *report, size_t score);
 of_status of_chart_draw_distributions(FILE *file, const of_report *report, size_t score,
                                       of_error *error);
 

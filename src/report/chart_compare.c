@@ -70,8 +70,8 @@ of_status of_chart_roc(of_chart_page *page, const of_report *report, size_t scor
     of_score_name(report->scores[score], name, sizeof name);
     (void)snprintf(title, sizeof title, "ROC curves of %s, a line for each out set", name);
     of_chart_open(page, OF_CHART_WIDTH, ROC_HEIGHT, title);
-    of_axis_draw_across(&x, ROC_TOP, ROC_BOTTOM, "flagged: in images (across), outliers (up)",
-                        page->file);
+    of_axis_draw_across(&x, ROC_TOP, ROC_BOTTOM,
+                        "flagged: of the in set (across), of an out set (up)", page->file);
     of_axis_draw_up(&y, ROC_LEFT, ROC_RIGHT, page->file);
     (void)fprintf(page->file, "<path class=\"chance\" d=\"M%d %dL%d %d\"/>\n", ROC_LEFT, ROC_BOTTOM,
                   ROC_RIGHT, ROC_TOP);
@@ -189,19 +189,42 @@ static moments relative_moments(const of_report *report, size_t set, size_t scor
 
 enum { BAR_ROW = 16, BAR_LEFT = 74, BAR_RIGHT = 350, BAR_TOP = 6, BAR_BOTTOM = 38, BAR_GAP = 12 };
 
+/* A mean beyond the axis: an arrow at its end, and the number. */
+static void draw_beyond(double mean, double y, const of_axis *x, FILE *file) {
+    char text[OF_HTML_NUMBER];
+    bool right = mean > x->high;
+    double tip = right ? x->to : x->from, back = right ? tip - 8 : tip + 8;
+    (void)fprintf(file,
+                  "<path class=\"dot\" d=\"M%.1f %.1fL%.1f %.1fV%.1fZ\"/><text class=\"value\" "
+                  "x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>",
+                  tip, y, back, y - 5, y + 5, right ? back - 3 : back + 3, y + 4,
+                  right ? "end" : "start", of_html_number(mean, text));
+}
+
 static void draw_bar(const moments *m, size_t set, double y, const of_axis *x, FILE *file) {
     if (!isfinite(m->mean))
         return;
     double deviation = isfinite(m->deviation) ? m->deviation : 0;
-    (void)fprintf(file,
-                  "<g class=\"c%zu\"><path class=\"line\" d=\"M%.1f %.1fH%.1f\"/>"
-                  "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/></g>\n",
+    (void)fprintf(file, "<g class=\"c%zu\"><path class=\"line\" d=\"M%.1f %.1fH%.1f\"/>",
                   of_chart_colour(set), of_axis_place(x, m->mean - deviation), y,
-                  of_axis_place(x, m->mean + deviation), of_axis_place(x, m->mean), y);
+                  of_axis_place(x, m->mean + deviation));
+    if (m->mean < x->low || m->mean > x->high)
+        draw_beyond(m->mean, y, x, file);
+    else
+        (void)fprintf(file, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>",
+                      of_axis_place(x, m->mean), y);
+    (void)fputs("</g>\n", file);
+}
+
+static void draw_number(size_t set, double y, FILE *file) {
+    (void)fprintf(file,
+                  "<g class=\"c%zu\"><text class=\"value\" x=\"%d\" y=\"%.1f\" "
+                  "text-anchor=\"end\">%zu</text></g>\n",
+                  of_chart_colour(set), BAR_LEFT - 4, y + 4, set + 1);
 }
 
 static of_axis scales_axis(const of_report *report) {
-    const double most = 12; /* dots beyond lie on the edge */
+    const double most = 12; /* arrows stand for dots beyond */
     double low = -2, high = 2;
     for (size_t i = 0; i < report->set_count; i++)
         for (size_t s = 0; s < report->score_count; s++) {
@@ -237,7 +260,10 @@ void of_chart_scales(of_chart_page *page, const of_report *report) {
                       top + block / 2, name);
         for (size_t i = 0; i < report->set_count; i++) {
             moments m = relative_moments(report, i, s);
-            draw_bar(&m, i, top + BAR_GAP / 2.0 + BAR_ROW * ((double)i + 0.5), &x, page->file);
+            double y = top + BAR_GAP / 2.0 + BAR_ROW * ((double)i + 0.5);
+            if (of_chart_numbers_sets(report))
+                draw_number(i, y, page->file);
+            draw_bar(&m, i, y, &x, page->file);
         }
         top += block;
     }

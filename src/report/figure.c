@@ -39,11 +39,14 @@ static of_status draw_panel(const of_report *report, size_t score, size_t panel,
     return status;
 }
 
-of_status of_report_write_figure(const of_report *report, FILE *file, of_error *error) {
+of_status of_report_write_figure(const of_report *whole, FILE *file, of_error *error) {
+    of_report without_flags = *whole; /* a figure has no text that would tell what is flagged */
+    const of_report *report = &without_flags;
     size_t chosen[PANELS];
-    double height = HEADING + of_chart_distributions_height(report);
-    of_status status = OF_OK;
+    without_flags.with_flags = false;
     choose_scores(report, chosen);
+    double height = HEADING + of_chart_distributions_height(report, chosen[0]);
+    of_status status = OF_OK;
     (void)fprintf(file,
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" "
                   "height=\"%.0f\" role=\"img\" aria-labelledby=\"title\">\n<title id=\"title\">"

@@ -3,27 +3,13 @@
 #include "core/error.h"
 #include "report/chart_parts.h"
 #include "report/html.h"
+#include "report/page_parts.h"
 #include "report/style.h"
 
 #include <inttypes.h>
 #include <math.h>
 
 enum { IMAGE_SIDE = 128 /* pixels of an image's longer side at most */ };
-
-/* A number with three digits after the point, if it is not out of all proportion. */
-static void write_cell(FILE *file, double value) {
-    char text[OF_HTML_NUMBER];
-    if (fabs(value) < 1e6)
-        (void)fprintf(file, "<td>%.3f</td>", value);
-    else
-        (void)fprintf(file, "<td>%s</td>", of_html_number(value, text));
-}
-
-static void write_score_name(FILE *file, of_score score) {
-    char name[32];
-    of_score_name(score, name, sizeof name);
-    of_html_text(file, name);
-}
 
 /* ---- Head --------------------------------------------------------------------------------- */
 
@@ -43,130 +29,12 @@ static void write_legend(const of_report *report, FILE *file) {
     (void)fputs("<ul class=\"legend\" aria-label=\"Colours of the sets\">\n", file);
     for (size_t i = 0; i < report->set_count; i++) {
         (void)fprintf(file, "<li class=\"c%zu\">", of_chart_colour(i));
+        if (of_chart_numbers_sets(report))
+            (void)fprintf(file, "%zu ", i + 1);
         of_html_text(file, report->sets[i].name);
         (void)fputs("</li>\n", file);
     }
     (void)fputs("</ul>\n", file);
-}
-
-/* ---- Tables ------------------------------------------------------------------------------- */
-
-/* Wide tables scroll below their captions, which stay. */
-static void open_table(const char *caption, FILE *file) {
-    (void)fprintf(file,
-                  "<figure class=\"table\"><figcaption>%s</figcaption><div class=\"scroll\" "
-                  "role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table>\n",
-                  caption, caption);
-}
-
-static void close_table(FILE *file) {
-    (void)fputs("</tbody></table></div></figure>\n", file);
-}
-
-static void write_set_row(const of_report *report, const of_report_set *set, FILE *file) {
-    (void)fputs("<tr><th scope=\"row\">", file);
-    of_html_text(file, set->name);
-    (void)fputs("</th><td class=\"text\">", file);
-    of_html_text(file, set->source);
-    (void)fprintf(file, "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td>",
-                  set->images, set->unreadable, set->non_finite);
-    write_cell(file, set->mean_bits);
-    if (report->with_general) {
-        write_cell(file, set->mean_general_bits);
-        write_cell(file, set->spearman);
-        write_cell(file, set->pearson);
-    }
-    (void)fputs("</tr>\n", file);
-}
-
-static void write_sets(const of_report *report, FILE *file) {
-    (void)fputs("<section aria-labelledby=\"sets\"><h2 id=\"sets\">Sets</h2>\n", file);
-    open_table("What was scored; bits/dim is the mean over the images, lower is likelier", file);
-    (void)fputs("<thead><tr><th scope=\"col\">set</th><th scope=\"col\" class=\"text\">source</th>"
-                "<th scope=\"col\">images</th><th scope=\"col\">unreadable</th>"
-                "<th scope=\"col\">non-finite</th><th scope=\"col\">bits/dim</th>",
-                file);
-    if (report->with_general)
-        (void)fputs("<th scope=\"col\">general bits/dim</th><th scope=\"col\">Spearman</th>"
-                    "<th scope=\"col\">Pearson</th>",
-                    file);
-    (void)fputs("</tr></thead><tbody>\n", file);
-    for (size_t i = 0; i < report->set_count; i++)
-        write_set_row(report, &report->sets[i], file);
-    close_table(file);
-    (void)fputs("</section>\n", file);
-}
-
-typedef double metric_of(const of_metrics *metrics);
-
-static double auroc(const of_metrics *metrics) {
-    return metrics->auroc;
-}
-
-static double aupr_out(const of_metrics *metrics) {
-    return metrics->aupr_out;
-}
-
-static double aupr_in(const of_metrics *metrics) {
-    return metrics->aupr_in;
-}
-
-static double fpr95(const of_metrics *metrics) {
-    return metrics->fpr95;
-}
-
-static bool is_best(const of_report *report, const of_report_set *set, size_t score,
-                    metric_of *metric, double sign) {
-    for (size_t s = 0; s < report->score_count; s++)
-        if (sign * metric(&set->metrics[s]) > sign * metric(&set->metrics[score]))
-            return false;
-    return true;
-}
-
-/* A row for each score, a column for each out set; the best of a column in bold. */
-static void write_metric(const of_report *report, const char *caption, metric_of *metric,
-                         double sign, FILE *file) {
-    open_table(caption, file);
-    (void)fputs("<thead><tr><th scope=\"col\">score</th>", file);
-    for (size_t i = 1; i < report->set_count; i++) {
-        (void)fputs("<th scope=\"col\">", file);
-        of_html_text(file, report->sets[i].name);
-        (void)fputs("</th>", file);
-    }
-    (void)fputs("</tr></thead><tbody>\n", file);
-    for (size_t s = 0; s < report->score_count; s++) {
-        (void)fprintf(file, "<tr%s><th scope=\"row\">",
-                      s == report->main_score ? " class=\"main\"" : "");
-        write_score_name(file, report->scores[s]);
-        (void)fputs("</th>", file);
-        for (size_t i = 1; i < report->set_count; i++) {
-            const of_report_set *set = &report->sets[i];
-            bool best = is_best(report, set, s, metric, sign);
-            (void)fprintf(file, "<td%s>%.4f</td>", best ? " class=\"best\"" : "",
-                          metric(&set->metrics[s]));
-        }
-        (void)fputs("</tr>\n", file);
-    }
-    close_table(file);
-}
-
-static void write_metrics(const of_report *report, FILE *file) {
-    (void)fputs("<section aria-labelledby=\"separation\"><h2 id=\"separation\">How well each score "
-                "tells the sets apart</h2>\n",
-                file);
-    write_metric(report,
-                 "AUROC: how often an outlier scores above an in image; 1 always, 0.5 by chance, 0 "
-                 "never. Best of a column in bold",
-                 auroc, 1, file);
-    (void)fputs("<details><summary>Average precision and false positive rate</summary>\n", file);
-    write_metric(report, "AUPR-out: average precision, outliers as positives", aupr_out, 1, file);
-    write_metric(report, "AUPR-in: average precision, in images as positives", aupr_in, 1, file);
-    write_metric(
-        report, "FPR95: share of in images flagged where 95 % of the outliers are; lower is better",
-        fpr95, -1, file);
-    (void)fputs("<p class=\"note\">", file);
-    of_html_text(file, report->convention);
-    (void)fputs("</p></details></section>\n", file);
 }
 
 /* ---- Charts ------------------------------------------------------------------------------- */
@@ -199,47 +67,28 @@ static of_status write_models(of_chart_page *page, const of_report *report, of_e
     return OF_OK;
 }
 
-static void write_scale_table(const of_report *report, FILE *file) {
-    double unit = (double)of_architecture_dimensions(&report->architecture) * log(2);
-    open_table("Mean share of each scale in bits/dim, \xe2\x88\x92"
-               "contribution/(D ln 2)",
-               file);
-    (void)fputs("<thead><tr><th scope=\"col\">set</th>", file);
-    for (size_t s = 0; s < report->score_count; s++)
-        if (report->scores[s].kind == OF_SCORE_SCALE)
-            (void)fprintf(file, "<th scope=\"col\">scale %" PRIu32 "</th>",
-                          report->scores[s].scale);
-    (void)fputs("</tr></thead><tbody>\n", file);
-    for (size_t i = 0; i < report->set_count; i++) {
-        (void)fputs("<tr><th scope=\"row\">", file);
-        of_html_text(file, report->sets[i].name);
-        (void)fputs("</th>", file);
-        for (size_t s = 0; s < report->score_count; s++)
-            if (report->scores[s].kind == OF_SCORE_SCALE)
-                write_cell(file,
-                           of_chart_mean(report->sets[i].scores[s], report->sets[i].images) / unit);
-        (void)fputs("</tr>\n", file);
-    }
-    close_table(file);
-}
-
 static void write_scales(of_chart_page *page, const of_report *report) {
     (void)fputs("<section aria-labelledby=\"scales\"><h2 id=\"scales\">What each scale says</h2>\n"
                 "<div class=\"split\">\n<div>",
                 page->file);
     of_chart_scales(page, report);
-    (void)fputs("</div>\n<div><p>Scale 0 is the finest: it sees edges and texture. The last scale "
-                "sees layout and objects. Dots are means, lines reach one standard deviation to "
-                "either side; to the right is what a scale finds unlikely.</p>\n",
-                page->file);
-    write_scale_table(report, page->file);
+    (void)fputs(
+        "</div>\n<div><p>Scale 0 is the finest: it sees edges and texture. The last scale "
+        "sees layout and objects. Dots are means, lines reach one standard deviation to "
+        "either side; to the right is what a scale finds unlikely. An arrow with a number is "
+        "a mean beyond the axis.",
+        page->file);
+    if (of_chart_numbers_sets(report))
+        (void)fputs(" Numbers are those of the sets in the list above.", page->file);
+    (void)fputs("</p>\n", page->file);
+    of_page_scale_table(report, page->file);
     (void)fputs("</div></div></section>\n", page->file);
 }
 
 static of_status write_score(of_chart_page *page, const of_report *report, size_t s,
                              of_error *error) {
     (void)fputs("<div class=\"card\"><h3>", page->file);
-    write_score_name(page->file, report->scores[s]);
+    of_page_score_name(page->file, report->scores[s]);
     (void)fputs(s == report->main_score ? " (main score)</h3>\n" : "</h3>\n", page->file);
     of_status status = of_chart_distributions(page, report, s, error);
     if (status == OF_OK && report->compared)
@@ -248,16 +97,29 @@ static of_status write_score(of_chart_page *page, const of_report *report, size_
     return status;
 }
 
+static void write_threshold_note(const of_report *report, FILE *file) {
+    if (!of_chart_has_threshold(report, report->main_score))
+        return;
+    (void)fputs(" The dashed line of ", file);
+    of_page_score_name(file, report->scores[report->main_score]);
+    if (report->rate > 0)
+        (void)fprintf(file, ": what lies above has a p-value of at most %g.", report->rate);
+    else
+        (void)fputs(": what reaches it is flagged.", file);
+}
+
 static of_status write_scores(of_chart_page *page, const of_report *report, of_error *error) {
     (void)fprintf(page->file,
                   "<section aria-labelledby=\"scores\"><h2 id=\"scores\">Scores</h2>\n"
                   "<p class=\"note\">Higher is more anomalous. Every set is drawn as high as its "
                   "own highest bin; the line is its median; values beyond an axis count at its "
-                  "ends; an arrow says that half of a set or more lies there.%s</p>\n",
+                  "ends; an arrow says that half of a set or more lies there.%s",
                   report->compared ? " Beside a name is its AUROC. Below: ROC curves, the share of "
                                      "each out set found against "
-                                     "the share of in images flagged."
+                                     "the share of the in set flagged."
                                    : "");
+    write_threshold_note(report, page->file);
+    (void)fputs("</p>\n", page->file);
     write_legend(report, page->file);
     (void)fputs("<div class=\"cards\">\n", page->file);
     of_status status = OF_OK;
@@ -315,6 +177,8 @@ static of_status write_image(const of_report *report, const of_report_image *ima
     (void)fprintf(file, "\"><strong>%s</strong> (\xc2\xb1%s)<br/>",
                   isfinite(image->value) ? of_html_number(image->value, value) : "not finite",
                   of_html_number(image->limit, limit));
+    if (!isnan(image->p_value))
+        (void)fprintf(file, "p %.3g<br/>", image->p_value);
     of_html_text(file, image->path);
     (void)fputs("</figcaption></figure>\n", file);
     return OF_OK;
@@ -350,17 +214,28 @@ static of_status write_colour_bar(FILE *file, of_error *error) {
     return status;
 }
 
+static bool has_p_values(const of_report *report) {
+    for (size_t i = 0; i < report->set_count; i++)
+        if (report->sets[i].most_count > 0 && !isnan(report->sets[i].most[0].p_value))
+            return true;
+    return false;
+}
+
 static of_status write_images(const of_report *report, FILE *file, of_error *error) {
     (void)fputs("<section aria-labelledby=\"images\"><h2 id=\"images\">Images</h2>\n<p>Ordered by "
                 "<strong>",
                 file);
-    write_score_name(file, report->scores[report->main_score]);
+    of_page_score_name(file, report->scores[report->main_score]);
     (void)fputs("</strong>. Beside each image, the heat of <strong>", file);
-    write_score_name(file, report->heat);
+    of_page_score_name(file, report->heat);
     (void)fputs("</strong>: what each position adds to it, relative to ", file);
     of_html_text(file, report->heat_reference);
-    (void)fputs(". In parentheses, what the strongest colour stands for in nats a pixel.</p>\n",
-                file);
+    (void)fputs(". In parentheses, what the strongest colour stands for in nats a pixel.", file);
+    if (has_p_values(report))
+        (void)fputs(" p is the image's p-value: the share of calibration images, itself counted "
+                    "among them, that score as high or higher.",
+                    file);
+    (void)fputs("</p>\n", file);
     of_status status = write_colour_bar(file, error);
     for (size_t i = 0; status == OF_OK && i < report->set_count; i++) {
         status = write_row(report, &report->sets[i], true, file, error);
@@ -378,7 +253,7 @@ static void write_provenance(const of_report *report, FILE *file) {
                 file);
     of_html_text(file, report->command);
     (void)fputs("</pre>\n", file);
-    open_table("Program, models and machine", file);
+    of_page_open_table("Program, models and machine", file);
     (void)fputs("<tbody>\n", file);
     for (size_t i = 0; i < report->fact_count; i++) {
         (void)fputs("<tr><th scope=\"row\">", file);
@@ -387,7 +262,7 @@ static void write_provenance(const of_report *report, FILE *file) {
         of_html_text(file, report->facts[i].value);
         (void)fputs("</td></tr>\n", file);
     }
-    close_table(file);
+    of_page_close_table(file);
     (void)fputs("</section>\n</main>\n</body>\n</html>\n", file);
 }
 
@@ -395,9 +270,11 @@ of_status of_report_write(const of_report *report, FILE *file, of_error *error) 
     of_chart_page page = {.file = file};
     write_head(report, file);
     write_legend(report, file);
-    write_sets(report, file);
-    if (report->compared)
-        write_metrics(report, file);
+    of_page_sets(report, file);
+    if (report->compared) {
+        of_page_metrics(report, file);
+        of_page_flags(report, file);
+    }
     of_status status = write_models(&page, report, error);
     if (status != OF_OK)
         return status;

@@ -10,10 +10,18 @@
 typedef struct of_report_image {
     const char *path, *label;
     double value;          /* of the report's main score */
+    double p_value;        /* of that value; NaN: it has none */
     const uint8_t *pixels; /* [height][width][channels] */
     const double *heat;
     double limit; /* the strongest colour */
 } of_report_image;
+
+/* What is flagged of a set under a score, and the confidence interval of that share. */
+typedef struct of_report_flags {
+    bool known; /* else nothing is flagged under this score */
+    uint64_t count;
+    double share, low, high;
+} of_report_flags;
 
 typedef struct of_report_set {
     const char *name, *source;
@@ -21,8 +29,9 @@ typedef struct of_report_set {
     const double *const *scores;       /* [scores of the report][images] */
     const double *logp, *general_logp; /* [images]; general NULL without a general model */
     double mean_bits, mean_general_bits;
-    double spearman, pearson;  /* of logp and general_logp */
-    const of_metrics *metrics; /* [scores]: against the first set; NULL in that */
+    double spearman, pearson;     /* of logp and general_logp */
+    const of_metrics *metrics;    /* [scores]: against the first set; NULL in that */
+    const of_report_flags *flags; /* [scores]; NULL where the report is without */
     const of_report_image *most, *least;
     size_t most_count, least_count;
 } of_report_set;
@@ -42,6 +51,10 @@ typedef struct of_report {
     bool compared;              /* the first set is in-distribution, the others are out sets */
     bool with_general;          /* the sets have general_logp */
     double spearman, pearson;   /* over all sets */
+    bool with_flags;            /* images are flagged: */
+    double rate;                /* by p-values up to this rate; 0: by the threshold */
+    double threshold;           /* of the main score; not finite: there is none */
+    double confidence;          /* of the intervals of flagged shares */
     of_score heat;              /* whose heat the images show */
     const char *heat_reference; /* what it is relative to */
     const of_report_fact *facts;

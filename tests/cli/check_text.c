@@ -39,6 +39,29 @@ static void test_numbers_read_back(void **state) {
     assert_string_equal(of_number_text(-(double)INFINITY, text), "-inf");
 }
 
+static void expect_shared(const char *a, const char *b, size_t expected) {
+    const char *const paths[] = {a, b};
+    assert_int_equal(of_shared_folder(paths, b != NULL ? 2 : 1), expected);
+}
+
+static void test_shared_folder(void **state) {
+    (void)state;
+    expect_shared("/x/line/front", "/x/line/rear", 8);
+    expect_shared("/x/line/front", "/x/line-2/front", 3);
+    expect_shared("x/front/", "x/front-2/", 2);
+    expect_shared("x/a", "x/a/b", 2);
+    expect_shared("x/a/b", "x/a", 2);
+    expect_shared("x/a", "x/a", 2);
+    expect_shared("a", "b", 0);
+    expect_shared("/a", "b", 0);
+    expect_shared("/", "/a", 0);
+    expect_shared("", "/a", 0);
+    expect_shared("part:0-0.1:x/a.tar", "part:0.1-1:x/a.tar", 0);
+    expect_shared("x//y/z//", NULL, 5);
+    expect_shared("synthetic:noise", NULL, 0);
+    assert_int_equal(of_shared_folder(NULL, 0), 0);
+}
+
 static void test_utf8(void **state) {
     (void)state;
     static const char *const valid[] = {"a",
@@ -202,9 +225,13 @@ static void test_units(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers_read_back), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_csv_fields),        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_nearest),           cmocka_unit_test(test_units),
+        cmocka_unit_test(test_numbers_read_back),
+        cmocka_unit_test(test_shared_folder),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_csv_fields),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_units),
         cmocka_unit_test(test_rows_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,79 @@ expect_equal 'images' "$(count '<div class="pair">' score.html)" 32
 grep -q '<h3>last (main score)</h3>' score.html || fail 'the main score is not last'
 if grep -q 'ROC curves' score.html; then fail 'ROC curves without an in set'; fi
 
+# ---- few images: no image is among the most and the least anomalous, also where all are alike
+make_images in.model few 5
+mkdir alike
+for i in 1 2 3 4 5 6 7; do cp few/0.png alike/alike-$i.png; done
+run 0 score -m in.model --report few.html -o s.csv few alike
+expect_equal 'images' "$(count '<div class="pair">' few.html)" 12
+expect_equal 'different images' "$(grep -o 'img alt="image [^"]*"' few.html | sort -u | wc -l | tr -d " ")" 12
+for i in 1 2 3 4 5 6 7; do
+    for copy in a b c; do cp few/0.png alike/$copy$i.png; done
+done
+run 0 score -m in.model --report few.html -o s.csv alike
+expect_equal 'of many' "$(grep -o 'img alt="image [^"]*"' few.html | sort -u | wc -l | tr -d " ")" 16
+
+# ---- names of sets: their paths without the folders that they share
+mkdir -p plant/line-1
+cp -r few plant/line-1/camera-front
+cp -r few plant/line-1/camera-rear
+run 0 score -m in.model --report names.html -o s.csv plant/line-1/camera-front \
+    plant/line-1/camera-rear
+well_formed names.html
+grep -q '<th scope="row">camera-rear</th><td class="text">plant/line-1/camera-rear</td>' names.html ||
+    fail 'the set is not named camera-rear'
+if grep -q '>source</th>' score.html; then fail 'a column repeats the names of the sets'; fi
+
+# ---- what is flagged: the numbers of the rows, of JSON, and p-values of the images
+run 0 calibrate -m in.model -g general.model --data synthetic:shapes --limit 200 -q
+run 0 score -m in.model -g general.model --fpr 0.1 --limit 40 --report flags.html -o s.csv \
+    --seed 3 synthetic:shapes synthetic:noise
+well_formed flags.html
+column() { # NAME: the values of a column and the sources
+    awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next }
+        { print $c, $NF }' s.csv
+}
+flagged() { # SOURCE FILE
+    number=$(column anomalous | grep -c "^1 $1\$")
+    share=$(awk -v n="$number" 'BEGIN { printf "%.2f", 100 * n / 40 }')
+    grep -q ">$1</th>.*<td>$number ($share %)</td>" "$2" ||
+        fail "$number flagged images of $1 are not in $2"
+}
+flagged synthetic:shapes flags.html
+flagged synthetic:noise flags.html
+p=$(column p_value | sort -g | awk 'NR == 1 { printf "%.3g", $1 }')
+grep -q "<br/>p $p<br/>" flags.html || fail "the smallest p-value, $p, is not at an image"
+expect_equal 'lines of the threshold' "$(count 'class="threshold"' flags.html)" 1
+grep -q '>flagged above [0-9.]*<' flags.html || fail 'the threshold has no number'
+middle=$(column nll | sort -g | awk 'NR == 50 { print $1 }')
+run 0 score -m in.model -g general.model --score nll --threshold "$middle" --limit 40 --seed 3 \
+    --report flags.html -o s.csv synthetic:shapes synthetic:noise
+well_formed flags.html
+flagged synthetic:shapes flags.html
+flagged synthetic:noise flags.html
+grep -q 'Flagged are images whose nll is at or above [0-9.]*, or not' flags.html || fail 'no rule'
+expect_equal 'lines of the threshold' "$(count 'class="threshold"' flags.html)" 1
+if "$program" score -m in.model --score complexity-webp --threshold 9 --limit 40 -q -o s.csv \
+    --report flags.html synthetic:shapes 2>"$err"; then
+    grep -q '<h3>complexity-webp (main score)</h3>' flags.html || fail 'another score is the main one'
+else
+    echo "SKIPPED: complexity-webp, $(cat "$err")"
+fi
+run 0 score -m in.model -g general.model --limit 40 --report flags.html -o s.csv synthetic:shapes
+if grep -q -i 'flagged\|class="threshold"' flags.html; then fail 'flags nobody asked for'; fi
+run 0 eval -m in.model -g general.model --fpr 0.1 --in synthetic:shapes \
+    --out-of noise=synthetic:noise --limit 40 --json flags.json --report flags.html
+well_formed flags.html
+grep -q 'Flagged at a false-positive rate of 0.1<' flags.html || fail 'no table of flags'
+for score in nll ratio combined; do
+    in=flagged/scores/$score/in
+    row=$(printf '<td>%.4f</td><td>%.4f \342\200\223 %.4f</td><td>%.4f</td>' \
+        "$(json flags.json $in/share)" "$(json flags.json $in/low)" \
+        "$(json flags.json $in/high)" "$(json flags.json "flagged/scores/$score/noise/share")")
+    grep -q ">$score</th>$row" flags.html || fail "the row of $score is not in the report: $row"
+done
+
 # ---- hostile names: text, not markup, and valid
 mkdir '<b>"&'
 make_images in.model images 2

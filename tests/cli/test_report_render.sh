@@ -30,11 +30,14 @@ window.onload = () => {
             Math.abs(i.clientWidth - i.clientHeight) > 1).length;
         const charts = [...page.querySelectorAll("svg")].filter(c =>
             c.getBoundingClientRect().width < 150).length;
+        // tables have shadows that say where they go on
+        const plain = [...page.querySelectorAll(".scroll")].filter(t => frame.contentWindow
+            .getComputedStyle(t).backgroundAttachment !== "local, local, scroll, scroll").length;
         const text = getComputedStyle === undefined ? "" :
             frame.contentWindow.getComputedStyle(page.body).color;
         found.push(`width=${root.clientWidth} overflow=${root.scrollWidth - root.clientWidth} ` +
             `images=${images.length} broken=${broken} squeezed=${squeezed} charts=${charts} ` +
-            `text=${text}`);
+            `plain=${plain} text=${text}`);
     }
     document.title = found.join(";");
 };
@@ -65,7 +68,8 @@ render --blink-settings=preferredColorScheme=0 >dark
 for scheme in light dark; do
     for width in 1280 400; do
         checks=$((checks + 1))
-        grep -q "^width=$width overflow=0 images=97 broken=0 squeezed=0 charts=0 " $scheme ||
+        grep -q "^width=$width overflow=0 images=97 broken=0 squeezed=0 charts=0 plain=0 " \
+            $scheme ||
             fail "$scheme, $width: $(cat $scheme)"
     done
 done

@@ -16,18 +16,19 @@
 
 #include <cmocka.h>
 
-enum { IMAGES = 12, SETS = 3, SIDE = 8 };
+enum { IMAGES = 12, SETS = 3, MOST_SETS = 12, SIDE = 8 };
 
 static of_score scores[] = {{OF_SCORE_NLL, 0}, {OF_SCORE_SCALE, 0}, {OF_SCORE_RATIO, 0}};
 
 typedef struct subject {
-    double values[SETS][IMAGES];
-    const double *columns[SETS][3];
+    double values[MOST_SETS][IMAGES];
+    const double *columns[MOST_SETS][3];
     of_metrics metrics[3];
+    of_report_flags flags[3];
     uint8_t pixels[SIDE * SIDE];
     double heat[SIDE * SIDE];
     of_report_image image;
-    of_report_set sets[SETS];
+    of_report_set sets[MOST_SETS];
     of_report report;
 } subject;
 
@@ -36,8 +37,10 @@ static void fill(subject *s, const double *values, size_t count) {
     memset(s, 0, sizeof *s);
     for (size_t i = 0; i < SIDE * SIDE; i++)
         s->heat[i] = values[i % count];
-    s->image = (of_report_image){"<path>", "\"label\"", values[0], s->pixels, s->heat, 1};
-    for (size_t k = 0; k < SETS; k++) {
+    s->image = (of_report_image){"<path>", "\"label\"", values[0], NAN, s->pixels, s->heat, 1};
+    for (size_t c = 0; c < 3; c++)
+        s->flags[c] = (of_report_flags){c > 0, 3, 0.25, 0.125, 0.375};
+    for (size_t k = 0; k < MOST_SETS; k++) {
         for (size_t i = 0; i < IMAGES; i++)
             s->values[k][i] = values[(i + k) % count];
         for (size_t c = 0; c < 3; c++)
@@ -47,11 +50,12 @@ static void fill(subject *s, const double *values, size_t count) {
                                      .images = IMAGES,
                                      .scores = s->columns[k],
                                      .logp = s->values[k],
-                                     .general_logp = s->values[(k + 1) % SETS],
+                                     .general_logp = s->values[(k + 1) % MOST_SETS],
                                      .mean_bits = values[0],
                                      .spearman = NAN,
                                      .pearson = NAN,
                                      .metrics = k > 0 ? s->metrics : NULL,
+                                     .flags = s->flags,
                                      .most = &s->image,
                                      .most_count = 1};
     }
@@ -67,6 +71,10 @@ static void fill(subject *s, const double *values, size_t count) {
                             .with_general = true,
                             .spearman = NAN,
                             .pearson = NAN,
+                            .with_flags = true,
+                            .rate = 0.05,
+                            .threshold = values[0],
+                            .confidence = 0.99,
                             .heat = {OF_SCORE_RATIO, 0},
                             .heat_reference = "0"};
     s->report.architecture = of_architecture_default();
@@ -129,6 +137,109 @@ static void values_of_any_kind(void **state) {
     check((const double[]){1e16, 1e16 + 2}, 2);
 }
 
+/* ---- What is said ------------------------------------------------------------------------- */
+
+static const double counted[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+static size_t times(const char *text, const char *part) {
+    size_t found = 0;
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part))
+        found++;
+    return found;
+}
+
+static void expect_times(const subject *s, write_report *write, const char *part, size_t expected) {
+    char *text = written(s, write);
+    if (times(text, part) != expected)
+        fail_msg("'%s' stands %zu times in the report instead of %zu", part, times(text, part),
+                 expected);
+    free(text);
+}
+
+/* Scores without p-values have no row in the table; a figure has no line. */
+static void flags(void **state) {
+    (void)state;
+    static subject s;
+    fill(&s, counted, IMAGES);
+    expect_times(&s, of_report_write, "Flagged at a false-positive rate of 0.05", 1);
+    expect_times(&s, of_report_write, "<td>0.1250 \xe2\x80\x93 0.3750</td>", 2);
+    expect_times(&s, of_report_write, "class=\"threshold\"", 1);
+    expect_times(&s, of_report_write, "flagged above 1.000<", 1);
+    expect_times(&s, of_report_write_figure, "class=\"threshold\"", 0);
+    expect_times(&s, of_report_write, ">p ", 0);
+    s.image.p_value = 0.0125;
+    expect_times(&s, of_report_write, ">p 0.0125<", SETS);
+    s.report.threshold = INFINITY;
+    expect_times(&s, of_report_write, "class=\"threshold\"", 0);
+    s.report.with_flags = false;
+    expect_times(&s, of_report_write, "Flagged", 0);
+}
+
+/* Without an in set the sets' table has what is flagged. */
+static void flags_of_sets(void **state) {
+    (void)state;
+    static subject s;
+    fill(&s, counted, IMAGES);
+    s.report.compared = false;
+    expect_times(&s, of_report_write, "<td>3 (25.00 %)</td>", SETS);
+    expect_times(&s, of_report_write, "Flagged are images whose p-value of ratio is at most 0.05",
+                 1);
+    s.report.rate = 0;
+    s.report.threshold = 99;
+    expect_times(&s, of_report_write, "Flagged are images whose ratio is at or above 99.0", 1);
+    expect_times(&s, of_report_write, "flagged from 99.0 \xe2\x96\xb6<", 1);
+    s.report.threshold = -99;
+    expect_times(&s, of_report_write, "\xe2\x97\x80 flagged from -99.0<", 1);
+}
+
+/* The end of a name is what tells paths apart. */
+static void long_names(void **state) {
+    (void)state;
+    static subject s;
+    fill(&s, counted, IMAGES);
+    s.sets[1].name = "a/path/that/is/so/long/that/no/chart/has/room/for/it/camera-front";
+    s.sets[2].name = "\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6"
+                     "\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97"
+                     "\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xff rear";
+    expect_times(&s, of_report_write_figure, ">\xe2\x80\xa6no/chart/has/room/for/it/camera-front 0",
+                 2);
+    expect_times(&s, of_report_write_figure, "\xe6\x97\xa5\xef\xbf\xbd rear 0", 2);
+    expect_times(&s, of_report_write_figure, ">\xe2\x80\xa6\xe6\x97\xa5", 2);
+}
+
+/* The column is left out where every SRC is its set's name. */
+static void sources(void **state) {
+    (void)state;
+    static subject s;
+    fill(&s, counted, IMAGES);
+    expect_times(&s, of_report_write, ">source</th>", 1);
+    for (size_t i = 0; i < SETS; i++)
+        s.sets[i].source = s.sets[i].name;
+    expect_times(&s, of_report_write, ">source</th>", 0);
+}
+
+/* Sets that share a colour have numbers; what lies beyond the axis of scales has an arrow. */
+static void scales(void **state) {
+    (void)state;
+    static subject s;
+    fill(&s, counted, IMAGES);
+    expect_times(&s, of_report_write, "<path class=\"dot\"", 0);
+    expect_times(&s, of_report_write, "class=\"value\"", 0);
+    for (size_t i = 0; i < IMAGES; i++) {
+        s.values[1][i] += 1000;
+        s.values[2][i] -= 1000;
+    }
+    expect_times(&s, of_report_write, "<path class=\"dot\"", 2);
+    expect_times(&s, of_report_write, ">277.4</text>", 1);
+    expect_times(&s, of_report_write, ">-277.4</text>", 1);
+    s.report.set_count = 8;
+    expect_times(&s, of_report_write, "text-anchor=\"end\">8</text></g>", 0);
+    s.report.set_count = 9;
+    expect_times(&s, of_report_write, "text-anchor=\"end\">9</text></g>", 1);
+    expect_times(&s, of_report_write, "<li class=\"c1\">9 a&amp;b</li>", 2);
+    expect_times(&s, of_report_write, "they sum to bits/dim<", 1);
+}
+
 static void text_is_escaped(void **state) {
     (void)state;
     char *text = NULL;
@@ -179,6 +290,11 @@ static void pictures(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_of_any_kind),
+        cmocka_unit_test(flags),
+        cmocka_unit_test(flags_of_sets),
+        cmocka_unit_test(long_names),
+        cmocka_unit_test(sources),
+        cmocka_unit_test(scales),
         cmocka_unit_test(text_is_escaped),
         cmocka_unit_test(pictures),
     };
