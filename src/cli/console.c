@@ -66,12 +66,15 @@ static void use_signal_stack(void) {
 
 void of_interrupt_watch(void) {
     struct sigaction action = {.sa_handler = remember_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
+    static const int left_ignored[] = {SIGINT, SIGHUP};
     struct sigaction inherited;
     use_signal_stack();
     (void)sigemptyset(&action.sa_mask);
-    /* Shells start background jobs with SIGINT ignored; that stays. */
-    if (sigaction(SIGINT, NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
-        (void)sigaction(SIGINT, &action, NULL);
+    /* Shells start background jobs with SIGINT ignored, nohup(1) its own with SIGHUP; that stays.
+     */
+    for (size_t i = 0; i < sizeof left_ignored / sizeof *left_ignored; i++)
+        if (sigaction(left_ignored[i], NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN)
+            (void)sigaction(left_ignored[i], &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGUSR1, &action, NULL);
 }

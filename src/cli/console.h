@@ -38,7 +38,7 @@ FILE *of_console_progress_stream(const of_console *console);
 /* Reports an error, or the signal that ended the run; returns the exit code. */
 int of_console_fail(of_console *console, const of_error *error);
 
-/* From now on SIGINT, SIGTERM and SIGUSR1 (sent by job schedulers ahead of the end) only raise a
+/* From now on SIGINT, SIGHUP, SIGTERM and SIGUSR1 (sent by job schedulers ahead of the end) only raise a
  * flag; the third one ends the program at once. */
 void of_interrupt_watch(void);
 

@@ -109,6 +109,7 @@ int main(int argc, char **argv) {
     of_console console;
     of_console_open(&console);
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, with a message */
+    (void)signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow (ulimit -f) */
     if (argc < 2)
         return of_usage_error(&console, &program, "no verb is given");
     if (is_one_of(argv[1], "help", "--help", "-h"))

@@ -45,7 +45,7 @@ const of_command of_train_command = {
 typedef struct watcher {
     of_console *console;
     of_train_log log;
-    of_error log_failure; /* of the log, noticed where no error can be returned */
+    of_error log_failure; /* of the log; no more is written to it */
     uint64_t resumed_images, total_images;
     const char *loading; /* the source; NULL: none */
     uint64_t loaded;     /* of it */
@@ -81,6 +81,12 @@ static void tell_memory(const of_log *log, const of_train_start *start) {
         of_bytes_text(start->optimizer_bytes, optimizer), of_bytes_text(start->data_bytes, data));
 }
 
+/* Figures are not worth the run: it goes on without them, and fails at its end. */
+static void tell_log_failure(const watcher *watch) {
+    of_log_write(&watch->console->log, OF_LOG_WARNING, "%s; training goes on without this log",
+                 watch->log_failure.message);
+}
+
 static void tell_start(void *user, const of_train_start *start) {
     watcher *watch = user;
     const of_log *log = &watch->console->log;
@@ -107,7 +113,8 @@ static void tell_start(void *user, const of_train_start *start) {
         &watch->console->progress, of_console_progress_stream(watch->console), "train", "images",
         start->total_images > start->resumed_images ? start->total_images - start->resumed_images
                                                     : 0);
-    (void)of_train_log_resume(&watch->log, start->resumed_step, &watch->log_failure);
+    if (of_train_log_resume(&watch->log, start->resumed_step, &watch->log_failure) != OF_OK)
+        tell_log_failure(watch);
 }
 
 static void tell_progress(void *user, uint64_t images, double bits_per_dim, double rate) {
@@ -144,12 +151,14 @@ static void tell_validation(const watcher *watch, const of_train_report *report)
 }
 
 static of_status take_report(void *user, const of_train_report *report, of_error *error) {
+    (void)error;
     watcher *watch = user;
     if (report->validation != NULL)
         tell_validation(watch, report);
-    if (watch->log_failure.status != OF_OK)
-        return of_error_copy(error, &watch->log_failure);
-    return of_train_log_write(&watch->log, report, error);
+    if (watch->log_failure.status == OF_OK &&
+        of_train_log_write(&watch->log, report, &watch->log_failure) != OF_OK)
+        tell_log_failure(watch);
+    return OF_OK;
 }
 
 static void warn_unreadable(void *user, const char *path, const char *reason) {
@@ -236,6 +245,8 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     if (status != OF_OK)
         return of_console_fail(console, &error);
     summarise(console, settings, &result);
+    if (watch.log_failure.status != OF_OK)
+        return of_console_fail(console, &watch.log_failure);
     return result.unreadable > 0 && result.end != OF_TRAIN_INTERRUPTED ? OF_EXIT_UNREADABLE
                                                                        : OF_EXIT_FINE;
 }

@@ -39,9 +39,26 @@ of_status of_trainer_checkpoint(of_trainer *trainer, of_error *error) {
     return of_communicator_agree(trainer->options.communicator, status, error);
 }
 
+/* No run gets as far as 2^53; beyond, sums of counters could overflow. */
+static of_status check_state(const of_trainer *trainer, of_error *error) {
+    const of_train_counters *counters = &trainer->state.counters;
+    const of_train_figures *figures = &trainer->state.figures;
+    uint64_t numbers[OF_TRAIN_COUNTERS];
+    bool plausible = isfinite(figures->seconds) && figures->seconds >= 0 &&
+                     (counters->has_best == 0 || isfinite(figures->best_criterion));
+    memcpy(numbers, counters, sizeof numbers);
+    for (size_t i = 0; i < OF_TRAIN_COUNTERS; i++)
+        plausible = plausible && numbers[i] <= (uint64_t)1 << 53;
+    return plausible ? OF_OK
+                     : of_fail(error, OF_ERROR_FORMAT,
+                               "%s: its counters or figures are none of a run: it is damaged",
+                               trainer->checkpoint_path);
+}
+
 of_status of_trainer_resume(of_trainer *trainer, of_error *error) {
     of_checkpoint checkpoint = describe_checkpoint(trainer);
-    return of_checkpoint_read(trainer->checkpoint_path, &checkpoint, error);
+    of_status status = of_checkpoint_read(trainer->checkpoint_path, &checkpoint, error);
+    return status == OF_OK ? check_state(trainer, error) : status;
 }
 
 const unsigned char *of_trainer_weights(const of_trainer *trainer) {
@@ -238,7 +255,9 @@ of_status of_trainer_validate(of_trainer *trainer, of_valid_report *report, bool
     if (status != OF_OK || *interrupted)
         return status;
     judge(trainer, report);
-    while (counters->next_validation <= counters->images)
-        counters->next_validation += trainer->options.valid_every;
+    uint64_t every = trainer->options.valid_every;
+    if (counters->next_validation <= counters->images)
+        counters->next_validation +=
+            ((counters->images - counters->next_validation) / every + 1) * every;
     return report->best && trainer->best != NULL ? of_trainer_save(trainer, error) : OF_OK;
 }

@@ -221,6 +221,17 @@ static bool is_due(const of_trainer *trainer) {
     return of_seconds() - trainer->checkpointed >= trainer->options.checkpoint_every;
 }
 
+/* The one before is whole, so a disk that is full for a while ends nothing. */
+static of_status checkpoint(of_trainer *trainer, of_error *error) {
+    of_error failure;
+    of_status status = of_trainer_checkpoint(trainer, &failure);
+    if (status != OF_ERROR_IO)
+        return status == OF_OK ? OF_OK : of_error_copy(error, &failure);
+    of_trainer_warn(trainer, "%s: the checkpoint before is kept; tried again in %.0f s",
+                    failure.message, trainer->options.checkpoint_every);
+    return OF_OK;
+}
+
 of_status of_trainer_step(of_trainer *trainer, of_error *error) {
     of_train_counters *counters = &trainer->state.counters;
     const of_feed *feed = of_feeder_next(trainer->feeder), *general = NULL;
@@ -232,7 +243,7 @@ of_status of_trainer_step(of_trainer *trainer, of_error *error) {
         return status;
     if (!is_finite_step(trainer, general != NULL, norm)) {
         status = skip(trainer, error);
-    } else if (!is_due(trainer) || (status = of_trainer_checkpoint(trainer, error)) == OF_OK) {
+    } else if (!is_due(trainer) || (status = checkpoint(trainer, error)) == OF_OK) {
         account(trainer, general != NULL);
         status = update(trainer, norm, error);
     }

@@ -70,13 +70,6 @@ static void tell_progress(const of_trainer *trainer) {
                              trainer->state.figures.recent_bits, trainer->state.figures.rate);
 }
 
-/* Ends the run with a checkpoint. */
-static of_status end_run(of_trainer *trainer, of_train_end how, of_train_end *end,
-                         of_error *error) {
-    *end = how;
-    return of_trainer_checkpoint(trainer, error);
-}
-
 static bool is_stopped(const of_trainer *trainer) {
     return of_trainer_is_split(trainer) ? trainer->decisions.stop : of_trainer_stopped(trainer);
 }
@@ -91,15 +84,24 @@ static of_status run_steps(of_trainer *trainer, of_train_end *end, of_error *err
         status = interrupted ? OF_OK : look(trainer, over, &interrupted, error);
         if (status != OF_OK)
             return status;
-        if (interrupted || (!over && is_stopped(trainer)))
-            return end_run(trainer, OF_TRAIN_INTERRUPTED, end, error);
-        if (over || is_stale(trainer))
-            return end_run(trainer, over ? OF_TRAIN_FINISHED : OF_TRAIN_EARLY_STOP, end, error);
+        bool stops = interrupted || (!over && is_stopped(trainer));
+        if (stops || over || is_stale(trainer)) {
+            *end = stops ? OF_TRAIN_INTERRUPTED : over ? OF_TRAIN_FINISHED : OF_TRAIN_EARLY_STOP;
+            return OF_OK;
+        }
         status = of_trainer_step(trainer, error);
         if (status != OF_OK)
             return status;
         tell_progress(trainer);
     }
+}
+
+/* Weights first: they are what the run was for, and take less of a full disk. */
+static of_status keep(of_trainer *trainer, of_train_end end, of_error *error) {
+    of_status status = OF_OK;
+    if (end != OF_TRAIN_INTERRUPTED)
+        status = of_trainer_save(trainer, error);
+    return status == OF_OK ? of_trainer_checkpoint(trainer, error) : status;
 }
 
 static void fill_result(const of_trainer *trainer, of_train_result *result) {
@@ -120,8 +122,8 @@ of_status of_train(const of_train_options *options, const of_train_observer *obs
     of_status status = of_trainer_open(&trainer, error);
     if (status == OF_OK)
         status = run_steps(&trainer, &result->end, error);
-    if (status == OF_OK && result->end != OF_TRAIN_INTERRUPTED)
-        status = of_trainer_save(&trainer, error);
+    if (status == OF_OK)
+        status = keep(&trainer, result->end, error);
     if (status == OF_OK)
         fill_result(&trainer, result);
     if (status == OF_OK || !of_trainer_is_split(&trainer) ||
