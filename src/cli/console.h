@@ -35,6 +35,10 @@ void of_console_quiet(of_console *console);
 /* The stream for progress, NULL when quiet. */
 FILE *of_console_progress_stream(const of_console *console);
 
+/* Whoever read the output has gone (| head): of_console_fail then ends the run as SIGPIPE would,
+ * without a message. The signal itself is ignored, so that nothing is left half written. */
+void of_console_reader_gone(void);
+
 /* Reports an error, or the signal that ended the run; returns the exit code. */
 int of_console_fail(of_console *console, const of_error *error);
 

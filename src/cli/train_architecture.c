@@ -64,7 +64,7 @@ static bool same(const of_architecture *a, const of_architecture *b) {
 static of_status settle_from_init(of_train_settings *settings, const of_option_table *table,
                                   of_error *error) {
     of_train_options *train = &settings->train;
-    of_status status = of_model_load(settings->init, &settings->init_model, error);
+    of_status status = of_model_open(settings->init, &settings->init_model, error);
     if (status != OF_OK)
         return status;
     const of_architecture *init = of_model_architecture(settings->init_model);
