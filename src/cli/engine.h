@@ -65,6 +65,7 @@ typedef struct of_run {
     const char *label;  /* shown with the progress */
     uint64_t limit;     /* images, 0: all */
     uint64_t every;     /* take only every so-manieth image; 0: all */
+    bool several;       /* there are further runs, of other sources: warnings name this one */
     of_scored_visit *visit;
     void *user;
 } of_run;

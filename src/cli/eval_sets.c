@@ -112,6 +112,7 @@ static of_status run_set(of_evaluation *evaluation, of_eval_set *set, of_error *
     of_run run = {.source = set->source,
                   .label = set->name,
                   .limit = evaluation->engine->settings->limit,
+                  .several = true,
                   .visit = collect_batch,
                   .user = &collector};
     of_status status = of_engine_run(evaluation->engine, &run, &set->tally, error);
