@@ -172,9 +172,12 @@ static of_status fail_unknown_name(const char *name, of_error *error) {
                    names[0] != '\0' ? "; installed models: " : "", names);
 }
 
-of_status of_model_open(const char *file, of_model **model, of_error *error) {
+of_status of_model_check_name(const char *file, of_error *error) {
     bool is_name = *file != '\0' && strpbrk(file, "/.") == NULL;
-    if (!is_name || access(file, F_OK) == 0)
-        return of_model_load(file, model, error);
-    return fail_unknown_name(file, error);
+    return is_name && access(file, F_OK) != 0 ? fail_unknown_name(file, error) : OF_OK;
+}
+
+of_status of_model_open(const char *file, of_model **model, of_error *error) {
+    of_status status = of_model_check_name(file, error);
+    return status == OF_OK ? of_model_load(file, model, error) : status;
 }

@@ -14,8 +14,11 @@ enum { OF_MODEL_PATH_SIZE = 4096 };
  * an installed model's path, written to `path`. Without one of that name, `name`. */
 const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]);
 
-/* Loads a model's file, as of_model_file gives it. If it was meant as a name and there is none, the
- * error says which names are near, or which there are. */
+/* Of what of_model_file gives: if it was meant as a name and there is none, an error that says
+ * which names are near, or which there are. */
+of_status of_model_check_name(const char *file, of_error *error);
+
+/* Checks the name and loads the file. */
 of_status of_model_open(const char *file, of_model **model, of_error *error);
 
 /* Names of the installed models, sorted, as "a, b, c"; empty if there are none. */

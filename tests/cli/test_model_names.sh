@@ -43,7 +43,9 @@ expect_failure 1 'nothing.safetensors: cannot open' score -m nothing.safetensors
 cp second/b.safetensors second/shirts10.safetensors
 for arguments in 'score -m shirts synthetic:shapes' 'score -m a -g shirst10 synthetic:shapes' \
     'score -m a --ensemble shirts1 synthetic:shapes' 'inspect shirts' 'bench -m shirts' \
-    'train --init shirts --data synthetic:shapes -o x.safetensors'; do
+    'train --init shirts --data synthetic:shapes -o x.safetensors' \
+    'train --general-model shirts --outlier-loss ratio --general-data synthetic:flat
+        --data synthetic:shapes -o x.safetensors'; do
     # shellcheck disable=SC2086 # words
     expect_failure 1 "No such file or installed model (did you mean 'shirts10'?)" $arguments
 done
