@@ -1,10 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs a part of every benchmark program for a moment. Fails if a benchmark reports an error, if a
-# name is not unique, machine-dependent or different in a second run, or if a file is left behind.
-#
-#   smoke.sh PROGRAM...
+# Runs a part of every benchmark program for a moment. See --help.
 set -euo pipefail
+
+case ${1-} in
+-h | --help)
+    cat <<'TEXT'
+usage: bench/smoke.sh PROGRAM...
+
+Runs a part of every benchmark program for a moment. Fails if a benchmark reports an error, if a
+name is not unique, machine-dependent or different in a second run, or if a file is left behind.
+TEXT
+    exit 0
+    ;;
+'' | -*)
+    echo "bench/smoke.sh: '${1-}' is no benchmark program; see --help" >&2
+    exit 2
+    ;;
+esac
 export LC_ALL=C OMP_WAIT_POLICY=passive
 
 # What is run: something of every kind, the cheap ones.

@@ -20,7 +20,10 @@ import struct
 import sys
 from dataclasses import dataclass, field
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:  # said after the arguments are read: --help needs no numpy
+    np = None
 
 from pytorch_layouts import LAYOUTS, gaussian_prior
 
@@ -59,8 +62,17 @@ def read_safetensors(path):
     return state, metadata
 
 
+def lacks(module):
+    """What to do about a module that this Python does not have."""
+    return (f"{sys.executable} has no {module}; Debian's package python3-{module} brings it for "
+            "/usr/bin/python3")
+
+
 def read_torch(path, trust):
-    import torch
+    try:
+        import torch
+    except ImportError as reason:
+        raise Refusal(lacks("torch")) from reason
     safe = {"weights_only": True} if "weights_only" in inspect.signature(torch.load).parameters \
         else {}
     if not safe and not trust:
@@ -490,13 +502,16 @@ def parse_options(arguments):
 
 def main(arguments=None):
     options = parse_options(arguments)
+    if np is None:
+        print(f"export_pytorch.py: {lacks('numpy')}", file=sys.stderr)
+        return 1
     try:
         layout, architecture = export(options)
     except Refusal as refusal:
         for line in refusal.lines:
             print(f"{options.input}: {line}", file=sys.stderr)
         return 1
-    except (OSError, ImportError) as reason:
+    except OSError as reason:
         print(f"{options.input}: {reason}", file=sys.stderr)
         return 1
     print(f"{options.output}: layout '{layout.name}', {json.dumps(architecture)}", file=sys.stderr)

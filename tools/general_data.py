@@ -12,8 +12,12 @@ IMAGES is CIFAR-100's train.bin, or a .npy file of bytes, images x 32 x 32 x 3. 
 (10000), --seed N. The same input gives the same output. Needs numpy.
 """
 import argparse
+import sys
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:  # said after the arguments are read: --help needs no numpy
+    np = None
 
 SIZE = 32
 
@@ -104,6 +108,14 @@ def degraded(random, images):
     return np.clip(image + random.normal(0, random.uniform(0, 4), image.shape), 0, 255)
 
 
+def write_images(arguments):
+    images = read_images(arguments.images)
+    make = {"cutouts": cutout, "doodles": doodle, "degraded": degraded}[arguments.kind]
+    random = np.random.default_rng(arguments.seed)
+    made = [make(random, images) for _ in range(arguments.count)]
+    np.save(arguments.out, np.clip(np.rint(made), 0, 255).astype(np.uint8))
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -114,11 +126,13 @@ def main():
     parser.add_argument("--count", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    images = read_images(arguments.images)
-    make = {"cutouts": cutout, "doodles": doodle, "degraded": degraded}[arguments.kind]
-    random = np.random.default_rng(arguments.seed)
-    made = [make(random, images) for _ in range(arguments.count)]
-    np.save(arguments.out, np.clip(np.rint(made), 0, 255).astype(np.uint8))
+    if np is None:
+        raise SystemExit(f"{parser.prog}: {sys.executable} has no numpy; Debian's package "
+                         "python3-numpy brings it for /usr/bin/python3")
+    try:
+        write_images(arguments)
+    except OSError as reason:
+        raise SystemExit(f"{reason.filename}: {reason.strerror}") from reason
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ steps are numbered through all scales, say where the tensor belongs."""
 from dataclasses import dataclass, field
 from typing import Callable
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:  # export_pytorch.py says so after it has read its arguments
+    np = None
 
 # ---- Transforms: what happens to one tensor on its way. They raise ValueError with a reason. ----
 

@@ -124,37 +124,41 @@ static void declare(bench_settings *s, of_option_table *table) {
 
 /* ---- The grid ------------------------------------------------------------------------------ */
 
-/* The next name of a list into `name`; false if it is too long for one. */
-static bool next_name(const char **text, char name[16]) {
-    size_t length = strcspn(*text, ",");
-    if (length >= 16)
+/* The next name of a list into `name`, cut off where it is too long for any; false after the last.
+ */
+static bool next_name(const char **text, char name[32]) {
+    if (*text == NULL)
         return false;
-    memcpy(name, *text, length);
-    name[length] = '\0';
-    *text += length;
-    *text += **text == ',';
+    size_t length = strcspn(*text, ",");
+    (void)snprintf(name, 32, "%.*s", (int)(length < 31 ? length : 31), *text);
+    *text = (*text)[length] == ',' ? *text + length + 1 : NULL;
     return true;
 }
 
-static bool read_isas(const char *text, grid *g) {
-    char name[16];
+static of_status read_isas(const char *text, grid *g, of_error *error) {
+    const size_t most = sizeof g->isa / sizeof *g->isa;
+    char name[32];
     of_error reason;
-    while (*text != '\0')
-        if (g->isas == sizeof g->isa / sizeof *g->isa || !next_name(&text, name) ||
-            of_isa_parse(name, &g->isa[g->isas++], &reason) != OF_OK)
-            return false;
-    return g->isas > 0;
+    while (next_name(&text, name)) {
+        if (g->isas == most)
+            return of_fail(error, OF_ERROR_ARGUMENT, "--isa: more than %zu names", most);
+        if (of_isa_parse(name, &g->isa[g->isas++], &reason) != OF_OK)
+            return of_fail(error, OF_ERROR_ARGUMENT, "--isa: %s", reason.message);
+    }
+    return OF_OK;
 }
 
-static bool read_precisions(const char *text, grid *g) {
-    char name[16];
+static of_status read_precisions(const char *text, grid *g, of_error *error) {
+    const size_t most = sizeof g->precision / sizeof *g->precision;
+    char name[32];
     of_error reason;
-    while (*text != '\0')
-        if (g->precisions == sizeof g->precision / sizeof *g->precision ||
-            !next_name(&text, name) ||
-            of_precision_parse(name, &g->precision[g->precisions++], &reason) != OF_OK)
-            return false;
-    return g->precisions > 0;
+    while (next_name(&text, name)) {
+        if (g->precisions == most)
+            return of_fail(error, OF_ERROR_ARGUMENT, "--precision: more than %zu names", most);
+        if (of_precision_parse(name, &g->precision[g->precisions++], &reason) != OF_OK)
+            return of_fail(error, OF_ERROR_ARGUMENT, "--precision: %s", reason.message);
+    }
+    return OF_OK;
 }
 
 /* Images a call where --batch is not given. */
@@ -166,27 +170,23 @@ static const char *default_batch(const bench_settings *s) {
     return s->mode == OF_BENCH_LATENCY ? "1" : s->mode == OF_BENCH_TRAIN ? "64" : "1,64";
 }
 
-static bool read_grid(bench_settings *s, const char **wrong) {
+static of_status read_grid(bench_settings *s, of_error *error) {
     grid *g = &s->grid;
-    *wrong = "--batch";
-    if (!of_bench_numbers(s->batch != NULL ? s->batch : default_batch(s), 1 << 20, g->batch,
-                          MOST_VALUES, &g->batches))
-        return false;
+    const char *batch = s->batch != NULL ? s->batch : default_batch(s);
     g->threads[0] = s->layers ? 1 : of_cpu_count();
     g->thread_counts = 1;
-    *wrong = "--threads";
-    if (s->threads != NULL &&
-        !of_bench_numbers(s->threads, 4096, g->threads, MOST_VALUES, &g->thread_counts))
-        return false;
     g->isa[0] = OF_ISA_AUTO;
     g->isas = s->isa == NULL;
-    *wrong = "--isa";
-    if (s->isa != NULL && !read_isas(s->isa, g))
-        return false;
     g->precision[0] = OF_PRECISION_F32;
     g->precisions = s->precision == NULL;
-    *wrong = "--precision";
-    return s->precision == NULL || read_precisions(s->precision, g);
+    of_status status =
+        of_bench_numbers("--batch", batch, 1 << 20, g->batch, MOST_VALUES, &g->batches, error);
+    if (status == OF_OK && s->threads != NULL)
+        status = of_bench_numbers("--threads", s->threads, 4096, g->threads, MOST_VALUES,
+                                  &g->thread_counts, error);
+    if (status == OF_OK)
+        status = read_isas(s->isa, g, error);
+    return status == OF_OK ? read_precisions(s->precision, g, error) : status;
 }
 
 static size_t grid_rows(const grid *g) {
@@ -210,7 +210,7 @@ static of_architecture wished_architecture(const bench_settings *s) {
 
 static of_status open_model(const bench_settings *s, of_model **model, of_error *error) {
     if (s->model != NULL)
-        return of_model_load(s->model, model, error);
+        return of_model_open(s->model, model, error);
     of_architecture a = wished_architecture(s);
     of_status status = of_architecture_check(&a, error);
     return status == OF_OK ? of_model_create(&a, 1, model, error) : status;
@@ -365,7 +365,7 @@ static const char *contradiction(const bench_settings *s, const of_option_table 
 /* The exit code of what is wrong with the command line, or OF_EXIT_FINE. */
 static int check(bench_settings *s, const of_option_table *table, const of_text_list *operands,
                  of_console *console) {
-    const char *wrong;
+    of_error error;
     if (operands->count > 0)
         return of_usage_error(console, &of_bench_command, "unexpected operand '%s'",
                               operands->items[0]);
@@ -373,8 +373,8 @@ static int check(bench_settings *s, const of_option_table *table, const of_text_
         return of_usage_error(console, &of_bench_command,
                               "--%s and --model exclude each other: the file says it",
                               useless_option(s, table));
-    if (!read_grid(s, &wrong))
-        return of_usage_error(console, &of_bench_command, "%s: not a list it can take", wrong);
+    if (read_grid(s, &error) != OF_OK)
+        return of_usage_error(console, &of_bench_command, "%s", error.message);
     if (grid_rows(&s->grid) > MOST_ROWS)
         return of_usage_error(console, &of_bench_command, "more than %d rows", MOST_ROWS);
     if (s->affinity != OF_AFFINITY_NONE && of_console_communicator(console) != NULL)

@@ -145,9 +145,9 @@ of_status of_bench_scaling(of_model *model, const of_bench_wish *wish, const cha
 bool of_bench_networks_valid(const char *text);
 enum { OF_BENCH_SCALING_ROWS = 4 };
 
-/* "1,2,8", "1-4" (by 1), "1-64*2", "1-9+4" -> ascending or as given; at most `capacity`. False if
- * the text is not such a list of numbers from 1 to `most`. */
-bool of_bench_numbers(const char *text, uint64_t most, uint64_t *numbers, size_t capacity,
-                      size_t *count);
+/* "1,2,8", "1-4" (by 1), "1-64*2", "1-9+4" -> ascending or as given; at most `capacity`. The error
+ * for what is not such a list of numbers from 1 to `most` begins with the option. */
+of_status of_bench_numbers(const char *option, const char *text, uint64_t most, uint64_t *numbers,
+                           size_t capacity, size_t *count, of_error *error);
 
 #endif

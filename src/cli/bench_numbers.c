@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench.h"
 
+#include "core/error.h"
+
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool read_number(const char **text, uint64_t most, uint64_t *number) {
     char *end;
@@ -33,22 +37,32 @@ static bool read_range(const char **text, uint64_t most, uint64_t *first, uint64
     return read_number(text, most, step) && (!*multiply || *step > 1);
 }
 
-bool of_bench_numbers(const char *text, uint64_t most, uint64_t *numbers, size_t capacity,
-                      size_t *count) {
+/* The item that starts at `text`. */
+static of_status fail_item(const char *option, const char *text, uint64_t most, of_error *error) {
+    size_t length = strcspn(text, ",");
+    return of_fail(error, OF_ERROR_ARGUMENT,
+                   "%s: '%.*s' is neither a number from 1 to %" PRIu64
+                   " nor a range of them such as 1-8, 1-9+4 or 1-64*2",
+                   option, (int)(length < 40 ? length : 40), text, most);
+}
+
+of_status of_bench_numbers(const char *option, const char *text, uint64_t most, uint64_t *numbers,
+                           size_t capacity, size_t *count, of_error *error) {
     *count = 0;
-    for (;;) {
+    for (;; text++) {
         uint64_t first, last, step;
         bool multiply;
-        if (!read_range(&text, most, &first, &last, &step, &multiply))
-            return false;
+        const char *item = text;
+        if (!read_range(&text, most, &first, &last, &step, &multiply) ||
+            (*text != '\0' && *text != ','))
+            return fail_item(option, item, most, error);
         for (uint64_t n = first; n <= last; n = multiply ? n * step : n + step) {
             if (*count == capacity)
-                return false;
+                return of_fail(error, OF_ERROR_ARGUMENT, "%s: more than %zu numbers", option,
+                               capacity);
             numbers[(*count)++] = n;
         }
         if (*text == '\0')
-            return true;
-        if (*text++ != ',')
-            return false;
+            return OF_OK;
     }
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 static volatile sig_atomic_t caught_signal, caught_count;
+static bool reader_gone;
 
 void of_console_open(of_console *console) {
     *console = (of_console){.log = of_log_to(stderr, OF_LOG_INFO)};
@@ -23,8 +24,14 @@ FILE *of_console_progress_stream(const of_console *console) {
     return console->quiet ? NULL : stderr;
 }
 
+void of_console_reader_gone(void) {
+    reader_gone = true;
+}
+
 int of_console_fail(of_console *console, const of_error *error) {
     of_progress_finish(&console->progress);
+    if (reader_gone)
+        return OF_EXIT_SIGNAL + SIGPIPE;
     int signal_number = of_interrupted();
     if (signal_number != 0) {
         if (strncmp(error->message, "interrupted", strlen("interrupted")) != 0)

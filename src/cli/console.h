@@ -35,11 +35,15 @@ void of_console_quiet(of_console *console);
 /* The stream for progress, NULL when quiet. */
 FILE *of_console_progress_stream(const of_console *console);
 
+/* Whoever read the output has gone (| head): of_console_fail then ends the run as SIGPIPE would,
+ * without a message. The signal itself is ignored, so that nothing is left half written. */
+void of_console_reader_gone(void);
+
 /* Reports an error, or the signal that ended the run; returns the exit code. */
 int of_console_fail(of_console *console, const of_error *error);
 
-/* From now on SIGINT, SIGHUP, SIGTERM and SIGUSR1 (sent by job schedulers ahead of the end) only raise a
- * flag; the third one ends the program at once. */
+/* From now on SIGINT, SIGHUP, SIGTERM and SIGUSR1 (sent by job schedulers ahead of the end) only
+ * raise a flag; the third one ends the program at once. */
 void of_interrupt_watch(void);
 
 /* The signal that arrived, or 0. */

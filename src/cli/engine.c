@@ -2,6 +2,7 @@
 #include "cli/engine.h"
 
 #include "cli/ranks.h"
+#include "cli/warnings.h"
 #include "core/error.h"
 #include "data/image.h"
 
@@ -98,13 +99,13 @@ static of_status load_models(const of_engine_settings *settings, loaded_models *
     if (ensemble->count > OF_STREAM_MEMBERS)
         return of_fail(error, OF_ERROR_ARGUMENT, "an ensemble has at most %d models",
                        OF_STREAM_MEMBERS + 1);
-    of_status status = of_model_load(settings->model, &loaded->model, error);
+    of_status status = of_model_open(settings->model, &loaded->model, error);
     if (status == OF_OK && settings->general != NULL)
-        status = of_model_load(settings->general, &loaded->general, error);
+        status = of_model_open(settings->general, &loaded->general, error);
     for (size_t i = 0; status == OF_OK && i < ensemble->count; i++) {
         char named[OF_MODEL_PATH_SIZE];
         status =
-            of_model_load(of_model_file(ensemble->items[i], named), &loaded->members[i], error);
+            of_model_open(of_model_file(ensemble->items[i], named), &loaded->members[i], error);
         loaded->member_count += status == OF_OK;
     }
     return status;
@@ -227,15 +228,25 @@ void of_engine_close(of_engine *engine) {
 
 /* ---- Runs --------------------------------------------------------------------------------- */
 
+typedef struct watched_run {
+    of_engine *engine;
+    const of_run *run;
+    uint64_t images;
+    uint64_t reshaped;      /* images that lost much when they were resized */
+    uint32_t height, width; /* the largest of them */
+    of_warnings warnings;
+} watched_run;
+
 static void warn_unreadable(void *user, const char *path, const char *reason) {
-    of_console *console = user;
-    of_log_write(&console->log, OF_LOG_WARNING, "%s: %s", path, reason);
+    watched_run *watched = user;
+    of_warnings_add(&watched->warnings, watched->run->source, path, reason);
 }
 
 /* More decoders than this would only wait for the flow. */
 enum { MAX_DECODERS = 16 };
 
-static of_source_options source_options(const of_engine *engine) {
+static of_source_options source_options(watched_run *watched) {
+    const of_engine *engine = watched->engine;
     of_source_options options = of_source_options_default(&engine->architecture);
     uint64_t threads = engine->settings->threads;
     options.threads = (unsigned)(threads < MAX_DECODERS ? threads : MAX_DECODERS);
@@ -243,7 +254,7 @@ static of_source_options source_options(const of_engine *engine) {
     options.seed = engine->settings->seed;
     options.strict = engine->settings->strict;
     options.on_unreadable = warn_unreadable;
-    options.user = engine->console;
+    options.user = watched;
     return options;
 }
 
@@ -256,14 +267,6 @@ static uint64_t expected_images(const of_engine *engine, const of_source *source
     uint64_t read = limit != 0 && expected > limit ? limit : expected;
     return read / stride(engine) + (read % stride(engine) > 0);
 }
-
-typedef struct watched_run {
-    of_engine *engine;
-    const of_run *run;
-    uint64_t images;
-    uint64_t reshaped;      /* images that lost much when they were resized */
-    uint32_t height, width; /* the largest of them */
-} watched_run;
 
 /* Shrunk to less than a quarter, or to another form: what the model sees is another image. */
 static bool is_reshaped(const of_item *item, const of_architecture *target) {
@@ -331,9 +334,11 @@ static of_stream_models stream_models(const of_engine *engine) {
 }
 
 of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, of_error *error) {
-    of_source_options options = source_options(engine);
     of_progress *progress = &engine->console->progress;
-    watched_run watched = {.engine = engine, .run = run};
+    watched_run watched = {.engine = engine,
+                           .run = run,
+                           .warnings = {.console = engine->console, .several = run->several}};
+    of_source_options options = source_options(&watched);
     of_source *source = NULL;
     double start = of_seconds();
     of_status status = of_ranks_check_source(engine->console, run->source, error);
@@ -350,6 +355,7 @@ of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, o
     status =
         of_stream_run(source, &models, engine->batch, stride(engine), watch_batch, &watched, error);
     of_progress_finish(progress);
+    of_warnings_finish(&watched.warnings);
     warn_of_images(&watched, of_source_skipped(source));
     tally->images += watched.images;
     tally->unreadable += of_source_unreadable(source);

@@ -63,6 +63,7 @@ typedef struct of_tally {
 typedef struct of_run {
     const char *source; /* SRC */
     const char *label;  /* shown with the progress */
+    bool several;       /* there are further runs, of other sources: warnings name this one */
     of_scored_visit *visit;
     void *user;
 } of_run;

@@ -132,8 +132,11 @@ void of_evaluation_finish_set(of_eval_set *set) {
 
 static of_status run_set(of_evaluation *evaluation, of_eval_set *set, of_error *error) {
     set_collector collector = {evaluation, set};
-    of_run run = {
-        .source = set->source, .label = set->name, .visit = collect_batch, .user = &collector};
+    of_run run = {.source = set->source,
+                  .label = set->name,
+                  .several = true,
+                  .visit = collect_batch,
+                  .user = &collector};
     of_status status = of_engine_run(evaluation->engine, &run, &set->tally, error);
     if (status == OF_OK && set->tally.images == 0)
         return of_engine_fail_empty(set->source, set->tally.unreadable, error);

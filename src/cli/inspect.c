@@ -16,15 +16,17 @@
 const of_command of_inspect_command = {
     .name = "inspect",
     .summary = "Show a model's architecture, its cost and the kernels chosen for it",
-    .operands = "M",
+    .operands = "[M]",
     .details =
         "Prints the architecture, number of parameters, floating-point operations, metadata "
-        "and memory of the weight file M, and the layers of the plan it is compiled to on "
+        "and memory of the model M, a weight file or the name of an installed model, given as the "
+        "operand or with --model, and the layers of the plan it is compiled to on "
         "this machine: operation, the kernel chosen, what it multiplies (f32 or bf16), images "
         "taken in one call, MFLOP and "
         "bytes of packed weights (sums where steps share a line), bytes of output for one "
         "image.",
-    .examples = "outflow inspect in.safetensors",
+    .examples = "outflow inspect in.safetensors\n"
+                "outflow inspect --model cifar10 --train",
 };
 
 typedef struct inspect_settings {
@@ -41,6 +43,9 @@ typedef struct training_cost {
 } training_cost;
 
 static void declare(inspect_settings *settings, of_option_table *table) {
+    of_option_model(table, 'm', "model", &settings->engine.model,
+                    "Weight file (safetensors), or the name of an installed model: the same as the "
+                    "operand M.");
     of_option_flag(table, 0, "json", &settings->json, "Print JSON, with every layer.");
     of_option_flag(table, 0, "layers", &settings->layers,
                    "Print every layer on its own line instead of folding equal steps.");
@@ -91,8 +96,10 @@ static void print_architecture(const of_architecture *a, FILE *file) {
                   a->permutation == OF_PERMUTATION_INVCONV && a->lu ? " (LU)" : "");
     (void)fprintf(file, "%-14s %" PRIu32 " x %" PRIu32 " x %" PRIu32 " (channels, height, width)\n",
                   "image", a->channels, a->height, a->width);
-    (void)fprintf(file, "%-14s %" PRIu32 " scales, %" PRIu32 " steps a scale, %" PRIu32 " hidden\n",
-                  "size", of_architecture_scale_count(a), a->steps, a->hidden);
+    (void)fprintf(file,
+                  "%-14s %" PRIu32 " scale%s, %" PRIu32 " step%s a scale, %" PRIu32 " hidden\n",
+                  "size", of_architecture_scale_count(a), of_plural(of_architecture_scale_count(a)),
+                  a->steps, of_plural(a->steps), a->hidden);
     if (a->classes > 0)
         (void)fprintf(file, "%-14s %" PRIu32 "\n", "classes", a->classes);
 }
@@ -104,7 +111,7 @@ static void print_plan_summary(const of_plan *plan, FILE *file) {
                   of_scaled_text(info.flops_per_image, text));
     (void)fprintf(file, "%-14s %s, %s, %u thread%s, micro-batch %u, %s\n", "plan",
                   of_isa_name(info.isa), of_precision_name(info.precision), info.threads,
-                  info.threads == 1 ? "" : "s", info.micro_batch, info.convolutions);
+                  of_plural(info.threads), info.micro_batch, info.convolutions);
     (void)fprintf(file, "%-14s %s\n", "bfloat16", of_bf16_text());
     (void)fprintf(file, "%-14s %s packed weights", "memory",
                   of_bytes_text(info.weight_bytes, text));
@@ -322,7 +329,7 @@ static of_status inspect_file(const inspect_settings *settings, const char *path
     options.micro_batch = (unsigned)settings->micro_batch;
     char named[OF_MODEL_PATH_SIZE];
     path = of_model_file(path, named);
-    of_status status = of_model_load(path, &model, error);
+    of_status status = of_model_open(path, &model, error);
     if (status == OF_OK)
         status = of_plan_compile(model, &options, &plan, error);
     if (status == OF_OK)
@@ -344,9 +351,11 @@ int of_verb_inspect(int argc, char **argv, of_console *console) {
     int code;
     declare(&settings, &table);
     if (of_options_parse(&of_inspect_command, &table, argc, argv, &operands, console, &code)) {
-        if (operands.count != 1)
+        const char *model = settings.engine.model;
+        if (operands.count + (model != NULL) != 1)
             code = of_usage_error(console, &of_inspect_command, "one weight file must be given");
-        else if (inspect_file(&settings, operands.items[0], &error) != OF_OK)
+        else if (inspect_file(&settings, model != NULL ? model : operands.items[0], &error) !=
+                 OF_OK)
             code = of_console_fail(console, &error);
         else
             code = of_output_finish_stdout(console);

@@ -81,9 +81,15 @@ static bool is_one_of(const char *text, const char *a, const char *b, const char
     return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0;
 }
 
+static int unexpected(const char *operand, of_console *console) {
+    return of_usage_error(console, &program, "unexpected operand '%s'", operand);
+}
+
 static int run_help(int argc, char **argv, of_console *console) {
     if (argc < 2)
         return print_help(console);
+    if (argc > 2)
+        return unexpected(argv[2], console);
     if (is_one_of(argv[1], "help", "version", "version"))
         return print_help(console);
     const verb_entry *verb = find_verb(argv[1]);
@@ -108,14 +114,14 @@ static int run_verb(const verb_entry *verb, int argc, char **argv, of_console *c
 int main(int argc, char **argv) {
     of_console console;
     of_console_open(&console);
-    (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, with a message */
+    (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, see output.c */
     (void)signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow (ulimit -f) */
     if (argc < 2)
         return of_usage_error(&console, &program, "no verb is given");
     if (is_one_of(argv[1], "help", "--help", "-h"))
         return run_help(argc - 1, argv + 1, &console);
     if (is_one_of(argv[1], "version", "--version", "-V"))
-        return print_version(&console);
+        return argc > 2 ? unexpected(argv[2], &console) : print_version(&console);
     const verb_entry *verb = find_verb(argv[1]);
     return verb != NULL ? run_verb(verb, argc - 1, argv + 1, &console)
                         : unknown_verb(argv[1], &console);

@@ -2,6 +2,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/models.h"
 
+#include "cli/nearest.h"
+#include "core/error.h"
+
 #include <dirent.h>
 #include <outflow/outflow.h>
 #include <stdio.h>
@@ -124,8 +127,8 @@ static int by_text(const void *a, const void *b) {
     return strcmp(a, b);
 }
 
-/* Sorted; NULL if memory is short. The caller frees it. */
-static name_list *list_names(void) {
+/* Sorted; to be freed. NULL without memory. */
+static name_list *find_names(void) {
     name_list *list = calloc(1, sizeof *list);
     if (list == NULL)
         return NULL;
@@ -135,7 +138,7 @@ static name_list *list_names(void) {
 }
 
 void of_model_names(char *text, size_t size) {
-    name_list *list = list_names();
+    name_list *list = find_names();
     size_t used = 0;
     text[0] = '\0';
     for (size_t i = 0; list != NULL && i < list->count && used < size; i++) {
@@ -143,6 +146,38 @@ void of_model_names(char *text, size_t size) {
         used += written > 0 ? (size_t)written : 0;
     }
     free(list);
+}
+
+/* ---- Loading ------------------------------------------------------------------------------ */
+
+static void find_nearest(const char *name, char found[NAME_SIZE]) {
+    of_nearest nearest = of_nearest_to(name, strlen(name));
+    name_list *list = find_names();
+    for (size_t i = 0; list != NULL && i < list->count; i++)
+        of_nearest_offer(&nearest, list->names[i]);
+    (void)snprintf(found, NAME_SIZE, "%s", nearest.word != NULL ? nearest.word : "");
+    free(list);
+}
+
+static of_status fail_unknown_name(const char *name, of_error *error) {
+    char near[NAME_SIZE], names[512];
+    find_nearest(name, near);
+    of_model_names(names, sizeof names);
+    if (near[0] != '\0')
+        return of_fail(error, OF_ERROR_IO,
+                       "%.300s: No such file or installed model (did you mean '%s'?)", name, near);
+    return of_fail(error, OF_ERROR_IO, "%.300s: No such file or installed model%s%s", name,
+                   names[0] != '\0' ? "; installed models: " : "", names);
+}
+
+of_status of_model_check_name(const char *file, of_error *error) {
+    bool is_name = *file != '\0' && strpbrk(file, "/.") == NULL;
+    return is_name && access(file, F_OK) != 0 ? fail_unknown_name(file, error) : OF_OK;
+}
+
+of_status of_model_open(const char *file, of_model **model, of_error *error) {
+    of_status status = of_model_check_name(file, error);
+    return status == OF_OK ? of_model_load(file, model, error) : status;
 }
 
 static bool has_fingerprint(const char *path, uint64_t fingerprint) {
@@ -155,7 +190,7 @@ static bool has_fingerprint(const char *path, uint64_t fingerprint) {
 }
 
 bool of_model_with_fingerprint(uint64_t fingerprint, char *name, size_t size) {
-    name_list *list = list_names();
+    name_list *list = find_names();
     bool found = false;
     for (size_t i = 0; list != NULL && !found && i < list->count; i++) {
         char path[OF_MODEL_PATH_SIZE];

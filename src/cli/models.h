@@ -5,7 +5,7 @@
 #ifndef OF_CLI_MODELS_H
 #define OF_CLI_MODELS_H
 
-#include <stdbool.h>
+#include <outflow/outflow.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +14,13 @@ enum { OF_MODEL_PATH_SIZE = 4096 };
 /* The file that `name` stands for: itself if it is a path or a file (no folder) that exists, else
  * an installed model's path, written to `path`. Without one of that name, `name`. */
 const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]);
+
+/* Of what of_model_file gives: if it was meant as a name and there is none, an error that says
+ * which names are near, or which there are. */
+of_status of_model_check_name(const char *file, of_error *error);
+
+/* Checks the name and loads the file. */
+of_status of_model_open(const char *file, of_model **model, of_error *error);
 
 /* Names of the installed models, sorted, as "a, b, c"; empty if there are none. */
 void of_model_names(char *text, size_t size);

@@ -140,16 +140,27 @@ static of_status check_range(const of_option *option, double value, const char *
                              of_error *error) {
     if (value >= option->least && value <= option->most)
         return OF_OK;
-    if (option->most >= 0x1p64)
+    bool unlimited = option->most >= 0x1p53; /* a limit that nobody means is not named */
+    if (unlimited && value < option->least)
         return of_fail(error, OF_ERROR_ARGUMENT, "option --%s: %s is below %.15g", option->name,
                        text, option->least);
+    if (unlimited)
+        return of_fail(error, OF_ERROR_ARGUMENT, "option --%s: %s is too large", option->name,
+                       text);
     return of_fail(error, OF_ERROR_ARGUMENT, "option --%s: %s is not between %.15g and %.15g",
                    option->name, text, option->least, option->most);
+}
+
+static bool is_negative(const char *text) {
+    return *text == '-' && text[1] != '\0' && text[1 + strspn(text + 1, "0123456789")] == '\0' &&
+           strtod(text, NULL) < 0;
 }
 
 static of_status read_count(const of_option *option, const char *text, of_error *error) {
     char *end = NULL;
     errno = 0;
+    if (is_negative(text))
+        return check_range(option, strtod(text, NULL), text, error);
     unsigned long long value = strtoull(text, &end, 10);
     if (*text < '0' || *text > '9' || *end != '\0')
         return of_fail(error, OF_ERROR_ARGUMENT, "option --%s: '%s' is not a whole number",

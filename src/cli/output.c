@@ -14,6 +14,8 @@
 enum { ATTEMPTS = 100 };
 
 static of_status fail_write(const of_output *output, int reason, of_error *error) {
+    if (reason == EPIPE)
+        of_console_reader_gone();
     return of_fail(error, OF_ERROR_IO, "cannot write %s: %s", output->name,
                    strerror(reason != 0 ? reason : EIO));
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cli/ranks.h"
 
+#include "cli/text.h"
 #include "core/cpus.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -222,9 +223,9 @@ void of_ranks_show(const of_console *console, unsigned threads) {
     of_log_write(&console->log, OF_LOG_INFO, "%u ranks, %s", size, ranks->library);
     for (unsigned r = 0; r < size; r++) {
         const place *p = &ranks->places[r];
-        unsigned with = sharers(ranks, r);
-        of_log_write(&console->log, OF_LOG_INFO, "rank %u: %s, process %ld, CPUs %s, %u threads", r,
-                     p->host, p->pid, p->list, threads > 0 ? threads : share_of(ranks, r));
+        unsigned with = sharers(ranks, r), own = threads > 0 ? threads : share_of(ranks, r);
+        of_log_write(&console->log, OF_LOG_INFO, "rank %u: %s, process %ld, CPUs %s, %u thread%s",
+                     r, p->host, p->pid, p->list, own, of_plural(own));
         if (with > 1 && (threads > 0 ? threads : 1) * with > p->cpus) {
             crowded++;
             worst = r;

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow sample: images drawn from a model, as a PNG grid. */
+#define _POSIX_C_SOURCE 200809L
 #include "cli/engine.h"
 #include "cli/output.h"
 #include "cli/png.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 #include "core/memory.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
+#include <strings.h>
 
 const of_command of_sample_command = {
     .name = "sample",
@@ -106,6 +110,17 @@ static of_status run_sample(const sample_settings *settings, of_engine *engine, 
     return status;
 }
 
+/* The extension, if it promises another kind of image than is written; else NULL. */
+static const char *foreign_extension(const char *path) {
+    static const char *const others[] = {"jpg", "jpeg", "gif",  "bmp",  "tga", "pnm", "ppm",
+                                         "pgm", "tif",  "tiff", "webp", "svg", "pdf"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot != NULL && i < sizeof others / sizeof *others; i++)
+        if (strcasecmp(dot + 1, others[i]) == 0)
+            return dot;
+    return NULL;
+}
+
 static int sample_with(const sample_settings *settings, of_console *console) {
     of_error error;
     of_engine engine;
@@ -120,9 +135,21 @@ static int sample_with(const sample_settings *settings, of_console *console) {
     }
     if (status != OF_OK)
         return of_console_fail(console, &error);
-    of_log_write(&console->log, OF_LOG_INFO, "%" PRIu64 " images in %.2f s", settings->count,
-                 of_seconds() - start);
+    of_log_write(&console->log, OF_LOG_INFO, "%" PRIu64 " image%s in %.2f s", settings->count,
+                 of_plural(settings->count), of_seconds() - start);
     return OF_EXIT_FINE;
+}
+
+static int check_and_sample(const sample_settings *settings, const of_text_list *operands,
+                            of_console *console) {
+    const of_command *command = &of_sample_command;
+    if (operands->count > 0)
+        return of_usage_error(console, command, "unexpected operand '%s'", operands->items[0]);
+    const char *extension = foreign_extension(settings->out);
+    if (extension != NULL)
+        return of_usage_error(console, command, "--out %s: a PNG is written, not %s", settings->out,
+                              extension);
+    return sample_with(settings, console);
 }
 
 int of_verb_sample(int argc, char **argv, of_console *console) {
@@ -132,9 +159,7 @@ int of_verb_sample(int argc, char **argv, of_console *console) {
     int code;
     declare(&settings, &table);
     if (of_options_parse(&of_sample_command, &table, argc, argv, &operands, console, &code))
-        code = operands.count > 0 ? of_usage_error(console, &of_sample_command,
-                                                   "unexpected operand '%s'", operands.items[0])
-                                  : sample_with(&settings, console);
+        code = check_and_sample(&settings, &operands, console);
     of_text_list_free(&operands);
     return code;
 }

@@ -3,6 +3,7 @@
 #include "cli/ranks.h"
 #include "cli/rows.h"
 #include "cli/score_pictures.h"
+#include "cli/text.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 
@@ -208,7 +209,11 @@ static of_status score_sources(const score_settings *settings, score_run *run, o
         of_tally own = {0};
         run->source = settings->sources.items[i];
         run->source_number = i;
-        of_run pass = {.source = run->source, .label = "score", .visit = write_batch, .user = run};
+        of_run pass = {.source = run->source,
+                       .label = "score",
+                       .several = settings->sources.count > 1,
+                       .visit = write_batch,
+                       .user = run};
         status = of_engine_run(run->engine, &pass, &own, error);
         add_tally(tally, &own);
         of_score_pictures_finish_source(&run->pictures, i, &own);
@@ -223,10 +228,10 @@ static void summarise(of_console *console, const of_tally *tally, const of_rows 
     if (rows->with_flag)
         (void)snprintf(anomalous, sizeof anomalous, "%" PRIu64 " anomalous, ", rows->anomalous);
     of_log_write(&console->log, OF_LOG_INFO,
-                 "%" PRIu64 " images, %" PRIu64 " unreadable, %" PRIu64
+                 "%" PRIu64 " image%s, %" PRIu64 " unreadable, %" PRIu64
                  " non-finite, %s%.1f images/s",
-                 tally->images, tally->unreadable, rows->non_finite, anomalous,
-                 tally->seconds > 0 ? (double)tally->images / tally->seconds : 0.0);
+                 tally->images, of_plural(tally->images), tally->unreadable, rows->non_finite,
+                 anomalous, tally->seconds > 0 ? (double)tally->images / tally->seconds : 0.0);
 }
 
 static of_status open_pictures(const score_settings *settings, score_run *run, of_error *error) {

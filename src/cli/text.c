@@ -39,6 +39,10 @@ void of_plain_write(FILE *file, const char *text) {
     }
 }
 
+const char *of_plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 const char *of_bytes_text(uint64_t bytes, char text[OF_NUMBER_SIZE]) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     double value = (double)bytes;

@@ -20,6 +20,9 @@ void of_csv_write(FILE *file, const char *field);
 /* Text for a terminal: control characters become '?'. */
 void of_plain_write(FILE *file, const char *text);
 
+/* "" for one, "s" for any other number: "%u image%s". */
+const char *of_plural(uint64_t count);
+
 /* 1536 -> "1.5 KiB". Returns `text`. */
 const char *of_bytes_text(uint64_t bytes, char text[OF_NUMBER_SIZE]);
 

@@ -6,6 +6,7 @@
 #include "cli/train_log.h"
 #include "cli/train_settings.h"
 #include "cli/verbs.h"
+#include "cli/warnings.h"
 #include "core/error.h"
 #include "core/progress.h"
 
@@ -44,6 +45,7 @@ const of_command of_train_command = {
 
 typedef struct watcher {
     of_console *console;
+    of_warnings warnings;
     of_train_log log;
     of_error log_failure; /* of the log; no more is written to it */
     uint64_t resumed_images, total_images;
@@ -92,21 +94,24 @@ static void tell_start(void *user, const of_train_start *start) {
     const of_log *log = &watch->console->log;
     char *architecture = of_architecture_print(start->architecture);
     of_progress_finish(&watch->console->progress);
+    of_warnings_finish(&watch->warnings);
     of_log_write(log, OF_LOG_INFO, "model: %s, %zu parameters, %zu of them trained",
                  architecture != NULL ? architecture : "", start->parameters, start->trained);
     free(architecture);
-    of_log_write(log, OF_LOG_INFO,
-                 "data: %zu images, %zu general, %zu for validation; %u threads, %u images each at "
-                 "a time, %s",
-                 start->images, start->general_images, start->valid_images, start->threads,
-                 start->micro_batch, of_isa_name(start->isa));
+    of_log_write(
+        log, OF_LOG_INFO,
+        "data: %zu image%s, %zu general, %zu for validation; %u thread%s, %u image%s each at "
+        "a time, %s",
+        start->images, of_plural(start->images), start->general_images, start->valid_images,
+        start->threads, of_plural(start->threads), start->micro_batch,
+        of_plural(start->micro_batch), of_isa_name(start->isa));
     if (start->lanes > 1)
         of_log_write(log, OF_LOG_INFO, "a batch is divided among %u lanes of %u rank%s",
                      start->lanes, start->ranks, start->ranks == 1 ? "" : "s");
     tell_memory(log, start);
     if (start->resumed_step > 0)
-        of_log_write(log, OF_LOG_INFO, "resumed at step %" PRIu64 ", %" PRIu64 " images",
-                     start->resumed_step, start->resumed_images);
+        of_log_write(log, OF_LOG_INFO, "resumed at step %" PRIu64 ", %" PRIu64 " image%s",
+                     start->resumed_step, start->resumed_images, of_plural(start->resumed_images));
     watch->resumed_images = start->resumed_images;
     watch->total_images = start->total_images;
     of_progress_start(
@@ -161,9 +166,9 @@ static of_status take_report(void *user, const of_train_report *report, of_error
     return OF_OK;
 }
 
-static void warn_unreadable(void *user, const char *path, const char *reason) {
+static void warn_unreadable(void *user, const char *source, const char *path, const char *reason) {
     watcher *watch = user;
-    of_log_write(&watch->console->log, OF_LOG_WARNING, "%s: %s", path, reason);
+    of_warnings_add(&watch->warnings, source, path, reason);
 }
 
 static void warn(void *user, const char *text) {
@@ -196,10 +201,11 @@ static void summarise(const of_console *console, const of_train_settings *settin
                       const of_train_result *result) {
     static const char *const ends[] = {"trained", "stopped early", "interrupted"};
     of_log_write(&console->log, OF_LOG_INFO,
-                 "%s after %" PRIu64 " steps, %" PRIu64 " images, %.1f s; %.4f bits/dim, %" PRIu64
-                 " skipped steps, %" PRIu64 " unreadable files",
-                 ends[result->end], result->step, result->images, result->seconds,
-                 result->bits_per_dim, result->skipped, result->unreadable);
+                 "%s after %" PRIu64 " step%s, %" PRIu64 " image%s, %.1f s; %.4f bits/dim, %" PRIu64
+                 " skipped step%s, %" PRIu64 " unreadable file%s",
+                 ends[result->end], result->step, of_plural(result->step), result->images,
+                 of_plural(result->images), result->seconds, result->bits_per_dim, result->skipped,
+                 of_plural(result->skipped), result->unreadable, of_plural(result->unreadable));
     if (result->end == OF_TRAIN_INTERRUPTED)
         of_log_write(&console->log, OF_LOG_INFO,
                      "the run's state is in %s: go on with the same command and --resume",
@@ -211,7 +217,7 @@ static void summarise(const of_console *console, const of_train_settings *settin
 static int train_with(of_train_settings *settings, const of_option_table *table,
                       of_console *console) {
     of_error error;
-    watcher watch = {.console = console};
+    watcher watch = {.console = console, .warnings = {.console = console}};
     of_train_result result = {0};
     of_train_observer observer = {.user = &watch,
                                   .started = tell_start,
@@ -238,8 +244,10 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     if (status == OF_OK && first)
         status = of_train_log_open(settings->log, &watch.log, &error);
     status = of_communicator_agree(ranks, status, &error);
+    watch.warnings.several = of_train_sources_count(&settings->train) > 1;
     if (status == OF_OK)
         status = of_train(&settings->train, &observer, &result, &error);
+    of_warnings_finish(&watch.warnings);
     of_train_log_close(&watch.log);
     of_progress_finish(&console->progress);
     if (status != OF_OK)

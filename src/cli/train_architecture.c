@@ -64,7 +64,7 @@ static bool same(const of_architecture *a, const of_architecture *b) {
 static of_status settle_from_init(of_train_settings *settings, const of_option_table *table,
                                   of_error *error) {
     of_train_options *train = &settings->train;
-    of_status status = of_model_load(settings->init, &settings->init_model, error);
+    of_status status = of_model_open(settings->init, &settings->init_model, error);
     if (status != OF_OK)
         return status;
     const of_architecture *init = of_model_architecture(settings->init_model);
@@ -112,6 +112,8 @@ static of_status take_shape(const of_train_settings *settings, const of_option_t
 of_status of_train_settings_settle(of_train_settings *settings, const of_option_table *table,
                                    of_error *error) {
     of_train_options *train = &settings->train;
+    if (train->general_model != NULL && of_model_check_name(train->general_model, error) != OF_OK)
+        return OF_ERROR_IO;
     if (settings->init != NULL)
         return settle_from_init(settings, table, error);
     of_architecture *architecture = &train->architecture;

@@ -32,6 +32,8 @@ of_status of_train_settings_check(of_train_settings *settings, const of_option_t
 /* train_sources.c: the part of it about sets of images. */
 of_status of_train_sources_check(of_train_settings *settings, const of_option_table *table,
                                  of_error *error);
+/* Of all sets together. */
+size_t of_train_sources_count(const of_train_options *train);
 void of_train_sources_free(of_train_settings *settings);
 
 /* Loads --init, looks at the data, and settles the architecture. */

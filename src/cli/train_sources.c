@@ -26,6 +26,10 @@ void of_train_sources_free(of_train_settings *settings) {
     }
 }
 
+size_t of_train_sources_count(const of_train_options *train) {
+    return train->data.count + train->general_data.count + train->valid.count + train->out_of_count;
+}
+
 /* ---- Sources and shares ------------------------------------------------------------------- */
 
 static of_status take_sources(const char *option, const of_text_list *given,

@@ -54,15 +54,15 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
 
 static void note_unreadable(void *user, const char *path, const char *reason) {
     loader *load = user;
-    const of_source_options *source = &load->options->source;
+    const of_dataset_options *options = load->options;
     if (load->first_reason == NULL) {
         size_t size = strlen(path) + strlen(reason) + 3;
         load->first_reason = malloc(size);
         if (load->first_reason != NULL)
             (void)snprintf(load->first_reason, size, "%s: %s", path, reason);
     }
-    if (source->on_unreadable != NULL)
-        source->on_unreadable(source->user, path, reason);
+    if (options->on_unreadable != NULL)
+        options->on_unreadable(options->user, load->spec, path, reason);
 }
 
 static of_status name_class(of_dataset *dataset, int32_t number, const char *label,

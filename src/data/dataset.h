@@ -10,13 +10,15 @@
 enum { OF_DATASET_MAX_CLASSES = 1000, OF_DATASET_MAX_SOURCES = 64 };
 
 typedef struct of_dataset_options {
-    of_source_options source; /* size, unreadable files; the limit is each source's */
+    of_source_options source; /* size; the limit is each source's */
     uint64_t cache_bytes;     /* cap of decoded images in memory; 0: chosen, see below */
     unsigned sharers;         /* sets, of all processes on this machine, in memory at once; 0: 1 */
     bool with_classes;        /* every image must have a label */
     /* Called now and then while images of a source are loaded; false ends the loading with an
      * error. May be NULL. `expected` is 0 if it is not known. */
     bool (*on_loaded)(void *user, const char *source, uint64_t loaded, uint64_t expected);
+    /* Called with each image that cannot be read. May be NULL. */
+    void (*on_unreadable)(void *user, const char *source, const char *path, const char *reason);
     void *user;
 } of_dataset_options;
 

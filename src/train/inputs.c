@@ -76,6 +76,12 @@ static bool tell_loaded(void *user, const char *source, uint64_t loaded, uint64_
     return !of_trainer_stopped(trainer);
 }
 
+static void tell_unreadable(void *user, const char *source, const char *path, const char *reason) {
+    const of_train_observer *observer = ((const of_trainer *)user)->observer;
+    if (observer->unreadable != NULL)
+        observer->unreadable(observer->user, source, path, reason);
+}
+
 static unsigned count_sets(const of_train_options *options) {
     unsigned general = options->general_data.count > 0 ? 1 : 0;
     return 1 + general + (options->valid.count > 0 ? 1 + (unsigned)options->out_of_count : 0);
@@ -91,12 +97,11 @@ static of_status load_set(of_trainer *trainer, const of_source_list *sources, bo
                                           (options->ranks_here > 0 ? options->ranks_here : 1),
                                .with_classes = with_classes,
                                .on_loaded = tell_loaded,
+                               .on_unreadable = tell_unreadable,
                                .user = trainer};
     wish.source.limit = options->limit;
     wish.source.strict = options->strict;
     wish.source.seed = options->seed;
-    wish.source.on_unreadable = trainer->observer->unreadable;
-    wish.source.user = trainer->observer->user;
     if (trained_on) {
         wish.source.min_height = (options->architecture.height + 1) / 2;
         wish.source.min_width = (options->architecture.width + 1) / 2;

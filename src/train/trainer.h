@@ -144,7 +144,7 @@ typedef struct of_train_observer {
     void (*loading)(void *user, const char *source, uint64_t loaded, uint64_t expected);
     void (*validating)(void *user, uint64_t done, uint64_t total);
     of_status (*report)(void *user, const of_train_report *report, of_error *error);
-    void (*unreadable)(void *user, const char *path, const char *reason);
+    void (*unreadable)(void *user, const char *source, const char *path, const char *reason);
     void (*warn)(void *user, const char *text);
     bool (*stop)(void *user); /* asked after each step: true ends the run with a checkpoint */
 } of_train_observer;

@@ -45,10 +45,16 @@ expect_out '^| all | '
 
 expect_failure 2 'unknown option' bench --fast
 expect_failure 2 'exclude each other' bench --model in.model --steps 3
-expect_failure 2 '--batch: ' bench --batch 0
-expect_failure 2 '--batch: ' bench --batch 4-1
-expect_failure 2 '--threads: ' bench --threads 1,
-expect_failure 2 '--isa: ' bench --isa sse9
+expect_failure 2 "--batch: '0' is neither a number from 1 to 1048576 nor a range" bench --batch 0
+expect_failure 2 "--batch: 'x' is neither a number" bench --batch 1,x
+expect_failure 2 "--batch: '2x' is neither a number" bench --batch 1,2x,3
+expect_failure 2 "--batch: '4-1' is neither a number" bench --batch 4-1
+expect_failure 2 '--batch: more than 64 numbers' bench --batch 1-65
+expect_failure 2 "--threads: '' is neither a number from 1 to 4096" bench --threads 1,
+expect_failure 2 "--isa: unknown instruction set 'sse9': use auto, scalar" bench --isa avx2,sse9
+expect_failure 2 "--isa: unknown instruction set ''" bench --isa avx2,
+expect_failure 2 '--isa: more than 4 names' bench --isa avx2,avx2,avx2,avx2,avx2
+expect_failure 2 "--precision: .*'f16'" bench --precision f32,f16
 expect_failure 1 'missing.model' bench --model missing.model
 expect_failure 1 'divisible' bench --size 30
 finish

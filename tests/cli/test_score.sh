@@ -103,6 +103,25 @@ run 3 score -m in.model --quiet broken --out scores.csv
 expect_equal 'number of lines' "$(lines scores.csv)" 6
 expect_failure 1 'text.png: ' score -m in.model --strict broken --out strict.csv
 
+# of several sources each line names its own; the first ten of a source are shown
+run 3 score -m in.model --quiet broken/text.png broken images
+expect_err '^outflow: warning: broken/text.png: [^:]*$'
+expect_err '^outflow: warning: broken: text.png: '
+mkdir many
+for number in 1 2 3 4 5 6 7 8 9 10; do
+    echo 'no image' >"many/$number.png"
+done
+run 3 score -m in.model --quiet many images
+expect_equal 'warnings' "$(grep -c ': many: ' "$err")" 10
+expect_equal 'lines' "$(lines "$err")" 10
+echo 'no image' >many/11.png
+echo 'no image' >many/12.png
+run 3 score -m in.model --quiet many images many
+expect_equal 'warnings' "$(grep -c '^outflow: warning: many: [0-9]*.png: ' "$err")" 20
+expect_equal 'ends of warnings' "$(grep -c '^outflow: warning: many: ... and 2 more$' "$err")" 2
+run 0 score -m in.model --limit 1 images
+expect_err '^outflow: 1 image, 0 unreadable'
+
 # ---- outputs
 run 0 score -m in.model --limit 10 synthetic:shapes --out=out.csv
 expect_equal 'standard output' "$(lines "$out")" 0
@@ -133,8 +152,19 @@ command='outflow score | (closed pipe)'
     "$program" score -m in.model synthetic:shapes:5000 2>"$err"
     echo $? >code
 } | :
-check_code 1 "$(cat code)"
-expect_error 'cannot write standard output: Broken pipe'
+check_code 141 "$(cat code)"
+expect_equal 'messages of a closed pipe' "$(grep -c 'error' "$err")" 0
+for verb in 'help train' 'inspect in.model --json --layers' 'cpu'; do
+    command="outflow $verb | (closed pipe)"
+    # shellcheck disable=SC2086 # words
+    {
+        sleep 0.1
+        "$program" $verb 2>"$err"
+        echo $? >code
+    } | :
+    check_code 141 "$(cat code)"
+    expect_silent_err
+done
 
 # ---- interruption
 command='outflow score (SIGINT)'

@@ -61,7 +61,15 @@ run 0 train --data unlabelled --size 32 --scales 2 --steps 1 --hidden 8 --images
 echo text >unlabelled/text.png
 run 3 train --data unlabelled --size 16 --scales 2 --steps 1 --hidden 8 --images 8 --batch 4 \
     --out some.model -q
-expect_err 'warning: .*text.png'
+expect_err 'warning: text.png: '
+for number in 1 2 3 4 5 6 7 8 9 10 11; do
+    echo text >"unlabelled/text$number.png"
+done
+run 3 train --data unlabelled --valid synthetic:shapes:9 --size 16 --scales 2 --steps 1 \
+    --hidden 8 --images 8 --batch 4 --out more.model -q
+expect_equal 'warnings' "$(grep -c 'warning: unlabelled: text[0-9]*.png: ' "$err")" 10
+expect_err 'warning: unlabelled: ... and 2 more$'
+rm -f unlabelled/text[1-9]*.png more.model*
 rm -f enlarged.model* some.model*
 
 # ---- models

@@ -29,6 +29,10 @@ run 0 help help
 expect_out '^Usage: outflow VERB'
 
 expect_failure 2 "no verb is given"
+expect_failure 2 "unexpected operand 'extra'" version extra
+expect_failure 2 "unexpected operand 'extra'" --version extra
+expect_failure 2 "unexpected operand 'extra'" help score extra
+expect_failure 2 "unexpected operand '--quiet'" help help --quiet
 expect_failure 2 "unknown verb 'scor' (did you mean 'score'?)" scor
 expect_failure 2 "unknown verb 'xyzzy'; see 'outflow --help'" xyzzy
 expect_failure 2 "unknown verb 'xyzzy'" help xyzzy
@@ -42,11 +46,15 @@ expect_failure 2 'no SRC is given' score -m m
 expect_failure 2 'option --strict takes no value' score --strict=1
 expect_failure 2 "'two' is not a whole number" score -t two
 expect_failure 2 "'1.5' is not a whole number" score -t 1.5
-expect_failure 2 "'-1' is not a whole number" score -t -1
+expect_failure 2 '--threads: -1 is not between 1 and 4096' score -t -1
+expect_failure 2 '--limit: -5 is below 1;' score --limit -5
+expect_failure 2 "'-' is not a whole number" score -t -
+expect_failure 2 "'-0' is not a whole number" score --limit -0
 expect_failure 2 "'' is not a whole number" score --threads=
 expect_failure 2 '0 is not between 1 and 4096' score -t0
 expect_failure 2 '99999999999999999999 is too large' score --seed 99999999999999999999
-expect_failure 2 '0 is below 1\|0 is not between' score --limit 0
+expect_failure 2 '--limit: 0 is below 1;' score --limit 0
+expect_failure 2 '--limit: 18446744073709551615 is too large' score --limit 18446744073709551615
 expect_failure 2 "'1x' is not a finite number" score --threshold 1x
 expect_failure 2 "'nan' is not a finite number" score --threshold nan
 expect_failure 2 "'xml' is none of csv|jsonl|table" score --format xml
@@ -63,10 +71,13 @@ expect_failure 2 "two sets are named 'a'" eval -m m --in x --out-of a=y a=z
 expect_failure 2 "two sets are named 'in'" eval -m m --in x --out-of in=y
 expect_failure 2 'for one set only' eval -m m --in - --out-of a=-
 expect_failure 2 'option --out FILE is required' sample -m m
+expect_failure 2 'out g.jpg: a PNG is written, not .jpg' sample -m m -o g.jpg
+expect_failure 2 'a PNG is written, not .WebP' sample -m m -o d/g.WebP
 expect_failure 2 "unexpected operand 'x'" sample -m m -o g.png x
 expect_failure 2 '-1 is not between 0 and 100' sample -m m -o g.png --temperature -1
 expect_failure 2 'one weight file must be given' inspect
 expect_failure 2 'one weight file must be given' inspect a b
+expect_failure 2 'one weight file must be given' inspect --model a b
 expect_failure 2 "unexpected operand 'x'" cpu x
 
 # After "--" everything is an operand.

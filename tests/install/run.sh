@@ -41,7 +41,9 @@ fi
 check static ./example_static
 
 export CMAKE_GENERATOR=Ninja CMAKE_PREFIX_PATH=$scratch/prefix
-cmake -S "$here" -B cmake -DCMAKE_C_COMPILER="$compiler" -DCMAKE_C_FLAGS="$*" >cmake.log
+awk '/^```cmake$/ {inside = 1; next} /^```$/ {inside = 0} inside' "$here/../../README.md" >readme.cmake
+grep -q '^target_link_libraries(example ' readme.cmake
+cmake -S "$here" -B cmake -DREADME_LINES="$scratch/readme.cmake" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_C_FLAGS="$*" >cmake.log
 cmake --build cmake >>cmake.log
 check find_package ./cmake/example
 

@@ -49,6 +49,9 @@ run 2
 says err '--data DIR is required'
 run 2 --data data --images many
 says err "'many' is not a whole number"
+run 1 --data /nonexistent
+says err "^tools/train_models: there is no /nonexistent/cifar10/train: tools/datasets"
+[[ $(wc -l <err) == 1 && ! -e trained ]] || fail 'a missing folder is not one line'
 run 0 --data data --dry-run
 says out 'train .* --images 272000 .*--out trained/cifar10-general.safetensors'
 [[ ! -e trained ]] || fail 'a dry run made a folder'

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Every script that users start says how it is used, and refuses what it does not know.
+#
+#   options.sh SOURCE_DIR
+set -uo pipefail
+source=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+failures=0 checks=0
+check() { # what, condition...
+    local what=$1
+    shift
+    checks=$((checks + 1))
+    "$@" && return
+    failures=$((failures + 1))
+    echo "FAILED: $what"
+    head -n 3 out err
+}
+start() { # script, arguments: sets `code`
+    code=0
+    "$@" >out 2>err </dev/null || code=$?
+}
+
+scripts=("$source"/tools/{datasets,demo,demo_models,reproduce,setup,test,train_models}
+    "$source"/bench/smoke.sh)
+pythons=("$source"/tools/{general_data,export_pytorch}.py "$source"/bench/compare_peers)
+command -v python3 >/dev/null || pythons=()
+export PYTHONDONTWRITEBYTECODE=1
+for script in "${scripts[@]}" "${pythons[@]}"; do
+    name=${script##*/}
+    for option in -h --help; do
+        start "$script" $option
+        check "$name $option: exit code $code" test "$code" == 0
+        check "$name $option: no usage" grep -q '^usage: ' out
+        check "$name $option: something on standard error" test ! -s err
+    done
+    start "$script" --no-such-option
+    check "$name --no-such-option: exit code $code" test "$code" == 2
+    check "$name --no-such-option: it is not named" grep -q -e '--no-such-option\|arguments' err
+    check "$name --no-such-option: something on standard output" test ! -s out
+done
+for script in "${scripts[@]}"; do
+    start "$script" --no-such-option
+    check "${script##*/} --no-such-option: not one line" test "$(wc -l <err)" == 1
+done
+
+# A Python without numpy: arguments first, then one line.
+mkdir without
+echo 'raise ImportError("none")' >without/numpy.py
+export PYTHONPATH=$work/without
+without_numpy=('general_data.py cutouts in.npy out.npy' 'export_pytorch.py in.safetensors out')
+((${#pythons[@]} > 0)) || without_numpy=()
+for command in "${without_numpy[@]}"; do
+    read -ra words <<<"$command"
+    start "$source/tools/${words[0]}" --help
+    check "${words[0]} --help without numpy: exit code $code" test "$code" == 0
+    start "$source/tools/${words[0]}" "${words[@]:1}"
+    check "${words[0]} without numpy: exit code $code" test "$code" == 1
+    check "${words[0]} without numpy: not one line" test "$(wc -l <err)" == 1
+    check "${words[0]} without numpy: no package is named" grep -q 'python3-numpy' err
+done
+
+for images in 0 -1 many '1 2'; do
+    start "$source/tools/demo" "$images"
+    check "demo $images: exit code $code" test "$code" == 2
+done
+start "$source/tools/demo_models" no-such-folder
+check "demo_models no-such-folder: exit code $code" test "$code" == 2
+
+echo "$checks checks, $failures failures"
+[[ $failures == 0 ]]
