@@ -12,6 +12,7 @@ IMAGES is CIFAR-100's train.bin, or a .npy file of bytes, images x 32 x 32 x 3. 
 (10000), --seed N. The same input gives the same output. Needs numpy.
 """
 import argparse
+import os
 import sys
 
 try:
@@ -113,7 +114,16 @@ def write_images(arguments):
     make = {"cutouts": cutout, "doodles": doodle, "degraded": degraded}[arguments.kind]
     random = np.random.default_rng(arguments.seed)
     made = [make(random, images) for _ in range(arguments.count)]
-    np.save(arguments.out, np.clip(np.rint(made), 0, 255).astype(np.uint8))
+    # not under its name before it is whole: tools/train_models takes what is there as done
+    unfinished = arguments.out + ".new"
+    try:
+        with open(unfinished, "wb") as file:
+            np.save(file, np.clip(np.rint(made), 0, 255).astype(np.uint8))
+        os.replace(unfinished, arguments.out)
+    except BaseException:
+        if os.path.exists(unfinished):
+            os.remove(unfinished)
+        raise
 
 
 def main():

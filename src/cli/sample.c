@@ -88,7 +88,11 @@ static of_status sample_into(const sample_settings *settings, of_engine *engine,
                      "--temperature may help",
                      non_finite, values);
     of_grid grid = make_grid(settings, &engine->architecture, images);
-    return of_grid_write_png(&grid, output->file, error);
+    status = of_grid_write_png(&grid, output->file, error);
+    of_error reason; /* of the file, which the PNG library does not know */
+    if (status == OF_ERROR_IO && of_output_flush(output, &reason) != OF_OK)
+        return of_error_copy(error, &reason);
+    return status;
 }
 
 static of_status run_sample(const sample_settings *settings, of_engine *engine, of_error *error) {

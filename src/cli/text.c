@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/text.h"
 
+#include "core/utf8.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +35,13 @@ void of_csv_write(FILE *file, const char *field) {
 }
 
 void of_plain_write(FILE *file, const char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        (void)fputc(c < 0x20 || c == 0x7f ? '?' : c, file);
+    while (*text != '\0') {
+        size_t length = of_utf8_plain_length(text);
+        if (length > 0)
+            (void)fwrite(text, 1, length, file);
+        else
+            (void)fputc('?', file);
+        text += length > 0 ? length : 1;
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/error.h"
 
+#include "core/utf8.h"
+
 #include <stdio.h>
 
 /* The functions themselves, not what the static analyzer is told about them. */
@@ -37,14 +39,6 @@ const char *of_status_name(of_status status) {
     return "unknown";
 }
 
-static void replace_control_characters(char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7f)
-            *text = '?';
-    }
-}
-
 of_status of_fail(of_error *error, of_status status, const char *format, ...) {
     if (error != NULL) {
         va_list arguments;
@@ -52,7 +46,7 @@ of_status of_fail(of_error *error, of_status status, const char *format, ...) {
         error->status = status;
         (void)vsnprintf(error->message, sizeof error->message, format, arguments);
         va_end(arguments);
-        replace_control_characters(error->message);
+        of_utf8_make_plain(error->message);
     }
     return status;
 }

@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/log.h"
 
+#include "core/utf8.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,14 +23,6 @@ of_log of_log_to(FILE *stream, of_log_level level) {
     return (of_log){.stream = stream, .level = level, .colour = shows_colour(stream)};
 }
 
-static void replace_control_characters(char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7f)
-            *text = '?';
-    }
-}
-
 void of_log_write(const of_log *log, of_log_level level, const char *format, ...) {
     if (level > log->level)
         return;
@@ -37,7 +31,7 @@ void of_log_write(const of_log *log, of_log_level level, const char *format, ...
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    replace_control_characters(text);
+    of_utf8_make_plain(text);
     if (log->progress != NULL)
         of_progress_hide(log->progress);
     bool colour = log->colour && level < OF_LOG_INFO;

@@ -25,3 +25,18 @@ size_t of_utf8_length(const char *text) {
     bool overlong = s[0] == 0xf0 && s[1] < 0x90, beyond = s[0] == 0xf4 && s[1] > 0x8f;
     return overlong || beyond || !continues(s[2]) || !continues(s[3]) ? 0 : 4;
 }
+
+size_t of_utf8_plain_length(const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
+    bool control = s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+    return control ? 0 : of_utf8_length(text);
+}
+
+void of_utf8_make_plain(char *text) {
+    while (*text != '\0') {
+        size_t length = of_utf8_plain_length(text);
+        if (length == 0)
+            *text = '?';
+        text += length > 0 ? length : 1;
+    }
+}

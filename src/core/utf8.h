@@ -8,4 +8,11 @@
  * none (or is at its end). */
 size_t of_utf8_length(const char *text);
 
+/* The same for a character that a terminal only shows; 0 as well for a control character (C0, DEL,
+ * C1), which it might obey. */
+size_t of_utf8_plain_length(const char *text);
+
+/* '?' in place of every byte that is not part of such a character. */
+void of_utf8_make_plain(char *text);
+
 #endif

@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Of a batch's images, where a micro-batch for every thread does not take more. */
+static const size_t BATCH_BYTES = (size_t)256 << 20;
+
 /* A run: the batch with room for its results, and images gathered where some are left out. */
 typedef struct stream {
     const of_stream_models *models;
@@ -57,7 +60,9 @@ of_status of_stream_check(const of_architecture *a, const of_architecture *b, co
 size_t of_stream_batch_size(const of_plan *plan) {
     of_plan_info info = of_plan_describe(plan);
     size_t round = (size_t)info.threads * info.micro_batch; /* one micro-batch a thread */
-    return of_round_up(64, round > 0 ? round : 1);
+    size_t image = (size_t)of_architecture_dimensions(of_plan_architecture(plan));
+    size_t most = BATCH_BYTES / (image > 0 ? image : 1);
+    return of_round_up(most < 64 ? most + 1 : 64, round > 0 ? round : 1);
 }
 
 /* ---- Memory ------------------------------------------------------------------------------- */

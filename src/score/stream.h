@@ -58,7 +58,8 @@ typedef of_status of_scored_visit(void *user, const of_scored_batch *batch, of_e
 of_status of_stream_check(const of_architecture *architecture, const of_architecture *other,
                           const char *what, of_error *error);
 
-/* A batch that keeps every thread of the plan busy while the next one is decoded. */
+/* A batch that keeps every thread of the plan busy while the next one is decoded; of large images
+ * no more than that takes. */
 size_t of_stream_batch_size(const of_plan *plan);
 
 /* Takes every `every`-th image of the source, beginning with the first. Memory is that of one

@@ -166,6 +166,23 @@ for verb in 'help train' 'inspect in.model --json --layers' 'cpu'; do
     expect_silent_err
 done
 
+# ---- a file that may not grow, and a terminal that is gone
+command='(ulimit -f 8; outflow score -o)'
+(
+    ulimit -f 8
+    exec "$program" score -m in.model synthetic:shapes:2000 -o grown.csv >"$out" 2>"$err"
+)
+check_code 1 $?
+expect_error 'cannot write grown.csv: File too large'
+expect_equal 'temporary files' "$(ls -A | grep -c 'tmp-')" 0
+command='outflow score (SIGHUP)'
+timeout -s HUP --preserve-status 1 "$program" score -m in.model synthetic:shapes:100000000 \
+    -o never.csv >"$out" 2>"$err"
+check_code 129 $?
+expect_error 'interrupted'
+expect_no_file never.csv
+expect_equal 'temporary files' "$(ls -A | grep -c 'tmp-')" 0
+
 # ---- interruption
 command='outflow score (SIGINT)'
 timeout -s INT --preserve-status 2 "$program" score -m in.model synthetic:shapes:100000000 \

@@ -132,6 +132,16 @@ cp kept.checkpoint a.model.checkpoint
 # shellcheck disable=SC2086
 run 0 train $start --images 160 --out a.model --resume
 
+# counters that no run has: refused, not counted up to
+header_size=$(od -An -N 8 -t u8 a.model.checkpoint | tr -d ' ')
+begin=$(tail -c +9 a.model.checkpoint | head -c "$header_size" |
+    sed 's/.*"state.counters":{[^}]*"data_offsets":\[\([0-9]*\).*/\1/')
+printf '\377\377\377\377\377\377\377\077' | # images
+    dd of=a.model.checkpoint bs=1 seek=$((8 + header_size + begin + 8)) conv=notrunc 2>/dev/null
+# shellcheck disable=SC2086
+refuse 'counters or figures are none of a run' $start --images 200 --resume \
+    --valid synthetic:shapes:10
+
 # ---- a disk that fills up: an error, and the previous checkpoint as it was
 disk=$folder/disk
 mkdir "$disk"
@@ -148,6 +158,26 @@ if mount -t tmpfs -o size=400k none "$disk" 2>/dev/null; then
     expect_same_files "$disk/a.model.checkpoint" before.checkpoint
     expect_equal 'what is left on the disk' "$(ls "$disk" | tr '\n' ' ')" \
         'a.model.checkpoint filler '
+
+    # for a while only, and under the log: the run goes on
+    rm "$disk"/*
+    # shellcheck disable=SC2086
+    "$program" train $start --images 4000 --out "$disk/a.model" --log "$disk/log" --log-every 1 \
+        --checkpoint-every 0.05 >"$out" 2>"$err" &
+    training=$!
+    while [ ! -s "$disk/log" ] && kill -0 $training; do sleep 0.02; done
+    head -c 10000000 /dev/zero >"$disk/filler" 2>/dev/null
+    while ! grep -q 'checkpoint before is kept' "$err" && kill -0 $training; do sleep 0.02; done
+    rm "$disk/filler"
+    wait $training
+    code=$?
+    command='outflow train on a disk that is full for a while'
+    check_code 1 $code
+    expect_err "training goes on without this log"
+    expect_error "cannot write $disk/log: No space left"
+    run 0 inspect "$disk/a.model"
+    # shellcheck disable=SC2086
+    run 0 train $start --images 4000 --out "$disk/a.model" --resume
 else
     echo 'SKIPPED: the full disk: this user may not mount a tmpfs'
 fi

@@ -154,6 +154,19 @@ run 0 --table one --to to large
 cmp -s to/large/large served/large || fail 'what was interrupted is not the file'
 same 'requests' "$(requests_since | sed 's/=[1-9][0-9]*-/=N-/')" "slow large;good large bytes=N-;"
 
+again # a name with apostrophes, and an archive without what it should hold
+mkdir -p Bobs and empty
+: >Bobs/file
+tar -czf served/cifar-10-binary.tar.gz.bare empty
+mv served/cifar-10-binary.tar.gz whole.tar.gz
+mv served/cifar-10-binary.tar.gz.bare served/cifar-10-binary.tar.gz
+echo "cifar10 cifar-10-binary.tar.gz $(md5 cifar-10-binary.tar.gz) $site/good/cifar-10-binary.tar.gz" >bare
+run 1 --table bare --to "Bob's and Al's data" cifar10
+says err 'there is no data_batch_1.bin in it'
+[[ -e Bobs/file && -d and ]] || fail 'folders of somebody else are gone'
+same 'what is left' "$(ls -A "Bob's and Al's data/cifar10")" cifar-10-binary.tar.gz
+mv whole.tar.gz served/cifar-10-binary.tar.gz
+
 again # interrupted, and then a server that cannot continue
 mkdir -p to/large
 head -c 1000 served/large >to/large/large.part
