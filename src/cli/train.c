@@ -21,7 +21,8 @@ const of_command of_train_command = {
     .operands = "",
     .details =
         "Writes the weight file when training is done. Until then the run's state is kept in "
-        "FILE.checkpoint, written every few minutes, at the end, and on Ctrl-C or SIGTERM, after "
+        "FILE.checkpoint, written every few minutes, at the end, and on Ctrl-C, SIGTERM or SIGHUP, "
+        "after "
         "which the program exits with 0. The same command with --resume goes on from there as if "
         "nothing had happened, bit for bit, also after a crash. Results do not depend on "
         "--threads.\n\n"

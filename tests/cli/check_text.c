@@ -6,6 +6,7 @@
 #include "cli/rows.h"
 #include "cli/text.h"
 #include "core/random.h"
+#include "core/utf8.h"
 
 #include <float.h>
 #include <math.h>
@@ -177,6 +178,26 @@ static void test_nearest(void **state) {
     assert_null(nearest("a word that is far longer than every option that there is to choose"));
 }
 
+/* What a terminal might obey, or cannot show, is a question mark; all else stays. */
+static void test_plain_text(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {{"a\033[31mb\x7f\n", "a?[31mb??"},
+                                           {"\xc2\x9b"
+                                            "31m\xc2\xa0",
+                                            "??31m\xc2\xa0"},
+                                           {"\xc3\xa9\xff\xe2\x82", "\xc3\xa9???"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        capture written;
+        char text[32];
+        capture_open(&written);
+        of_plain_write(written.file, pairs[i][0]);
+        capture_equals(&written, pairs[i][1]);
+        (void)snprintf(text, sizeof text, "%s", pairs[i][0]);
+        of_utf8_make_plain(text);
+        assert_string_equal(text, pairs[i][1]);
+    }
+}
+
 /* A likelihood that is not finite is printed as such, counted, and always anomalous. */
 static void write_rows(of_row_format format, const char *expected) {
     const of_item item = {.path = "a.png", .label = "cat"};
@@ -229,6 +250,7 @@ int main(void) {
         cmocka_unit_test(test_shared_folder),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_csv_fields),
+        cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_units),
