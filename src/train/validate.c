@@ -122,22 +122,27 @@ static uint64_t images_of_rank(const of_validation *validation) {
     return total;
 }
 
+/* Whoever watches the run, while the general model scores. */
+typedef struct general_watch {
+    const of_train_observer *observer;
+} general_watch;
+
 /* Tells of scoring as of a source that is loaded: training has not begun. */
 static void tell_general(void *user, uint64_t done, uint64_t total) {
-    const of_train_observer *observer = user;
+    const of_train_observer *observer = ((const general_watch *)user)->observer;
     if (observer->loading != NULL)
         observer->loading(observer->user, "held-out images into the general model", done, total);
 }
 
 static bool stop_general(void *user) {
-    const of_train_observer *observer = user;
+    const of_train_observer *observer = ((const general_watch *)user)->observer;
     return observer->stop != NULL && observer->stop(observer->user);
 }
 
 of_status of_validation_score_general(of_validation *validation, const of_train_observer *observer,
                                       of_error *error) {
-    of_train_observer watching = {
-        .user = (void *)(uintptr_t)observer, .validating = tell_general, .stop = stop_general};
+    general_watch watch = {observer};
+    of_train_observer watching = {.user = &watch, .validating = tell_general, .stop = stop_general};
     uint64_t done = 0, total = images_of_rank(validation);
     bool interrupted = false;
     if (validation->general == NULL || validation->set_count == 0)
