@@ -232,6 +232,11 @@ static void warn_unreadable(void *user, const char *path, const char *reason) {
     of_log_write(&console->log, OF_LOG_WARNING, "%s: %s", path, reason);
 }
 
+static bool is_interrupted(void *user) {
+    (void)user;
+    return of_interrupted() != 0;
+}
+
 /* More decoders than this would only wait for the flow. */
 enum { MAX_DECODERS = 16 };
 
@@ -244,6 +249,7 @@ static of_source_options source_options(const of_engine *engine) {
     options.strict = engine->settings->strict;
     options.on_unreadable = warn_unreadable;
     options.user = engine->console;
+    options.stop = is_interrupted;
     return options;
 }
 

@@ -5,17 +5,20 @@
 #include "core/error.h"
 #include "core/memory.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     MIN_SLOTS = 8,
     MAX_SLOTS = 512,
     RING_BYTES = 64 << 20,    /* of decoded images, if MIN_SLOTS allow */
     ENCODED_BYTES = 64 << 20, /* in flight; one file larger than that still passes alone */
-    KEPT_BYTES = 1 << 20      /* larger storage for encoded bytes is not kept for reuse */
+    KEPT_BYTES = 1 << 20,     /* larger storage for encoded bytes is not kept for reuse */
+    LATE_NANOSECONDS = 100000000
 };
 
 /*
@@ -145,20 +148,36 @@ static void *run_decoder(void *argument) {
 
 /* ---- Caller -------------------------------------------------------------------------------- */
 
-of_status of_pipeline_take(of_pipeline *pipeline, size_t wanted, of_slot **slot, of_error *error) {
+static bool has_result(const of_pipeline *pipeline) {
+    return pipeline->ready > pipeline->taken ||
+           (pipeline->read_all && pipeline->ready == pipeline->filled);
+}
+
+/* False if there is no result in time. Called under the mutex. */
+static bool wait_for_result(of_pipeline *pipeline, size_t wanted) {
     size_t most = pipeline->capacity / 2;
+    struct timespec until;
+    int timed_out = 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LATE_NANOSECONDS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pipeline->wanted = wanted < 1 ? 1 : wanted > most ? most : wanted;
+    while (!has_result(pipeline) && timed_out != ETIMEDOUT)
+        timed_out = pthread_cond_timedwait(&pipeline->has_results, &pipeline->mutex, &until);
+    pipeline->wanted = 0;
+    return has_result(pipeline);
+}
+
+of_status of_pipeline_take(of_pipeline *pipeline, size_t wanted, bool *late, of_slot **slot,
+                           of_error *error) {
     of_status status = OF_OK;
     *slot = NULL;
     pthread_mutex_lock(&pipeline->mutex);
-    while (pipeline->ready == pipeline->taken &&
-           !(pipeline->read_all && pipeline->ready == pipeline->filled)) {
-        pipeline->wanted = wanted < 1 ? 1 : wanted > most ? most : wanted;
-        pthread_cond_wait(&pipeline->has_results, &pipeline->mutex);
-        pipeline->wanted = 0;
-    }
+    *late = !has_result(pipeline) && !wait_for_result(pipeline, wanted);
     if (pipeline->ready > pipeline->taken)
         *slot = slot_at(pipeline, pipeline->taken);
-    else
+    else if (!*late)
         status = of_error_copy(error, &pipeline->reader_failure);
     pthread_mutex_unlock(&pipeline->mutex);
     return status;
@@ -218,6 +237,17 @@ static of_status start_threads(of_pipeline *pipeline, unsigned threads, of_error
     return OF_OK;
 }
 
+/* The caller's waits end by a clock that nobody sets. */
+static void make_conditions(of_pipeline *pipeline) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pipeline->has_space, NULL);
+    pthread_cond_init(&pipeline->has_work, NULL);
+    pthread_cond_init(&pipeline->has_results, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned threads,
                             of_pipeline **pipeline, of_error *error) {
     of_pipeline *started = of_allocate_zeroed(1, sizeof *started);
@@ -228,9 +258,7 @@ of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned
     started->reader = reader;
     started->target = *target;
     pthread_mutex_init(&started->mutex, NULL);
-    pthread_cond_init(&started->has_space, NULL);
-    pthread_cond_init(&started->has_work, NULL);
-    pthread_cond_init(&started->has_results, NULL);
+    make_conditions(started);
     of_status status = allocate_slots(started, threads, error);
     if (status == OF_OK)
         status = start_threads(started, threads, error);

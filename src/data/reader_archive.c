@@ -9,10 +9,15 @@
 #include <archive_entry.h>
 #include <inttypes.h>
 #include <locale.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 1 << 17, FIRST_RESERVATION = 1 << 20 };
+enum {
+    BLOCK = 1 << 17,
+    FIRST_RESERVATION = 1 << 20,
+    PIECE = 1 << 20 /* unpacked at a time, between two looks at `cancelled` */
+};
 
 typedef struct archive_reader {
     of_reader reader;
@@ -20,8 +25,19 @@ typedef struct archive_reader {
     struct archive *archive;
     locale_t utf8; /* or 0; libarchive converts names to the thread's locale, and fails in "C" */
     uint64_t members, images;
+    struct archive_entry *member; /* the last one, NULL before the first */
+    atomic_bool cancelled;
     char name[];
 } archive_reader;
+
+static bool is_cancelled(archive_reader *opened) {
+    return atomic_load_explicit(&opened->cancelled, memory_order_relaxed);
+}
+
+static void cancel_archive(of_reader *reader) {
+    archive_reader *opened = (archive_reader *)reader;
+    atomic_store(&opened->cancelled, true);
+}
 
 static void close_archive(of_reader *reader) {
     archive_reader *opened = (archive_reader *)reader;
@@ -99,12 +115,13 @@ static of_status too_large(of_entry *entry, size_t limit) {
 static of_status read_data(archive_reader *opened, of_entry *entry, of_error *error) {
     of_bytes *bytes = &entry->bytes;
     size_t limit = opened->target.max_bytes;
-    for (;;) {
+    while (!is_cancelled(opened)) {
         if (bytes->size == bytes->capacity &&
             !of_bytes_reserve(bytes, bytes->size + (bytes->size >> 1) + 4096))
             return of_fail_memory(error, "a file's content");
+        size_t room = bytes->capacity - bytes->size;
         la_ssize_t count = archive_read_data(opened->archive, bytes->data + bytes->size,
-                                             bytes->capacity - bytes->size);
+                                             room < PIECE ? room : PIECE);
         if (count == 0)
             return OF_OK;
         if (count == ARCHIVE_RETRY)
@@ -117,10 +134,12 @@ static of_status read_data(archive_reader *opened, of_entry *entry, of_error *er
         if (bytes->size > limit)
             return too_large(entry, limit);
     }
+    return OF_OK;
 }
 
-static of_status read_member(archive_reader *opened, struct archive_entry *member, const char *name,
-                             of_entry *entry, of_error *error) {
+static of_status read_member(archive_reader *opened, const char *name, of_entry *entry,
+                             of_error *error) {
+    struct archive_entry *member = opened->member;
     of_status status = of_entry_begin_in_folder(entry, name, error);
     if (status != OF_OK)
         return status;
@@ -148,10 +167,30 @@ static of_status fail_empty(const archive_reader *opened, of_error *error) {
                    opened->name, opened->members, OF_IMAGE_EXTENSIONS);
 }
 
+/*
+ * Unpacks what is left of the last member, which is not wanted, where the library would do all of
+ * that in one call that cannot be cancelled. Plain data of a known size it leaves to the library,
+ * which moves on in the file. Failures show at the next header.
+ */
+static void pass_over(archive_reader *opened) {
+    const void *block;
+    size_t size;
+    la_int64_t offset;
+    int result = ARCHIVE_OK;
+    if (opened->member == NULL || (archive_filter_code(opened->archive, 0) == ARCHIVE_FILTER_NONE &&
+                                   archive_entry_size_is_set(opened->member)))
+        return;
+    while (result == ARCHIVE_OK && !is_cancelled(opened))
+        result = archive_read_data_block(opened->archive, &block, &size, &offset);
+}
+
 static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, of_error *error) {
     for (;;) {
-        struct archive_entry *member;
-        int result = archive_read_next_header(opened->archive, &member);
+        pass_over(opened);
+        *end = is_cancelled(opened);
+        if (*end)
+            return OF_OK;
+        int result = archive_read_next_header(opened->archive, &opened->member);
         *end = result == ARCHIVE_EOF;
         if (*end)
             return opened->images > 0 ? OF_OK : fail_empty(opened, error);
@@ -159,12 +198,12 @@ static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, 
             return fail_archive(opened, error);
         opened->members++;
         bool counts;
-        const char *name = image_name(member, &counts);
+        const char *name = image_name(opened->member, &counts);
         opened->reader.skipped += counts;
         if (name == NULL)
             continue;
         opened->images++;
-        return read_member(opened, member, name, entry, error);
+        return read_member(opened, name, entry, error);
     }
 }
 
@@ -196,7 +235,9 @@ static of_status new_archive(const char *name, const of_target *target, archive_
     archive_reader *made = calloc(1, sizeof *made + length);
     if (made == NULL)
         return of_fail_memory(error, "an archive reader");
-    made->reader = (of_reader){.next = next_member, .close = close_archive};
+    made->reader =
+        (of_reader){.next = next_member, .cancel = cancel_archive, .close = close_archive};
+    atomic_init(&made->cancelled, false);
     made->target = *target;
     memcpy(made->name, name, length);
     made->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);

@@ -97,6 +97,7 @@ static of_status load_set(of_trainer *trainer, const of_source_list *sources, bo
     wish.source.seed = options->seed;
     wish.source.on_unreadable = trainer->observer->unreadable;
     wish.source.user = trainer->observer->user;
+    wish.source.stop = trainer->observer->stop;
     if (trained_on) {
         wish.source.min_height = (options->architecture.height + 1) / 2;
         wish.source.min_width = (options->architecture.width + 1) / 2;
