@@ -481,7 +481,8 @@ OF_API of_status of_source_open(const char *spec, const of_source_options *optio
 
 /**
  * Takes the next images, at most `max_count` (> 0). At the end of the stream the batch has count 0.
- * Unreadable files are left out and counted. What ends the stream early, such as a damaged archive,
+ * Unreadable files are left out and counted. What is lost of a damaged archive, once images of it
+ * were given, counts as one of them. What ends the stream early, such as a truncated record file,
  * is an error once the images before it were given, and on every later call; once `stop` was true,
  * it is one at once.
  */

@@ -26,6 +26,7 @@ static of_status begin(of_entry *entry, const char *path, const char *label, siz
                        of_error *error) {
     entry->class_index = -1;
     entry->content = OF_CONTENT_FILE;
+    entry->ends_source = false;
     entry->bytes.size = 0;
     if (!of_text_set(&entry->path, path, strlen(path)) ||
         !of_text_set(&entry->label, label, label_length))

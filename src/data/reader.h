@@ -28,6 +28,7 @@ typedef struct of_entry {
     of_synthetic synthetic;
     uint64_t index;
     of_error reason;
+    bool ends_source; /* unreadable, and with it all that would have followed */
 } of_entry;
 
 void of_entry_free(of_entry *entry);

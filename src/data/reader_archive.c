@@ -7,6 +7,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <stdatomic.h>
@@ -26,6 +27,7 @@ typedef struct archive_reader {
     locale_t utf8; /* or 0; libarchive converts names to the thread's locale, and fails in "C" */
     uint64_t members, images;
     struct archive_entry *member; /* the last one, NULL before the first */
+    bool broken;                  /* nothing more can be read */
     atomic_bool cancelled;
     char name[];
 } archive_reader;
@@ -56,6 +58,21 @@ static const char *archive_reason(struct archive *archive) {
 static of_status fail_archive(const archive_reader *opened, of_error *error) {
     return of_fail(error, OF_ERROR_FORMAT, "%s: damaged or not an archive: %s", opened->name,
                    archive_reason(opened->archive));
+}
+
+/* Damage behind which nothing can be read. What was given before it keeps its worth: the entry in
+ * hand, already named, takes the rest of the archive with it. Before the first image the archive
+ * as a whole is an error. */
+static of_status break_off(archive_reader *opened, of_entry *entry, of_error *error) {
+    if (opened->images == 0 || archive_errno(opened->archive) == ENOMEM)
+        return fail_archive(opened, error);
+    opened->broken = true;
+    entry->content = OF_CONTENT_UNREADABLE;
+    entry->ends_source = true;
+    (void)of_fail(&entry->reason, OF_ERROR_FORMAT,
+                  "damaged archive: %s; nothing after this can be read",
+                  archive_reason(opened->archive));
+    return OF_OK;
 }
 
 /* "./a/b.png" and "/a/b.png" are "a/b.png". */
@@ -127,7 +144,7 @@ static of_status read_data(archive_reader *opened, of_entry *entry, of_error *er
         if (count == ARCHIVE_RETRY)
             continue;
         if (count == ARCHIVE_FATAL)
-            return fail_archive(opened, error);
+            return break_off(opened, entry, error);
         if (count < 0)
             return unreadable(entry, OF_ERROR_FORMAT, archive_reason(opened->archive));
         bytes->size += (size_t)count;
@@ -184,10 +201,16 @@ static void pass_over(archive_reader *opened) {
         result = archive_read_data_block(opened->archive, &block, &size, &offset);
 }
 
+/* A header that cannot be read has no name to give. */
+static of_status lose_rest(archive_reader *opened, of_entry *entry, of_error *error) {
+    of_status status = of_entry_begin(entry, "(rest of the archive)", "", error);
+    return status == OF_OK ? break_off(opened, entry, error) : status;
+}
+
 static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, of_error *error) {
     for (;;) {
         pass_over(opened);
-        *end = is_cancelled(opened);
+        *end = opened->broken || is_cancelled(opened);
         if (*end)
             return OF_OK;
         int result = archive_read_next_header(opened->archive, &opened->member);
@@ -195,15 +218,16 @@ static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, 
         if (*end)
             return opened->images > 0 ? OF_OK : fail_empty(opened, error);
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
-            return fail_archive(opened, error);
+            return lose_rest(opened, entry, error);
         opened->members++;
         bool counts;
         const char *name = image_name(opened->member, &counts);
         opened->reader.skipped += counts;
         if (name == NULL)
             continue;
+        of_status status = read_member(opened, name, entry, error);
         opened->images++;
-        return read_member(opened, name, entry, error);
+        return status;
     }
 }
 
