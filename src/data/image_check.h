@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the decoder takes on trust, checked before it sees a file: the structure and checksums
- * of PNG, the structure and Huffman tables of JPEG.
+ * of PNG, the structure, Huffman tables and number of scans of JPEG.
  */
 #ifndef OF_DATA_IMAGE_CHECK_H
 #define OF_DATA_IMAGE_CHECK_H
