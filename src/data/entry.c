@@ -95,6 +95,12 @@ of_status of_entry_read_file(of_entry *entry, const char *path, const of_target 
     return status;
 }
 
+size_t of_entry_decoding_bytes(const of_entry *entry, const of_target *target) {
+    return entry->content == OF_CONTENT_FILE
+               ? of_image_decoding_bytes(entry->bytes.data, entry->bytes.size, target)
+               : 0;
+}
+
 of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_t *pixels,
                           of_image_shape *shape, of_error *error) {
     of_raster raster = entry->raster;

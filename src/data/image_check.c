@@ -36,6 +36,7 @@ of_status of_check_png(const uint8_t *bytes, size_t size, of_error *error) {
 enum {
     START = 0xd8,
     END = 0xd9,
+    PROGRESSIVE = 0xc2,
     HUFFMAN_TABLES = 0xc4,
     SCAN = 0xda,
     /* Each scan goes over the whole image, however few bytes it has. A progressive file has about
@@ -100,4 +101,16 @@ of_status of_check_jpeg(const uint8_t *bytes, size_t size, of_error *error) {
         at += length;
     }
     return of_fail(error, OF_ERROR_FORMAT, "truncated JPEG");
+}
+
+bool of_is_progressive_jpeg(const uint8_t *bytes, size_t size) {
+    size_t at = 2;
+    uint8_t marker = START;
+    while ((at = find_marker(bytes, size, at, &marker)) != 0 && marker != SCAN && size - at >= 2) {
+        if (marker == PROGRESSIVE)
+            return true;
+        size_t length = (size_t)bytes[at] << 8 | bytes[at + 1];
+        at += length < size - at ? length : size - at;
+    }
+    return false;
 }

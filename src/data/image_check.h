@@ -14,4 +14,7 @@ of_status of_check_png(const uint8_t *bytes, size_t size, of_error *error);
 /* `bytes` begin with the JPEG start marker. */
 of_status of_check_jpeg(const uint8_t *bytes, size_t size, of_error *error);
 
+/* Whether a JPEG file is of the kind that a decoder must keep as coefficients of all scans. */
+bool of_is_progressive_jpeg(const uint8_t *bytes, size_t size);
+
 #endif

@@ -35,11 +35,12 @@ struct of_pipeline {
     uint8_t *pixels; /* of all slots */
 
     pthread_mutex_t mutex;
-    pthread_cond_t has_space, has_work, has_results;
+    pthread_cond_t has_space, has_work, has_results, has_memory;
     uint64_t filled, claimed, ready, taken;
     uint64_t skipped;
     uint64_t wanted; /* the caller sleeps until ready - taken reaches this; 0: it is awake */
     size_t encoded_bytes;
+    size_t decoding_bytes, most_decoding_bytes; /* of decoders at work on large images */
     unsigned idle_decoders;
     bool reader_waits, read_all, stopping;
     of_error reader_failure;
@@ -113,6 +114,29 @@ static void decode(of_pipeline *pipeline, of_slot *slot) {
     of_bytes_trim(&slot->entry.bytes, KEPT_BYTES);
 }
 
+/* Waits until an image of this size fits beside those that are being decoded; alone, any does. Who
+ * waits here has no memory in hand yet, so those at work always come to their end. False if the
+ * image is not wanted any more. */
+static bool take_memory(of_pipeline *pipeline, size_t bytes) {
+    if (bytes == 0)
+        return true;
+    pthread_mutex_lock(&pipeline->mutex);
+    while (!pipeline->stopping && pipeline->decoding_bytes > 0 &&
+           pipeline->decoding_bytes + bytes > pipeline->most_decoding_bytes)
+        pthread_cond_wait(&pipeline->has_memory, &pipeline->mutex);
+    pipeline->decoding_bytes += bytes;
+    bool wanted = !pipeline->stopping;
+    pthread_mutex_unlock(&pipeline->mutex);
+    return wanted;
+}
+
+/* Called under the mutex. */
+static void give_memory_back(of_pipeline *pipeline, size_t bytes) {
+    pipeline->decoding_bytes -= bytes;
+    if (bytes > 0)
+        pthread_cond_broadcast(&pipeline->has_memory);
+}
+
 /* The next slot to decode, or NULL when there will be none. Called under the mutex. */
 static of_slot *claim(of_pipeline *pipeline) {
     while (!pipeline->stopping && pipeline->claimed == pipeline->filled && !pipeline->read_all) {
@@ -132,8 +156,11 @@ static void *run_decoder(void *argument) {
     while ((slot = claim(pipeline)) != NULL) {
         size_t encoded = slot->entry.bytes.size;
         pthread_mutex_unlock(&pipeline->mutex);
-        decode(pipeline, slot);
+        size_t memory = of_entry_decoding_bytes(&slot->entry, &pipeline->target);
+        if (take_memory(pipeline, memory))
+            decode(pipeline, slot);
         pthread_mutex_lock(&pipeline->mutex);
+        give_memory_back(pipeline, memory);
         slot->done = true;
         pipeline->encoded_bytes -= encoded;
         while (pipeline->ready < pipeline->claimed && slot_at(pipeline, pipeline->ready)->done)
@@ -244,12 +271,13 @@ static void make_conditions(of_pipeline *pipeline) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&pipeline->has_space, NULL);
     pthread_cond_init(&pipeline->has_work, NULL);
+    pthread_cond_init(&pipeline->has_memory, NULL);
     pthread_cond_init(&pipeline->has_results, &monotonic);
     pthread_condattr_destroy(&monotonic);
 }
 
 of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned threads,
-                            of_pipeline **pipeline, of_error *error) {
+                            size_t decoding_bytes, of_pipeline **pipeline, of_error *error) {
     of_pipeline *started = of_allocate_zeroed(1, sizeof *started);
     if (started == NULL) {
         of_reader_close(reader);
@@ -257,6 +285,7 @@ of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned
     }
     started->reader = reader;
     started->target = *target;
+    started->most_decoding_bytes = decoding_bytes;
     pthread_mutex_init(&started->mutex, NULL);
     make_conditions(started);
     of_status status = allocate_slots(started, threads, error);
@@ -275,6 +304,7 @@ static void stop_threads(of_pipeline *pipeline) {
     pipeline->stopping = true;
     pthread_cond_broadcast(&pipeline->has_space);
     pthread_cond_broadcast(&pipeline->has_work);
+    pthread_cond_broadcast(&pipeline->has_memory);
     pthread_mutex_unlock(&pipeline->mutex);
     if (pipeline->reader->cancel != NULL)
         pipeline->reader->cancel(pipeline->reader);
@@ -290,6 +320,7 @@ void of_pipeline_free(of_pipeline *pipeline) {
     for (size_t i = 0; i < pipeline->capacity; i++)
         of_entry_free(&pipeline->slots[i].entry);
     pthread_cond_destroy(&pipeline->has_results);
+    pthread_cond_destroy(&pipeline->has_memory);
     pthread_cond_destroy(&pipeline->has_work);
     pthread_cond_destroy(&pipeline->has_space);
     pthread_mutex_destroy(&pipeline->mutex);

@@ -18,9 +18,11 @@ typedef struct of_slot {
 
 typedef struct of_pipeline of_pipeline;
 
-/* Starts the threads. The pipeline owns the reader from here on, also when it cannot start. */
+/* Starts the threads. Large images are decoded at the same time as far as `decoding_bytes` hold
+ * them; one alone always is. The pipeline owns the reader from here on, also when it cannot start.
+ */
 of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned threads,
-                            of_pipeline **pipeline, of_error *error);
+                            size_t decoding_bytes, of_pipeline **pipeline, of_error *error);
 
 /*
  * Waits for the next entry in order: *slot, or NULL at the end. `wanted` is how many the caller

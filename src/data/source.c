@@ -14,7 +14,8 @@
 
 #define DEFAULT_MAX_PIXELS ((uint64_t)1 << 26)
 #define MAX_FILE_BYTES ((size_t)256 << 20)
-#define STOP_SECONDS 0.1 /* between two questions whether to stop */
+#define DECODING_BYTES ((size_t)1 << 30) /* for all images that are being decoded */
+#define STOP_SECONDS 0.1                 /* between two questions whether to stop */
 
 enum { MAX_THREADS = 256, MAX_CHOSEN_THREADS = 16 };
 
@@ -102,7 +103,7 @@ of_status of_source_from_reader(of_reader *reader, const of_source_options *opti
     made->options = *options;
     made->image_bytes = of_target_bytes(&target);
     made->expected = options->limit > 0 && expected > options->limit ? options->limit : expected;
-    status = of_pipeline_start(reader, &target, threads, &made->pipeline, error);
+    status = of_pipeline_start(reader, &target, threads, DECODING_BYTES, &made->pipeline, error);
     if (status != OF_OK)
         of_source_free(made);
     else
