@@ -447,7 +447,10 @@ typedef struct of_source_options {
     bool strict;         /**< the first unreadable file ends the stream with its error */
     /** Called from of_source_next for every file that could not be read. May be NULL. */
     void (*on_unreadable)(void *user, const char *path, const char *reason);
-    void *user; /**< passed to on_unreadable */
+    void *user; /**< passed to on_unreadable and stop */
+    /** Asked about ten times a second while of_source_next works or waits, by the thread that
+       called it: true ends the stream with OF_ERROR_IO, "interrupted". May be NULL. */
+    bool (*stop)(void *user);
 } of_source_options;
 
 /** One image of a batch. */
@@ -478,8 +481,10 @@ OF_API of_status of_source_open(const char *spec, const of_source_options *optio
 
 /**
  * Takes the next images, at most `max_count` (> 0). At the end of the stream the batch has count 0.
- * Unreadable files are left out and counted. What ends the stream early, such as a damaged archive,
- * is an error once the images before it were given, and on every later call.
+ * Unreadable files are left out and counted. What is lost of a damaged archive, once images of it
+ * were given, counts as one of them. What ends the stream early, such as a truncated record file,
+ * is an error once the images before it were given, and on every later call; once `stop` was true,
+ * it is one at once.
  */
 OF_API of_status of_source_next(of_source *source, size_t max_count, of_source_batch *batch,
                                 of_error *error);

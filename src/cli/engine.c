@@ -242,6 +242,11 @@ static void warn_unreadable(void *user, const char *path, const char *reason) {
     of_warnings_add(&watched->warnings, watched->run->source, path, reason);
 }
 
+static bool is_interrupted(void *user) {
+    (void)user;
+    return of_interrupted() != 0;
+}
+
 /* More decoders than this would only wait for the flow. */
 enum { MAX_DECODERS = 16 };
 
@@ -255,6 +260,7 @@ static of_source_options source_options(watched_run *watched) {
     options.strict = engine->settings->strict;
     options.on_unreadable = warn_unreadable;
     options.user = watched;
+    options.stop = is_interrupted;
     return options;
 }
 

@@ -233,7 +233,6 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
         observer = (of_train_observer){.stop = is_interrupted};
     if (settings->quiet)
         of_console_quiet(console);
-    of_interrupt_watch();
     of_communicator *ranks = of_console_communicator(console);
     bool first = of_communicator_rank(ranks) == 0;
     of_ranks_show(console, settings->train.threads);
@@ -242,6 +241,9 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     settings->train.ranks_here = of_ranks_here(console);
     settings->train.communicator = ranks;
     of_status status = of_train_settings_settle(settings, table, &error);
+    /* Not earlier: while the first image is looked for there is nothing to lose, and a signal ends
+     * the process as it is. */
+    of_interrupt_watch();
     if (status == OF_OK && first)
         status = of_train_log_open(settings->log, &watch.log, &error);
     status = of_communicator_agree(ranks, status, &error);

@@ -65,6 +65,12 @@ static void note_unreadable(void *user, const char *path, const char *reason) {
         options->on_unreadable(options->user, load->spec, path, reason);
 }
 
+static bool is_stopped(void *user) {
+    const loader *load = user;
+    const of_source_options *source = &load->options->source;
+    return source->stop(source->user);
+}
+
 static of_status name_class(of_dataset *dataset, int32_t number, const char *label,
                             of_error *error) {
     size_t needed = (size_t)number + 1;
@@ -204,6 +210,7 @@ static of_status load_source(loader *load, of_error *error) {
     size_t before = load->dataset->count;
     wish.on_unreadable = note_unreadable;
     wish.user = load;
+    wish.stop = wish.stop != NULL ? is_stopped : NULL;
     of_status status = of_source_open(load->spec, &wish, &source, error);
     if (status != OF_OK)
         return status;

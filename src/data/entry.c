@@ -26,6 +26,7 @@ static of_status begin(of_entry *entry, const char *path, const char *label, siz
                        of_error *error) {
     entry->class_index = -1;
     entry->content = OF_CONTENT_FILE;
+    entry->ends_source = false;
     entry->bytes.size = 0;
     if (!of_text_set(&entry->path, path, strlen(path)) ||
         !of_text_set(&entry->label, label, label_length))
@@ -92,6 +93,12 @@ of_status of_entry_read_file(of_entry *entry, const char *path, const of_target 
     if (descriptor >= 0)
         (void)close(descriptor);
     return status;
+}
+
+size_t of_entry_decoding_bytes(const of_entry *entry, const of_target *target) {
+    return entry->content == OF_CONTENT_FILE
+               ? of_image_decoding_bytes(entry->bytes.data, entry->bytes.size, target)
+               : 0;
 }
 
 of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_t *pixels,

@@ -216,3 +216,25 @@ of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *
         *shape = (of_image_shape){channels < 3 ? 1 : 3, (uint32_t)height, (uint32_t)width};
     return status;
 }
+
+static bool is_16_bit(const uint8_t *bytes, size_t size) {
+    memory_file file = {.bytes = bytes, .size = size};
+    return stbi_is_16_bit_from_callbacks(&memory_callbacks, &file) != 0;
+}
+
+size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_target *target) {
+    enum { SMALL = 1 << 20 };
+    int width, height, channels;
+    memory_file file = {.bytes = bytes, .size = size};
+    limit_decoder_memory(size, 0);
+    if (size > target->max_bytes ||
+        !stbi_info_from_callbacks(&memory_callbacks, &file, &width, &height, &channels) ||
+        of_check_size(width < 0 ? 0 : (uint64_t)width, height < 0 ? 0 : (uint64_t)height, target,
+                      NULL) != OF_OK ||
+        (uint64_t)width * (uint64_t)height < SMALL)
+        return 0;
+    /* As it comes out of the file and as pixels; the coefficients of scans have 16 bits. */
+    bool wide =
+        is_16_bit(bytes, size) || (is_jpeg(bytes, size) && of_is_progressive_jpeg(bytes, size));
+    return (size_t)width * (size_t)height * (size_t)channels * (wide ? 4 : 2);
+}

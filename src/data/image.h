@@ -26,6 +26,10 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
                           const of_target *target, uint8_t *pixels, of_image_shape *shape,
                           of_error *error);
 
+/* About the memory that of_image_decode takes for this file while it runs; 0 if that is too little
+ * to matter, or if the file will be refused by its header. */
+size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_target *target);
+
 /* The shape that an image file's header announces, held against the target's limits. */
 of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *target,
                             of_image_shape *shape, of_error *error);

@@ -33,7 +33,16 @@ of_status of_check_png(const uint8_t *bytes, size_t size, of_error *error) {
 /* ---- JPEG: segments [0xff][marker][length, its own two bytes included][data]; after a scan's
  * header follows entropy-coded data, in which 0xff is followed by 0 or a restart marker -------- */
 
-enum { START = 0xd8, END = 0xd9, HUFFMAN_TABLES = 0xc4 };
+enum {
+    START = 0xd8,
+    END = 0xd9,
+    PROGRESSIVE = 0xc2,
+    HUFFMAN_TABLES = 0xc4,
+    SCAN = 0xda,
+    /* Each scan goes over the whole image, however few bytes it has. A progressive file has about
+     * ten; no division into them makes sense that takes more than this. */
+    MAX_SCANS = 100
+};
 
 /* The place after the next marker, which goes to *marker; 0 if there is none. What lies in between
  * is skipped, as the decoder does with padding and with entropy-coded data. */
@@ -73,6 +82,7 @@ static bool are_huffman_tables(const uint8_t *bytes, size_t size) {
 
 of_status of_check_jpeg(const uint8_t *bytes, size_t size, of_error *error) {
     size_t at = 2;
+    unsigned scans = 0;
     uint8_t marker = START;
     while ((at = find_marker(bytes, size, at, &marker)) != 0) {
         if (marker == END)
@@ -85,7 +95,22 @@ of_status of_check_jpeg(const uint8_t *bytes, size_t size, of_error *error) {
         if (length < 2 ||
             (marker == HUFFMAN_TABLES && !are_huffman_tables(bytes + at + 2, length - 2)))
             return of_fail(error, OF_ERROR_FORMAT, "damaged JPEG: segment %02x", marker);
+        scans += marker == SCAN;
+        if (scans > MAX_SCANS)
+            return of_fail(error, OF_ERROR_FORMAT, "damaged JPEG: too many scans");
         at += length;
     }
     return of_fail(error, OF_ERROR_FORMAT, "truncated JPEG");
+}
+
+bool of_is_progressive_jpeg(const uint8_t *bytes, size_t size) {
+    size_t at = 2;
+    uint8_t marker = START;
+    while ((at = find_marker(bytes, size, at, &marker)) != 0 && marker != SCAN && size - at >= 2) {
+        if (marker == PROGRESSIVE)
+            return true;
+        size_t length = (size_t)bytes[at] << 8 | bytes[at + 1];
+        at += length < size - at ? length : size - at;
+    }
+    return false;
 }

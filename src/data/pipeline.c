@@ -5,17 +5,20 @@
 #include "core/error.h"
 #include "core/memory.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     MIN_SLOTS = 8,
     MAX_SLOTS = 512,
     RING_BYTES = 64 << 20,    /* of decoded images, if MIN_SLOTS allow */
     ENCODED_BYTES = 64 << 20, /* in flight; one file larger than that still passes alone */
-    KEPT_BYTES = 1 << 20      /* larger storage for encoded bytes is not kept for reuse */
+    KEPT_BYTES = 1 << 20,     /* larger storage for encoded bytes is not kept for reuse */
+    LATE_NANOSECONDS = 100000000
 };
 
 /*
@@ -32,11 +35,12 @@ struct of_pipeline {
     uint8_t *pixels; /* of all slots */
 
     pthread_mutex_t mutex;
-    pthread_cond_t has_space, has_work, has_results;
+    pthread_cond_t has_space, has_work, has_results, has_memory;
     uint64_t filled, claimed, ready, taken;
     uint64_t skipped;
     uint64_t wanted; /* the caller sleeps until ready - taken reaches this; 0: it is awake */
     size_t encoded_bytes;
+    size_t decoding_bytes, most_decoding_bytes; /* of decoders at work on large images */
     unsigned idle_decoders;
     bool reader_waits, read_all, stopping;
     of_error reader_failure;
@@ -110,6 +114,29 @@ static void decode(of_pipeline *pipeline, of_slot *slot) {
     of_bytes_trim(&slot->entry.bytes, KEPT_BYTES);
 }
 
+/* Waits until an image of this size fits beside those that are being decoded; alone, any does. Who
+ * waits here has no memory in hand yet, so those at work always come to their end. False if the
+ * image is not wanted any more. */
+static bool take_memory(of_pipeline *pipeline, size_t bytes) {
+    if (bytes == 0)
+        return true;
+    pthread_mutex_lock(&pipeline->mutex);
+    while (!pipeline->stopping && pipeline->decoding_bytes > 0 &&
+           pipeline->decoding_bytes + bytes > pipeline->most_decoding_bytes)
+        pthread_cond_wait(&pipeline->has_memory, &pipeline->mutex);
+    pipeline->decoding_bytes += bytes;
+    bool wanted = !pipeline->stopping;
+    pthread_mutex_unlock(&pipeline->mutex);
+    return wanted;
+}
+
+/* Called under the mutex. */
+static void give_memory_back(of_pipeline *pipeline, size_t bytes) {
+    pipeline->decoding_bytes -= bytes;
+    if (bytes > 0)
+        pthread_cond_broadcast(&pipeline->has_memory);
+}
+
 /* The next slot to decode, or NULL when there will be none. Called under the mutex. */
 static of_slot *claim(of_pipeline *pipeline) {
     while (!pipeline->stopping && pipeline->claimed == pipeline->filled && !pipeline->read_all) {
@@ -129,8 +156,11 @@ static void *run_decoder(void *argument) {
     while ((slot = claim(pipeline)) != NULL) {
         size_t encoded = slot->entry.bytes.size;
         pthread_mutex_unlock(&pipeline->mutex);
-        decode(pipeline, slot);
+        size_t memory = of_entry_decoding_bytes(&slot->entry, &pipeline->target);
+        if (take_memory(pipeline, memory))
+            decode(pipeline, slot);
         pthread_mutex_lock(&pipeline->mutex);
+        give_memory_back(pipeline, memory);
         slot->done = true;
         pipeline->encoded_bytes -= encoded;
         while (pipeline->ready < pipeline->claimed && slot_at(pipeline, pipeline->ready)->done)
@@ -145,20 +175,36 @@ static void *run_decoder(void *argument) {
 
 /* ---- Caller -------------------------------------------------------------------------------- */
 
-of_status of_pipeline_take(of_pipeline *pipeline, size_t wanted, of_slot **slot, of_error *error) {
+static bool has_result(const of_pipeline *pipeline) {
+    return pipeline->ready > pipeline->taken ||
+           (pipeline->read_all && pipeline->ready == pipeline->filled);
+}
+
+/* False if there is no result in time. Called under the mutex. */
+static bool wait_for_result(of_pipeline *pipeline, size_t wanted) {
     size_t most = pipeline->capacity / 2;
+    struct timespec until;
+    int timed_out = 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LATE_NANOSECONDS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pipeline->wanted = wanted < 1 ? 1 : wanted > most ? most : wanted;
+    while (!has_result(pipeline) && timed_out != ETIMEDOUT)
+        timed_out = pthread_cond_timedwait(&pipeline->has_results, &pipeline->mutex, &until);
+    pipeline->wanted = 0;
+    return has_result(pipeline);
+}
+
+of_status of_pipeline_take(of_pipeline *pipeline, size_t wanted, bool *late, of_slot **slot,
+                           of_error *error) {
     of_status status = OF_OK;
     *slot = NULL;
     pthread_mutex_lock(&pipeline->mutex);
-    while (pipeline->ready == pipeline->taken &&
-           !(pipeline->read_all && pipeline->ready == pipeline->filled)) {
-        pipeline->wanted = wanted < 1 ? 1 : wanted > most ? most : wanted;
-        pthread_cond_wait(&pipeline->has_results, &pipeline->mutex);
-        pipeline->wanted = 0;
-    }
+    *late = !has_result(pipeline) && !wait_for_result(pipeline, wanted);
     if (pipeline->ready > pipeline->taken)
         *slot = slot_at(pipeline, pipeline->taken);
-    else
+    else if (!*late)
         status = of_error_copy(error, &pipeline->reader_failure);
     pthread_mutex_unlock(&pipeline->mutex);
     return status;
@@ -218,8 +264,20 @@ static of_status start_threads(of_pipeline *pipeline, unsigned threads, of_error
     return OF_OK;
 }
 
+/* The caller's waits end by a clock that nobody sets. */
+static void make_conditions(of_pipeline *pipeline) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pipeline->has_space, NULL);
+    pthread_cond_init(&pipeline->has_work, NULL);
+    pthread_cond_init(&pipeline->has_memory, NULL);
+    pthread_cond_init(&pipeline->has_results, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned threads,
-                            of_pipeline **pipeline, of_error *error) {
+                            size_t decoding_bytes, of_pipeline **pipeline, of_error *error) {
     of_pipeline *started = of_allocate_zeroed(1, sizeof *started);
     if (started == NULL) {
         of_reader_close(reader);
@@ -227,10 +285,9 @@ of_status of_pipeline_start(of_reader *reader, const of_target *target, unsigned
     }
     started->reader = reader;
     started->target = *target;
+    started->most_decoding_bytes = decoding_bytes;
     pthread_mutex_init(&started->mutex, NULL);
-    pthread_cond_init(&started->has_space, NULL);
-    pthread_cond_init(&started->has_work, NULL);
-    pthread_cond_init(&started->has_results, NULL);
+    make_conditions(started);
     of_status status = allocate_slots(started, threads, error);
     if (status == OF_OK)
         status = start_threads(started, threads, error);
@@ -247,6 +304,7 @@ static void stop_threads(of_pipeline *pipeline) {
     pipeline->stopping = true;
     pthread_cond_broadcast(&pipeline->has_space);
     pthread_cond_broadcast(&pipeline->has_work);
+    pthread_cond_broadcast(&pipeline->has_memory);
     pthread_mutex_unlock(&pipeline->mutex);
     if (pipeline->reader->cancel != NULL)
         pipeline->reader->cancel(pipeline->reader);
@@ -262,6 +320,7 @@ void of_pipeline_free(of_pipeline *pipeline) {
     for (size_t i = 0; i < pipeline->capacity; i++)
         of_entry_free(&pipeline->slots[i].entry);
     pthread_cond_destroy(&pipeline->has_results);
+    pthread_cond_destroy(&pipeline->has_memory);
     pthread_cond_destroy(&pipeline->has_work);
     pthread_cond_destroy(&pipeline->has_space);
     pthread_mutex_destroy(&pipeline->mutex);

@@ -28,12 +28,16 @@ typedef struct of_entry {
     of_synthetic synthetic;
     uint64_t index;
     of_error reason;
+    bool ends_source; /* unreadable, and with it all that would have followed */
 } of_entry;
 
 void of_entry_free(of_entry *entry);
 
 /* Names the next image and forgets what the entry held; "" as label means none. */
 of_status of_entry_begin(of_entry *entry, const char *path, const char *label, of_error *error);
+
+/* About the memory that of_entry_decode takes for this entry while it runs, 0 if it is little. */
+size_t of_entry_decoding_bytes(const of_entry *entry, const of_target *target);
 
 /* Writes the entry as one target image; *shape is what it was before. Its failures concern this
  * image alone. */

@@ -7,12 +7,18 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 1 << 17, FIRST_RESERVATION = 1 << 20 };
+enum {
+    BLOCK = 1 << 17,
+    FIRST_RESERVATION = 1 << 20,
+    PIECE = 1 << 20 /* unpacked at a time, between two looks at `cancelled` */
+};
 
 typedef struct archive_reader {
     of_reader reader;
@@ -20,8 +26,20 @@ typedef struct archive_reader {
     struct archive *archive;
     locale_t utf8; /* or 0; libarchive converts names to the thread's locale, and fails in "C" */
     uint64_t members, images;
+    struct archive_entry *member; /* the last one, NULL before the first */
+    bool broken;                  /* nothing more can be read */
+    atomic_bool cancelled;
     char name[];
 } archive_reader;
+
+static bool is_cancelled(archive_reader *opened) {
+    return atomic_load_explicit(&opened->cancelled, memory_order_relaxed);
+}
+
+static void cancel_archive(of_reader *reader) {
+    archive_reader *opened = (archive_reader *)reader;
+    atomic_store(&opened->cancelled, true);
+}
 
 static void close_archive(of_reader *reader) {
     archive_reader *opened = (archive_reader *)reader;
@@ -40,6 +58,21 @@ static const char *archive_reason(struct archive *archive) {
 static of_status fail_archive(const archive_reader *opened, of_error *error) {
     return of_fail(error, OF_ERROR_FORMAT, "%s: damaged or not an archive: %s", opened->name,
                    archive_reason(opened->archive));
+}
+
+/* Damage behind which nothing can be read. What was given before it keeps its worth: the entry in
+ * hand, already named, takes the rest of the archive with it. Before the first image the archive
+ * as a whole is an error. */
+static of_status break_off(archive_reader *opened, of_entry *entry, of_error *error) {
+    if (opened->images == 0 || archive_errno(opened->archive) == ENOMEM)
+        return fail_archive(opened, error);
+    opened->broken = true;
+    entry->content = OF_CONTENT_UNREADABLE;
+    entry->ends_source = true;
+    (void)of_fail(&entry->reason, OF_ERROR_FORMAT,
+                  "damaged archive: %s; nothing after this can be read",
+                  archive_reason(opened->archive));
+    return OF_OK;
 }
 
 /* "./a/b.png" and "/a/b.png" are "a/b.png". */
@@ -99,28 +132,31 @@ static of_status too_large(of_entry *entry, size_t limit) {
 static of_status read_data(archive_reader *opened, of_entry *entry, of_error *error) {
     of_bytes *bytes = &entry->bytes;
     size_t limit = opened->target.max_bytes;
-    for (;;) {
+    while (!is_cancelled(opened)) {
         if (bytes->size == bytes->capacity &&
             !of_bytes_reserve(bytes, bytes->size + (bytes->size >> 1) + 4096))
             return of_fail_memory(error, "a file's content");
+        size_t room = bytes->capacity - bytes->size;
         la_ssize_t count = archive_read_data(opened->archive, bytes->data + bytes->size,
-                                             bytes->capacity - bytes->size);
+                                             room < PIECE ? room : PIECE);
         if (count == 0)
             return OF_OK;
         if (count == ARCHIVE_RETRY)
             continue;
         if (count == ARCHIVE_FATAL)
-            return fail_archive(opened, error);
+            return break_off(opened, entry, error);
         if (count < 0)
             return unreadable(entry, OF_ERROR_FORMAT, archive_reason(opened->archive));
         bytes->size += (size_t)count;
         if (bytes->size > limit)
             return too_large(entry, limit);
     }
+    return OF_OK;
 }
 
-static of_status read_member(archive_reader *opened, struct archive_entry *member, const char *name,
-                             of_entry *entry, of_error *error) {
+static of_status read_member(archive_reader *opened, const char *name, of_entry *entry,
+                             of_error *error) {
+    struct archive_entry *member = opened->member;
     of_status status = of_entry_begin_in_folder(entry, name, error);
     if (status != OF_OK)
         return status;
@@ -148,23 +184,50 @@ static of_status fail_empty(const archive_reader *opened, of_error *error) {
                    opened->name, opened->members, OF_IMAGE_EXTENSIONS);
 }
 
+/*
+ * Unpacks what is left of the last member, which is not wanted, where the library would do all of
+ * that in one call that cannot be cancelled. Plain data of a known size it leaves to the library,
+ * which moves on in the file. Failures show at the next header.
+ */
+static void pass_over(archive_reader *opened) {
+    const void *block;
+    size_t size;
+    la_int64_t offset;
+    int result = ARCHIVE_OK;
+    if (opened->member == NULL || (archive_filter_code(opened->archive, 0) == ARCHIVE_FILTER_NONE &&
+                                   archive_entry_size_is_set(opened->member)))
+        return;
+    while (result == ARCHIVE_OK && !is_cancelled(opened))
+        result = archive_read_data_block(opened->archive, &block, &size, &offset);
+}
+
+/* A header that cannot be read has no name to give. */
+static of_status lose_rest(archive_reader *opened, of_entry *entry, of_error *error) {
+    of_status status = of_entry_begin(entry, "(rest of the archive)", "", error);
+    return status == OF_OK ? break_off(opened, entry, error) : status;
+}
+
 static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, of_error *error) {
     for (;;) {
-        struct archive_entry *member;
-        int result = archive_read_next_header(opened->archive, &member);
+        pass_over(opened);
+        *end = opened->broken || is_cancelled(opened);
+        if (*end)
+            return OF_OK;
+        int result = archive_read_next_header(opened->archive, &opened->member);
         *end = result == ARCHIVE_EOF;
         if (*end)
             return opened->images > 0 ? OF_OK : fail_empty(opened, error);
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
-            return fail_archive(opened, error);
+            return lose_rest(opened, entry, error);
         opened->members++;
         bool counts;
-        const char *name = image_name(member, &counts);
+        const char *name = image_name(opened->member, &counts);
         opened->reader.skipped += counts;
         if (name == NULL)
             continue;
+        of_status status = read_member(opened, name, entry, error);
         opened->images++;
-        return read_member(opened, member, name, entry, error);
+        return status;
     }
 }
 
@@ -196,7 +259,9 @@ static of_status new_archive(const char *name, const of_target *target, archive_
     archive_reader *made = calloc(1, sizeof *made + length);
     if (made == NULL)
         return of_fail_memory(error, "an archive reader");
-    made->reader = (of_reader){.next = next_member, .close = close_archive};
+    made->reader =
+        (of_reader){.next = next_member, .cancel = cancel_archive, .close = close_archive};
+    atomic_init(&made->cancelled, false);
     made->target = *target;
     memcpy(made->name, name, length);
     made->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);

@@ -34,7 +34,8 @@ static of_status next_of_part(of_reader *reader, of_entry *entry, bool *end, of_
         if (status != OF_OK || *end)
             return status;
         double number = of_part_number(of_text(&entry->path));
-        if (number >= part->from && number < part->to)
+        /* What is lost with the source's end is missing in every part. */
+        if (entry->ends_source || (number >= part->from && number < part->to))
             return OF_OK;
         *end = atomic_load(&part->cancelled);
         if (*end)

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/progress.h"
 #include "data/labels.h"
 #include "data/pipeline.h"
 
@@ -13,6 +14,8 @@
 
 #define DEFAULT_MAX_PIXELS ((uint64_t)1 << 26)
 #define MAX_FILE_BYTES ((size_t)256 << 20)
+#define DECODING_BYTES ((size_t)1 << 30) /* for all images that are being decoded */
+#define STOP_SECONDS 0.1                 /* between two questions whether to stop */
 
 enum { MAX_THREADS = 256, MAX_CHOSEN_THREADS = 16 };
 
@@ -26,8 +29,9 @@ struct of_source {
     of_source_options options;
     of_labels labels;
     uint64_t expected, delivered, unreadable;
-    bool ended;
-    of_error failure; /* what every further call returns */
+    bool ended, stopped;
+    double next_asked; /* when options.stop is asked again */
+    of_error failure;  /* what every further call returns */
 
     size_t image_bytes, capacity, count; /* the batch */
     uint8_t *pixels;
@@ -99,7 +103,7 @@ of_status of_source_from_reader(of_reader *reader, const of_source_options *opti
     made->options = *options;
     made->image_bytes = of_target_bytes(&target);
     made->expected = options->limit > 0 && expected > options->limit ? options->limit : expected;
-    status = of_pipeline_start(reader, &target, threads, &made->pipeline, error);
+    status = of_pipeline_start(reader, &target, threads, DECODING_BYTES, &made->pipeline, error);
     if (status != OF_OK)
         of_source_free(made);
     else
@@ -203,6 +207,28 @@ static of_status report(of_source *source, const of_slot *slot, of_error *error)
     return OF_OK;
 }
 
+static bool is_stopped(of_source *source) {
+    if (source->options.stop == NULL)
+        return false;
+    double now = of_seconds();
+    if (now < source->next_asked)
+        return false;
+    source->next_asked = now + STOP_SECONDS;
+    return source->options.stop(source->options.user);
+}
+
+static of_status take(of_source *source, size_t wanted, of_slot **slot, of_error *error) {
+    bool late = true;
+    of_status status = OF_OK;
+    *slot = NULL;
+    while (status == OF_OK && late) {
+        source->stopped = is_stopped(source);
+        status = source->stopped ? of_fail(error, OF_ERROR_IO, "interrupted")
+                                 : of_pipeline_take(source->pipeline, wanted, &late, slot, error);
+    }
+    return status;
+}
+
 /* Takes one entry; sets source->ended at the end of the stream. */
 static of_status advance(of_source *source, size_t max_count, of_error *error) {
     of_slot *slot;
@@ -210,7 +236,7 @@ static of_status advance(of_source *source, size_t max_count, of_error *error) {
         source->ended = true;
         return OF_OK;
     }
-    of_status status = of_pipeline_take(source->pipeline, max_count - source->count, &slot, error);
+    of_status status = take(source, max_count - source->count, &slot, error);
     source->ended = slot == NULL;
     if (status != OF_OK || slot == NULL)
         return status;
@@ -230,8 +256,8 @@ of_status of_source_next(of_source *source, size_t max_count, of_source_batch *b
         if (advance(source, max_count, &failure) != OF_OK)
             source->failure = failure;
     }
-    /* Images that came before a failure are handed out first. */
-    if (source->count == 0 && source->failure.status != OF_OK)
+    /* Images that came before a failure are handed out first, except to whom has enough of them. */
+    if (source->failure.status != OF_OK && (source->count == 0 || source->stopped))
         return of_error_copy(error, &source->failure);
     *batch = (of_source_batch){source->count, source->pixels, source->items};
     return OF_OK;

@@ -76,6 +76,10 @@ static bool tell_loaded(void *user, const char *source, uint64_t loaded, uint64_
     return !of_trainer_stopped(trainer);
 }
 
+static bool stop_loading(void *user) {
+    return of_trainer_stopped(user);
+}
+
 static void tell_unreadable(void *user, const char *source, const char *path, const char *reason) {
     const of_train_observer *observer = ((const of_trainer *)user)->observer;
     if (observer->unreadable != NULL)
@@ -102,6 +106,8 @@ static of_status load_set(of_trainer *trainer, const of_source_list *sources, bo
     wish.source.limit = options->limit;
     wish.source.strict = options->strict;
     wish.source.seed = options->seed;
+    wish.source.stop = stop_loading;
+    wish.source.user = trainer;
     if (trained_on) {
         wish.source.min_height = (options->architecture.height + 1) / 2;
         wish.source.min_width = (options->architecture.width + 1) / 2;

@@ -44,6 +44,22 @@ make_images in.model images 2
 head -c 100 images/0.png >truncated.png
 refuses truncated.png 'truncated.png'
 
+# ---- an archive that breaks off: what came before counts
+make_images in.model three 3
+tar -cf three.tar three/0.png three/1.png three/2.png
+size=$(wc -c <three/0.png)
+member=$((512 + (size + 511) / 512 * 512))
+head -c $((member + 600)) three.tar >cut.tar
+[ "$size" -gt 100 ] || fail "an image of $size bytes does not fill the archive"
+run 3 score -m in.model cut.tar --out cut.csv
+expect_err 'warning: three/1.png: damaged archive: .*nothing after this can be read'
+expect_err '1 images, 1 unreadable'
+expect_equal 'rows' "$(lines cut.csv)" 2
+rm cut.csv
+expect_failure 1 'three/1.png: damaged archive' score -m in.model cut.tar --strict --out cut.csv
+head -c 600 three.tar >cut.tar
+refuses cut.tar 'cut.tar: damaged or not an archive'
+
 # A PNG header of 100,000 x 100,000 pixels is refused without allocating them.
 {
     head -c 16 images/0.png

@@ -267,6 +267,23 @@ static void test_overlong_huffman_table(void **state) {
     assert_unreadable(state, "table.jpg", bytes, sizeof bytes - 2, "segment c4");
 }
 
+/* Every scan makes the decoder go over the whole image again. */
+static void test_too_many_scans(void **state) {
+    enum { SCAN = 11, BEFORE = sizeof jpeg - SCAN - 2, SCANS = 101 };
+    static uint8_t bytes[BEFORE + SCANS * SCAN + 2];
+    memcpy(bytes, jpeg, BEFORE);
+    for (size_t i = 0; i < SCANS; i++)
+        memcpy(bytes + BEFORE + i * SCAN, jpeg + BEFORE, SCAN);
+    memcpy(bytes + BEFORE + SCANS * SCAN, jpeg + BEFORE + SCAN, 2);
+    assert_unreadable(state, "scans.jpg", bytes, sizeof bytes, "too many scans");
+    memcpy(bytes + BEFORE + (SCANS - 1) * SCAN, jpeg + BEFORE + SCAN, 2);
+    write_file(state, "100.jpg", bytes, sizeof bytes - SCAN);
+    of_source_options options = test_options(NULL);
+    of_source *source = open_source(path_of(state, "100.jpg"), &options);
+    assert_int_equal(next_batch(source, 2).count, 1);
+    of_source_free(source);
+}
+
 static void test_hostile_sizes(void **state) {
     complaints noted = {0};
     of_source_options options = test_options(&noted);
@@ -392,6 +409,7 @@ int main(void) {
         IN_DIRECTORY(test_truncated_pnm),
         IN_DIRECTORY(test_jpeg),
         IN_DIRECTORY(test_truncated_jpeg),
+        IN_DIRECTORY(test_too_many_scans),
         IN_DIRECTORY(test_overlong_huffman_table),
         IN_DIRECTORY(test_hostile_sizes),
         IN_DIRECTORY(test_data_larger_than_header),

@@ -173,6 +173,68 @@ static void test_free_at_any_moment(void **state) {
     of_source_free(NULL);
 }
 
+typedef struct patience {
+    unsigned questions, most;
+    of_source *source;
+} patience;
+
+static bool loses_patience(void *user) {
+    patience *caller = user;
+    (void)of_source_skipped(caller->source); /* no lock is held */
+    return ++caller->questions > caller->most;
+}
+
+/* A list whose writer says nothing more: the caller is asked while it waits. */
+static void test_stop_while_waiting(void **state) {
+    int list[2];
+    of_error error;
+    of_source_batch batch;
+    of_target target;
+    of_reader *reader;
+    patience caller = {.most = 3};
+    of_source_options options = of_source_options_default(NULL);
+    options.threads = 2;
+    options.user = &caller;
+    options.stop = loses_patience;
+    write_pattern(state, "1.png", 1);
+    const char *path = path_of(state, "1.png");
+    assert_int_equal(pipe(list), 0);
+    assert_int_equal(write(list[1], path, strlen(path)), strlen(path));
+    assert_int_equal(write(list[1], "\n", 1), 1);
+    assert_int_equal(of_source_target(&options, &target, NULL), OF_OK);
+    assert_int_equal(of_reader_open_list(list[0], &target, &reader, NULL), OF_OK);
+    assert_int_equal(of_source_from_reader(reader, &options, &caller.source, NULL), OF_OK);
+    assert_int_equal(next_batch(caller.source, 1).count, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(of_source_next(caller.source, 1, &batch, &error), OF_ERROR_IO);
+        assert_string_equal(error.message, "interrupted");
+    }
+    assert_int_equal(caller.questions, 4);
+    of_source_free(caller.source);
+    (void)close(list[0]);
+    (void)close(list[1]);
+}
+
+/* Without end, and never a reason to wait: asked all the same, and nothing is given after that. */
+static void test_stop_while_busy(void **state) {
+    (void)state;
+    bool closed;
+    of_error error;
+    of_source_batch batch;
+    patience caller = {.most = 1};
+    of_source_options options = pixel_options(2);
+    options.user = &caller;
+    options.stop = loses_patience;
+    caller.source = open_fake(
+        (fake_reader){
+            .count = UINT64_MAX, .fails_at = UINT64_MAX, .bad_every = 2, .closed = &closed},
+        &options);
+    assert_int_equal(of_source_next(caller.source, SIZE_MAX, &batch, &error), OF_ERROR_IO);
+    assert_string_equal(error.message, "interrupted");
+    of_source_free(caller.source);
+    assert_true(closed);
+}
+
 /* Entries of 48 MiB, far more of them than memory for all: only a few may be alive at once. */
 static void test_large_files_do_not_pile_up(void **state) {
     (void)state;
@@ -269,6 +331,8 @@ static void test_cifar10_archive(void **state) {
     of_source_free(source);
 }
 
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_with_many_threads),
@@ -276,6 +340,8 @@ int main(void) {
         cmocka_unit_test(test_strict),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_free_at_any_moment),
+        IN_DIRECTORY(test_stop_while_waiting),
+        cmocka_unit_test(test_stop_while_busy),
         cmocka_unit_test(test_large_files_do_not_pile_up),
         cmocka_unit_test(test_signals_stay_with_the_caller),
         cmocka_unit_test(test_bad_arguments),
