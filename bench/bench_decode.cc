@@ -341,13 +341,18 @@ void read_all(const std::string &specification, const of_target &target) {
 void take_all(const std::string &specification, const of_target &target, unsigned threads) {
     of_pipeline *started = nullptr;
     of_error error = {};
-    bench::check(of_pipeline_start(open(specification, target), &target, threads, &started, &error),
+    const size_t decoding_bytes = size_t{1} << 30;
+    bench::check(of_pipeline_start(open(specification, target), &target, threads, decoding_bytes,
+                                   &started, &error),
                  error);
     const std::unique_ptr<of_pipeline, void (*)(of_pipeline *)> pipeline(started, of_pipeline_free);
     uint32_t images = 0;
     for (;;) {
         of_slot *slot = nullptr;
-        bench::check(of_pipeline_take(started, image_count - images, &slot, &error), error);
+        bool late = true;
+        while (late)
+            bench::check(of_pipeline_take(started, image_count - images, &late, &slot, &error),
+                         error);
         if (slot == nullptr)
             break;
         bench::check(slot->result.status, slot->result);

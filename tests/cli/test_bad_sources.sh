@@ -53,7 +53,7 @@ head -c $((member + 600)) three.tar >cut.tar
 [ "$size" -gt 100 ] || fail "an image of $size bytes does not fill the archive"
 run 3 score -m in.model cut.tar --out cut.csv
 expect_err 'warning: three/1.png: damaged archive: .*nothing after this can be read'
-expect_err '1 images, 1 unreadable'
+expect_err '1 image, 1 unreadable'
 expect_equal 'rows' "$(lines cut.csv)" 2
 rm cut.csv
 expect_failure 1 'three/1.png: damaged archive' score -m in.model cut.tar --strict --out cut.csv
