@@ -42,7 +42,7 @@ of_status of_gallery_offer(of_gallery *gallery, size_t set, const char *source,
 static void sort_set(of_examples *most, of_examples *least) {
     of_examples_sort(most);
     of_examples_sort(least);
-    if (most->offered < 2 * OF_GALLERY_IMAGES) {
+    if (most->offered < UINT64_C(2) * OF_GALLERY_IMAGES) {
         size_t images = (size_t)most->offered;
         of_examples_shorten(most, images - images / 2);
         of_examples_shorten(least, images / 2);

@@ -94,14 +94,6 @@ static bool may_be_tga(const char *name) {
     return length >= 4 && strcasecmp(name + length - 4, ".tga") == 0;
 }
 
-static of_status check_structure(const uint8_t *bytes, size_t size, of_error *error) {
-    if (is_png(bytes, size))
-        return of_check_png(bytes, size, error);
-    if (is_jpeg(bytes, size))
-        return of_check_jpeg(bytes, size, error);
-    return OF_OK;
-}
-
 /* The decoder's view of a file. It refills one small buffer of its own, always asking for all
  * of it, and reads larger pieces directly; a refill that finds nothing, or a direct read that
  * comes up short, means that the file ends too early. */
@@ -161,6 +153,31 @@ static void limit_decoder_memory(size_t file_size, size_t pixel_bytes) {
     decoder_memory.exceeded = false;
 }
 
+/* What a header announces. The decoder reads a JPEG's tables together with its header and trusts
+ * them, so they are checked before. */
+typedef struct image_header {
+    int width, height, channels;
+} image_header;
+
+static of_status read_header(const uint8_t *bytes, size_t size, const of_target *target,
+                             image_header *header, of_error *error) {
+    of_status status = is_jpeg(bytes, size) ? of_check_jpeg(bytes, size, error) : OF_OK;
+    if (status != OF_OK)
+        return status;
+    memory_file file = {.bytes = bytes, .size = size};
+    limit_decoder_memory(size, 0);
+    if (!stbi_info_from_callbacks(&memory_callbacks, &file, &header->width, &header->height,
+                                  &header->channels))
+        return fail_decoding(&file, error);
+    return of_check_size(header->width < 0 ? 0 : (uint64_t)header->width,
+                         header->height < 0 ? 0 : (uint64_t)header->height, target, error);
+}
+
+static of_image_shape shape_of(const image_header *header) {
+    return (of_image_shape){header->channels < 3 ? 1 : 3, (uint32_t)header->height,
+                            (uint32_t)header->width};
+}
+
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
                           const of_target *target, uint8_t *pixels, of_image_shape *shape,
                           of_error *error) {
@@ -172,25 +189,18 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     if (!of_has_image_magic(bytes, size) && !may_be_tga(name))
         return of_fail(error, OF_ERROR_FORMAT,
                        "content is not a PNG, JPEG, BMP, GIF, TGA or binary PNM image");
-    of_status status = check_structure(bytes, size, error);
+    image_header header;
+    of_status status = is_png(bytes, size) ? of_check_png(bytes, size, error) : OF_OK;
+    if (status == OF_OK)
+        status = read_header(bytes, size, target, &header, error);
     if (status != OF_OK)
         return status;
-
-    int width, height, channels;
-    memory_file file = {.bytes = bytes, .size = size};
-    limit_decoder_memory(size, 0);
-    if (!stbi_info_from_callbacks(&memory_callbacks, &file, &width, &height, &channels))
-        return fail_decoding(&file, error);
-    status = of_check_size(width < 0 ? 0 : (uint64_t)width, height < 0 ? 0 : (uint64_t)height,
-                           target, error);
-    if (status != OF_OK)
-        return status;
-
-    *shape = (of_image_shape){channels < 3 ? 1 : 3, (uint32_t)height, (uint32_t)width};
+    *shape = shape_of(&header);
 
     /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks. */
-    limit_decoder_memory(size, ((size_t)width + 64) * ((size_t)height + 64) * 16);
-    file = (memory_file){.bytes = bytes, .size = size};
+    limit_decoder_memory(size, ((size_t)header.width + 64) * ((size_t)header.height + 64) * 16);
+    memory_file file = {.bytes = bytes, .size = size};
+    int width, height, channels;
     uint8_t *decoded =
         stbi_load_from_callbacks(&memory_callbacks, &file, &width, &height, &channels, 0);
     if (decoded == NULL || file.truncated || channels < 1 || channels > 4)
@@ -205,15 +215,10 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
 
 of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *target,
                             of_image_shape *shape, of_error *error) {
-    int width, height, channels;
-    memory_file file = {.bytes = bytes, .size = size};
-    limit_decoder_memory(size, 0);
-    if (!stbi_info_from_callbacks(&memory_callbacks, &file, &width, &height, &channels))
-        return fail_decoding(&file, error);
-    of_status status = of_check_size(width < 0 ? 0 : (uint64_t)width,
-                                     height < 0 ? 0 : (uint64_t)height, target, error);
+    image_header header;
+    of_status status = read_header(bytes, size, target, &header, error);
     if (status == OF_OK)
-        *shape = (of_image_shape){channels < 3 ? 1 : 3, (uint32_t)height, (uint32_t)width};
+        *shape = shape_of(&header);
     return status;
 }
 
@@ -224,17 +229,14 @@ static bool is_16_bit(const uint8_t *bytes, size_t size) {
 
 size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_target *target) {
     enum { SMALL = 1 << 20 };
-    int width, height, channels;
-    memory_file file = {.bytes = bytes, .size = size};
-    limit_decoder_memory(size, 0);
-    if (size > target->max_bytes ||
-        !stbi_info_from_callbacks(&memory_callbacks, &file, &width, &height, &channels) ||
-        of_check_size(width < 0 ? 0 : (uint64_t)width, height < 0 ? 0 : (uint64_t)height, target,
-                      NULL) != OF_OK ||
-        (uint64_t)width * (uint64_t)height < SMALL)
+    image_header header;
+    if (size > target->max_bytes || read_header(bytes, size, target, &header, NULL) != OF_OK)
+        return 0;
+    size_t pixels = (size_t)header.width * (size_t)header.height;
+    if (pixels < SMALL)
         return 0;
     /* As it comes out of the file and as pixels; the coefficients of scans have 16 bits. */
     bool wide =
         is_16_bit(bytes, size) || (is_jpeg(bytes, size) && of_is_progressive_jpeg(bytes, size));
-    return (size_t)width * (size_t)height * (size_t)channels * (wide ? 4 : 2);
+    return pixels * (size_t)header.channels * (wide ? 4 : 2);
 }

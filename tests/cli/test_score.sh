@@ -167,14 +167,17 @@ for verb in 'help train' 'inspect in.model --json --layers' 'cpu'; do
 done
 
 # ---- a file that may not grow, and a terminal that is gone
-command='(ulimit -f 8; outflow score -o)'
-(
-    ulimit -f 8
-    exec "$program" score -m in.model synthetic:shapes:2000 -o grown.csv >"$out" 2>"$err"
-)
-check_code 1 $?
-expect_error 'cannot write grown.csv: File too large'
-expect_equal 'temporary files' "$(ls -A | grep -c 'tmp-')" 0
+# (ThreadSanitizer keeps a part of its own memory in a file and fails where that may not grow.)
+if ! grep -q __tsan_init "$program"; then
+    command='(ulimit -f 8; outflow score -o)'
+    (
+        ulimit -f 8
+        exec "$program" score -m in.model synthetic:shapes:2000 -o grown.csv >"$out" 2>"$err"
+    )
+    check_code 1 $?
+    expect_error 'cannot write grown.csv: File too large'
+    expect_equal 'temporary files' "$(ls -A | grep -c 'tmp-')" 0
+fi
 command='outflow score (SIGHUP)'
 timeout -s HUP --preserve-status 1 "$program" score -m in.model synthetic:shapes:100000000 \
     -o never.csv >"$out" 2>"$err"
