@@ -7,6 +7,8 @@
     tools/general_data.py doodles IMAGES OUT.npy    grey on black: a few strokes in one tone
     tools/general_data.py degraded IMAGES OUT.npy   in colour: parts of a photograph, enlarged,
                                                     paler, darker or brighter, with a little noise
+    tools/general_data.py emblems IMAGES OUT.npy    in colour: plates with a rim and some strokes,
+                                                    before a blurred photograph, in poor light
 
 IMAGES is CIFAR-100's train.bin, or a .npy file of bytes, images x 32 x 32 x 3. Options: --count N
 (10000), --seed N. The same input gives the same output. Needs numpy.
@@ -102,16 +104,64 @@ def enlarge(random, image):
     return image
 
 
-def degraded(random, images):
-    image = enlarge(random, np.asarray(images[random.integers(len(images))], float))
-    contrast, brightness = random.uniform(0.5, 1.2), random.uniform(0.4, 1.2)
+def expose(random, image, darkest):
+    """Less or more contrast and light, and the noise of a sensor."""
+    contrast, brightness = random.uniform(0.5, 1.2), random.uniform(darkest, 1.2)
     image = ((image - image.mean()) * contrast + image.mean()) * brightness
     return np.clip(image + random.normal(0, random.uniform(0, 4), image.shape), 0, 255)
 
 
+def degraded(random, images):
+    image = enlarge(random, np.asarray(images[random.integers(len(images))], float))
+    return expose(random, image, 0.4)
+
+
+def blur(image, deviation):
+    """Gaussian, of so many pixels."""
+    places = np.arange(SIZE)
+    kernel = np.exp(-0.5 * ((places[:, None] - places) / deviation) ** 2)
+    kernel /= kernel.sum(1, keepdims=True)
+    return np.einsum("ya,xb,abc->yxc", kernel, kernel, image, optimize=True)
+
+
+def plate(random):
+    """How many pixels each pixel lies inside a disc or a regular polygon about the middle."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE] - (SIZE - 1) / 2 - random.normal(0, 1.5, (2, 1, 1))
+    x = x * random.uniform(1, 1.3) + y * random.normal(0, 0.1)  # seen from aside
+    radius = random.uniform(8, 16)
+    if random.random() < 0.4:
+        return radius - np.hypot(y, x)
+    corners = random.choice([3, 4, 5, 6, 8])
+    angles = 2 * np.pi * (np.arange(corners) + random.choice([0, 0.25, 0.5])) / corners
+    sides = y[..., None] * np.cos(angles) + x[..., None] * np.sin(angles)
+    return radius * max(0.6, np.cos(np.pi / corners)) - sides.max(-1)
+
+
+def paint(random):
+    """A colour; often white, black or pure, as paint is."""
+    if random.random() < 0.3:
+        return random.uniform(0, 255, 3)
+    tone = random.choice([20, 235], 1 if random.random() < 0.5 else 3)
+    return tone + random.normal(0, 15, 3)
+
+
+def emblem(random, images):
+    image = blur(enlarge(random, np.asarray(images[random.integers(len(images))], float)),
+                 random.uniform(0.5, 4))
+    inside = plate(random)
+    strokes = np.maximum.reduce([random.uniform(0.8, 3) - stroke(random)
+                                 for _ in range(random.integers(1, 4))])
+    for depth in (inside, inside - random.uniform(1, 5), np.minimum(strokes, inside - 2)):
+        if random.random() < 0.85:
+            cover = np.clip(depth + 0.5, 0, 1)[..., None]
+            image = image * (1 - cover) + paint(random) * cover
+    return expose(random, blur(image, random.uniform(0.3, 1.5)), 0.15)
+
+
 def write_images(arguments):
     images = read_images(arguments.images)
-    make = {"cutouts": cutout, "doodles": doodle, "degraded": degraded}[arguments.kind]
+    make = {"cutouts": cutout, "doodles": doodle, "degraded": degraded,
+            "emblems": emblem}[arguments.kind]
     random = np.random.default_rng(arguments.seed)
     made = [make(random, images) for _ in range(arguments.count)]
     # not under its name before it is whole: tools/train_models takes what is there as done
@@ -130,7 +180,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=["cutouts", "doodles", "degraded"])
+    parser.add_argument("kind", choices=["cutouts", "doodles", "degraded", "emblems"])
     parser.add_argument("images")
     parser.add_argument("out")
     parser.add_argument("--count", type=int, default=10000)
