@@ -53,7 +53,7 @@ run 1 --data /nonexistent
 says err "^tools/train_models: there is no /nonexistent/cifar10/train: tools/datasets"
 [[ $(wc -l <err) == 1 && ! -e trained ]] || fail 'a missing folder is not one line'
 run 0 --data data --dry-run
-says out 'train .* --images 272000 .*--out trained/cifar10-general.safetensors'
+says out 'train .* --images 532000 .*--out trained/cifar10-general.safetensors'
 [[ ! -e trained ]] || fail 'a dry run made a folder'
 
 run 0 --data data --out made --images 64
