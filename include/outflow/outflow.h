@@ -524,11 +524,12 @@ typedef enum of_score_kind {
     /** "typicality": |nll - mean nll of calibration images| (Nalisnick et al. 2019, arXiv
         1906.02994, for one image) */
     OF_SCORE_TYPICALITY = 9,
-    /** "combined": two tests against calibration images, joined by Fisher's method, -ln p1 - ln p2.
+    /** "combined": tests against calibration images, joined by Fisher's method, the sum of -ln p.
         The first is two-sided: the squared Mahalanobis distance of the image's vector of
        statistics, that is -2 log-density, up to a constant, of a Gaussian over them; unlikely and
        too likely images are both far away. Density of states estimation (Morningstar et al. 2021,
-       arXiv 2006.09273) with that density. The second is `complexity`. See of_calibrator_finish. */
+       arXiv 2006.09273) with that density. The second is of `complexity`, the third, with a general
+       model, of `ratio`, each for large values. See of_calibrator_finish. */
     OF_SCORE_COMBINED = 10
 } of_score_kind;
 
@@ -653,8 +654,9 @@ OF_API of_status of_calibrator_add(of_calibrator *calibrator, const of_image_lik
  * OF_ERROR_ARGUMENT, too few with finite likelihoods OF_ERROR_NUMERIC. The density of `combined` is
  * a Gaussian over these statistics, each standardised, with the covariance of Ledoit and Wolf
  * (2004): every scale's contribution and log of its latent squares, for the model and the general
- * one, the size as PNG, and with classes the mixture's logp. Its p1 is the upper tail of a Gaussian
- * over the cube root of the distance (Wilson and Hilferty 1931), p2 that of one over `complexity`.
+ * one, the size as PNG, and with classes the mixture's logp. The p of its tests are upper tails of
+ * Gaussians: over the cube root of the distance (Wilson and Hilferty 1931), over `complexity` and,
+ * with a general model, over `ratio`.
  */
 OF_API of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calibration,
                                       of_error *error);

@@ -186,11 +186,38 @@ static double distance_of(const of_calibrator *calibrator, size_t image) {
                                calibrator->rows + image * calibrator->row_values);
 }
 
-static double complexity_of(const of_calibrator *calibrator, size_t image) {
-    size_t index = 0;
-    while (calibrator->made->scores[index].score.kind != OF_SCORE_COMPLEXITY)
-        index++;
-    return calibrator->rows[image * calibrator->row_values + calibrator->statistics + index];
+/* NaN for a score that these models do not allow. */
+static double unfitted_value(const of_calibrator *calibrator, of_score_kind kind, size_t image) {
+    const of_calibration *made = calibrator->made;
+    for (size_t i = 0; i + 2 < made->score_count; i++)
+        if (made->scores[i].score.kind == kind)
+            return calibrator->rows[image * calibrator->row_values + calibrator->statistics + i];
+    return NAN;
+}
+
+static of_combined_tests tests_of(const of_calibrator *calibrator, size_t image) {
+    return (of_combined_tests){
+        .squared_distance = distance_of(calibrator, image),
+        .complexity = unfitted_value(calibrator, OF_SCORE_COMPLEXITY, image),
+        .ratio = unfitted_value(calibrator, OF_SCORE_RATIO, image),
+    };
+}
+
+/* Spreads of what `combined` joins, over images 0, 2, 4, ... of which values has room. */
+static void fit_combination(const of_calibrator *calibrator, double *values, size_t count,
+                            of_combination *combination) {
+    for (size_t i = 0; i < count; i++)
+        values[i] = of_combine_distance(distance_of(calibrator, 2 * i));
+    combination->distance = of_spread_fit(values, count);
+    for (size_t i = 0; i < count; i++)
+        values[i] = unfitted_value(calibrator, OF_SCORE_COMPLEXITY, 2 * i);
+    combination->complexity = of_spread_fit(values, count);
+    combination->with_ratio = calibrator->made->layout.general_scales > 0;
+    if (!combination->with_ratio)
+        return;
+    for (size_t i = 0; i < count; i++)
+        values[i] = unfitted_value(calibrator, OF_SCORE_RATIO, 2 * i);
+    combination->ratio = of_spread_fit(values, count);
 }
 
 /* Density and spreads, over images 0, 2, 4, ... */
@@ -204,12 +231,7 @@ static of_status fit(of_calibrator *calibrator, of_error *error) {
     double *values = of_allocate(count, sizeof *values);
     if (values == NULL)
         return of_fail_memory(error, "calibration scores");
-    for (size_t i = 0; i < count; i++)
-        values[i] = of_combine_distance(distance_of(calibrator, 2 * i));
-    made->combination.distance = of_spread_fit(values, count);
-    for (size_t i = 0; i < count; i++)
-        values[i] = complexity_of(calibrator, 2 * i);
-    made->combination.complexity = of_spread_fit(values, count);
+    fit_combination(calibrator, values, count, &made->combination);
     made->mean_nll = fitted_mean_nll(calibrator);
     of_free(values);
     return OF_OK;
@@ -219,8 +241,8 @@ static double fitted_value(const of_calibrator *calibrator, of_score score, size
     const of_calibration *made = calibrator->made;
     if (score.kind == OF_SCORE_TYPICALITY)
         return fabs(nll_of(calibrator, image) - made->mean_nll);
-    return of_combine(&made->combination, distance_of(calibrator, image),
-                      complexity_of(calibrator, image));
+    const of_combined_tests tests = tests_of(calibrator, image);
+    return of_combine(&made->combination, &tests);
 }
 
 /* Score `index` of all images, or for a fitted one of images 1, 3, 5, ...; returns how many. */

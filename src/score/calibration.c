@@ -120,10 +120,13 @@ double of_calibrated_value(const of_calibration *calibration, of_score score,
         return of_score_value(score, &calibration->architecture, image);
     if (!of_statistics_fill(&calibration->layout, image, statistics))
         return NAN;
-    const of_score complexity = {OF_SCORE_COMPLEXITY, 0};
-    return of_combine(&calibration->combination,
-                      of_density_distance(&calibration->density, statistics),
-                      of_score_value(complexity, &calibration->architecture, image));
+    const of_score complexity = {OF_SCORE_COMPLEXITY, 0}, ratio = {OF_SCORE_RATIO, 0};
+    const of_combined_tests tests = {
+        .squared_distance = of_density_distance(&calibration->density, statistics),
+        .complexity = of_score_value(complexity, &calibration->architecture, image),
+        .ratio = of_score_value(ratio, &calibration->architecture, image),
+    };
+    return of_combine(&calibration->combination, &tests);
 }
 
 double of_calibration_p_value(const of_calibration *calibration, of_score score, double value) {

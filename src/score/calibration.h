@@ -24,7 +24,7 @@ struct of_calibration {
     uint64_t model, general, members; /* fingerprints; 0: none */
     double mean_nll;                  /* of the images that are fitted to */
     of_density density;               /* over statistics of the same images */
-    of_combination combination;       /* of the density's distance and complexity, likewise */
+    of_combination combination;       /* of distance, complexity and ratio, likewise */
     of_calibrated_score scores[OF_CALIBRATED_SCORES];
     size_t score_count;
 };

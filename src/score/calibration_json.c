@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The "calibration" text of a weight file:
  *
- *   {"version": 1, "images": n, "source": text, "model": fingerprint, "general": fingerprint,
+ *   {"version": 2, "images": n, "source": text, "model": fingerprint, "general": fingerprint,
  *    "members": fingerprint, "general_scales": 0.., "mean_nll": x,
  *    "density": {"mean": [], "deviation": [], "factor": []},
  *    "distance": [mean, deviation], "complexity": [mean, deviation],
+ *    "ratio": [mean, deviation],
  *    "scores": {NAME: {"images": n, "non_finite": m, "values": [], "above": []}}}
  *
+ * "ratio" only with a general model, and not in version 1, where `combined` is without it.
  * Fingerprints are 16 hexadecimal digits, zeros for none. See density.h and conformal.h for the
  * arrays. */
 #define _POSIX_C_SOURCE 200809L
@@ -22,7 +24,7 @@
 #include <string.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     MOST_TEXT = 4 << 20,
     MOST_VALUES = 200000,
     DIGITS = 17,
@@ -78,6 +80,10 @@ static bool add_spread(cJSON *object, const char *key, const of_spread *spread) 
     return add_reals(object, key, pair, 2);
 }
 
+static bool add_ratio(cJSON *object, const of_combination *combination) {
+    return !combination->with_ratio || add_spread(object, "ratio", &combination->ratio);
+}
+
 static bool add_table(cJSON *scores, const of_calibrated_score *calibrated) {
     const of_conformal *table = &calibrated->table;
     char name[32];
@@ -101,17 +107,18 @@ char *of_calibration_print(const of_calibration *calibration) {
     const of_calibration *c = calibration;
     bool valid = of_utf8_valid(c->source, strlen(c->source));
     cJSON *object = cJSON_CreateObject();
-    bool complete =
-        object != NULL && cJSON_AddNumberToObject(object, "version", VERSION) &&
-        add_item(object, "images", make_real((double)c->images)) &&
-        cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
-        add_fingerprint(object, "model", c->model) &&
-        add_fingerprint(object, "general", c->general) &&
-        add_fingerprint(object, "members", c->members) &&
-        add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
-        add_item(object, "mean_nll", make_real(c->mean_nll)) && add_density(object, &c->density) &&
-        add_spread(object, "distance", &c->combination.distance) &&
-        add_spread(object, "complexity", &c->combination.complexity) && add_scores(object, c);
+    bool complete = object != NULL && cJSON_AddNumberToObject(object, "version", VERSION) &&
+                    add_item(object, "images", make_real((double)c->images)) &&
+                    cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
+                    add_fingerprint(object, "model", c->model) &&
+                    add_fingerprint(object, "general", c->general) &&
+                    add_fingerprint(object, "members", c->members) &&
+                    add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
+                    add_item(object, "mean_nll", make_real(c->mean_nll)) &&
+                    add_density(object, &c->density) &&
+                    add_spread(object, "distance", &c->combination.distance) &&
+                    add_spread(object, "complexity", &c->combination.complexity) &&
+                    add_ratio(object, &c->combination) && add_scores(object, c);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     return text;
@@ -184,6 +191,11 @@ static bool read_spread(const cJSON *item, of_spread *spread) {
     return true;
 }
 
+static bool read_ratio(const cJSON *item, uint64_t version, of_calibration *read) {
+    read->combination.with_ratio = version > 1 && read->layout.general_scales > 0;
+    return !read->combination.with_ratio || read_spread(item, &read->combination.ratio);
+}
+
 /* Returns what is wrong, or NULL. */
 static const char *read_table(const cJSON *item, uint64_t images, of_conformal *table) {
     const cJSON *values = member(item, "values");
@@ -250,9 +262,9 @@ static of_status read_object(const cJSON *object, of_calibration *read, of_error
                        of_json_repeated_key(object));
     if (!of_json_whole_number(member(object, "version"), UINT32_MAX, &version))
         bad = "version";
-    else if (version != VERSION)
+    else if (version < 1 || version > VERSION)
         return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "calibration: version %" PRIu64 " is unknown; this library reads %d: "
+                       "calibration: version %" PRIu64 " is unknown; this library reads 1 to %d: "
                        "calibrate again",
                        version, VERSION);
     else if (!of_json_whole_number(member(object, "images"), (uint64_t)1 << 53, &read->images))
@@ -275,6 +287,8 @@ static of_status read_object(const cJSON *object, of_calibration *read, of_error
         bad = "distance";
     else if (!read_spread(member(object, "complexity"), &read->combination.complexity))
         bad = "complexity";
+    else if (!read_ratio(member(object, "ratio"), version, read))
+        bad = "ratio";
     if (bad != NULL)
         return of_fail(error, OF_ERROR_FORMAT,
                        "calibration: '%s' is missing or not usable: calibrate again", bad);

@@ -31,8 +31,12 @@ double of_combine_distance(double squared_distance) {
     return cbrt(squared_distance);
 }
 
-double of_combine(const of_combination *combination, double squared_distance, double complexity) {
-    const of_spread *d = &combination->distance, *c = &combination->complexity;
-    return surprise((of_combine_distance(squared_distance) - d->mean) / d->deviation) +
-           surprise((complexity - c->mean) / c->deviation);
+static double test(const of_spread *normal, double value) {
+    return surprise((value - normal->mean) / normal->deviation);
+}
+
+double of_combine(const of_combination *combination, const of_combined_tests *tests) {
+    return test(&combination->distance, of_combine_distance(tests->squared_distance)) +
+           test(&combination->complexity, tests->complexity) +
+           (combination->with_ratio ? test(&combination->ratio, tests->ratio) : 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One score from two tests of an image: how far its statistics are from those of calibration
- * images, in any direction, and whether its likelihood is too low for its complexity, the direction
- * in which outliers are expected. */
+/* One score from two or three tests of an image: how far its statistics are from those of
+ * calibration images, in any direction; and, in the direction in which outliers are expected,
+ * whether its likelihood is too low for its complexity and, with a general model, too low beside
+ * that model's. */
 #ifndef OF_SCORE_COMBINE_H
 #define OF_SCORE_COMBINE_H
 
@@ -18,13 +19,22 @@ of_spread of_spread_fit(const double *values, size_t count);
 typedef struct of_combination {
     of_spread distance; /* of the cube root of the squared Mahalanobis distance */
     of_spread complexity;
+    of_spread ratio;
+    bool with_ratio;
 } of_combination;
+
+typedef struct of_combined_tests {
+    double squared_distance; /* Mahalanobis, of the statistics */
+    double complexity;
+    double ratio; /* not looked at without a general model */
+} of_combined_tests;
 
 /* The distance as a number that is nearly Gaussian, the cube root (Wilson and Hilferty 1931). */
 double of_combine_distance(double squared_distance);
 
-/* Fisher's method (1925): -ln p1 - ln p2, with p the upper tails of the two Gaussians. The tests
- * are not independent, nor are they Gaussian: what the sum means, its conformal p-value says. */
-double of_combine(const of_combination *combination, double squared_distance, double complexity);
+/* Fisher's method (1925): the sum of -ln p, with p the upper tails of Gaussians. A test that sees
+ * nothing, p near 1, takes nothing from the others. The tests are not independent, nor are they
+ * Gaussian: what the sum means, its conformal p-value says. */
+double of_combine(const of_combination *combination, const of_combined_tests *tests);
 
 #endif

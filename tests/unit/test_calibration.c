@@ -74,8 +74,8 @@ static of_status calibrate(const of_calibration_options *options, uint64_t seed,
 static const of_score combined = {OF_SCORE_COMBINED, 0}, typicality = {OF_SCORE_TYPICALITY, 0},
                       nll = {OF_SCORE_NLL, 0}, ratio = {OF_SCORE_RATIO, 0};
 
-/* Unlikely and too likely images are both far away; normal ones are where two tests without
- * surprise are. */
+/* Unlikely and too likely images are both far away; normal ones are where three tests
+ * without surprise are. */
 static void test_two_sided(void **state) {
     (void)state;
     of_model *model = make_model(1), *general = make_model(2);
@@ -98,7 +98,7 @@ static void test_two_sided(void **state) {
             assert_true(of_calibration_p_value(calibration, typicality, atypical) < 0.01);
         }
     }
-    assert_true(mean > 1.5 && mean < 2.6); /* -ln p has mean 1 for uniform p; there are two */
+    assert_true(mean > 2.5 && mean < 3.6); /* -ln p has mean 1 for uniform p; there are three */
     of_calibration_free(calibration);
     of_model_free(model);
     of_model_free(general);
@@ -251,12 +251,54 @@ static char *replaced(const char *text, const char *from, const char *old, const
     return copy;
 }
 
+/* With a general model `combined` has a third test, of the ratio in the direction of outliers; a
+ * calibration of version 1 keeps to the two that its p-values are of. */
+static void test_ratio_joins(void **state) {
+    (void)state;
+    of_model *model = make_model(1), *general = make_model(2);
+    const of_architecture *architecture = of_model_architecture(model);
+    of_calibration *calibration, *before, *read;
+    of_error error;
+    assert_int_equal(calibrate(&(of_calibration_options){.model = model, .general = general}, 1,
+                               2000, &calibration, NULL),
+                     OF_OK);
+    const of_spread *spread = &calibration->combination.ratio;
+    char *text = of_calibration_print(calibration);
+    char *first = replaced(text, "version", "2", "1");
+    assert_int_equal(of_calibration_parse(first, architecture, &before, NULL), OF_OK);
+    for (uint64_t i = 0; i < 100; i++) {
+        made_image made;
+        make_image(4, i, 0, &made);
+        made.image.general_logp += 0.2 * ((double)i - 50);
+        double two = of_calibrated_value(before, combined, &made.image);
+        double three = of_calibrated_value(calibration, combined, &made.image);
+        double z =
+            (of_calibrated_value(before, ratio, &made.image) - spread->mean) / spread->deviation;
+        assert_true(fabs(three - two + log(0.5 * erfc(z / sqrt(2)))) < 1e-9 * three);
+    }
+    char *missing = replaced(text, "complexity", "\"ratio\"", "\"ration\"");
+    char *negative = replaced(text, "\"ratio\":[", ",", ",-");
+    expect_error(of_calibration_parse(missing, architecture, &read, &error), OF_ERROR_FORMAT,
+                 &error, "'ratio'");
+    expect_error(of_calibration_parse(negative, architecture, &read, &error), OF_ERROR_FORMAT,
+                 &error, "'ratio'");
+    free(text);
+    free(first);
+    free(missing);
+    free(negative);
+    of_calibration_free(before);
+    of_calibration_free(calibration);
+    of_model_free(model);
+    of_model_free(general);
+}
+
 static void test_hostile_text(void **state) {
     (void)state;
     static const struct {
         const char *from, *old, *new, *reason;
     } edits[] = {
-        {"version", "1", "2", "version 2 is unknown"},
+        {"version", "2", "3", "version 3 is unknown"},
+        {"version", "2", "0", "version 0 is unknown"},
         {"\"images\"", "120", "1.5", "'images'"},
         {"\"images\"", "120", "40", "no number of images"},
         {"\"model\"", ":\"", ":\"x", "'model'"},
@@ -406,10 +448,11 @@ static void test_degenerate(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_sided),  cmocka_unit_test(test_guarantee),
-        cmocka_unit_test(test_too_few),    cmocka_unit_test(test_belongs_to_models),
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_hostile_text),
-        cmocka_unit_test(test_store),      cmocka_unit_test(test_degenerate),
+        cmocka_unit_test(test_two_sided),   cmocka_unit_test(test_guarantee),
+        cmocka_unit_test(test_too_few),     cmocka_unit_test(test_belongs_to_models),
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_hostile_text),
+        cmocka_unit_test(test_store),       cmocka_unit_test(test_degenerate),
+        cmocka_unit_test(test_ratio_joins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
