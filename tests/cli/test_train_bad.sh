@@ -159,27 +159,43 @@ if mount -t tmpfs -o size=400k none "$disk" 2>/dev/null; then
     expect_equal 'what is left on the disk' "$(ls "$disk" | tr '\n' ' ')" \
         'a.model.checkpoint filler '
 
-    # for a while only, and under the log: the run goes on
+    # for a while only, and under the log: the run goes on until it is told to stop, far from its
+    # end, so that however slow this script is the disk is full in the middle of the run
     rm "$disk"/*
+    await() { # until standard error has this, or the run is over
+        while ! grep -q "$1" "$err" && kill -0 $training 2>/dev/null; do sleep 0.02; done
+    }
     # shellcheck disable=SC2086
-    "$program" train $start --images 4000 --out "$disk/a.model" --log "$disk/log" --log-every 1 \
+    "$program" train $start --minutes 2 --out "$disk/a.model" --log "$disk/log" --log-every 1 \
         --checkpoint-every 0.05 >"$out" 2>"$err" &
     training=$!
     while [ ! -s "$disk/log" ] && kill -0 $training; do sleep 0.02; done
     head -c 10000000 /dev/zero >"$disk/filler" 2>/dev/null
-    while ! grep -q 'checkpoint before is kept' "$err" && kill -0 $training; do sleep 0.02; done
+    await 'training goes on without this log'
+    await 'checkpoint before is kept'
     rm "$disk/filler"
+    kill -TERM $training
     wait $training
     code=$?
     command='outflow train on a disk that is full for a while'
-    check_code 1 $code
-    expect_err "training goes on without this log"
-    expect_error "cannot write $disk/log: No space left"
-    run 0 inspect "$disk/a.model"
+    check_code 143 $code
+    expect_err 'training goes on without this log'
+    expect_err 'checkpoint before is kept'
+    expect_err "^outflow: error: cannot write $disk/log: No space left"
     # shellcheck disable=SC2086
-    run 0 train $start --images 4000 --out "$disk/a.model" --resume
+    run 0 train $start --images 8 --out "$disk/a.model" --resume
+    run 0 inspect "$disk/a.model"
 else
     echo 'SKIPPED: the full disk: this user may not mount a tmpfs'
+fi
+
+# a log that cannot be written does not end a run, but is its failure at the end
+if [ -c /dev/full ]; then
+    # shellcheck disable=SC2086
+    run 1 train $start --images 400 --out unlogged.model --log /dev/full --log-every 1
+    expect_err 'training goes on without this log'
+    expect_error 'cannot write /dev/full: No space left'
+    run 0 inspect unlogged.model
 fi
 
 # ---- numbers that leave the finite ones: steps are skipped, counted, and end the run
