@@ -25,7 +25,7 @@
 #include <stb_image_write.h>
 
 extern "C" {
-#include "data/image.h"
+#include "data/pixels/image.h"
 #include "data/pipeline.h"
 }
 

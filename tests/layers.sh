@@ -24,8 +24,8 @@ layer_of() { # path below the source tree -> layer name
     esac
 }
 
-declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [train]=5 [report]=5
-    [cli]=6)
+declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [ranks]=5 [train]=6 [report]=6
+    [cli]=7)
 
 object_path() { # object file -> path of its source, without the .o
     local path=${1#*.dir/}
@@ -95,8 +95,8 @@ check_mpi() {
     local files
     mapfile -t files < <(grep -rlE '# *include +[<"]mpi\.h' --include='*.[ch]' \
         --include='*.cc' src simd include bench tests 2>/dev/null)
-    if [[ ${files[*]} != src/train/mpi/transport.c ]]; then
-        fail "src/train/mpi/transport.c alone includes mpi.h; here it is: ${files[*]:-none}"
+    if [[ ${files[*]} != src/ranks/mpi/transport.c ]]; then
+        fail "src/ranks/mpi/transport.c alone includes mpi.h; here it is: ${files[*]:-none}"
     fi
 }
 
@@ -116,7 +116,7 @@ check_mpi
 check_symbols "$@"
 check_shared_headers
 if ((failures)); then
-    echo "$failures break(s) of core -> simd -> data, model -> graph -> score -> train, report" \
+    echo "$failures break(s) of core -> simd -> data, model -> graph -> score -> ranks -> train, report" \
         "-> cli, or of the other rules above" >&2
     exit 1
 fi

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow calibrate: what in-distribution images score, into the weight file. */
-#include "cli/output.h"
 #include "cli/scoring.h"
+#include "cli/terminal/output.h"
 #include "cli/verbs.h"
 #include "core/error.h"
-#include "data/reader.h"
-#include "model/json.h"
+#include "data/formats/reader.h"
+#include "model/json_reader.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -2,8 +2,8 @@
 /* outflow cpu: what this machine offers and what would be used of it. */
 #include "cli/engine.h"
 #include "cli/layers.h"
-#include "cli/output.h"
-#include "cli/processor.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/processor.h"
 #include "cli/verbs.h"
 
 const of_command of_cpu_command = {

@@ -2,9 +2,10 @@
 #include "cli/engine.h"
 
 #include "cli/ranks.h"
-#include "cli/warnings.h"
+#include "cli/terminal/warnings.h"
+#include "core/clock.h"
 #include "core/error.h"
-#include "data/image.h"
+#include "data/pixels/image.h"
 
 #include <inttypes.h>
 #include <math.h>

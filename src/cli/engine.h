@@ -4,7 +4,7 @@
 #ifndef OF_CLI_ENGINE_H
 #define OF_CLI_ENGINE_H
 
-#include "cli/options.h"
+#include "cli/terminal/options.h"
 #include "score/stream.h"
 
 typedef struct of_engine_settings {

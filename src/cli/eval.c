@@ -2,9 +2,9 @@
 /* outflow eval: how well each score separates other data from in-distribution data. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/eval_compare.h"
-#include "cli/output.h"
 #include "cli/ranks.h"
 #include "cli/report_write.h"
+#include "cli/terminal/output.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 

@@ -3,9 +3,9 @@
 #include "cli/eval_sets.h"
 
 #include "cli/eval_compare.h"
-#include "cli/help.h"
-#include "cli/json.h"
-#include "cli/text.h"
+#include "cli/terminal/help.h"
+#include "cli/terminal/words.h"
+#include "core/json_writer.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -2,8 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/heatmaps.h"
 
-#include "cli/output.h"
-#include "cli/text.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/words.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "report/picture.h"

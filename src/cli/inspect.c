@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow inspect: what a weight file holds and how it runs on this machine. */
 #include "cli/engine.h"
-#include "cli/json.h"
 #include "cli/layers.h"
-#include "cli/output.h"
-#include "cli/processor.h"
-#include "cli/text.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/processor.h"
+#include "cli/terminal/words.h"
 #include "cli/verbs.h"
+#include "core/json_writer.h"
 #include "model/model.h"
 #include "train/trainer.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/layers.h"
 
-#include "cli/text.h"
+#include "cli/terminal/words.h"
 #include "core/error.h"
 
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow: the command-line program. One file per verb. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/help.h"
-#include "cli/nearest.h"
-#include "cli/output.h"
 #include "cli/ranks.h"
+#include "cli/terminal/help.h"
+#include "cli/terminal/output.h"
 #include "cli/verbs.h"
+#include "core/nearest.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/models.h"
 
-#include "cli/nearest.h"
 #include "core/error.h"
+#include "core/nearest.h"
 
 #include <dirent.h>
 #include <outflow/outflow.h>

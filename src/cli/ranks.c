@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "cli/ranks.h"
 
-#include "cli/text.h"
+#include "cli/terminal/words.h"
 #include "core/cpus.h"
 #include "core/error.h"
 #include "core/memory.h"

@@ -4,7 +4,7 @@
 #ifndef OF_CLI_RANKS_H
 #define OF_CLI_RANKS_H
 
-#include "cli/console.h"
+#include "cli/terminal/console.h"
 #include "score/stream.h"
 
 /* Did a launcher start this process, perhaps as one of several? */

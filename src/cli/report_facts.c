@@ -2,7 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/report_facts.h"
 
-#include "cli/processor.h"
+#include "cli/terminal/processor.h"
 #include "core/error.h"
 
 #include <inttypes.h>

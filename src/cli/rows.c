@@ -2,10 +2,10 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/rows.h"
 
-#include "cli/json.h"
 #include "cli/scoring.h"
-#include "cli/text.h"
+#include "cli/terminal/words.h"
 #include "core/error.h"
+#include "core/json_writer.h"
 #include "core/memory.h"
 
 #include <assert.h>

@@ -2,10 +2,11 @@
 /* outflow sample: images drawn from a model, as a PNG grid. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/engine.h"
-#include "cli/output.h"
-#include "cli/png.h"
-#include "cli/text.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/png.h"
+#include "cli/terminal/words.h"
 #include "cli/verbs.h"
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
 

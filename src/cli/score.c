@@ -3,7 +3,7 @@
 #include "cli/ranks.h"
 #include "cli/rows.h"
 #include "cli/score_pictures.h"
-#include "cli/text.h"
+#include "cli/terminal/words.h"
 #include "cli/verbs.h"
 #include "core/error.h"
 

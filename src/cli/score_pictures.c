@@ -3,7 +3,7 @@
 #include "cli/score_pictures.h"
 
 #include "cli/heatmaps.h"
-#include "cli/text.h"
+#include "cli/terminal/words.h"
 #include "core/error.h"
 #include "score/heat.h"
 

@@ -3,8 +3,8 @@
 #ifndef OF_CLI_SCORE_PICTURES_H
 #define OF_CLI_SCORE_PICTURES_H
 
-#include "cli/output.h"
 #include "cli/report_write.h"
+#include "cli/terminal/output.h"
 
 typedef struct of_score_pictures {
     const char *report, *heatmaps; /* paths, NULL: not asked for */

@@ -2,13 +2,13 @@
 /* outflow train: weights from images. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/ranks.h"
-#include "cli/text.h"
+#include "cli/terminal/progress.h"
+#include "cli/terminal/words.h"
+#include "cli/terminal/warnings.h"
 #include "cli/train_log.h"
 #include "cli/train_settings.h"
 #include "cli/verbs.h"
-#include "cli/warnings.h"
 #include "core/error.h"
-#include "core/progress.h"
 
 #include <inttypes.h>
 #include <math.h>

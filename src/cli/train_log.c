@@ -2,8 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/train_log.h"
 
-#include "cli/json.h"
 #include "core/error.h"
+#include "core/json_writer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

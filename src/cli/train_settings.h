@@ -3,8 +3,8 @@
 #ifndef OF_CLI_TRAIN_SETTINGS_H
 #define OF_CLI_TRAIN_SETTINGS_H
 
-#include "cli/options.h"
-#include "data/dataset.h"
+#include "cli/terminal/options.h"
+#include "data/sets/dataset.h"
 #include "train/trainer.h"
 
 typedef struct of_train_settings {

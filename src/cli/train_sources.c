@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sets of images of `outflow train`: sources, their shares, and what is held out. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/text.h"
+#include "cli/terminal/words.h"
 #include "cli/train_settings.h"
 
 #include "core/error.h"

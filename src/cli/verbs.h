@@ -3,7 +3,7 @@
 #ifndef OF_CLI_VERBS_H
 #define OF_CLI_VERBS_H
 
-#include "cli/options.h"
+#include "cli/terminal/options.h"
 
 /* Runs a verb; argv[0] is its name. Returns the exit code. */
 typedef int of_verb_run(int argc, char **argv, of_console *console);

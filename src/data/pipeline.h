@@ -6,7 +6,7 @@
 #ifndef OF_DATA_PIPELINE_H
 #define OF_DATA_PIPELINE_H
 
-#include "data/reader.h"
+#include "data/formats/reader.h"
 
 typedef struct of_slot {
     of_entry entry;       /* its encoded bytes may be gone */

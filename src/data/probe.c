@@ -3,7 +3,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "data/image.h"
+#include "data/pixels/image.h"
 #include "data/source.h"
 
 #include <string.h>

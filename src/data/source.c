@@ -2,9 +2,9 @@
 /* The public face: batches of items out of the pipeline. */
 #include "data/source.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/progress.h"
 #include "data/labels.h"
 #include "data/pipeline.h"
 

@@ -3,7 +3,7 @@
 #ifndef OF_DATA_SOURCE_H
 #define OF_DATA_SOURCE_H
 
-#include "data/reader.h"
+#include "data/formats/reader.h"
 
 /* The limits and the size that a source with these options works to; checks the options. */
 of_status of_source_target(const of_source_options *options, of_target *target, of_error *error);

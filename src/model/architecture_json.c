@@ -2,7 +2,7 @@
 /* The "architecture" text of a weight file. */
 #define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
-#include "model/json.h"
+#include "model/json_reader.h"
 #include "model/model.h"
 
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "model/json.h"
+#include "model/json_reader.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -19,7 +19,7 @@
 #ifndef OF_MODEL_SAFETENSORS_H
 #define OF_MODEL_SAFETENSORS_H
 
-#include "model/json.h"
+#include "model/json_reader.h"
 
 #include <outflow/outflow.h>
 

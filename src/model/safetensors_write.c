@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "model/floats.h"
-#include "model/replace_file.h"
 #include "model/safetensors.h"
 
 #include <stdlib.h>

@@ -14,7 +14,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "core/memory.h"
-#include "model/json.h"
+#include "model/json_reader.h"
 #include "score/calibration.h"
 
 #include <inttypes.h>

@@ -4,8 +4,8 @@
 #ifndef OF_TRAIN_FEEDER_H
 #define OF_TRAIN_FEEDER_H
 
-#include "data/augment.h"
-#include "data/dataset.h"
+#include "data/sets/augment.h"
+#include "data/sets/dataset.h"
 #include "train/order.h"
 
 typedef struct of_feed {

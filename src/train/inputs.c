@@ -3,8 +3,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "train/run.h"
 
+#include "core/atomic_file.h"
 #include "core/error.h"
-#include "model/replace_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef OF_TRAIN_RUN_H
 #define OF_TRAIN_RUN_H
 
-#include "data/dataset.h"
+#include "data/sets/dataset.h"
 #include "train/feeder.h"
 #include "train/state.h"
 #include "train/trainer.h"

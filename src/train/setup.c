@@ -2,9 +2,9 @@
 /* Everything up to the first step: models, memory, the state to start from. */
 #include "train/run.h"
 
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/progress.h"
 #include "score/stream.h"
 
 #include <math.h>

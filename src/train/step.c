@@ -3,8 +3,8 @@
  * optimizer. The general model sees the same noisy pixels. */
 #include "train/run.h"
 
+#include "core/clock.h"
 #include "core/error.h"
-#include "core/progress.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 /* Several ranks train one model: each has the whole model and its own lanes of every batch. Figures
  * of images are gathered in the batch's order, sums of gradients in the lanes' order, and the first
  * rank decides what depends on a clock or a file. So every rank counts and updates alike. */
+#include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/progress.h"
 #include "train/run.h"
 
 #include <inttypes.h>

@@ -2,7 +2,6 @@
 #include "train/trainer.h"
 
 #include "core/error.h"
-#include "core/progress.h"
 #include "train/run.h"
 
 #include <stdio.h>

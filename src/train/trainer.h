@@ -5,7 +5,7 @@
 #define OF_TRAIN_TRAINER_H
 
 #include "graph/gradient.h"
-#include "train/communicator.h"
+#include "ranks/communicator.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"

@@ -3,7 +3,7 @@
 #ifndef OF_TRAIN_VALIDATE_H
 #define OF_TRAIN_VALIDATE_H
 
-#include "data/dataset.h"
+#include "data/sets/dataset.h"
 #include "train/trainer.h"
 
 /* A held-out set with its scores. */

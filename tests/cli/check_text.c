@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers, CSV fields, JSON text and "did you mean" of the command line. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/json.h"
-#include "cli/nearest.h"
 #include "cli/rows.h"
-#include "cli/text.h"
+#include "cli/terminal/words.h"
+#include "core/json_writer.h"
+#include "core/nearest.h"
 #include "core/random.h"
 #include "core/utf8.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fuzzes what image sources read: the first byte chooses npy, IDX, an image file, an archive
  * or a MATLAB file, the rest is the content. */
-#include "data/image.h"
-#include "data/reader.h"
+#include "data/formats/reader.h"
+#include "data/pixels/image.h"
 
 enum { MOST_ENTRIES = 64 };
 

@@ -2,8 +2,8 @@
 /* What the progress bar and the log write, on a terminal (a pseudo-terminal) and elsewhere. */
 #define _XOPEN_SOURCE 700
 #define _DEFAULT_SOURCE
-#include "core/log.h"
-#include "core/progress.h"
+#include "cli/terminal/log.h"
+#include "cli/terminal/progress.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

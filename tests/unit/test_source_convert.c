@@ -3,8 +3,8 @@
 #define _XOPEN_SOURCE 700
 #include "source_fixture.h"
 
-#include "data/convert.h"
-#include "data/image.h"
+#include "data/pixels/convert.h"
+#include "data/pixels/image.h"
 
 #include <math.h>
 

@@ -3,8 +3,8 @@
 #define _XOPEN_SOURCE 700
 #include "source_fixture.h"
 
-#include "data/image.h"
 #include "data/pipeline.h"
+#include "data/pixels/image.h"
 #include "data/source.h"
 
 #include <malloc.h>

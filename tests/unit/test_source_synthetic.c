@@ -3,7 +3,7 @@
 #define _XOPEN_SOURCE 700
 #include "source_fixture.h"
 
-#include "data/synthetic.h"
+#include "data/synthetic/synthetic.h"
 
 #include <math.h>
 

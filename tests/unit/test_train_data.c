@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Training data: sets in memory and in files, the order of images, augmentation, batches. */
-#include "data/augment.h"
-#include "data/dataset.h"
+#include "data/formats/reader.h"
 #include "data/probe.h"
-#include "data/reader.h"
+#include "data/sets/augment.h"
+#include "data/sets/dataset.h"
 #include "train/feeder.h"
 #include "train/order.h"
 

@@ -6,7 +6,7 @@ set(OUTFLOW_MPI_MODULES "")
 set(OUTFLOW_MODULE_DIR ${CMAKE_INSTALL_LIBDIR}/outflow)
 
 function(outflow_mpi_module name)
-  add_library(outflow_${name} MODULE ${PROJECT_SOURCE_DIR}/src/train/mpi/transport.c)
+  add_library(outflow_${name} MODULE ${PROJECT_SOURCE_DIR}/src/ranks/mpi/transport.c)
   set_target_properties(outflow_${name} PROPERTIES PREFIX "")
   target_include_directories(outflow_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(outflow_${name} PRIVATE outflow_flags ${ARGN})

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _XOPEN_SOURCE 700
+#include "core/atomic_file.h"
+
+#include "core/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_ATTEMPTS = 1000 };
+
+static of_status fail_errno(of_error *error, const char *path, const char *what) {
+    int reason = errno;
+    return of_fail(error, OF_ERROR_IO, "%.480s: %s: %s", path, what, strerror(reason));
+}
+
+/* The file that `path` leads to, or a copy of `path` when there is none yet. */
+static of_status resolve(const char *path, char **target, of_error *error) {
+    struct stat info;
+    bool exists = stat(path, &info) == 0;
+    if (exists && !S_ISREG(info.st_mode))
+        return of_fail(error, OF_ERROR_IO, "%.480s: cannot write: not a regular file", path);
+    *target = exists ? realpath(path, NULL) : strdup(path);
+    return *target == NULL ? fail_errno(error, path, "cannot resolve") : OF_OK;
+}
+
+/* Creates a file that did not exist, with the permissions the process gives to new files. */
+static int create_unique(char *name, size_t size, const char *target) {
+    for (unsigned attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        (void)snprintf(name, size, "%s.tmp-%ld-%u", target, (long)getpid(), attempt);
+        int descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor >= 0 || errno != EEXIST)
+            return descriptor;
+    }
+    return -1;
+}
+
+static void forget(of_replacement *file) {
+    free(file->target);
+    free(file->temporary);
+    *file = (of_replacement){.descriptor = -1};
+}
+
+of_status of_replace_begin(const char *path, of_replacement *file, of_error *error) {
+    *file = (of_replacement){.descriptor = -1};
+    of_status status = resolve(path, &file->target, error);
+    if (status != OF_OK)
+        return status;
+    size_t size = strlen(file->target) + 64;
+    file->temporary = malloc(size);
+    if (file->temporary == NULL) {
+        status = of_fail_memory(error, "a file name");
+    } else {
+        file->descriptor = create_unique(file->temporary, size, file->target);
+        if (file->descriptor < 0)
+            status = fail_errno(error, path, "cannot create a file beside it");
+    }
+    if (status != OF_OK)
+        forget(file);
+    return status;
+}
+
+of_status of_replace_write(of_replacement *file, const void *bytes, size_t count, of_error *error) {
+    const char *next = bytes;
+    while (count > 0) {
+        ssize_t written = write(file->descriptor, next, count);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return fail_errno(error, file->target, "cannot write");
+        next += written;
+        count -= (size_t)written;
+    }
+    return OF_OK;
+}
+
+/* Makes the renaming itself durable. File systems that cannot do that say EINVAL. */
+static of_status synchronise_folder(const char *target, of_error *error) {
+    const char *slash = strrchr(target, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - target) + 1;
+    char *folder = slash == NULL ? strdup(".") : strndup(target, length);
+    if (folder == NULL)
+        return of_fail_memory(error, "a folder name");
+    of_status status = OF_OK;
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (descriptor < 0)
+        return errno == EACCES ? OF_OK : fail_errno(error, target, "cannot open its folder");
+    if (fsync(descriptor) != 0 && errno != EINVAL)
+        status = fail_errno(error, target, "cannot synchronise its folder");
+    (void)close(descriptor);
+    return status;
+}
+
+of_status of_replace_commit(of_replacement *file, of_error *error) {
+    of_status status = OF_OK;
+    if (fsync(file->descriptor) != 0 && errno != EINVAL)
+        status = fail_errno(error, file->target, "cannot synchronise");
+    if (close(file->descriptor) != 0 && status == OF_OK)
+        status = fail_errno(error, file->target, "cannot close");
+    if (status == OF_OK && rename(file->temporary, file->target) != 0)
+        status = fail_errno(error, file->target, "cannot rename the temporary file over it");
+    if (status == OF_OK)
+        status = synchronise_folder(file->target, error);
+    else
+        (void)unlink(file->temporary);
+    forget(file);
+    return status;
+}
+
+void of_replace_discard(of_replacement *file) {
+    (void)close(file->descriptor);
+    (void)unlink(file->temporary);
+    forget(file);
+}

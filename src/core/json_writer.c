@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/json_writer.h"
+
+#include "core/text.h"
+#include "core/utf8.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+of_json of_json_to(FILE *file, bool indented) {
+    return (of_json){.file = file, .indented = indented};
+}
+
+/* A string in quotes. What is not UTF-8 becomes U+FFFD, byte by byte: JSON has no way to carry
+ * it. */
+static void write_string(FILE *file, const char *text) {
+    (void)fputc('"', file);
+    while (*text != '\0') {
+        size_t length = of_utf8_length(text);
+        unsigned char c = (unsigned char)*text;
+        if (length == 0)
+            (void)fputs("\\ufffd", file);
+        else if (c == '"' || c == '\\')
+            (void)fprintf(file, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            (void)fprintf(file, "\\u%04x", c);
+        else
+            (void)fwrite(text, 1, length, file);
+        text += length > 0 ? length : 1;
+    }
+    (void)fputc('"', file);
+}
+
+static void new_line(of_json *json) {
+    if (json->indented)
+        (void)fprintf(json->file, "\n%*s", 2 * json->depth, "");
+}
+
+/* What stands before a value: the comma, the line and the key. */
+static void begin_value(of_json *json, const char *key) {
+    if (json->depth > 0) {
+        if (json->levels[json->depth - 1].filled)
+            (void)fputs(json->indented ? "," : ", ", json->file);
+        json->levels[json->depth - 1].filled = true;
+        new_line(json);
+    }
+    if (key != NULL) {
+        write_string(json->file, key);
+        (void)fputs(": ", json->file);
+    }
+}
+
+static void open_level(of_json *json, const char *key, char opening, char closing) {
+    begin_value(json, key);
+    assert(json->depth < OF_JSON_DEPTH);
+    json->levels[json->depth].closing = closing;
+    json->levels[json->depth].filled = false;
+    json->depth++;
+    (void)fputc(opening, json->file);
+}
+
+void of_json_object(of_json *json, const char *key) {
+    open_level(json, key, '{', '}');
+}
+
+void of_json_array(of_json *json, const char *key) {
+    open_level(json, key, '[', ']');
+}
+
+void of_json_end(of_json *json) {
+    json->depth--;
+    if (json->levels[json->depth].filled)
+        new_line(json);
+    (void)fputc(json->levels[json->depth].closing, json->file);
+    if (json->depth == 0)
+        (void)fputc('\n', json->file);
+}
+
+void of_json_text(of_json *json, const char *key, const char *text) {
+    begin_value(json, key);
+    if (text != NULL)
+        write_string(json->file, text);
+    else
+        (void)fputs("null", json->file);
+}
+
+void of_json_real(of_json *json, const char *key, double value) {
+    char text[OF_NUMBER_SIZE];
+    begin_value(json, key);
+    (void)fputs(isfinite(value) ? of_number_text(value, text) : "null", json->file);
+}
+
+void of_json_count(of_json *json, const char *key, uint64_t value) {
+    begin_value(json, key);
+    (void)fprintf(json->file, "%" PRIu64, value);
+}
+
+void of_json_flag(of_json *json, const char *key, bool value) {
+    begin_value(json, key);
+    (void)fputs(value ? "true" : "false", json->file);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "data/formats/walk.h"
+
+#include "core/error.h"
+#include "data/bytes.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_DEPTH = 64 };
+
+typedef struct identity {
+    dev_t device;
+    ino_t inode;
+} identity;
+
+/* A folder that is being read: its names in order, those of folders ending in '/'. */
+typedef struct level {
+    identity self;
+    char **names;
+    size_t count, capacity, next;
+    size_t path_length; /* of this folder's path, with '/' */
+} level;
+
+struct of_walk {
+    of_walk_filter filter;
+    of_bytes path; /* of the current item */
+    size_t root_length;
+    level levels[MAX_DEPTH];
+    size_t depth;
+    identity *linked; /* folders that were entered through a link */
+    size_t linked_count, linked_capacity;
+    uint64_t left_out;
+};
+
+static void free_level(level *folder) {
+    for (size_t i = 0; i < folder->count; i++)
+        free(folder->names[i]);
+    free(folder->names);
+    *folder = (level){0};
+}
+
+void of_walk_close(of_walk *walk) {
+    if (walk == NULL)
+        return;
+    while (walk->depth > 0)
+        free_level(&walk->levels[--walk->depth]);
+    free(walk->linked);
+    of_bytes_free(&walk->path);
+    free(walk);
+}
+
+/* Replaces what follows the first `length` characters of the current path. */
+static bool set_path(of_walk *walk, size_t length, const char *name) {
+    size_t name_length = strlen(name);
+    if (!of_bytes_reserve(&walk->path, length + name_length + 1))
+        return false;
+    memcpy(walk->path.data + length, name, name_length + 1);
+    walk->path.size = length + name_length + 1;
+    return true;
+}
+
+static bool add_name(level *folder, const char *name, bool is_folder) {
+    if (folder->count == folder->capacity) {
+        size_t capacity = folder->capacity * 2 + 16;
+        char **names = realloc(folder->names, capacity * sizeof *names);
+        if (names == NULL)
+            return false;
+        folder->names = names;
+        folder->capacity = capacity;
+    }
+    size_t length = strlen(name);
+    char *copy = malloc(length + 2);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, name, length + 1);
+    if (is_folder)
+        memcpy(copy + length, "/", 2);
+    folder->names[folder->count++] = copy;
+    return true;
+}
+
+/* The slash at a folder's end makes this the order of the paths below it, too. */
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_folder(DIR *directory, const struct dirent *entry) {
+    if (entry->d_type != DT_UNKNOWN && entry->d_type != DT_LNK)
+        return entry->d_type == DT_DIR;
+    struct stat information;
+    return fstatat(dirfd(directory), entry->d_name, &information, 0) == 0 &&
+           S_ISDIR(information.st_mode);
+}
+
+static of_status list_folder(of_walk *walk, level *folder, DIR *directory, of_error *error) {
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(directory);
+        if (entry == NULL && errno != 0)
+            return of_fail(error, OF_ERROR_IO, "cannot read this folder: %s", strerror(errno));
+        if (entry == NULL)
+            break;
+        if (entry->d_name[0] == '.')
+            continue;
+        bool enter = is_folder(directory, entry);
+        bool chosen = enter || walk->filter(entry->d_name);
+        walk->left_out += !chosen;
+        if (chosen && !add_name(folder, entry->d_name, enter))
+            return of_fail_memory(error, "the names in a folder");
+    }
+    if (folder->count > 0)
+        qsort(folder->names, folder->count, sizeof *folder->names, compare_names);
+    return OF_OK;
+}
+
+static bool same(identity a, identity b) {
+    return a.device == b.device && a.inode == b.inode;
+}
+
+static bool is_ancestor(const of_walk *walk, identity folder) {
+    for (size_t i = 0; i < walk->depth; i++)
+        if (same(walk->levels[i].self, folder))
+            return true;
+    return false;
+}
+
+/* Remembers a linked folder; *known if it had been entered before. */
+static of_status remember_link(of_walk *walk, identity folder, bool *known, of_error *error) {
+    *known = false;
+    for (size_t i = 0; i < walk->linked_count && !*known; i++)
+        *known = same(walk->linked[i], folder);
+    if (*known)
+        return OF_OK;
+    if (walk->linked_count == walk->linked_capacity) {
+        size_t capacity = walk->linked_capacity * 2 + 16;
+        identity *linked = realloc(walk->linked, capacity * sizeof *linked);
+        if (linked == NULL)
+            return of_fail_memory(error, "the links in a folder");
+        walk->linked = linked;
+        walk->linked_capacity = capacity;
+    }
+    walk->linked[walk->linked_count++] = folder;
+    return OF_OK;
+}
+
+/* True if the path, which ends in '/', is a link. */
+static bool is_link(of_walk *walk) {
+    struct stat information;
+    char *slash = (char *)walk->path.data + walk->path.size - 2;
+    *slash = '\0';
+    bool link = lstat((char *)walk->path.data, &information) == 0 && S_ISLNK(information.st_mode);
+    *slash = '/';
+    return link;
+}
+
+/* Reads the folder of the current path, unless it was met already. */
+static of_status enter_folder(of_walk *walk, of_error *error) {
+    if (walk->depth == MAX_DEPTH)
+        return of_fail(error, OF_ERROR_UNSUPPORTED, "folders nested deeper than %d",
+                       (int)MAX_DEPTH);
+    struct stat information;
+    DIR *directory = opendir(of_text(&walk->path));
+    if (directory == NULL || fstat(dirfd(directory), &information) != 0) {
+        int reason = errno;
+        if (directory != NULL)
+            (void)closedir(directory);
+        return of_fail(error, OF_ERROR_IO, "cannot read this folder: %s", strerror(reason));
+    }
+    of_status status = OF_OK;
+    identity self = {information.st_dev, information.st_ino};
+    bool known = is_ancestor(walk, self);
+    if (!known && walk->depth > 0 && is_link(walk))
+        status = remember_link(walk, self, &known, error);
+    if (status == OF_OK && !known) {
+        level folder = {.self = self, .path_length = walk->path.size - 1};
+        status = list_folder(walk, &folder, directory, error);
+        if (status == OF_OK)
+            walk->levels[walk->depth++] = folder;
+        else
+            free_level(&folder);
+    }
+    (void)closedir(directory);
+    return status;
+}
+
+of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, of_error *error) {
+    of_walk *opened = calloc(1, sizeof *opened);
+    if (opened == NULL)
+        return of_fail_memory(error, "a folder reader");
+    opened->filter = filter;
+    size_t length = strlen(root);
+    bool slash = length > 0 && root[length - 1] == '/';
+    of_error reason;
+    of_status status = OF_OK;
+    if (!set_path(opened, 0, root) || !set_path(opened, length, slash ? "" : "/"))
+        status = of_fail_memory(error, "a folder's name");
+    else if (enter_folder(opened, &reason) != OF_OK)
+        status = of_fail(error, reason.status, "%s: %s", root, reason.message);
+    if (status != OF_OK) {
+        of_walk_close(opened);
+        return status;
+    }
+    opened->root_length = opened->path.size - 1;
+    *walk = opened;
+    return OF_OK;
+}
+
+of_status of_walk_next(of_walk *walk, of_walk_item *item, of_error *error) {
+    *item = (of_walk_item){0};
+    while (walk->depth > 0) {
+        level *folder = &walk->levels[walk->depth - 1];
+        if (folder->next == folder->count) {
+            free_level(folder);
+            walk->depth--;
+            continue;
+        }
+        const char *name = folder->names[folder->next++];
+        if (!set_path(walk, folder->path_length, name))
+            return of_fail_memory(error, "a file name");
+        bool enter = name[strlen(name) - 1] == '/';
+        if (enter && enter_folder(walk, &item->problem) == OF_OK)
+            continue;
+        if (item->problem.status == OF_ERROR_MEMORY)
+            return of_error_copy(error, &item->problem);
+        item->path = of_text(&walk->path);
+        item->relative = item->path + walk->root_length;
+        return OF_OK;
+    }
+    return OF_OK;
+}
+
+uint64_t of_walk_left_out(const of_walk *walk) {
+    return walk->left_out;
+}

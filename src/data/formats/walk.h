@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files below a folder in the bytewise order of their paths, one folder's names in memory at a
+ * time. Hidden names are left out. Links are followed, a linked folder is entered only once, and
+ * none is entered from inside itself, so every walk ends.
+ */
+#ifndef OF_DATA_FORMATS_WALK_H
+#define OF_DATA_FORMATS_WALK_H
+
+#include <outflow/outflow.h>
+
+typedef struct of_walk of_walk;
+
+/* Chooses files by name. */
+typedef bool (*of_walk_filter)(const char *name);
+
+/* A root that cannot be read is an error. */
+of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, of_error *error);
+
+void of_walk_close(of_walk *walk);
+
+typedef struct of_walk_item {
+    const char *path;     /* as the operating system takes it; NULL at the end */
+    const char *relative; /* below the root */
+    of_error problem;     /* status OF_OK, or why a folder of this name could not be read */
+} of_walk_item;
+
+/* The next file; strings are valid until the next call. */
+of_status of_walk_next(of_walk *walk, of_walk_item *item, of_error *error);
+
+/* Files so far that the filter did not choose; hidden ones are not counted. */
+uint64_t of_walk_left_out(const of_walk *walk);
+
+#endif

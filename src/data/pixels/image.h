@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decoding of image files held in memory. */
+#ifndef OF_DATA_PIXELS_IMAGE_H
+#define OF_DATA_PIXELS_IMAGE_H
+
+#include "data/pixels/convert.h"
+#include "data/probe.h"
+
+/* For messages: what of_has_image_extension accepts. */
+#define OF_IMAGE_EXTENSIONS ".png .jpg .jpeg .bmp .gif .tga .ppm .pgm .pnm"
+
+/* True if the file name ends like an image's, in small or capital letters. */
+bool of_has_image_extension(const char *name);
+
+/* True if the content begins like a PNG, JPEG, BMP, GIF or binary PNM file. */
+bool of_has_image_magic(const uint8_t *bytes, size_t size);
+
+/*
+ * Decodes an image file and converts it to the target. The header's size is checked before any
+ * memory for pixels is taken, and the decoder's memory is capped by that size; data that is
+ * cut short, or a PNG whose checksums do not hold, is an error and never a half-filled image.
+ * The name decides only whether a file without a signature may be TGA. The first frame of a
+ * GIF is taken; of 16 bits a channel the upper 8. *shape is the image's own, if it could be read.
+ */
+of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
+                          const of_target *target, uint8_t *pixels, of_image_shape *shape,
+                          of_error *error);
+
+/* About the memory that of_image_decode takes for this file while it runs; 0 if that is too little
+ * to matter, or if the file will be refused by its header. */
+size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_target *target);
+
+/* The shape that an image file's header announces, held against the target's limits. */
+of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *target,
+                            of_image_shape *shape, of_error *error);
+
+#endif
