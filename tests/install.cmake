@@ -20,7 +20,7 @@ if(TARGET outflow_program)
 endif()
 if(NOT OUTFLOW_SANITIZE)
   # Sanitizers export symbols of their own.
+  file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/outflow/*.h)
   add_test(NAME exported_symbols
-           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/symbols.sh $<TARGET_FILE:outflow>
-                   ${PROJECT_SOURCE_DIR}/include/outflow/outflow.h)
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/symbols.sh $<TARGET_FILE:outflow> ${headers})
 endif()

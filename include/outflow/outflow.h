@@ -23,6 +23,9 @@
  *   reason and, where there is one, the remedy. Handles and values are then not set (a handle may
  *   be set to NULL); arrays of results may have been written in part.
  * - Who creates a handle frees it with the matching `_free`, which accepts NULL.
+ * - Structs that callers fill begin with their size, so that fields can be added: start from the
+ *   matching `_default`, which sets it. A struct of a newer version whose new fields are in use is
+ *   OF_ERROR_UNSUPPORTED, a size that was never set OF_ERROR_ARGUMENT.
  * - Images are arrays of [count][height][width][channels], without gaps, 1 (grey) or 3 (RGB)
  *   channels.
  * - Likelihoods are natural logarithms of probabilities of 8-bit images' dequantised values
@@ -48,6 +51,13 @@ extern "C" {
 #define OF_API __attribute__((visibility("default")))
 #else
 #define OF_API
+#endif
+
+/** Places of a printf format and its arguments, which compilers then check. */
+#if defined(__GNUC__)
+#define OF_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define OF_PRINTF(text, first)
 #endif
 
 /* ---- Version and errors ---------------------------------------------------------------- */
@@ -79,7 +89,32 @@ OF_API const char *of_status_name(of_status status);
 typedef struct of_error {
     of_status status;
     char message[1024];
+    /** The one setting that would help, by the name of its field ("general_model" of some options
+        struct), for programs that word their own hint; "" where there is none. */
+    char setting[32];
 } of_error;
+
+/**
+ * For callbacks that report failures in the library's form: fills `error` (NULL is allowed) with a
+ * status and a printf message and returns the status, so that a failing branch is one line:
+ *
+ *     return of_fail(error, OF_ERROR_IO, "%s: %s", path, reason);
+ *
+ * Control characters and newlines in the result become '?', so that a hostile name cannot break
+ * the one-line rule or a terminal.
+ */
+OF_API of_status of_fail(of_error *error, of_status status, const char *format, ...)
+    OF_PRINTF(3, 4);
+
+/** The same with the name of the setting that would help, up to 31 bytes. */
+OF_API of_status of_fail_setting(of_error *error, of_status status, const char *setting,
+                                 const char *format, ...) OF_PRINTF(4, 5);
+
+/** OF_ERROR_MEMORY, with what was being allocated. */
+OF_API of_status of_fail_memory(of_error *error, const char *what);
+
+/** Copies `from` into `to` (either may be NULL) and returns its status, OF_OK for NULL. */
+OF_API of_status of_error_copy(of_error *to, const of_error *from);
 
 /* ---- Processor --------------------------------------------------------------------------- */
 
@@ -139,6 +174,9 @@ OF_API of_bf16_support of_cpu_bf16(void);
 /** Number of CPUs this process may use: its affinity mask, lowered by a cgroup quota. At least 1.
  */
 OF_API unsigned of_cpu_count(void);
+
+/** Seconds of a clock that only goes forward, from a start of its own. */
+OF_API double of_seconds(void);
 
 /** The library that runs the convolutions, and its version: "oneDNN 2.6.3". */
 OF_API const char *of_convolutions(void);

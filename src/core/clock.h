@@ -2,7 +2,6 @@
 #ifndef OF_CORE_CLOCK_H
 #define OF_CORE_CLOCK_H
 
-/* Monotonic seconds. */
-double of_seconds(void);
+#include <outflow/outflow.h> /* of_seconds */
 
 #endif

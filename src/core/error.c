@@ -3,10 +3,12 @@
 
 #include "core/utf8.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 /* The functions themselves, not what the static analyzer is told about them. */
 #undef of_fail
+#undef of_fail_setting
 #undef of_fail_memory
 
 const char *of_version(void) {
@@ -39,14 +41,32 @@ const char *of_status_name(of_status status) {
     return "unknown";
 }
 
+static void fill(of_error *error, of_status status, const char *setting, const char *format,
+                 va_list arguments) {
+    error->status = status;
+    (void)vsnprintf(error->message, sizeof error->message, format, arguments);
+    of_utf8_make_plain(error->message);
+    (void)snprintf(error->setting, sizeof error->setting, "%s", setting);
+    of_utf8_make_plain(error->setting);
+}
+
 of_status of_fail(of_error *error, of_status status, const char *format, ...) {
     if (error != NULL) {
         va_list arguments;
         va_start(arguments, format);
-        error->status = status;
-        (void)vsnprintf(error->message, sizeof error->message, format, arguments);
+        fill(error, status, "", format, arguments);
         va_end(arguments);
-        of_utf8_make_plain(error->message);
+    }
+    return status;
+}
+
+of_status of_fail_setting(of_error *error, of_status status, const char *setting,
+                          const char *format, ...) {
+    if (error != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        fill(error, status, setting, format, arguments);
+        va_end(arguments);
     }
     return status;
 }
