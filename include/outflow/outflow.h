@@ -242,6 +242,12 @@ typedef struct of_model of_model;
 OF_API of_status of_model_load(const char *path, of_model **model, of_error *error);
 
 /**
+ * Reads the general model of a bundle, a weight file that holds two (of_detector_save); NULL if the
+ * file has none. of_model_load reads the model itself of such a file.
+ */
+OF_API of_status of_model_load_general(const char *path, of_model **model, of_error *error);
+
+/**
  * Makes a model with random weights: mixing matrices are random rotations (or permutations),
  * the first two layers of a coupling network normal(0, 0.05), the last one zero, everything
  * else neutral. The same architecture and seed give the same weights on every machine.
@@ -594,7 +600,8 @@ typedef enum of_score_need {
     OF_NEEDS_ENSEMBLE = 4,    /**< further models */
     OF_NEEDS_CALIBRATION = 8, /**< a calibration */
     OF_NEEDS_PNG = 16,        /**< png_bytes */
-    OF_NEEDS_WEBP = 32        /**< webp_bytes */
+    OF_NEEDS_WEBP = 32,       /**< webp_bytes */
+    OF_NEEDS_SAME_SCALES = 64 /**< a general model with as many scales */
 } of_score_need;
 
 /** The of_score_need flags of a score. */

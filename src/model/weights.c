@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "model/bundle.h"
 #include "model/floats.h"
 #include "model/parameters.h"
 
@@ -260,12 +261,40 @@ static of_status read_model(const of_safetensors *file, const char *place, of_mo
     return status;
 }
 
+/* The model itself, or the general one of a bundle. */
+static of_status read_part(const of_safetensors *file, bool general, const char *place,
+                           of_model **model, of_error *error) {
+    of_safetensors part;
+    if (!of_bundle_has_general(file))
+        return read_model(file, place, model, error);
+    of_status status = of_bundle_open_part(file, general, &part, error);
+    if (status != OF_OK)
+        return status;
+    status = read_model(&part, place, model, error);
+    of_bundle_close_part(&part);
+    return status;
+}
+
 of_status of_model_load(const char *path, of_model **model, of_error *error) {
     of_safetensors file;
     of_status status = of_safetensors_open(path, &file, error);
     if (status != OF_OK)
         return status;
-    status = read_model(&file, path, model, error);
+    status = read_part(&file, false, path, model, error);
+    of_safetensors_close(&file);
+    return status;
+}
+
+of_status of_model_load_general(const char *path, of_model **model, of_error *error) {
+    of_safetensors file;
+    char place[512];
+    *model = NULL;
+    of_status status = of_safetensors_open(path, &file, error);
+    if (status != OF_OK)
+        return status;
+    (void)snprintf(place, sizeof place, "%.440s: its general model", path);
+    if (of_bundle_has_general(&file))
+        status = read_part(&file, true, place, model, error);
     of_safetensors_close(&file);
     return status;
 }
@@ -276,7 +305,7 @@ of_status of_model_parse(const unsigned char *bytes, size_t length, const char *
     of_status status = of_safetensors_parse(bytes, length, place, &file, error);
     if (status != OF_OK)
         return status;
-    status = read_model(&file, place, model, error);
+    status = read_part(&file, false, place, model, error);
     of_safetensors_close(&file);
     return status;
 }

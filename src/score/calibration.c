@@ -3,6 +3,7 @@
 #include "score/calibration.h"
 
 #include "core/error.h"
+#include "score/table.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -111,22 +112,37 @@ of_status of_calibration_check_rate(const of_calibration *calibration, of_score 
 
 /* ---- Values ------------------------------------------------------------------------------- */
 
-double of_calibrated_value(const of_calibration *calibration, of_score score,
-                           const of_image_likelihood *image) {
-    double statistics[OF_STATISTICS_MOST];
-    if (score.kind == OF_SCORE_TYPICALITY)
-        return fabs(of_nll(&calibration->architecture, image->logp) - calibration->mean_nll);
-    if (score.kind != OF_SCORE_COMBINED)
-        return of_score_value(score, &calibration->architecture, image);
-    if (!of_statistics_fill(&calibration->layout, image, statistics))
+double of_fitted_typicality(const of_calibration *calibration, const of_fitted_input *input) {
+    return fabs(input->nll - calibration->mean_nll);
+}
+
+double of_fitted_combined(const of_calibration *calibration, const of_fitted_input *input) {
+    if (input->statistics == NULL)
         return NAN;
-    const of_score complexity = {OF_SCORE_COMPLEXITY, 0}, ratio = {OF_SCORE_RATIO, 0};
     const of_combined_tests tests = {
-        .squared_distance = of_density_distance(&calibration->density, statistics),
-        .complexity = of_score_value(complexity, &calibration->architecture, image),
-        .ratio = of_score_value(ratio, &calibration->architecture, image),
+        .squared_distance = of_density_distance(&calibration->density, input->statistics),
+        .complexity = input->complexity,
+        .ratio = input->ratio,
     };
     return of_combine(&calibration->combination, &tests);
+}
+
+double of_calibrated_value(const of_calibration *calibration, of_score score,
+                           const of_image_likelihood *image) {
+    const of_architecture *architecture = &calibration->architecture;
+    const of_score_row *row = of_score_row_of(score.kind);
+    double statistics[OF_STATISTICS_MOST];
+    if (row == NULL || row->fitted == NULL)
+        return of_score_value(score, architecture, image);
+    bool complete = of_statistics_fill(&calibration->layout, image, statistics);
+    const of_score complexity = {OF_SCORE_COMPLEXITY, 0}, ratio = {OF_SCORE_RATIO, 0};
+    const of_fitted_input input = {
+        .statistics = complete ? statistics : NULL,
+        .nll = of_nll(architecture, image->logp),
+        .complexity = of_score_value(complexity, architecture, image),
+        .ratio = of_score_value(ratio, architecture, image),
+    };
+    return row->fitted(calibration, &input);
 }
 
 double of_calibration_p_value(const of_calibration *calibration, of_score score, double value) {

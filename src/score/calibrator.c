@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "score/calibration.h"
+#include "score/table.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,7 +15,8 @@
 struct of_calibrator {
     of_calibration *made; /* without its tables and fits so far */
     size_t statistics;    /* of an image */
-    size_t row_values;    /* statistics, then the scores that need no fit */
+    size_t plain_count;   /* scores that need no fit, the first ones */
+    size_t row_values;    /* statistics, then those scores */
     double *rows;         /* [images][row_values] */
     size_t images, capacity;
     size_t members;
@@ -22,37 +24,44 @@ struct of_calibrator {
 };
 
 static bool is_fitted(of_score score) {
-    return (of_score_needs(score) & OF_NEEDS_CALIBRATION) != 0;
+    return of_score_row_of(score.kind)->fitted != NULL;
 }
 
-static void add_score(of_calibration *made, of_score_kind kind, uint32_t scale) {
-    made->scores[made->score_count++].score = (of_score){kind, scale};
+/* What the announced models and coders allow. */
+static bool is_allowed(const of_calibration_options *options, const of_statistics_layout *layout,
+                       unsigned needs) {
+    bool general = layout->general_scales > 0;
+    return ((needs & OF_NEEDS_GENERAL) == 0 || general) &&
+           ((needs & OF_NEEDS_SAME_SCALES) == 0 || layout->general_scales == layout->scales) &&
+           ((needs & OF_NEEDS_CLASSES) == 0 || layout->with_classes) &&
+           ((needs & OF_NEEDS_ENSEMBLE) == 0 || options->member_count > 0) &&
+           ((needs & OF_NEEDS_WEBP) == 0 || options->webp);
+}
+
+static void add_scores(const of_score_row *row, of_calibration *made) {
+    uint32_t count = row->per_scale ? made->layout.scales : 1;
+    for (uint32_t scale = 0; scale < count; scale++)
+        made->scores[made->score_count++].score = (of_score){row->kind, scale};
 }
 
 /* The scores that these models allow; those with a fit come last. */
-static void choose_scores(const of_calibration_options *options, of_calibration *made) {
-    const of_statistics_layout *layout = &made->layout;
-    add_score(made, OF_SCORE_NLL, 0);
-    add_score(made, OF_SCORE_LAST, 0);
-    for (uint32_t scale = 0; scale < layout->scales; scale++)
-        add_score(made, OF_SCORE_SCALE, scale);
-    if (layout->general_scales > 0)
-        add_score(made, OF_SCORE_RATIO, 0);
-    if (layout->general_scales == layout->scales)
-        add_score(made, OF_SCORE_RATIO_LAST, 0);
-    add_score(made, OF_SCORE_COMPLEXITY, 0);
-    if (options->webp)
-        add_score(made, OF_SCORE_COMPLEXITY_WEBP, 0);
-    if (layout->general_scales > 0 && layout->with_classes)
-        add_score(made, OF_SCORE_CLASS, 0);
-    if (options->member_count > 0)
-        add_score(made, OF_SCORE_ENSEMBLE, 0);
-    add_score(made, OF_SCORE_TYPICALITY, 0);
-    add_score(made, OF_SCORE_COMBINED, 0);
+static void choose_scores(const of_calibration_options *options, of_calibrator *calibrator) {
+    of_calibration *made = calibrator->made;
+    for (int fitted = 0; fitted < 2; fitted++) {
+        if (fitted)
+            calibrator->plain_count = made->score_count;
+        for (size_t i = 0; i < OF_SCORE_KINDS; i++) {
+            const of_score_row *row = &of_score_table[i];
+            if ((row->fitted != NULL) == (fitted != 0) &&
+                is_allowed(options, &made->layout, row->needs))
+                add_scores(row, made);
+        }
+    }
 }
 
-static of_status describe(const of_calibration_options *options, of_calibration *made,
+static of_status describe(const of_calibration_options *options, of_calibrator *calibrator,
                           of_error *error) {
+    of_calibration *made = calibrator->made;
     const of_architecture *general =
         options->general != NULL ? of_model_architecture(options->general) : NULL;
     made->architecture = *of_model_architecture(options->model);
@@ -61,7 +70,7 @@ static of_status describe(const of_calibration_options *options, of_calibration 
     made->general = options->general != NULL ? of_model_fingerprint(options->general) : 0;
     made->members = of_ensemble_fingerprint(options->members, options->member_count);
     made->source = strdup(options->source != NULL ? options->source : "");
-    choose_scores(options, made);
+    choose_scores(options, calibrator);
     return made->source != NULL ? OF_OK : of_fail_memory(error, "a calibration");
 }
 
@@ -76,13 +85,13 @@ of_status of_calibrator_create(const of_calibration_options *options, of_calibra
         of_calibrator_free(made);
         return of_fail_memory(error, "a calibration");
     }
-    of_status status = describe(options, made->made, error);
+    of_status status = describe(options, made, error);
     if (status != OF_OK) {
         of_calibrator_free(made);
         return status;
     }
     made->statistics = of_statistics_count(&made->made->layout);
-    made->row_values = made->statistics + made->made->score_count - 2;
+    made->row_values = made->statistics + made->plain_count;
     made->members = options->member_count;
     made->with_classes = made->made->layout.with_classes;
     *calibrator = made;
@@ -130,7 +139,7 @@ of_status of_calibrator_add(of_calibrator *calibrator, const of_image_likelihood
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_calibrator_add: the image lacks contributions, latent squares, the PNG "
                        "size, or something that the options announced");
-    for (size_t i = 0; i + 2 < made->score_count; i++)
+    for (size_t i = 0; i < calibrator->plain_count; i++)
         row[calibrator->statistics + i] =
             of_score_value(made->scores[i].score, &made->architecture, image);
     calibrator->images++;
@@ -189,18 +198,10 @@ static double distance_of(const of_calibrator *calibrator, size_t image) {
 /* NaN for a score that these models do not allow. */
 static double unfitted_value(const of_calibrator *calibrator, of_score_kind kind, size_t image) {
     const of_calibration *made = calibrator->made;
-    for (size_t i = 0; i + 2 < made->score_count; i++)
+    for (size_t i = 0; i < calibrator->plain_count; i++)
         if (made->scores[i].score.kind == kind)
             return calibrator->rows[image * calibrator->row_values + calibrator->statistics + i];
     return NAN;
-}
-
-static of_combined_tests tests_of(const of_calibrator *calibrator, size_t image) {
-    return (of_combined_tests){
-        .squared_distance = distance_of(calibrator, image),
-        .complexity = unfitted_value(calibrator, OF_SCORE_COMPLEXITY, image),
-        .ratio = unfitted_value(calibrator, OF_SCORE_RATIO, image),
-    };
 }
 
 /* Spreads of what `combined` joins, over images 0, 2, 4, ... of which values has room. */
@@ -238,11 +239,13 @@ static of_status fit(of_calibrator *calibrator, of_error *error) {
 }
 
 static double fitted_value(const of_calibrator *calibrator, of_score score, size_t image) {
-    const of_calibration *made = calibrator->made;
-    if (score.kind == OF_SCORE_TYPICALITY)
-        return fabs(nll_of(calibrator, image) - made->mean_nll);
-    const of_combined_tests tests = tests_of(calibrator, image);
-    return of_combine(&made->combination, &tests);
+    const of_fitted_input input = {
+        .statistics = calibrator->rows + image * calibrator->row_values,
+        .nll = nll_of(calibrator, image),
+        .complexity = unfitted_value(calibrator, OF_SCORE_COMPLEXITY, image),
+        .ratio = unfitted_value(calibrator, OF_SCORE_RATIO, image),
+    };
+    return of_score_row_of(score.kind)->fitted(calibrator->made, &input);
 }
 
 /* Score `index` of all images, or for a fitted one of images 1, 3, 5, ...; returns how many. */

@@ -1,26 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "score/heat.h"
 
+#include "score/table.h"
+
 #include <math.h>
 
 of_score of_heat_score(of_score score, bool with_general) {
-    switch (score.kind) {
-    case OF_SCORE_NLL:
-    case OF_SCORE_LAST:
-    case OF_SCORE_SCALE:
-    case OF_SCORE_RATIO:
-    case OF_SCORE_RATIO_LAST:
-        return score;
-    case OF_SCORE_CLASS:
-    case OF_SCORE_COMBINED:
-        return (of_score){with_general ? OF_SCORE_RATIO : OF_SCORE_NLL, 0};
-    case OF_SCORE_COMPLEXITY:
-    case OF_SCORE_COMPLEXITY_WEBP:
-    case OF_SCORE_ENSEMBLE:
-    case OF_SCORE_TYPICALITY:
-        break;
-    }
-    return (of_score){OF_SCORE_NLL, 0};
+    const of_score_row *row = of_score_row_of(score.kind);
+    of_score_kind kind = with_general ? row->heat : row->heat_alone;
+    return kind == score.kind ? score : (of_score){kind, 0};
 }
 
 /* Adds `sign` times the map of scales first..last to the pixels that its positions cover. */

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Detectors: what "score an image" means, for every caller.
+ *
+ * A detector is a model with what belongs to it: a general model, further models of an ensemble, a
+ * calibration, the scores that they allow and the one to judge by.
+ *
+ *     of_detector_options options = of_detector_options_default();
+ *     of_detector *detector = NULL;
+ *     of_score score;
+ *     double value;
+ *     of_error error;
+ *
+ *     options.model = "cifar10";                  // a weight file, or an installed model's name
+ *     options.general_model = "cifar10-general";
+ *     of_detector_open(&options, &detector, &error);
+ *     score = of_detector_default_score(detector);
+ *     of_detector_score_encoded(detector, &(of_encoded_image){png, png_bytes, "upload"}, 1, &score,
+ *                               1, &value, NULL, NULL, &error);
+ *     if (of_detector_flags(detector, &(of_flag_rule){score, .rate = 0.05}, value))
+ *         ...                                     // happens to 5 % of normal images
+ *     of_detector_free(detector);
+ *
+ * A detector may be used by any number of threads at once, by each with images of its own; only
+ * of_detector_calibrate, of_detector_calibrate_pixels and of_detector_free want it alone. An image
+ * gets the same bits whatever else is scored with it or at the same time. Weights are in memory
+ * once; what a call works with is kept for later calls, so that there is as much of it as there
+ * have been calls at the same time.
+ */
+#ifndef OUTFLOW_DETECT_H
+#define OUTFLOW_DETECT_H
+
+#include <outflow/outflow.h>
+#include <outflow/ranks.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Opening ------------------------------------------------------------------------------- */
+
+typedef struct of_detector of_detector;
+
+enum { OF_ENSEMBLE_MOST = 15 /**< further models */ };
+
+typedef struct of_detector_options {
+    size_t size;                 /**< sizeof of this struct, so that fields can be added */
+    const char *model;           /**< a weight file, or the name of an installed model */
+    const char *general_model;   /**< likewise; NULL: the one in the file of the model, if it is a
+                                      bundle (of_detector_save), else none */
+    const char *const *ensemble; /**< [ensemble_count] likewise: further models of the same data */
+    size_t ensemble_count;       /**< up to OF_ENSEMBLE_MOST */
+    bool webp;        /**< `complexity-webp` is among the scores: its coder takes its time */
+    unsigned threads; /**< of one call; 0: of_cpu_count(), or the rank's share of it */
+    of_isa isa;       /**< as in of_plan_options, as are the next two */
+    of_precision precision;
+    unsigned micro_batch;
+    of_ranks *ranks; /**< which share the work of of_detector_stream; must outlive the detector.
+                          NULL: this process does all of it */
+} of_detector_options;
+
+/** All fields at their defaults: no models. */
+OF_API of_detector_options of_detector_options_default(void);
+
+/**
+ * Loads and compiles the models and reads the calibration. One that cannot be used (made with
+ * other weights, damaged) is no error here: of_detector_describe tells, and so does whatever needs
+ * it. Models of different image sizes are OF_ERROR_MISMATCH.
+ */
+OF_API of_status of_detector_open(const of_detector_options *options, of_detector **detector,
+                                  of_error *error);
+
+/** Models in memory, for of_detector_create. */
+typedef struct of_detector_models {
+    size_t size; /**< sizeof of this struct */
+    const of_model *model;
+    const of_model *general_model;   /**< NULL: none */
+    const of_model *const *ensemble; /**< [ensemble_count], NULL: none */
+    size_t ensemble_count;
+} of_detector_models;
+
+/**
+ * The same with models that are loaded already; the models that `options` names are not looked at.
+ * They must outlive the detector only if it is to be saved.
+ */
+OF_API of_status of_detector_create(const of_detector_models *models,
+                                    const of_detector_options *options, of_detector **detector,
+                                    of_error *error);
+
+/** Frees a detector; NULL is allowed. */
+OF_API void of_detector_free(of_detector *detector);
+
+/** A model of a detector. */
+typedef struct of_detector_model {
+    const char *file; /**< as it was opened; "" for a model in memory */
+    of_architecture architecture;
+    uint64_t fingerprint; /**< of_model_fingerprint */
+} of_detector_model;
+
+/** What a detector is made of. Pointers live as long as it, the calibration's until it is
+    calibrated anew. */
+typedef struct of_detector_info {
+    const of_detector_model *model;
+    const of_detector_model *general_model; /**< NULL: none */
+    const of_detector_model *ensemble;      /**< [ensemble_count] */
+    size_t ensemble_count;
+    of_plan_info plan;                 /**< of the model */
+    const of_calibration *calibration; /**< NULL: none, or none that can be used */
+    const char *calibration_problem;   /**< why the one in the file cannot be used; else "" */
+} of_detector_info;
+
+OF_API of_detector_info of_detector_describe(const of_detector *detector);
+
+/** The model's architecture: the size of the images. Valid as long as the detector. */
+OF_API const of_architecture *of_detector_architecture(const of_detector *detector);
+
+/* ---- Which scores ---------------------------------------------------------------------------- */
+
+/**
+ * Can this score be computed? If not, the error says what is missing: OF_ERROR_ARGUMENT a model or
+ * a calibration, OF_ERROR_MISMATCH models or a calibration that do not fit, OF_ERROR_UNSUPPORTED a
+ * coder that this build lacks.
+ */
+OF_API of_status of_detector_check_score(const of_detector *detector, of_score score,
+                                         of_error *error);
+
+/** Can its values be turned into p-values? */
+OF_API of_status of_detector_check_p_value(const of_detector *detector, of_score score,
+                                           of_error *error);
+
+/**
+ * All scores that can be computed, in the order of reports, at most `most` of them into `scores`
+ * (may be NULL with 0). Returns how many there are.
+ */
+OF_API size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t most);
+
+/** What to judge images by if nothing else is asked for: `combined` where the model is calibrated
+    for these models, else `ratio` with a general model, else `nll`. */
+OF_API of_score of_detector_default_score(const of_detector *detector);
+
+/** Reads a score's name (NULL: the default one) and checks that it can be computed. */
+OF_API of_status of_detector_find_score(const of_detector *detector, const char *name,
+                                        of_score *score, of_error *error);
+
+/* ---- Images in memory ------------------------------------------------------------------------ */
+
+/**
+ * Scores images of the model's size. `values` gets [batch->count][count], for each image its scores
+ * in the order of `scores`. A score that cannot be computed is an error. Images given as floats are
+ * rounded to bytes for the scores that code them (complexity, combined).
+ */
+OF_API of_status of_detector_score(const of_detector *detector, const of_batch *batch,
+                                   const of_score *scores, size_t count, double *values,
+                                   of_error *error);
+
+/** An image file in memory: PNG, JPEG, BMP, GIF, TGA, PNM. */
+typedef struct of_encoded_image {
+    const void *bytes;
+    size_t size;
+    const char *name; /**< for messages; may be NULL */
+} of_encoded_image;
+
+/**
+ * Decodes images (of_image_read, with its default limits) and scores them. `infos` [images] (may be
+ * NULL) gets what was done to each. With `failures` [images] an image that cannot be read has its
+ * error there (status OF_OK for the others) and NaN as its values, and the call succeeds; with NULL
+ * the first one fails the call.
+ */
+OF_API of_status of_detector_score_encoded(const of_detector *detector,
+                                           const of_encoded_image *images, size_t image_count,
+                                           const of_score *scores, size_t count, double *values,
+                                           of_image_info *infos, of_error *failures,
+                                           of_error *error);
+
+/** The value of a score from what is known of an image (of_scored_likelihood), `typicality` and
+    `combined` included. NaN where something is missing. */
+OF_API double of_detector_value(const of_detector *detector, of_score score,
+                                const of_image_likelihood *image);
+
+/** The p-value of a score's value (of_calibration_p_value); NaN if there is none. */
+OF_API double of_detector_p_value(const of_detector *detector, of_score score, double value);
+
+/** Values above this have a p-value of at most `rate` (of_calibration_threshold); NaN if there is
+    none. */
+OF_API double of_detector_threshold(const of_detector *detector, of_score score, double rate);
+
+/** When an image is flagged as anomalous. */
+typedef struct of_flag_rule {
+    of_score score;
+    double rate; /**< above 0: if the p-value is at most this, which flags at most that share of
+                      normal images; */
+    double threshold; /**< with rate 0: if the score is at or above this, or not finite */
+} of_flag_rule;
+
+/** Can it be judged? With a rate the score must be calibrated, on enough images for that rate. */
+OF_API of_status of_detector_check_rule(const of_detector *detector, const of_flag_rule *rule,
+                                        of_error *error);
+
+/** Is an image with this value of the rule's score flagged? */
+OF_API bool of_detector_flags(const of_detector *detector, const of_flag_rule *rule, double value);
+
+/* ---- Streams of images ------------------------------------------------------------------------
+ */
+
+/** All that is known of consecutive images of a stream; valid during the call that it is given to.
+ */
+typedef struct of_scored_batch of_scored_batch;
+
+/** Images in the batch. */
+OF_API size_t of_scored_count(const of_scored_batch *batch);
+
+/** Name, label and size of image `index`. */
+OF_API const of_item *of_scored_item(const of_scored_batch *batch, size_t index);
+
+/** Its pixels, [height][width][channels]. */
+OF_API const uint8_t *of_scored_pixels(const of_scored_batch *batch, size_t index);
+
+/** What scores are computed from. */
+OF_API of_image_likelihood of_scored_likelihood(const of_scored_batch *batch, size_t index);
+
+/** Called with each batch, in order; a failure ends the stream and is returned from it. */
+typedef of_status of_scored_visit(void *user, const of_scored_batch *batch, of_error *error);
+
+/** Told what happens in a stream. Each function may be NULL; all are called by the thread that
+    called of_detector_stream, with `user`. */
+typedef struct of_stream_observer {
+    size_t size; /**< sizeof of this struct */
+    void *user;
+    void (*started)(void *user, const char *source, uint64_t expected); /**< 0: not known */
+    void (*progressed)(void *user, uint64_t images);                    /**< so far */
+    void (*unreadable)(void *user, const char *source, const char *path, const char *reason);
+    void (*warn)(void *user, const char *text); /**< one line: what a user may not know of */
+    bool (*stop)(void *user); /**< true ends the stream with OF_ERROR_IO, "interrupted" */
+} of_stream_observer;
+
+typedef struct of_stream_options {
+    size_t size;    /**< sizeof of this struct */
+    uint64_t limit; /**< take only the first images; 0: all */
+    uint64_t every; /**< take only every N-th image of those, from the first on; 0 or 1: all */
+    uint64_t seed;  /**< of synthetic sources */
+    size_t batch;   /**< images in memory at a time; 0: chosen. Results do not depend on it */
+    bool strict;    /**< the first file that cannot be read ends the stream with its error */
+    /** OF_NEEDS_PNG, OF_NEEDS_WEBP: image sizes under these coders are wanted in the likelihoods.
+     */
+    unsigned needs;
+    const of_stream_observer *observer; /**< NULL: nobody watches */
+} of_stream_options;
+
+/** All fields at their defaults. */
+OF_API of_stream_options of_stream_options_default(void);
+
+/** What went through a stream. */
+typedef struct of_stream_result {
+    uint64_t images;     /**< scored */
+    uint64_t unreadable; /**< could not be read */
+    uint64_t skipped;    /**< files that are no images by their names */
+    uint64_t reshaped;   /**< images that lost much when they were resized (of_item) */
+    double seconds;      /**< reading, decoding and scoring */
+} of_stream_result;
+
+/**
+ * Runs the images of a source (of_source_open says what there is) through the models. Memory is
+ * that of a batch, however long the source is. `options` and `result` may be NULL; what was read
+ * before a failure is in `result`. A source of which no image could be scored is OF_ERROR_FORMAT.
+ *
+ * With ranks, all of them must call it with the same source: each runs its part of every batch, and
+ * all are given all results.
+ */
+OF_API of_status of_detector_stream(const of_detector *detector, const char *source,
+                                    const of_stream_options *options, of_scored_visit *visit,
+                                    void *user, of_stream_result *result, of_error *error);
+
+/* ---- Calibration ------------------------------------------------------------------------------
+ */
+
+/**
+ * Learns what in-distribution images score (see of_calibration) and uses it from now on, in place
+ * of an older calibration. The images must be drawn as the normal images to come are, and not have
+ * been trained on: the observer's `warn` says so if the model's own record of its training names
+ * the source. `result` may be NULL.
+ */
+OF_API of_status of_detector_calibrate(of_detector *detector, const char *source,
+                                       const of_stream_options *options, of_stream_result *result,
+                                       of_error *error);
+
+/** The same with images in memory. `source` says where they come from, for people; may be NULL. */
+OF_API of_status of_detector_calibrate_pixels(of_detector *detector, const of_batch *batch,
+                                              const char *source, of_error *error);
+
+/** Is this source, or does it overlap one, that the model says it was trained on? */
+OF_API bool of_detector_was_trained_on(const of_detector *detector, const char *source);
+
+/* ---- Saving ------------------------------------------------------------------------------------
+ */
+
+typedef struct of_save_options {
+    size_t size; /**< sizeof of this struct */
+    bool bundle; /**< the general model goes into the same file: what is handed on is one file */
+} of_save_options;
+
+/** All fields at their defaults: not a bundle. */
+OF_API of_save_options of_save_options_default(void);
+
+/**
+ * Writes the model with the calibration in use (or without one) to a weight file, atomically;
+ * `path` may be the file that it was opened from. Tensors and other metadata stay as they are in
+ * the model's file; that its weights have changed since is OF_ERROR_MISMATCH. A bundle is an
+ * ordinary weight file for whoever wants the model alone. `options` may be NULL.
+ */
+OF_API of_status of_detector_save(const of_detector *detector, const char *path,
+                                  const of_save_options *options, of_error *error);
+
+/* ---- Heat: which pixels make a score what it is
+ * -------------------------------------------------- */
+
+/**
+ * The score whose heat is shown for `score`: itself where it is a sum of contributions (nll, last,
+ * scale:i, ratio, ratio-last), else `ratio` or `nll`.
+ */
+OF_API of_score of_detector_heat_score(const of_detector *detector, of_score score);
+
+/**
+ * `heat` gets [count][height][width] in nats a pixel, higher is more anomalous: the share of each
+ * position of each scale (of_session_maps) spread over the pixels that it covers. An image's heat
+ * sums to the value of of_detector_heat_score, with classes of the likeliest one. Much slower than
+ * scoring.
+ */
+OF_API of_status of_detector_heat(const of_detector *detector, of_score score,
+                                  const of_batch *batch, double *heat, of_error *error);
+
+/** What heat is usual in in-distribution images. */
+typedef struct of_heat_reference of_heat_reference;
+
+/** The mean heat of some in-distribution images (64 will do), for the heat of this score. */
+OF_API of_status of_heat_reference_create(const of_detector *detector, of_score score,
+                                          const of_batch *batch, of_heat_reference **reference,
+                                          of_error *error);
+
+/** Frees a reference; NULL is allowed. */
+OF_API void of_heat_reference_free(of_heat_reference *reference);
+
+/** What relative heat is relative to, for people: "0, where both models agree". `reference` may be
+    NULL. The text is static. */
+OF_API const char *of_heat_reference_text(const of_detector *detector, of_score score,
+                                          const of_heat_reference *reference);
+
+/**
+ * The same less what is usual: the reference's mean, or without one (NULL) 0 for ratios, where both
+ * models agree, and the image's own mean for other scores. `limits` [count] (may be NULL) gets the
+ * |heat| that all but 2 % of an image's pixels stay below, at least what is usual: what the
+ * strongest colour stands for in pictures.
+ */
+OF_API of_status of_detector_relative_heat(const of_detector *detector, of_score score,
+                                           const of_heat_reference *reference,
+                                           const of_batch *batch, double *heat, double *limits,
+                                           of_error *error);
+
+typedef struct of_heat_picture_options {
+    size_t size;     /**< sizeof of this struct */
+    uint32_t side;   /**< images are enlarged until their longer side is near this; default 256 */
+    bool with_image; /**< the image itself on the left; default true */
+} of_heat_picture_options;
+
+/** All fields at their defaults. */
+OF_API of_heat_picture_options of_heat_picture_options_default(void);
+
+/**
+ * Draws one image, [height][width][channels] bytes, with its relative heat [height][width]: grey
+ * under orange where it adds to the score, blue where it takes from it. `png` gets a PNG file of
+ * `size` bytes, to be freed with of_bytes_free. `options` may be NULL.
+ */
+OF_API of_status of_heat_picture(const of_architecture *architecture, const uint8_t *pixels,
+                                 const double *heat, double limit,
+                                 const of_heat_picture_options *options, uint8_t **png,
+                                 size_t *size, of_error *error);
+
+/** Frees bytes that the library has allocated for the caller; NULL is allowed. */
+OF_API void of_bytes_free(void *bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A detector from its models: loading, compiling, and whether they fit each other. */
+#define _POSIX_C_SOURCE 200809L
+#include "detect/detector.h"
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/options_read.h"
+#include "model/named.h"
+#include "ranks/ranks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+of_detector_options of_detector_options_default(void) {
+    return (of_detector_options){.size = sizeof(of_detector_options)};
+}
+
+/* ---- Loading ------------------------------------------------------------------------------- */
+
+/* Models that are given up again once they are compiled. */
+typedef struct loaded_models {
+    of_model *models[OF_PLACES];
+} loaded_models;
+
+static of_status load(of_detector *detector, size_t place, const char *name, loaded_models *loaded,
+                      of_error *error) {
+    char path[OF_MODEL_PATH_SIZE];
+    of_status status = of_model_find_file(name, path, error);
+    if (status == OF_OK)
+        status = of_model_load(path, &loaded->models[place], error);
+    if (status != OF_OK)
+        return status;
+    detector->files[place] = strdup(path);
+    return detector->files[place] != NULL ? OF_OK : of_fail_memory(error, "a file name");
+}
+
+/* The general model that the file of the model brings along, if it does. */
+static of_status load_bundled(of_detector *detector, loaded_models *loaded, of_error *error) {
+    const char *file = detector->files[OF_PLACE_MODEL];
+    of_status status = of_model_load_general(file, &loaded->models[OF_PLACE_GENERAL], error);
+    if (status != OF_OK || loaded->models[OF_PLACE_GENERAL] == NULL)
+        return status;
+    detector->files[OF_PLACE_GENERAL] = strdup(file);
+    return detector->files[OF_PLACE_GENERAL] != NULL ? OF_OK : of_fail_memory(error, "a file name");
+}
+
+static of_status load_all(of_detector *detector, const of_detector_options *options,
+                          loaded_models *loaded, of_error *error) {
+    if (options->model == NULL)
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "model", "a detector needs a model");
+    of_status status = load(detector, OF_PLACE_MODEL, options->model, loaded, error);
+    if (status == OF_OK)
+        status = options->general_model != NULL
+                     ? load(detector, OF_PLACE_GENERAL, options->general_model, loaded, error)
+                     : load_bundled(detector, loaded, error);
+    for (size_t i = 0; status == OF_OK && i < options->ensemble_count; i++)
+        status = load(detector, OF_PLACE_ENSEMBLE + i, options->ensemble[i], loaded, error);
+    return status;
+}
+
+static void free_loaded(loaded_models *loaded) {
+    for (size_t i = 0; i < OF_PLACES; i++)
+        of_model_free(loaded->models[i]);
+}
+
+/* ---- Compiling ----------------------------------------------------------------------------- */
+
+static const char *role_of(size_t place) {
+    return place == OF_PLACE_GENERAL ? "the general model" : "a model of the ensemble";
+}
+
+/* Can one image be given to both? */
+static of_status check_size(const of_model *model, const of_model *other, size_t place,
+                            of_error *error) {
+    const of_architecture *a = of_model_architecture(model), *b = of_model_architecture(other);
+    if (a->channels == b->channels && a->height == b->height && a->width == b->width)
+        return OF_OK;
+    return of_fail(error, OF_ERROR_MISMATCH,
+                   "the model takes images of %" PRIu32 "x%" PRIu32 "x%" PRIu32
+                   " (channels, height, width), %s of %" PRIu32 "x%" PRIu32 "x%" PRIu32
+                   ": use models of the same image size",
+                   a->channels, a->height, a->width, role_of(place), b->channels, b->height,
+                   b->width);
+}
+
+static of_status check_sizes(const of_model *const models[OF_PLACES], of_error *error) {
+    of_status status = OF_OK;
+    for (size_t i = OF_PLACE_GENERAL; status == OF_OK && i < OF_PLACES; i++)
+        if (models[i] != NULL)
+            status = check_size(models[OF_PLACE_MODEL], models[i], i, error);
+    return status;
+}
+
+static of_plan_options plan_options(const of_detector_options *options) {
+    of_plan_options plan = of_plan_options_default();
+    plan.threads = options->threads > 0 ? options->threads : of_ranks_threads(options->ranks);
+    plan.isa = options->isa;
+    plan.precision = options->precision;
+    plan.micro_batch = options->micro_batch;
+    return plan;
+}
+
+static of_status compile_all(of_detector *detector, const of_model *const models[OF_PLACES],
+                             const of_detector_options *options, of_error *error) {
+    const of_plan_options plan = plan_options(options);
+    of_status status = check_sizes(models, error);
+    for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++) {
+        if (models[i] == NULL)
+            continue;
+        status = of_plan_compile(models[i], &plan, &detector->plans[i], error);
+        detector->models[i] = (of_detector_model){
+            .file = detector->files[i] != NULL ? detector->files[i] : "",
+            .architecture = *of_model_architecture(models[i]),
+            .fingerprint = of_model_fingerprint(models[i]),
+        };
+    }
+    return status;
+}
+
+/* ---- Calibration --------------------------------------------------------------------------- */
+
+/* A file may say anything: contributions are read by its number of scales. */
+static bool contradicts_general(const of_detector *detector) {
+    of_calibration_info info = of_calibration_describe(detector->calibration);
+    const of_detector_model *general = &detector->models[OF_PLACE_GENERAL];
+    return detector->has_general && info.general == general->fingerprint &&
+           info.general_scales != of_architecture_scale_count(&general->architecture);
+}
+
+static void read_calibration(of_detector *detector, const of_model *model) {
+    of_error error;
+    if (of_calibration_read(model, &detector->calibration, &error) != OF_OK)
+        (void)snprintf(detector->calibration_problem, sizeof detector->calibration_problem,
+                       "%.400s", error.message);
+    if (detector->calibration == NULL || !contradicts_general(detector))
+        return;
+    (void)snprintf(detector->calibration_problem, sizeof detector->calibration_problem,
+                   "calibration: does not fit the general model it names: calibrate again");
+    of_calibration_free(detector->calibration);
+    detector->calibration = NULL;
+}
+
+static of_status copy_training(of_detector *detector, const of_model *model, of_error *error) {
+    const char *training = of_model_metadata(model, "training");
+    detector->training = training != NULL ? strdup(training) : NULL;
+    return training == NULL || detector->training != NULL
+               ? OF_OK
+               : of_fail_memory(error, "the record of a training");
+}
+
+/* ---- Opening ------------------------------------------------------------------------------- */
+
+/* Of a batch's images, where a micro-batch for every thread does not take more. */
+static const size_t BATCH_BYTES = (size_t)256 << 20;
+
+/* Keeps every thread of the plan busy while the next batch is decoded. */
+static size_t choose_batch(const of_plan *plan) {
+    of_plan_info info = of_plan_describe(plan);
+    size_t round = (size_t)info.threads * info.micro_batch; /* one micro-batch a thread */
+    size_t image = of_architecture_dimensions(of_plan_architecture(plan));
+    size_t most = BATCH_BYTES / (image > 0 ? image : 1);
+    return of_round_up(most < 64 ? most + 1 : 64, round > 0 ? round : 1);
+}
+
+static of_status build(of_detector *detector, const of_model *const models[OF_PLACES],
+                       const of_detector_options *options, of_error *error) {
+    detector->webp = options->webp;
+    detector->ranks = options->ranks;
+    detector->has_general = models[OF_PLACE_GENERAL] != NULL;
+    of_status status = compile_all(detector, models, options, error);
+    if (status == OF_OK)
+        status = of_runner_pool_create(&detector->pool, error);
+    if (status == OF_OK)
+        status = copy_training(detector, models[OF_PLACE_MODEL], error);
+    if (status != OF_OK)
+        return status;
+    detector->members_fingerprint =
+        of_ensemble_fingerprint(models + OF_PLACE_ENSEMBLE, detector->ensemble_count);
+    detector->batch = choose_batch(detector->plans[OF_PLACE_MODEL]);
+    read_calibration(detector, models[OF_PLACE_MODEL]);
+    return OF_OK;
+}
+
+static of_status check_ensemble(size_t count, const void *list, of_error *error) {
+    if (count > OF_ENSEMBLE_MOST)
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "ensemble",
+                               "an ensemble has at most %d models", OF_ENSEMBLE_MOST + 1);
+    return count == 0 || list != NULL
+               ? OF_OK
+               : of_fail(error, OF_ERROR_ARGUMENT, "the list of the ensemble's models is NULL");
+}
+
+/* The ranks have the same models and kernels, or none goes on. */
+static of_status agree(const of_detector *detector, of_status status, of_error *error) {
+    status = of_ranks_agree(detector->ranks, status, error);
+    return status == OF_OK
+               ? of_ranks_compare_plans(detector->ranks, detector->plans[OF_PLACE_MODEL], error)
+               : status;
+}
+
+of_status of_detector_open(const of_detector_options *options, of_detector **detector,
+                           of_error *error) {
+    of_detector_options own = of_detector_options_default();
+    loaded_models loaded = {.models = {NULL}};
+    of_status status = of_options_read(&own, sizeof own, sizeof own, options,
+                                       "of_detector_options", error);
+    if (status == OF_OK && detector == NULL)
+        status = of_fail(error, OF_ERROR_ARGUMENT, "of_detector_open: no place for the detector");
+    if (status == OF_OK)
+        status = check_ensemble(own.ensemble_count, own.ensemble, error);
+    if (status != OF_OK)
+        return status;
+    of_detector *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return of_fail_memory(error, "a detector");
+    made->ranks = own.ranks;
+    made->ensemble_count = own.ensemble_count;
+    status = load_all(made, &own, &loaded, error);
+    if (status == OF_OK)
+        status = build(made, (const of_model *const *)loaded.models, &own, error);
+    status = agree(made, status, error);
+    free_loaded(&loaded);
+    if (status == OF_OK)
+        *detector = made;
+    else
+        of_detector_free(made);
+    return status;
+}
+
+static of_status take_models(const of_detector_models *given, of_detector *detector,
+                             of_error *error) {
+    of_detector_models own = {.size = sizeof own};
+    of_status status =
+        of_options_read(&own, sizeof own, sizeof own, given, "of_detector_models", error);
+    if (status == OF_OK && own.model == NULL)
+        status = of_fail_setting(error, OF_ERROR_ARGUMENT, "model", "a detector needs a model");
+    if (status == OF_OK)
+        status = check_ensemble(own.ensemble_count, own.ensemble, error);
+    if (status != OF_OK)
+        return status;
+    detector->given[OF_PLACE_MODEL] = own.model;
+    detector->given[OF_PLACE_GENERAL] = own.general_model;
+    detector->ensemble_count = own.ensemble_count;
+    for (size_t i = 0; i < own.ensemble_count; i++)
+        detector->given[OF_PLACE_ENSEMBLE + i] = own.ensemble[i];
+    return OF_OK;
+}
+
+of_status of_detector_create(const of_detector_models *models, const of_detector_options *options,
+                             of_detector **detector, of_error *error) {
+    of_detector_options own = of_detector_options_default();
+    of_status status = of_options_read(&own, sizeof own, sizeof own, options,
+                                       "of_detector_options", error);
+    if (status == OF_OK && detector == NULL)
+        status = of_fail(error, OF_ERROR_ARGUMENT, "of_detector_create: no place for the detector");
+    if (status != OF_OK)
+        return status;
+    of_detector *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return of_fail_memory(error, "a detector");
+    made->ranks = own.ranks;
+    status = take_models(models, made, error);
+    if (status == OF_OK)
+        status = build(made, made->given, &own, error);
+    status = agree(made, status, error);
+    if (status == OF_OK)
+        *detector = made;
+    else
+        of_detector_free(made);
+    return status;
+}
+
+void of_detector_free(of_detector *detector) {
+    if (detector == NULL)
+        return;
+    of_runner_pool_free(detector->pool);
+    for (size_t i = 0; i < OF_PLACES; i++) {
+        of_plan_free(detector->plans[i]);
+        free(detector->files[i]);
+    }
+    free(detector->training);
+    of_calibration_free(detector->calibration);
+    free(detector);
+}
+
+/* ---- What it is made of --------------------------------------------------------------------- */
+
+of_detector_info of_detector_describe(const of_detector *detector) {
+    return (of_detector_info){
+        .model = &detector->models[OF_PLACE_MODEL],
+        .general_model = detector->has_general ? &detector->models[OF_PLACE_GENERAL] : NULL,
+        .ensemble = &detector->models[OF_PLACE_ENSEMBLE],
+        .ensemble_count = detector->ensemble_count,
+        .plan = of_plan_describe(detector->plans[OF_PLACE_MODEL]),
+        .calibration = detector->calibration,
+        .calibration_problem = detector->calibration_problem,
+    };
+}
+
+const of_architecture *of_detector_architecture(const of_detector *detector) {
+    return &detector->models[OF_PLACE_MODEL].architecture;
+}
+
+uint64_t of_detector_general_fingerprint(const of_detector *detector) {
+    return detector->has_general ? detector->models[OF_PLACE_GENERAL].fingerprint : 0;
+}
+
+bool of_detector_same_scales(const of_detector *detector) {
+    return detector->has_general &&
+           of_architecture_scale_count(of_detector_architecture(detector)) ==
+               of_architecture_scale_count(&detector->models[OF_PLACE_GENERAL].architecture);
+}
