@@ -261,7 +261,7 @@ typedef struct of_stream_result {
 /**
  * Runs the images of a source (of_source_open says what there is) through the models. Memory is
  * that of a batch, however long the source is. `options` and `result` may be NULL; what was read
- * before a failure is in `result`. A source of which no image could be scored is OF_ERROR_FORMAT.
+ * before a failure is in `result`. That no image could be scored is no error here.
  *
  * With ranks, all of them must call it with the same source: each runs its part of every batch, and
  * all are given all results.
@@ -269,6 +269,10 @@ typedef struct of_stream_result {
 OF_API of_status of_detector_stream(const of_detector *detector, const char *source,
                                     const of_stream_options *options, of_scored_visit *visit,
                                     void *user, of_stream_result *result, of_error *error);
+
+/** The error for a source of which no image could be scored, OF_ERROR_FORMAT. */
+OF_API of_status of_stream_fail_empty(const char *source, const of_stream_result *result,
+                                      of_error *error);
 
 /* ---- Calibration ------------------------------------------------------------------------------
  */

@@ -6,7 +6,7 @@
 #include "cli/terminal/words.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "report/picture.h"
+#include "detect/picture.h"
 
 #include <errno.h>
 #include <stdio.h>

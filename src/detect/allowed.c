@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- What is there ---------------------------------------------------------------------------- */
+/* ---- What is there ----------------------------------------------------------------------------
+ */
 
 static const char *model_name(const of_detector *detector) {
     const char *file = detector->models[OF_PLACE_MODEL].file;
@@ -17,8 +18,7 @@ static const char *model_name(const of_detector *detector) {
 }
 
 /* `what` ends with its verb: "p-values need". */
-static of_status fail_uncalibrated(const of_detector *detector, const char *what,
-                                   of_error *error) {
+static of_status fail_uncalibrated(const of_detector *detector, const char *what, of_error *error) {
     if (detector->calibration_problem[0] != '\0')
         return of_fail(error, OF_ERROR_MISMATCH, "%.300s: %.400s", model_name(detector),
                        detector->calibration_problem);
@@ -95,7 +95,8 @@ of_status of_detector_check_p_value(const of_detector *detector, of_score score,
     return check_calibration(detector, score, error);
 }
 
-/* ---- Choosing --------------------------------------------------------------------------------- */
+/* ---- Choosing ---------------------------------------------------------------------------------
+ */
 
 size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t most) {
     uint32_t scales = of_architecture_scale_count(of_detector_architecture(detector));
@@ -137,7 +138,8 @@ of_status of_detector_find_score(const of_detector *detector, const char *name, 
     return status;
 }
 
-/* ---- Values ------------------------------------------------------------------------------------ */
+/* ---- Values ------------------------------------------------------------------------------------
+ */
 
 double of_detector_value(const of_detector *detector, of_score score,
                          const of_image_likelihood *image) {
@@ -163,9 +165,9 @@ of_status of_detector_check_rule(const of_detector *detector, const of_flag_rule
     if (rule->rate == 0)
         return of_detector_check_score(detector, rule->score, error);
     of_status status = of_detector_check_p_value(detector, rule->score, error);
-    return status == OF_OK ? of_calibration_check_rate(detector->calibration, rule->score,
-                                                       rule->rate, error)
-                           : status;
+    return status == OF_OK
+               ? of_calibration_check_rate(detector->calibration, rule->score, rule->rate, error)
+               : status;
 }
 
 bool of_detector_flags(const of_detector *detector, const of_flag_rule *rule, double value) {

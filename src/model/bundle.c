@@ -149,10 +149,12 @@ static of_status collect(const of_safetensors *model, const char *calibration,
     return OF_OK;
 }
 
-static of_status write_parts(const of_safetensors *model, const char *calibration,
-                             const of_safetensors *general, const char *path, of_error *error) {
+of_status of_bundle_write_parts(const of_safetensors *model, const char *calibration,
+                                const of_safetensors *general, const char *path, of_error *error) {
+    const of_safetensors none = {.count = 0};
     bundle_content content = {.tensor_count = 0};
-    of_status status = collect(model, calibration, general, &content, error);
+    of_status status =
+        collect(model, calibration, general != NULL ? general : &none, &content, error);
     if (status == OF_OK)
         status = of_safetensors_write(path, content.tensors, content.tensor_count, content.metadata,
                                       content.metadata_count, error);
@@ -180,7 +182,7 @@ of_status of_bundle_write(const char *model, const char *calibration, const char
         return status;
     status = open_model(general, same, &general_file, &general_part, error);
     if (status == OF_OK) {
-        status = write_parts(&model_part, calibration, &general_part, path, error);
+        status = of_bundle_write_parts(&model_part, calibration, &general_part, path, error);
         of_bundle_close_part(&general_part);
         of_safetensors_close(&general_file);
     }

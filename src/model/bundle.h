@@ -21,4 +21,9 @@ bool of_bundle_has_general(const of_safetensors *file);
 of_status of_bundle_write(const char *model, const char *calibration, const char *general,
                           const char *path, of_error *error);
 
+/* The same from parts: what of_bundle_open_part gives. `general` NULL: a file of
+ * the model alone. */
+of_status of_bundle_write_parts(const of_safetensors *model, const char *calibration,
+                                const of_safetensors *general, const char *path, of_error *error);
+
 #endif

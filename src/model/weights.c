@@ -351,6 +351,61 @@ of_status of_model_save_as(const of_model *model, of_dtype storage, const char *
     return status;
 }
 
+/* ---- Bundles ------------------------------------------------------------------------------- */
+
+static bool view_metadata(const of_model *model, of_safetensors *part) {
+    char *architecture = of_architecture_print(&model->architecture);
+    part->header = cJSON_CreateObject();
+    bool complete = architecture != NULL && part->header != NULL &&
+                    cJSON_AddStringToObject(part->header, "format", "outflow") != NULL &&
+                    cJSON_AddStringToObject(part->header, "version", format_version) != NULL &&
+                    cJSON_AddStringToObject(part->header, "architecture", architecture) != NULL;
+    for (size_t i = 0; complete && i < model->metadata_count; i++)
+        complete = cJSON_AddStringToObject(part->header, model->metadata[i].key,
+                                           model->metadata[i].value) != NULL;
+    part->metadata = part->header;
+    free(architecture);
+    return complete;
+}
+
+/* A model in memory as the part of a file; closed with of_bundle_close_part. */
+static of_status view_model(const of_model *model, of_safetensors *part, of_error *error) {
+    *part = (of_safetensors){.count = 0};
+    part->tensors = calloc(model->parameter_count, sizeof *part->tensors);
+    if (part->tensors == NULL || !view_metadata(model, part)) {
+        of_bundle_close_part(part);
+        return of_fail_memory(error, "the list of tensors to write");
+    }
+    for (; part->count < model->parameter_count; part->count++) {
+        const of_parameter *parameter = &model->parameters[part->count];
+        of_safetensor *tensor = &part->tensors[part->count];
+        bool index = parameter->kind == OF_PARAMETER_INDEX;
+        *tensor = (of_safetensor){.name = parameter->name,
+                                  .dtype = index ? OF_DTYPE_I64 : OF_DTYPE_F32,
+                                  .rank = parameter->rank,
+                                  .count = parameter->count,
+                                  .data = model->values + parameter->offset};
+        memcpy(tensor->shape, parameter->shape, sizeof parameter->shape);
+    }
+    return OF_OK;
+}
+
+of_status of_model_save_bundle(const of_model *model, const char *calibration,
+                               const of_model *general, const char *path, of_error *error) {
+    of_safetensors own, other = {.count = 0};
+    of_status status = view_model(model, &own, error);
+    if (status != OF_OK)
+        return status;
+    if (general != NULL)
+        status = view_model(general, &other, error);
+    if (status == OF_OK)
+        status =
+            of_bundle_write_parts(&own, calibration, general != NULL ? &other : NULL, path, error);
+    of_bundle_close_part(&other);
+    of_bundle_close_part(&own);
+    return status;
+}
+
 of_status of_model_save(const of_model *model, const char *path, of_error *error) {
     return of_model_save_as(model, OF_DTYPE_F32, path, error);
 }

@@ -14,4 +14,9 @@ of_status of_model_parse(const unsigned char *bytes, size_t length, const char *
 of_status of_model_save_as(const of_model *model, of_dtype storage, const char *path,
                            of_error *error);
 
+/* Writes a model with `calibration` as its metadata of that key (NULL: without), and `general`
+ * (NULL: none) as its general model: see bundle.h. */
+of_status of_model_save_bundle(const of_model *model, const char *calibration,
+                               const of_model *general, const char *path, of_error *error);
+
 #endif

@@ -3,7 +3,7 @@
 #ifndef OF_REPORT_HTML_H
 #define OF_REPORT_HTML_H
 
-#include "report/picture.h"
+#include "detect/picture.h"
 
 #include <stdio.h>
 

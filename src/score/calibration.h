@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside a calibration: made by calibrate.c, used by calibration.c, as text in
+/* Inside a calibration: made by calibrator.c, used by calibration.c, as text in
  * calibration_json.c. */
 #ifndef OF_SCORE_CALIBRATION_H
 #define OF_SCORE_CALIBRATION_H
@@ -28,6 +28,19 @@ struct of_calibration {
     of_calibrated_score scores[OF_CALIBRATED_SCORES];
     size_t score_count;
 };
+
+/* Which models a calibration is made with: all that it takes of them. */
+typedef struct of_calibrated_models {
+    const of_architecture *architecture, *general; /* general NULL: none */
+    size_t member_count;                           /* further models of an ensemble */
+    uint64_t model_fingerprint, general_fingerprint, members_fingerprint; /* 0: none */
+    bool webp;          /* also calibrate complexity-webp */
+    const char *source; /* may be NULL */
+} of_calibrated_models;
+
+/* of_calibrator_create for models that are no longer loaded. */
+of_status of_calibrator_create_for(const of_calibrated_models *models, of_calibrator **calibrator,
+                                   of_error *error);
 
 /* Allocated JSON text, freed with free(); NULL when memory is exhausted. Doubles are printed with
  * 17 digits, which read back as the same double. */

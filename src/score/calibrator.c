@@ -28,14 +28,14 @@ static bool is_fitted(of_score score) {
 }
 
 /* What the announced models and coders allow. */
-static bool is_allowed(const of_calibration_options *options, const of_statistics_layout *layout,
+static bool is_allowed(const of_calibrated_models *models, const of_statistics_layout *layout,
                        unsigned needs) {
     bool general = layout->general_scales > 0;
     return ((needs & OF_NEEDS_GENERAL) == 0 || general) &&
            ((needs & OF_NEEDS_SAME_SCALES) == 0 || layout->general_scales == layout->scales) &&
            ((needs & OF_NEEDS_CLASSES) == 0 || layout->with_classes) &&
-           ((needs & OF_NEEDS_ENSEMBLE) == 0 || options->member_count > 0) &&
-           ((needs & OF_NEEDS_WEBP) == 0 || options->webp);
+           ((needs & OF_NEEDS_ENSEMBLE) == 0 || models->member_count > 0) &&
+           ((needs & OF_NEEDS_WEBP) == 0 || models->webp);
 }
 
 static void add_scores(const of_score_row *row, of_calibration *made) {
@@ -45,7 +45,7 @@ static void add_scores(const of_score_row *row, of_calibration *made) {
 }
 
 /* The scores that these models allow; those with a fit come last. */
-static void choose_scores(const of_calibration_options *options, of_calibrator *calibrator) {
+static void choose_scores(const of_calibrated_models *models, of_calibrator *calibrator) {
     of_calibration *made = calibrator->made;
     for (int fitted = 0; fitted < 2; fitted++) {
         if (fitted)
@@ -53,25 +53,43 @@ static void choose_scores(const of_calibration_options *options, of_calibrator *
         for (size_t i = 0; i < OF_SCORE_KINDS; i++) {
             const of_score_row *row = &of_score_table[i];
             if ((row->fitted != NULL) == (fitted != 0) &&
-                is_allowed(options, &made->layout, row->needs))
+                is_allowed(models, &made->layout, row->needs))
                 add_scores(row, made);
         }
     }
 }
 
-static of_status describe(const of_calibration_options *options, of_calibrator *calibrator,
+static of_status describe(const of_calibrated_models *models, of_calibrator *calibrator,
                           of_error *error) {
     of_calibration *made = calibrator->made;
-    const of_architecture *general =
-        options->general != NULL ? of_model_architecture(options->general) : NULL;
-    made->architecture = *of_model_architecture(options->model);
-    made->layout = of_statistics_of(&made->architecture, general);
-    made->model = of_model_fingerprint(options->model);
-    made->general = options->general != NULL ? of_model_fingerprint(options->general) : 0;
-    made->members = of_ensemble_fingerprint(options->members, options->member_count);
-    made->source = strdup(options->source != NULL ? options->source : "");
-    choose_scores(options, calibrator);
+    made->architecture = *models->architecture;
+    made->layout = of_statistics_of(&made->architecture, models->general);
+    made->model = models->model_fingerprint;
+    made->general = models->general_fingerprint;
+    made->members = models->members_fingerprint;
+    made->source = strdup(models->source != NULL ? models->source : "");
+    choose_scores(models, calibrator);
     return made->source != NULL ? OF_OK : of_fail_memory(error, "a calibration");
+}
+
+of_status of_calibrator_create_for(const of_calibrated_models *models, of_calibrator **calibrator,
+                                   of_error *error) {
+    of_calibrator *made = calloc(1, sizeof *made);
+    if (made == NULL || (made->made = calloc(1, sizeof *made->made)) == NULL) {
+        of_calibrator_free(made);
+        return of_fail_memory(error, "a calibration");
+    }
+    of_status status = describe(models, made, error);
+    if (status != OF_OK) {
+        of_calibrator_free(made);
+        return status;
+    }
+    made->statistics = of_statistics_count(&made->made->layout);
+    made->row_values = made->statistics + made->plain_count;
+    made->members = models->member_count;
+    made->with_classes = made->made->layout.with_classes;
+    *calibrator = made;
+    return OF_OK;
 }
 
 of_status of_calibrator_create(const of_calibration_options *options, of_calibrator **calibrator,
@@ -80,22 +98,18 @@ of_status of_calibrator_create(const of_calibration_options *options, of_calibra
         (options->members == NULL && options->member_count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_calibrator_create: a required argument is NULL");
-    of_calibrator *made = calloc(1, sizeof *made);
-    if (made == NULL || (made->made = calloc(1, sizeof *made->made)) == NULL) {
-        of_calibrator_free(made);
-        return of_fail_memory(error, "a calibration");
-    }
-    of_status status = describe(options, made, error);
-    if (status != OF_OK) {
-        of_calibrator_free(made);
-        return status;
-    }
-    made->statistics = of_statistics_count(&made->made->layout);
-    made->row_values = made->statistics + made->plain_count;
-    made->members = options->member_count;
-    made->with_classes = made->made->layout.with_classes;
-    *calibrator = made;
-    return OF_OK;
+    const of_model *general = options->general;
+    const of_calibrated_models models = {
+        .architecture = of_model_architecture(options->model),
+        .general = general != NULL ? of_model_architecture(general) : NULL,
+        .member_count = options->member_count,
+        .model_fingerprint = of_model_fingerprint(options->model),
+        .general_fingerprint = general != NULL ? of_model_fingerprint(general) : 0,
+        .members_fingerprint = of_ensemble_fingerprint(options->members, options->member_count),
+        .webp = options->webp,
+        .source = options->source,
+    };
+    return of_calibrator_create_for(&models, calibrator, error);
 }
 
 static bool make_room(of_calibrator *calibrator) {

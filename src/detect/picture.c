@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "report/picture.h"
+#include "detect/picture.h"
 
 #include "core/error.h"
 #include "core/memory.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images of the report: enlarged or reduced, with heat over them, as PNG. */
-#ifndef OF_REPORT_PICTURE_H
-#define OF_REPORT_PICTURE_H
+#ifndef OF_DETECT_PICTURE_H
+#define OF_DETECT_PICTURE_H
 
 #include <outflow/outflow.h>
 

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The images of a source through the models, a batch at a time. */
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/options_read.h"
+#include "data/pixels/image.h"
+#include "detect/batch.h"
+#include "ranks/ranks.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* More decoders than this would only wait for the flow. */
+enum { MAX_DECODERS = 16 };
+
+/* A run: the batch with room for its results, and images gathered where some are left out. */
+typedef struct stream {
+    const of_detector *detector;
+    const char *name;
+    of_stream_options options;
+    of_stream_observer observer;
+    of_source *source;
+    of_runner *runner;
+    uint64_t taken; /* images of the source so far */
+    of_scored_batch batch;
+    uint8_t *pixels; /* every > 1: [capacity][image_bytes] */
+    of_item *items;  /* every > 1 */
+    of_scored_visit *visit;
+    void *user;
+    of_stream_result result;
+    uint32_t height, width; /* of the largest image that was reshaped */
+} stream;
+
+of_stream_options of_stream_options_default(void) {
+    return (of_stream_options){.size = sizeof(of_stream_options)};
+}
+
+/* ---- The source ----------------------------------------------------------------------------- */
+
+static void tell_unreadable(void *user, const char *path, const char *reason) {
+    const stream *s = user;
+    if (s->observer.unreadable != NULL)
+        s->observer.unreadable(s->observer.user, s->name, path, reason);
+}
+
+static bool is_stopped(void *user) {
+    const stream *s = user;
+    return s->observer.stop != NULL && s->observer.stop(s->observer.user);
+}
+
+static of_status open_source(stream *s, of_error *error) {
+    of_source_options options = of_source_options_default(of_detector_architecture(s->detector));
+    unsigned threads = of_plan_describe(s->detector->plans[OF_PLACE_MODEL]).threads;
+    options.threads = threads < MAX_DECODERS ? threads : MAX_DECODERS;
+    options.limit = s->options.limit;
+    options.seed = s->options.seed;
+    options.strict = s->options.strict;
+    options.on_unreadable = tell_unreadable;
+    options.stop = is_stopped;
+    options.user = s;
+    of_status status = of_ranks_check_source(s->detector->ranks, s->name, error);
+    if (status == OF_OK)
+        status = of_source_open(s->name, &options, &s->source, error);
+    return of_ranks_agree(s->detector->ranks, status, error);
+}
+
+static uint64_t expected_images(const stream *s) {
+    uint64_t expected = of_source_expected(s->source), limit = s->options.limit;
+    uint64_t read = limit != 0 && expected > limit ? limit : expected;
+    return read / s->options.every + (read % s->options.every > 0);
+}
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* Ranks take their parts of the same batches, though their machines may differ. */
+static of_status choose_batch(const stream *s, size_t *capacity, of_error *error) {
+    of_ranks *ranks = s->detector->ranks;
+    uint64_t batch = s->options.batch;
+    if (batch == 0)
+        batch = s->detector->batch * (uint64_t)of_ranks_size(ranks);
+    of_status status = of_ranks_broadcast(ranks, &batch, sizeof batch, error);
+    *capacity = (size_t)batch;
+    return status;
+}
+
+static of_status open_memory(stream *s, of_error *error) {
+    size_t capacity = 0, bytes;
+    of_status status = choose_batch(s, &capacity, error);
+    if (status == OF_OK)
+        status = of_scored_batch_open(s->detector, capacity, s->options.needs, &s->batch, error);
+    if (status != OF_OK || s->options.every == 1)
+        return status;
+    s->items = of_allocate(capacity, sizeof *s->items);
+    s->pixels = of_multiply(capacity, s->batch.image_bytes, &bytes) ? of_allocate(bytes, 1) : NULL;
+    return s->items != NULL && s->pixels != NULL ? OF_OK : of_fail_memory(error, "a batch");
+}
+
+/* Leaves out what is not the `every`-th image; what stays is copied to where it can be packed. */
+static void thin_out(stream *s, of_source_batch *images) {
+    size_t kept = 0, bytes = s->batch.image_bytes;
+    for (size_t i = 0; i < images->count; i++) {
+        if (s->taken++ % s->options.every != 0)
+            continue;
+        memcpy(s->pixels + kept * bytes, images->pixels + i * bytes, bytes);
+        s->items[kept++] = images->items[i];
+    }
+    *images = (of_source_batch){kept, s->pixels, s->items};
+}
+
+/* ---- Several processes ----------------------------------------------------------------------- */
+
+static of_status share_results(of_ranks *ranks, const of_model_results *results, size_t count,
+                               of_error *error) {
+    double *const rows[] = {results->logp, results->contributions, results->latent_squares,
+                            results->class_logp};
+    const size_t widths[] = {1, results->scales, results->scales, results->classes};
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && results->scales > 0 && i < 4; i++)
+        if (rows[i] != NULL)
+            status = of_ranks_share_rows(ranks, rows[i], widths[i], count, error);
+    return status;
+}
+
+static of_status share_batch(const stream *s, size_t count, of_error *error) {
+    of_ranks *ranks = s->detector->ranks;
+    double *const rows[] = {s->batch.member_logp, s->batch.png_bytes, s->batch.webp_bytes};
+    const size_t widths[] = {s->batch.members, 1, 1};
+    of_status status = share_results(ranks, &s->batch.own, count, error);
+    if (status == OF_OK)
+        status = share_results(ranks, &s->batch.general, count, error);
+    for (size_t i = 0; status == OF_OK && i < 3; i++)
+        if (rows[i] != NULL)
+            status = of_ranks_share_rows(ranks, rows[i], widths[i], count, error);
+    return status;
+}
+
+/* ---- Batches ----------------------------------------------------------------------------------
+ */
+
+static of_status run_images(stream *s, const uint8_t *pixels, size_t count, of_scored_batch *batch,
+                            of_error *error) {
+    const of_batch images = {OF_PIXEL_U8, pixels, count};
+    return of_scored_batch_run(s->detector, s->runner, &images, pixels, batch, error);
+}
+
+/* The rank's own part of a batch. */
+static of_status run_part(stream *s, const of_source_batch *images, of_error *error) {
+    unsigned ranks = of_ranks_size(s->detector->ranks), rank = of_ranks_rank(s->detector->ranks);
+    size_t first = of_ranks_part(images->count, ranks, rank);
+    size_t end = of_ranks_part(images->count, ranks, rank + 1);
+    of_scored_batch part;
+    of_scored_batch_view(&s->batch, first, &part);
+    return end > first ? run_images(s, images->pixels + first * s->batch.image_bytes, end - first,
+                                    &part, error)
+                       : OF_OK;
+}
+
+static of_status run_batch(stream *s, const of_source_batch *images, of_error *error) {
+    of_status status = OF_OK;
+    if (of_ranks_size(s->detector->ranks) > 1) {
+        status = of_ranks_compare_items(s->detector->ranks, images, error);
+        if (status == OF_OK)
+            status = run_part(s, images, error);
+        if (status == OF_OK)
+            status = share_batch(s, images->count, error);
+    } else {
+        status = run_images(s, images->pixels, images->count, &s->batch, error);
+    }
+    s->batch.count = images->count;
+    s->batch.pixels = images->pixels;
+    s->batch.items = images->items;
+    return status;
+}
+
+static void note_images(stream *s) {
+    s->result.images += s->batch.count;
+    for (size_t i = 0; i < s->batch.count; i++) {
+        const of_item *item = &s->batch.items[i];
+        if (!item->reshaped)
+            continue;
+        s->result.reshaped++;
+        if ((uint64_t)item->height * item->width > (uint64_t)s->height * s->width) {
+            s->height = item->height;
+            s->width = item->width;
+        }
+    }
+    if (s->observer.progressed != NULL)
+        s->observer.progressed(s->observer.user, s->result.images);
+}
+
+static of_status fail_stopped(of_error *error) {
+    return of_fail(error, OF_ERROR_IO, "interrupted");
+}
+
+static of_status take_batch(stream *s, const of_source_batch *images, of_error *error) {
+    of_status status = run_batch(s, images, error);
+    if (status == OF_OK && is_stopped(s))
+        status = fail_stopped(error);
+    if (status == OF_OK)
+        status = s->visit(s->user, &s->batch, error);
+    if (status == OF_OK)
+        note_images(s);
+    return status;
+}
+
+static of_status run_batches(stream *s, of_error *error) {
+    for (;;) {
+        of_source_batch images;
+        of_status status = of_source_next(s->source, s->batch.capacity, &images, error);
+        if (status == OF_OK && images.count == 0)
+            return of_ranks_size(s->detector->ranks) > 1
+                       ? of_ranks_compare_items(s->detector->ranks, &images, error)
+                       : OF_OK;
+        if (status == OF_OK && s->options.every > 1)
+            thin_out(s, &images);
+        if (status == OF_OK && images.count > 0)
+            status = take_batch(s, &images, error);
+        if (status != OF_OK)
+            return status;
+    }
+}
+
+/* ---- All ----------------------------------------------------------------------------------------
+ */
+
+__attribute__((format(printf, 2, 3))) static void warn(const stream *s, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+    if (s->observer.warn == NULL)
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    s->observer.warn(s->observer.user, text);
+}
+
+/* What a user may not know of the images that were scored, or were not. */
+static void warn_of_images(const stream *s) {
+    const of_architecture *a = of_detector_architecture(s->detector);
+    if (s->result.skipped > 0)
+        warn(s, "%s: passed over %" PRIu64 " files that are no images by their names (%s)", s->name,
+             s->result.skipped, OF_IMAGE_EXTENSIONS);
+    if (s->result.reshaped > 0)
+        warn(s,
+             "%s: %" PRIu64 " of %" PRIu64 " images, up to %" PRIu32 "x%" PRIu32
+             ", were shrunk or squeezed to the model's %" PRIu32 "x%" PRIu32
+             ": what is small in them is lost",
+             s->name, s->result.reshaped, s->result.images, s->height, s->width, a->height,
+             a->width);
+}
+
+of_status of_stream_fail_empty(const char *source, const of_stream_result *result,
+                               of_error *error) {
+    if (result->unreadable == 0)
+        return of_fail(error, OF_ERROR_FORMAT, "%s: there is no image in it", source);
+    return of_fail(error, OF_ERROR_FORMAT, "%s: no image could be read, %" PRIu64 " failed", source,
+                   result->unreadable);
+}
+
+static of_status run(stream *s, of_error *error) {
+    double start = of_seconds();
+    of_status status = open_source(s, error);
+    if (status == OF_OK) {
+        if (s->observer.started != NULL)
+            s->observer.started(s->observer.user, s->name, expected_images(s));
+        status = open_memory(s, error);
+    }
+    if (status == OF_OK)
+        status = of_runner_take(s->detector, &s->runner, error);
+    if (status == OF_OK) {
+        status = run_batches(s, error);
+        of_runner_give_back(s->detector, s->runner);
+    }
+    if (s->source != NULL) {
+        s->result.unreadable = of_source_unreadable(s->source);
+        s->result.skipped = of_source_skipped(s->source);
+        warn_of_images(s);
+    }
+    s->result.seconds = of_seconds() - start;
+    return status;
+}
+
+static void close_stream(stream *s) {
+    of_source_free(s->source);
+    of_scored_batch_close(&s->batch);
+    of_free(s->pixels);
+    of_free(s->items);
+}
+
+static of_status read_options(const of_stream_options *options, stream *s, of_error *error) {
+    s->options = of_stream_options_default();
+    s->observer = (of_stream_observer){.size = sizeof s->observer};
+    of_status status = of_options_read(&s->options, sizeof s->options, sizeof s->options, options,
+                                       "of_stream_options", error);
+    if (status == OF_OK)
+        status = of_options_read(&s->observer, sizeof s->observer, sizeof s->observer,
+                                 s->options.observer, "of_stream_observer", error);
+    if (s->options.every == 0)
+        s->options.every = 1;
+    return status;
+}
+
+of_status of_detector_stream(const of_detector *detector, const char *source,
+                             const of_stream_options *options, of_scored_visit *visit, void *user,
+                             of_stream_result *result, of_error *error) {
+    stream s = {.detector = detector, .name = source, .visit = visit, .user = user};
+    if (detector == NULL || source == NULL || visit == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_detector_stream: detector, source and visitor are all needed");
+    of_status status = read_options(options, &s, error);
+    if (status == OF_OK)
+        status = run(&s, error);
+    close_stream(&s);
+    if (result != NULL)
+        *result = s.result;
+    return status;
+}
