@@ -49,8 +49,8 @@ typedef struct of_evaluation_options {
                                   NULL */
     bool keep_images; /**< keep the most and the least anomalous images of each set, for a report
                            or a figure */
-    of_stream_options stream; /**< limit, seed, observer and so on, for each set; its `needs` are
-                                   found out */
+    const of_stream_options *stream; /**< limit, seed, observer and so on, for each set; its `needs`
+                                          are found out. NULL: the defaults */
 } of_evaluation_options;
 
 /** All fields at their defaults: no sets. */

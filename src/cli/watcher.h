@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the terminal shows of a stream: progress, files that cannot be read, warnings; and the
+ * signals that end it. */
+#ifndef OF_CLI_WATCHER_H
+#define OF_CLI_WATCHER_H
+
+#include "cli/terminal/warnings.h"
+
+#include <outflow/detect.h>
+
+typedef struct of_watcher {
+    of_console *console;
+    const char *label; /* shown with the progress */
+    of_warnings warnings;
+} of_watcher;
+
+/* `several`: there are streams of other sources as well, and warnings name theirs. */
+of_watcher of_watcher_make(of_console *console, const char *label, bool several);
+
+/* For of_stream_options and the like; the watcher must outlive it. */
+of_stream_observer of_watcher_observer(of_watcher *watcher);
+
+/* Ends the progress and the warnings of a stream. */
+void of_watcher_finish(of_watcher *watcher);
+
+#endif
