@@ -2,15 +2,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/rows.h"
 
-#include "cli/scoring.h"
-#include "cli/terminal/words.h"
-#include "core/error.h"
-#include "core/json_writer.h"
-#include "core/memory.h"
+#include <outflow/output.h>
 
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NUMBER_WIDTH = 11, LABEL_WIDTH = 12 };
@@ -18,7 +15,7 @@ enum { NUMBER_WIDTH = 11, LABEL_WIDTH = 12 };
 /* ---- Columns ------------------------------------------------------------------------------ */
 
 static of_row_column *add_column(of_rows *rows, const char *name, of_column_kind kind) {
-    assert(rows->count < OF_ROW_COLUMNS + (size_t)rows->architecture.classes);
+    assert(rows->count < OF_ROW_COLUMNS + (size_t)rows->architecture->classes);
     of_row_column *column = &rows->columns[rows->count++];
     (void)snprintf(column->name, sizeof column->name, "%s", name);
     column->kind = kind;
@@ -35,16 +32,20 @@ static void add_score_column(of_rows *rows, of_score_kind kind) {
     of_rows_add_named(rows, (of_score){kind, 0});
 }
 
-of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format,
-                       const of_architecture *architecture, const of_calibration *calibration,
+of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format, const of_detector *detector,
                        of_error *error) {
+    const of_architecture *architecture = of_detector_architecture(detector);
     size_t most = OF_ROW_COLUMNS + (size_t)architecture->classes;
     *rows = (of_rows){
-        .file = file, .format = format, .architecture = *architecture, .calibration = calibration};
-    rows->columns = of_allocate_zeroed(most, sizeof *rows->columns);
-    rows->numbers = of_allocate(most, sizeof *rows->numbers);
+        .file = file, .format = format, .detector = detector, .architecture = architecture};
+    rows->columns = calloc(most, sizeof *rows->columns);
+    rows->numbers = calloc(most, sizeof *rows->numbers);
     if (rows->columns == NULL || rows->numbers == NULL)
         return of_fail_memory(error, "the columns of the rows");
+    of_status status =
+        format == OF_ROWS_JSONL ? of_json_create(file, false, &rows->json, error) : OF_OK;
+    if (status != OF_OK)
+        return status;
     add_column(rows, "bits_per_dim", OF_COLUMN_BITS);
     add_column(rows, "logp", OF_COLUMN_LOGP);
     for (uint32_t scale = 0; scale < of_architecture_scale_count(architecture); scale++) {
@@ -58,8 +59,10 @@ of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format,
 }
 
 void of_rows_close(of_rows *rows) {
-    of_free(rows->columns);
-    of_free(rows->numbers);
+    of_json_free(rows->json);
+    free(rows->columns);
+    free(rows->numbers);
+    rows->json = NULL;
     rows->columns = NULL;
     rows->numbers = NULL;
     rows->count = 0;
@@ -74,7 +77,7 @@ void of_rows_add_general(of_rows *rows, bool comparable_scales) {
 
 void of_rows_add_classes(of_rows *rows) {
     add_column(rows, "predicted_class", OF_COLUMN_CLASS);
-    for (uint32_t class = 0; class < rows->architecture.classes; class ++) {
+    for (uint32_t class = 0; class < rows->architecture->classes; class ++) {
         char name[32];
         (void)snprintf(name, sizeof name, "logp_class%" PRIu32, class);
         add_column(rows, name, OF_COLUMN_CLASS_LOGP)->class = class;
@@ -89,16 +92,9 @@ void of_rows_add_p_value(of_rows *rows, of_score score) {
     add_column(rows, "p_value", OF_COLUMN_P_VALUE)->score = score;
 }
 
-void of_rows_add_threshold(of_rows *rows, of_score score, double threshold) {
+void of_rows_add_flag(of_rows *rows, of_flag_rule rule) {
     rows->with_flag = true;
-    rows->score = score;
-    rows->threshold = threshold;
-}
-
-void of_rows_add_rate(of_rows *rows, of_score score, double rate) {
-    rows->with_flag = true;
-    rows->score = score;
-    rows->rate = rate;
+    rows->rule = rule;
 }
 
 void of_rows_add_source(of_rows *rows) {
@@ -107,19 +103,10 @@ void of_rows_add_source(of_rows *rows) {
 
 /* ---- Values ------------------------------------------------------------------------------- */
 
-static double score_value(const of_rows *rows, of_score score, const of_image_likelihood *image) {
-    return rows->calibration != NULL ? of_calibrated_value(rows->calibration, score, image)
-                                     : of_score_value(score, &rows->architecture, image);
-}
-
-static double p_value(const of_rows *rows, of_score score, const of_image_likelihood *image) {
-    return of_calibration_p_value(rows->calibration, score, score_value(rows, score, image));
-}
-
 /* Ties go to the first class; what is not a number is no class's. */
 static double likeliest_class(const of_rows *rows, const of_image_likelihood *image) {
     uint32_t best = 0;
-    for (uint32_t class = 0; class < rows->architecture.classes; class ++) {
+    for (uint32_t class = 0; class < rows->architecture->classes; class ++) {
         if (isnan(image->class_logp[class]))
             return (double)NAN;
         if (image->class_logp[class] > image->class_logp[best])
@@ -132,7 +119,7 @@ static double column_value(const of_rows *rows, const of_row_column *column,
                            const of_image_likelihood *likelihood) {
     switch (column->kind) {
     case OF_COLUMN_BITS:
-        return of_bits_per_dim(&rows->architecture, likelihood->logp);
+        return of_bits_per_dim(rows->architecture, likelihood->logp);
     case OF_COLUMN_LOGP:
         return likelihood->logp;
     case OF_COLUMN_CONTRIBUTION:
@@ -144,19 +131,18 @@ static double column_value(const of_rows *rows, const of_row_column *column,
     case OF_COLUMN_CLASS_LOGP:
         return likelihood->class_logp[column->class];
     case OF_COLUMN_SCORE:
-        return score_value(rows, column->score, likelihood);
+        return of_detector_value(rows->detector, column->score, likelihood);
     case OF_COLUMN_P_VALUE:
-        return p_value(rows, column->score, likelihood);
+        return of_detector_p_value(rows->detector, column->score,
+                                   of_detector_value(rows->detector, column->score, likelihood));
     }
     return (double)NAN;
 }
 
 static bool is_anomalous(const of_rows *rows, const of_image_likelihood *likelihood) {
-    if (!rows->with_flag)
-        return false;
-    if (rows->rate > 0)
-        return p_value(rows, rows->score, likelihood) <= rows->rate;
-    return of_scoring_reaches(score_value(rows, rows->score, likelihood), rows->threshold);
+    return rows->with_flag &&
+           of_detector_flags(rows->detector, &rows->rule,
+                             of_detector_value(rows->detector, rows->rule.score, likelihood));
 }
 
 /* Fills rows->numbers; returns whether the image is flagged. */
@@ -198,17 +184,17 @@ static void csv_row(const of_rows *rows, const char *source, const of_item *item
 }
 
 static void json_row(const of_rows *rows, const char *source, const of_item *item, bool anomalous) {
-    of_json json = of_json_to(rows->file, false);
-    of_json_object(&json, NULL);
-    of_json_text(&json, "path", item->path);
-    of_json_text(&json, "label", item->label);
+    of_json *json = rows->json;
+    of_json_object(json, NULL);
+    of_json_text(json, "path", item->path);
+    of_json_text(json, "label", item->label);
     for (size_t i = 0; i < rows->count; i++)
-        of_json_real(&json, rows->columns[i].name, rows->numbers[i]);
+        of_json_real(json, rows->columns[i].name, rows->numbers[i]);
     if (rows->with_flag)
-        of_json_flag(&json, "anomalous", anomalous);
+        of_json_flag(json, "anomalous", anomalous);
     if (rows->with_source)
-        of_json_text(&json, "source", source);
-    of_json_end(&json);
+        of_json_text(json, "source", source);
+    of_json_end(json);
 }
 
 static int column_width(const of_row_column *column) {

@@ -3,7 +3,8 @@
 #ifndef OF_CLI_ROWS_H
 #define OF_CLI_ROWS_H
 
-#include <outflow/outflow.h>
+#include <outflow/detect.h>
+#include <outflow/output.h>
 #include <stdio.h>
 
 typedef enum of_row_format { OF_ROWS_CSV = 0, OF_ROWS_JSONL = 1, OF_ROWS_TABLE = 2 } of_row_format;
@@ -31,24 +32,23 @@ enum { OF_ROW_COLUMNS = 32 };
 
 typedef struct of_rows {
     FILE *file;
+    of_json *json; /* of OF_ROWS_JSONL */
     of_row_format format;
-    of_architecture architecture;
-    const of_calibration *calibration; /* NULL: there is none */
-    of_row_column *columns;            /* [OF_ROW_COLUMNS + classes], the numbers */
-    double *numbers;                   /* the same of one row */
+    const of_detector *detector;
+    const of_architecture *architecture;
+    of_row_column *columns; /* [OF_ROW_COLUMNS + classes], the numbers */
+    double *numbers;        /* the same of one row */
     size_t count;
     bool with_flag, with_source;
-    of_score score;         /* what the flag judges */
-    double threshold, rate; /* flagged at or above the one, or with a p-value up to the other */
-    uint64_t written;       /* rows so far */
-    uint64_t non_finite;    /* rows with a number that is not finite */
-    uint64_t anomalous;     /* rows that are flagged */
+    of_flag_rule rule;   /* of the flag */
+    uint64_t written;    /* rows so far */
+    uint64_t non_finite; /* rows with a number that is not finite */
+    uint64_t anomalous;  /* rows that are flagged */
 } of_rows;
 
-/* path, label, bits_per_dim, logp, logp_scaleI..., nll, last; more is added below. The calibration
- * may be NULL and must outlive the rows. */
-of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format,
-                       const of_architecture *architecture, const of_calibration *calibration,
+/* path, label, bits_per_dim, logp, logp_scaleI..., nll, last; more is added below. The detector
+ * must outlive the rows. */
+of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format, const of_detector *detector,
                        of_error *error);
 /* Accepts zeroed rows. */
 void of_rows_close(of_rows *rows);
@@ -62,10 +62,8 @@ void of_rows_add_named(of_rows *rows, of_score score);
 void of_rows_add_score(of_rows *rows, of_score score);
 /* A column `p_value`: conformal, of this score. */
 void of_rows_add_p_value(of_rows *rows, of_score score);
-/* A column `anomalous`: the score is at or above the threshold, or not finite. */
-void of_rows_add_threshold(of_rows *rows, of_score score, double threshold);
-/* A column `anomalous`: the score's p-value is at most `rate`. */
-void of_rows_add_rate(of_rows *rows, of_score score, double rate);
+/* A column `anomalous`: the image is flagged. */
+void of_rows_add_flag(of_rows *rows, of_flag_rule rule);
 /* A column `source`. */
 void of_rows_add_source(of_rows *rows);
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow score: likelihoods and scores of every image. */
-#include "cli/ranks.h"
 #include "cli/rows.h"
 #include "cli/score_pictures.h"
+#include "cli/shared_options.h"
+#include "cli/terminal/command_line.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
-#include "core/error.h"
+#include "cli/watcher.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const of_command of_score_command = {
@@ -51,11 +53,10 @@ const of_command of_score_command = {
 };
 
 typedef struct score_settings {
-    of_engine_settings engine;
+    of_shared_settings shared;
     const char *score_name, *out, *report, *heatmaps;
     uint64_t heatmap_count;
-    int argc; /* of the verb, for the report */
-    char **argv;
+    char *command; /* as it was given, for the report */
     int format;
     double threshold, rate;
     bool with_threshold, with_rate, with_heatmap_count;
@@ -63,9 +64,9 @@ typedef struct score_settings {
 } score_settings;
 
 static void declare(score_settings *settings, of_option_table *table) {
-    of_engine_model_option(&settings->engine, table);
-    of_engine_general_option(&settings->engine, table);
-    of_engine_ensemble_option(&settings->engine, table);
+    of_shared_model_option(&settings->shared, table);
+    of_shared_general_option(&settings->shared, table);
+    of_shared_ensemble_option(&settings->shared, table);
     of_option_text(table, 0, "score", "NAME", &settings->score_name,
                    "Add a column 'score': nll, last, scale:N, ratio, ratio-last, complexity, "
                    "complexity-webp, class, mixture, ensemble, typicality or combined; p_value is "
@@ -93,214 +94,217 @@ static void declare(score_settings *settings, of_option_table *table) {
     of_option_count(table, 0, "heatmap-count", &settings->heatmap_count, 0, 1e9,
                     "Number of heat maps; 0: of all images, which stay in memory until then; "
                     "without it, 20.");
-    of_engine_source_options(&settings->engine, table);
-    of_engine_plan_options(&settings->engine, table);
-    of_engine_precision_option(&settings->engine, table);
+    of_shared_source_options(&settings->shared, table);
+    of_shared_plan_options(&settings->shared, table);
+    of_shared_precision_option(&settings->shared, table);
 }
 
 /* What the visitor of a source's batches needs. */
 typedef struct score_run {
-    of_engine *engine;
+    const score_settings *settings;
+    const of_program *program;
+    const of_detector *detector;
+    of_score score; /* what is judged */
     of_rows rows;
-    of_output output;
+    of_output *output;
     of_score_pictures pictures;
-    const char *source;
-    size_t source_number;
+    size_t source; /* number of the one that is being read */
 } score_run;
 
 static of_status write_batch(void *user, const of_scored_batch *batch, of_error *error) {
     score_run *run = user;
-    for (size_t i = 0; i < batch->count; i++) {
-        of_image_likelihood likelihood = of_scored_image(batch, i);
-        of_rows_write(&run->rows, run->source, &batch->items[i], &likelihood);
+    const char *source = run->settings->sources.items[run->source];
+    for (size_t i = 0; i < of_scored_count(batch); i++) {
+        of_image_likelihood likelihood = of_scored_likelihood(batch, i);
+        of_rows_write(&run->rows, source, of_scored_item(batch, i), &likelihood);
     }
-    of_status status = of_score_pictures_collect(&run->pictures, run->source_number, batch, error);
-    return status == OF_OK ? of_output_flush(&run->output, error) : status;
+    of_status status = of_score_pictures_collect(&run->pictures, run->source, batch, error);
+    return status == OF_OK ? of_output_flush(run->output, error) : status;
 }
 
-/* The score that is judged: what was asked for, else the best there is. */
-static of_status choose_score(const score_settings *settings, const of_engine *engine,
+/* ---- Columns ------------------------------------------------------------------------------ */
+
+/* The score that is judged: what was asked for, else the best there is. With a rate that is
+ * combined, whose absence is then an error. */
+static of_status choose_score(const score_settings *settings, const of_detector *detector,
                               of_score *score, of_error *error) {
-    const of_score combined = {OF_SCORE_COMBINED, 0};
-    bool has_general = engine->general != NULL;
     if (settings->score_name != NULL)
-        return of_score_parse(settings->score_name, &engine->architecture, has_general, score,
-                              error);
-    *score = (of_score){has_general ? OF_SCORE_RATIO : OF_SCORE_NLL, 0};
-    if (settings->with_rate || of_scoring_check(engine, combined, NULL) == OF_OK)
-        *score = combined;
+        return of_score_parse(settings->score_name, of_detector_architecture(detector),
+                              of_detector_describe(detector).general_model != NULL, score, error);
+    *score = settings->with_rate ? (of_score){OF_SCORE_COMBINED, 0}
+                                 : of_detector_default_score(detector);
     return OF_OK;
 }
 
 /* p-values where the calibration allows them; an error where they are asked for and it does not. */
-static of_status add_p_value(const score_settings *settings, const of_engine *engine,
-                             of_score score, of_rows *rows, of_error *error) {
+static of_status add_p_value(score_run *run, of_score score, of_error *error) {
+    const score_settings *settings = run->settings;
+    of_detector_info info = of_detector_describe(run->detector);
     of_error reason;
-    of_status status = of_scoring_check_p_value(engine, score, &reason);
     if (settings->with_rate) {
-        if (status == OF_OK)
-            status = of_calibration_check_rate(engine->calibration, score, settings->rate, &reason);
+        const of_flag_rule rule = {.score = score, .rate = settings->rate};
+        of_status status = of_detector_check_rule(run->detector, &rule, error);
         if (status != OF_OK)
-            return of_error_copy(error, &reason);
-        of_rows_add_p_value(rows, score);
-        of_rows_add_rate(rows, score, settings->rate);
-    } else if (status == OF_OK) {
-        of_rows_add_p_value(rows, score);
-    } else if (engine->calibration != NULL || engine->calibration_problem[0] != '\0') {
-        of_log_write(&engine->console->log, OF_LOG_WARNING, "no p-values: %s", reason.message);
+            return status;
+        of_rows_add_p_value(&run->rows, score);
+        of_rows_add_flag(&run->rows, rule);
+    } else if (of_detector_check_p_value(run->detector, score, &reason) == OF_OK) {
+        of_rows_add_p_value(&run->rows, score);
+    } else if (info.calibration != NULL || info.calibration_problem[0] != '\0') {
+        of_console_warn(run->program->console, &reason, "no p-values");
     }
     return OF_OK;
 }
 
-static of_status add_judgement(const score_settings *settings, const of_engine *engine,
-                               of_rows *rows, of_error *error) {
+static of_status add_judgement(score_run *run, of_error *error) {
+    const score_settings *settings = run->settings;
     const of_score combined = {OF_SCORE_COMBINED, 0};
     bool asked = settings->score_name != NULL || settings->with_threshold || settings->with_rate;
-    of_score score;
-    of_status status = choose_score(settings, engine, &score, error);
+    of_status status = choose_score(settings, run->detector, &run->score, error);
     if (status == OF_OK && asked)
-        status = of_scoring_check(engine, score, error);
+        status = of_detector_check_score(run->detector, run->score, error);
     if (status != OF_OK)
         return status;
     if (asked)
-        of_rows_add_score(rows, score);
+        of_rows_add_score(&run->rows, run->score);
     if (settings->with_threshold)
-        of_rows_add_threshold(rows, score, settings->threshold);
-    return add_p_value(settings, engine, asked ? score : combined, rows, error);
+        of_rows_add_flag(&run->rows,
+                         (of_flag_rule){.score = run->score, .threshold = settings->threshold});
+    return add_p_value(run, asked ? run->score : combined, error);
 }
 
-static of_status add_columns(const score_settings *settings, const of_engine *engine, of_rows *rows,
-                             of_error *error) {
+static bool allows(const of_detector *detector, of_score_kind kind) {
+    return of_detector_check_score(detector, (of_score){kind, 0}, NULL) == OF_OK;
+}
+
+static of_status add_columns(score_run *run, of_error *error) {
     static const of_score_kind calibrated[] = {OF_SCORE_TYPICALITY, OF_SCORE_COMBINED};
-    if (engine->general != NULL)
-        of_rows_add_general(rows, engine->comparable_scales);
-    if (engine->architecture.classes > 0)
-        of_rows_add_classes(rows);
+    const of_detector *detector = run->detector;
+    if (of_detector_describe(detector).general_model != NULL)
+        of_rows_add_general(&run->rows, allows(detector, OF_SCORE_RATIO_LAST));
+    if (of_detector_architecture(detector)->classes > 0)
+        of_rows_add_classes(&run->rows);
     for (size_t i = 0; i < 2; i++)
-        if (of_scoring_check(engine, (of_score){calibrated[i], 0}, NULL) == OF_OK)
-            of_rows_add_named(rows, (of_score){calibrated[i], 0});
-    of_status status = add_judgement(settings, engine, rows, error);
-    if (status == OF_OK && settings->sources.count > 1)
-        of_rows_add_source(rows);
+        if (allows(detector, calibrated[i]))
+            of_rows_add_named(&run->rows, (of_score){calibrated[i], 0});
+    of_status status = add_judgement(run, error);
+    if (status == OF_OK && run->settings->sources.count > 1)
+        of_rows_add_source(&run->rows);
     return status;
 }
 
 /* Images are coded only where a column needs it. */
-static bool needs(const of_rows *rows, unsigned need) {
-    for (size_t i = 0; i < rows->count; i++) {
-        bool scored =
-            rows->columns[i].kind == OF_COLUMN_SCORE || rows->columns[i].kind == OF_COLUMN_P_VALUE;
-        if (scored && (of_score_needs(rows->columns[i].score) & need) != 0)
-            return true;
-    }
-    return false;
+static unsigned needs_of_columns(const of_rows *rows) {
+    unsigned needs = 0;
+    for (size_t i = 0; i < rows->count; i++)
+        if (rows->columns[i].kind == OF_COLUMN_SCORE || rows->columns[i].kind == OF_COLUMN_P_VALUE)
+            needs |= of_score_needs(rows->columns[i].score);
+    return needs;
 }
 
-static void add_tally(of_tally *tally, const of_tally *more) {
-    tally->images += more->images;
-    tally->unreadable += more->unreadable;
-    tally->seconds += more->seconds;
+/* ---- Running ------------------------------------------------------------------------------ */
+
+static void add_result(of_stream_result *sum, const of_stream_result *more) {
+    sum->images += more->images;
+    sum->unreadable += more->unreadable;
+    sum->seconds += more->seconds;
 }
 
-static of_status score_sources(const score_settings *settings, score_run *run, of_tally *tally,
-                               of_error *error) {
+static of_status score_sources(score_run *run, of_stream_result *sum, of_error *error) {
+    const of_text_list *sources = &run->settings->sources;
+    of_watcher watcher = of_watcher_make(run->program->console, "score", sources->count > 1);
+    const of_stream_observer observer = of_watcher_observer(&watcher);
+    of_stream_options options = of_shared_stream_options(&run->settings->shared, &observer);
     of_status status = OF_OK;
-    for (size_t i = 0; status == OF_OK && i < settings->sources.count; i++) {
-        of_tally own = {0};
-        run->source = settings->sources.items[i];
-        run->source_number = i;
-        of_run pass = {.source = run->source,
-                       .label = "score",
-                       .several = settings->sources.count > 1,
-                       .visit = write_batch,
-                       .user = run};
-        status = of_engine_run(run->engine, &pass, &own, error);
-        add_tally(tally, &own);
+    options.needs = needs_of_columns(&run->rows) | of_score_pictures_needs(&run->pictures);
+    for (size_t i = 0; status == OF_OK && i < sources->count; i++) {
+        of_stream_result own = {0};
+        run->source = i;
+        status = of_detector_stream(run->detector, sources->items[i], &options, write_batch, run,
+                                    &own, error);
+        of_watcher_finish(&watcher);
+        add_result(sum, &own);
         of_score_pictures_finish_source(&run->pictures, i, &own);
     }
-    return status == OF_OK && tally->images == 0
-               ? of_engine_fail_empty(run->source, tally->unreadable, error)
+    return status == OF_OK && sum->images == 0
+               ? of_stream_fail_empty(sources->items[run->source], sum, error)
                : status;
 }
 
-static void summarise(of_console *console, const of_tally *tally, const of_rows *rows) {
+static void summarise(const of_console *console, const of_stream_result *sum, const of_rows *rows) {
     char anomalous[48] = "";
     if (rows->with_flag)
         (void)snprintf(anomalous, sizeof anomalous, "%" PRIu64 " anomalous, ", rows->anomalous);
     of_log_write(&console->log, OF_LOG_INFO,
                  "%" PRIu64 " image%s, %" PRIu64 " unreadable, %" PRIu64
                  " non-finite, %s%.1f images/s",
-                 tally->images, of_plural(tally->images), tally->unreadable, rows->non_finite,
-                 anomalous, tally->seconds > 0 ? (double)tally->images / tally->seconds : 0.0);
+                 sum->images, of_plural(sum->images), sum->unreadable, rows->non_finite, anomalous,
+                 sum->seconds > 0 ? (double)sum->images / sum->seconds : 0.0);
 }
 
-static of_status open_pictures(const score_settings *settings, score_run *run, of_error *error) {
-    const of_console *console = run->engine->console;
-    run->pictures = (of_score_pictures){.report = of_ranks_output(console, settings->report),
-                                        .heatmaps = of_ranks_output(console, settings->heatmaps),
-                                        .heatmap_count = settings->heatmap_count,
-                                        .argc = settings->argc,
-                                        .argv = settings->argv,
-                                        .sources = &settings->sources,
-                                        .rate = settings->rate,
-                                        .with_threshold = settings->with_threshold,
-                                        .threshold = settings->threshold};
-    if (run->pictures.report == NULL && run->pictures.heatmaps == NULL)
-        return OF_OK;
-    of_status status = choose_score(settings, run->engine, &run->pictures.score, error);
-    return status == OF_OK ? of_score_pictures_open(&run->pictures, run->engine, error) : status;
+static of_status open_pictures(score_run *run, of_error *error) {
+    const score_settings *settings = run->settings;
+    run->pictures =
+        (of_score_pictures){.report = of_program_output(run->program, settings->report),
+                            .heatmaps = of_program_output(run->program, settings->heatmaps),
+                            .heatmap_count = settings->heatmap_count,
+                            .command = settings->command,
+                            .sources = &settings->sources,
+                            .score = run->score,
+                            .rate = settings->rate,
+                            .with_threshold = settings->with_threshold,
+                            .threshold = settings->threshold};
+    return run->pictures.report != NULL || run->pictures.heatmaps != NULL
+               ? of_score_pictures_open(&run->pictures, run->detector, error)
+               : OF_OK;
 }
 
-static of_status open_run(const score_settings *settings, score_run *run, of_error *error) {
-    of_engine *engine = run->engine;
+static of_status open_run(score_run *run, of_error *error) {
+    const score_settings *settings = run->settings;
     of_status status =
-        of_output_open(of_ranks_output(engine->console, settings->out), &run->output, error);
+        of_output_open(of_program_output(run->program, settings->out), &run->output, error);
     if (status == OF_OK)
-        status = of_rows_open(&run->rows, run->output.file, (of_row_format)settings->format,
-                              &engine->architecture, engine->calibration, error);
+        status = of_rows_open(&run->rows, of_output_file(run->output),
+                              (of_row_format)settings->format, run->detector, error);
     if (status == OF_OK)
-        status = add_columns(settings, engine, &run->rows, error);
-    if (status == OF_OK)
-        status = open_pictures(settings, run, error);
-    unsigned more = of_score_pictures_needs(&run->pictures);
-    engine->with_png = needs(&run->rows, OF_NEEDS_PNG) || (more & OF_NEEDS_PNG) != 0;
-    engine->with_webp = needs(&run->rows, OF_NEEDS_WEBP) || (more & OF_NEEDS_WEBP) != 0;
-    return status;
+        status = add_columns(run, error);
+    return status == OF_OK ? open_pictures(run, error) : status;
 }
 
-static of_status run_score(const score_settings *settings, of_engine *engine, of_tally *tally,
-                           of_error *error) {
-    score_run run = {.engine = engine};
-    of_status status = open_run(settings, &run, error);
+static of_status run_score(score_run *run, of_stream_result *sum, of_error *error) {
+    of_status status = open_run(run, error);
     if (status == OF_OK)
-        status = score_sources(settings, &run, tally, error);
+        status = score_sources(run, sum, error);
     if (status == OF_OK)
-        status = of_score_pictures_make(&run.pictures, error);
-    if (status == OF_OK)
-        status = of_output_commit(&run.output, error);
-    if (status == OF_OK)
-        summarise(engine->console, tally, &run.rows);
-    of_output_discard(&run.output);
-    of_score_pictures_close(&run.pictures);
-    of_rows_close(&run.rows);
-    return status;
-}
-
-static int score_with(score_settings *settings, of_console *console) {
-    of_error error;
-    of_engine engine;
-    of_tally tally = {0};
-    if (settings->engine.quiet)
-        of_console_quiet(console);
-    of_interrupt_watch();
-    of_status status = of_engine_open(&settings->engine, console, &engine, &error);
+        status = of_score_pictures_make(&run->pictures, run->program->console, error);
     if (status == OF_OK) {
-        status = run_score(settings, &engine, &tally, &error);
-        of_engine_close(&engine);
+        status = of_output_commit(run->output, error);
+        run->output = NULL;
+    }
+    if (status == OF_OK)
+        summarise(run->program->console, sum, &run->rows);
+    of_output_discard(run->output);
+    of_score_pictures_close(&run->pictures);
+    of_rows_close(&run->rows);
+    return status;
+}
+
+static int score_with(const score_settings *settings, const of_program *program) {
+    of_error error;
+    of_detector *detector = NULL;
+    of_stream_result sum = {0};
+    const of_detector_options options =
+        of_shared_detector_options(&settings->shared, program->ranks);
+    of_program_begin(program, settings->shared.quiet, (unsigned)settings->shared.threads);
+    of_status status = of_detector_open(&options, &detector, &error);
+    if (status == OF_OK) {
+        score_run run = {.settings = settings, .program = program, .detector = detector};
+        status = run_score(&run, &sum, &error);
+        of_detector_free(detector);
     }
     if (status != OF_OK)
-        return of_console_fail(console, &error);
-    return tally.unreadable > 0 ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
+        return of_console_fail(program->console, &error);
+    return sum.unreadable > 0 ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
 }
 
 /* What can be said about --score before a model is loaded: its spelling, and whether it needs a
@@ -312,7 +316,7 @@ static of_status check_score_name(const score_settings *settings, of_error *erro
     of_score score;
     return settings->score_name == NULL
                ? OF_OK
-               : of_score_parse(settings->score_name, &any, settings->engine.general != NULL,
+               : of_score_parse(settings->score_name, &any, settings->shared.general != NULL,
                                 &score, error);
 }
 
@@ -323,7 +327,8 @@ static bool reads_input_twice(const of_text_list *sources) {
     return times > 1;
 }
 
-static int check_and_score(score_settings *settings, of_console *console) {
+static int check_and_score(const score_settings *settings, const of_program *program) {
+    of_console *console = program->console;
     of_error error;
     if (settings->sources.count == 0)
         return of_usage_error(console, &of_score_command, "no SRC is given");
@@ -339,22 +344,24 @@ static int check_and_score(score_settings *settings, of_console *console) {
                               "--heatmap-count needs a folder, --heatmaps DIR");
     if (check_score_name(settings, &error) != OF_OK)
         return of_usage_error(console, &of_score_command, "%s", error.message);
-    return score_with(settings, console);
+    return score_with(settings, program);
 }
 
-int of_verb_score(int argc, char **argv, of_console *console) {
-    score_settings settings = {.argc = argc, .argv = argv, .heatmap_count = 20};
+int of_verb_score(int argc, char **argv, const of_program *program) {
+    score_settings settings = {.heatmap_count = 20};
     of_option_table table = {.count = 0};
     int code;
     declare(&settings, &table);
-    if (of_options_parse(&of_score_command, &table, argc, argv, &settings.sources, console,
+    settings.command = of_command_line(argc, argv);
+    if (of_options_parse(&of_score_command, &table, argc, argv, &settings.sources, program->console,
                          &code)) {
         settings.with_threshold = of_option_given(&table, "threshold");
         settings.with_rate = of_option_given(&table, "fpr");
         settings.with_heatmap_count = of_option_given(&table, "heatmap-count");
-        code = check_and_score(&settings, console);
+        code = check_and_score(&settings, program);
     }
+    free(settings.command);
     of_text_list_free(&settings.sources);
-    of_text_list_free(&settings.engine.ensemble);
+    of_shared_settings_free(&settings.shared);
     return code;
 }
