@@ -163,15 +163,16 @@ static void print_score(const of_calibration *calibration, of_score score, FILE 
 /* Thresholds of all scores; a dash where it would take more images. */
 static of_status print_thresholds(const of_engine *engine, const of_calibration *calibration,
                                   of_error *error) {
-    of_output output;
+    of_output *output = NULL;
     of_calibration_info info = of_calibration_describe(calibration);
     of_status status = of_output_open(NULL, &output, error);
     if (status != OF_OK)
         return status;
-    (void)fprintf(output.file, "%" PRIu64 " images\nscores above these are flagged at a rate of\n",
+    FILE *file = of_output_file(output);
+    (void)fprintf(file, "%" PRIu64 " images\nscores above these are flagged at a rate of\n",
                   info.images);
-    (void)fprintf(output.file, "%-16s %11s %11s %11s %11s %11s\n", "score", "0.5", "0.1", "0.05",
-                  "0.01", "0.001");
+    (void)fprintf(file, "%-16s %11s %11s %11s %11s %11s\n", "score", "0.5", "0.1", "0.05", "0.01",
+                  "0.001");
     of_engine calibrated = *engine;
     of_score scores[OF_SCORES_MOST];
     calibrated.calibration = (of_calibration *)calibration;
@@ -179,8 +180,8 @@ static of_status print_thresholds(const of_engine *engine, const of_calibration 
     calibrated.members_fingerprint = info.members;
     size_t count = of_scoring_list(&calibrated, scores);
     for (size_t i = 0; i < count; i++)
-        print_score(calibration, scores[i], output.file);
-    return of_output_commit(&output, error);
+        print_score(calibration, scores[i], file);
+    return of_console_commit(&output, error);
 }
 
 /* ---- The verb ----------------------------------------------------------------------------- */

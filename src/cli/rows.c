@@ -5,7 +5,6 @@
 #include "cli/scoring.h"
 #include "cli/terminal/words.h"
 #include "core/error.h"
-#include "core/json_writer.h"
 #include "core/memory.h"
 
 #include <assert.h>
@@ -45,6 +44,10 @@ of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format,
     rows->numbers = of_allocate(most, sizeof *rows->numbers);
     if (rows->columns == NULL || rows->numbers == NULL)
         return of_fail_memory(error, "the columns of the rows");
+    of_status status =
+        format == OF_ROWS_JSONL ? of_json_create(file, false, &rows->json, error) : OF_OK;
+    if (status != OF_OK)
+        return status;
     add_column(rows, "bits_per_dim", OF_COLUMN_BITS);
     add_column(rows, "logp", OF_COLUMN_LOGP);
     for (uint32_t scale = 0; scale < of_architecture_scale_count(architecture); scale++) {
@@ -58,8 +61,10 @@ of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format,
 }
 
 void of_rows_close(of_rows *rows) {
+    of_json_free(rows->json);
     of_free(rows->columns);
     of_free(rows->numbers);
+    rows->json = NULL;
     rows->columns = NULL;
     rows->numbers = NULL;
     rows->count = 0;
@@ -198,17 +203,17 @@ static void csv_row(const of_rows *rows, const char *source, const of_item *item
 }
 
 static void json_row(const of_rows *rows, const char *source, const of_item *item, bool anomalous) {
-    of_json json = of_json_to(rows->file, false);
-    of_json_object(&json, NULL);
-    of_json_text(&json, "path", item->path);
-    of_json_text(&json, "label", item->label);
+    of_json *json = rows->json;
+    of_json_object(json, NULL);
+    of_json_text(json, "path", item->path);
+    of_json_text(json, "label", item->label);
     for (size_t i = 0; i < rows->count; i++)
-        of_json_real(&json, rows->columns[i].name, rows->numbers[i]);
+        of_json_real(json, rows->columns[i].name, rows->numbers[i]);
     if (rows->with_flag)
-        of_json_flag(&json, "anomalous", anomalous);
+        of_json_flag(json, "anomalous", anomalous);
     if (rows->with_source)
-        of_json_text(&json, "source", source);
-    of_json_end(&json);
+        of_json_text(json, "source", source);
+    of_json_end(json);
 }
 
 static int column_width(const of_row_column *column) {

@@ -3,8 +3,7 @@
 #ifndef OF_CLI_ROWS_H
 #define OF_CLI_ROWS_H
 
-#include <outflow/outflow.h>
-#include <stdio.h>
+#include <outflow/output.h>
 
 typedef enum of_row_format { OF_ROWS_CSV = 0, OF_ROWS_JSONL = 1, OF_ROWS_TABLE = 2 } of_row_format;
 
@@ -32,6 +31,7 @@ enum { OF_ROW_COLUMNS = 32 };
 typedef struct of_rows {
     FILE *file;
     of_row_format format;
+    of_json *json; /* of JSON lines */
     of_architecture architecture;
     const of_calibration *calibration; /* NULL: there is none */
     of_row_column *columns;            /* [OF_ROW_COLUMNS + classes], the numbers */

@@ -102,7 +102,7 @@ static void declare(score_settings *settings, of_option_table *table) {
 typedef struct score_run {
     of_engine *engine;
     of_rows rows;
-    of_output output;
+    of_output *output;
     of_score_pictures pictures;
     const char *source;
     size_t source_number;
@@ -115,7 +115,7 @@ static of_status write_batch(void *user, const of_scored_batch *batch, of_error 
         of_rows_write(&run->rows, run->source, &batch->items[i], &likelihood);
     }
     of_status status = of_score_pictures_collect(&run->pictures, run->source_number, batch, error);
-    return status == OF_OK ? of_output_flush(&run->output, error) : status;
+    return status == OF_OK ? of_console_flush(run->output, error) : status;
 }
 
 /* The score that is judged: what was asked for, else the best there is. */
@@ -256,8 +256,9 @@ static of_status open_run(const score_settings *settings, score_run *run, of_err
     of_status status =
         of_output_open(of_ranks_output(engine->console, settings->out), &run->output, error);
     if (status == OF_OK)
-        status = of_rows_open(&run->rows, run->output.file, (of_row_format)settings->format,
-                              &engine->architecture, engine->calibration, error);
+        status =
+            of_rows_open(&run->rows, of_output_file(run->output), (of_row_format)settings->format,
+                         &engine->architecture, engine->calibration, error);
     if (status == OF_OK)
         status = add_columns(settings, engine, &run->rows, error);
     if (status == OF_OK)
@@ -277,10 +278,10 @@ static of_status run_score(const score_settings *settings, of_engine *engine, of
     if (status == OF_OK)
         status = of_score_pictures_make(&run.pictures, error);
     if (status == OF_OK)
-        status = of_output_commit(&run.output, error);
+        status = of_console_commit(&run.output, error);
     if (status == OF_OK)
         summarise(engine->console, tally, &run.rows);
-    of_output_discard(&run.output);
+    of_output_discard(run.output);
     of_score_pictures_close(&run.pictures);
     of_rows_close(&run.rows);
     return status;
