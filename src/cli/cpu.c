@@ -83,7 +83,7 @@ int of_verb_cpu(int argc, char **argv, of_console *console) {
         else if (print_choices(&settings, stdout, &error) != OF_OK)
             code = of_console_fail(console, &error);
         else
-            code = of_output_finish_stdout(console);
+            code = of_console_finish_stdout(console);
     }
     of_text_list_free(&operands);
     return code;

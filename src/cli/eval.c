@@ -140,12 +140,12 @@ static of_status declare_sets(const eval_settings *settings, of_evaluation *eval
 /* ---- The run ------------------------------------------------------------------------------ */
 
 static of_status print_tables(const of_evaluation *evaluation, of_error *error) {
-    of_output output;
+    of_output *output = NULL;
     of_status status = of_output_open(NULL, &output, error);
     if (status != OF_OK)
         return status;
-    of_evaluation_print(evaluation, output.file);
-    return of_output_commit(&output, error);
+    of_evaluation_print(evaluation, of_output_file(output));
+    return of_console_commit(&output, error);
 }
 
 /* The sets once more, in bfloat16. */
@@ -203,10 +203,10 @@ static of_status choose_rate(const eval_settings *settings, const of_engine *eng
 
 /* Files that are asked for. */
 typedef struct eval_outputs {
-    of_output json, report, figure;
+    of_output *json, *report, *figure; /* NULL: not asked for */
 } eval_outputs;
 
-static of_status open_output(const of_console *console, const char *path, of_output *output,
+static of_status open_output(const of_console *console, const char *path, of_output **output,
                              of_error *error) {
     path = of_ranks_output(console, path);
     return path != NULL ? of_output_open(path, output, error) : OF_OK;
@@ -222,8 +222,8 @@ static of_status open_outputs(const eval_settings *settings, const of_console *c
     return status;
 }
 
-static of_status commit(of_output *output, of_error *error) {
-    return output->file != NULL ? of_output_commit(output, error) : OF_OK;
+static FILE *file_of(const of_output *output) {
+    return output != NULL ? of_output_file(output) : NULL;
 }
 
 static of_status write_outputs(const eval_settings *settings, const of_evaluation *evaluation,
@@ -231,19 +231,19 @@ static of_status write_outputs(const eval_settings *settings, const of_evaluatio
     const of_report_wish wish = {.argc = settings->argc,
                                  .argv = settings->argv,
                                  .compared = true,
-                                 .page = outputs->report.file,
-                                 .figure = outputs->figure.file};
+                                 .page = file_of(outputs->report),
+                                 .figure = file_of(outputs->figure)};
     of_status status = OF_OK;
-    if (outputs->json.file != NULL)
-        of_evaluation_write_json(evaluation, outputs->json.file);
-    if (evaluation->gallery != NULL)
+    if (outputs->json != NULL)
+        status = of_evaluation_write_json(evaluation, of_output_file(outputs->json), error);
+    if (status == OF_OK && evaluation->gallery != NULL)
         status = of_report_make(evaluation, &wish, error);
     if (status == OF_OK)
-        status = commit(&outputs->json, error);
+        status = of_console_commit(&outputs->json, error);
     if (status == OF_OK)
-        status = commit(&outputs->report, error);
+        status = of_console_commit(&outputs->report, error);
     if (status == OF_OK)
-        status = commit(&outputs->figure, error);
+        status = of_console_commit(&outputs->figure, error);
     return status;
 }
 
@@ -264,7 +264,7 @@ static of_status run_and_write(const eval_settings *settings, of_console *consol
     of_gallery gallery = {0};
     bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
     of_status status = open_outputs(settings, console, &outputs, error);
-    if (status == OF_OK && (outputs.report.file != NULL || outputs.figure.file != NULL))
+    if (status == OF_OK && (outputs.report != NULL || outputs.figure != NULL))
         status = open_gallery(evaluation, &gallery, error);
     if (status == OF_OK)
         status = run_sets(settings, console, evaluation, bf16, error);
@@ -272,9 +272,9 @@ static of_status run_and_write(const eval_settings *settings, of_console *consol
         status = write_outputs(settings, evaluation, &outputs, error);
     if (status == OF_OK && tables)
         status = print_tables(evaluation, error);
-    of_output_discard(&outputs.json);
-    of_output_discard(&outputs.report);
-    of_output_discard(&outputs.figure);
+    of_output_discard(outputs.json);
+    of_output_discard(outputs.report);
+    of_output_discard(outputs.figure);
     evaluation->gallery = NULL;
     of_gallery_close(&gallery);
     return status;

@@ -4,7 +4,8 @@
 #define OF_CLI_EVAL_COMPARE_H
 
 #include "cli/eval_sets.h"
-#include "core/json_writer.h"
+
+#include <outflow/output.h>
 
 /* An error if the two runs did not score the same number of images of each set. */
 of_status of_comparison_check(const of_evaluation *f32, const of_evaluation *bf16, of_error *error);

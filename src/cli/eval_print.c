@@ -5,7 +5,6 @@
 #include "cli/eval_compare.h"
 #include "cli/terminal/help.h"
 #include "cli/terminal/words.h"
-#include "core/json_writer.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -229,19 +228,24 @@ static void write_run(of_json *json, const of_evaluation *evaluation) {
     of_json_count(json, "threads", info.threads);
 }
 
-void of_evaluation_write_json(const of_evaluation *evaluation, FILE *file) {
-    of_json json = of_json_to(file, true);
-    of_json_object(&json, NULL);
-    write_set_facts(&json, "in", &evaluation->sets[0]);
-    write_out_sets(&json, evaluation);
-    write_per_set(&json, "bits_per_dim", evaluation, set_bits);
-    write_per_set(&json, "mean_logp", evaluation, set_logp);
+of_status of_evaluation_write_json(const of_evaluation *evaluation, FILE *file, of_error *error) {
+    of_json *json = NULL;
+    of_status status = of_json_create(file, true, &json, error);
+    if (status != OF_OK)
+        return status;
+    of_json_object(json, NULL);
+    write_set_facts(json, "in", &evaluation->sets[0]);
+    write_out_sets(json, evaluation);
+    write_per_set(json, "bits_per_dim", evaluation, set_bits);
+    write_per_set(json, "mean_logp", evaluation, set_logp);
     if (has_general(evaluation))
-        write_general(&json, evaluation);
+        write_general(json, evaluation);
     if (evaluation->rate > 0)
-        write_rates(&json, evaluation);
+        write_rates(json, evaluation);
     if (evaluation->bf16 != NULL)
-        of_comparison_write_json(evaluation, evaluation->bf16, &json);
-    write_run(&json, evaluation);
-    of_json_end(&json);
+        of_comparison_write_json(evaluation, evaluation->bf16, json);
+    write_run(json, evaluation);
+    of_json_end(json);
+    of_json_free(json);
+    return OF_OK;
 }

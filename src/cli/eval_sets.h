@@ -81,6 +81,6 @@ void of_evaluation_free(of_evaluation *evaluation);
 
 /* The two forms of the result. */
 void of_evaluation_print(const of_evaluation *evaluation, FILE *file);
-void of_evaluation_write_json(const of_evaluation *evaluation, FILE *file);
+of_status of_evaluation_write_json(const of_evaluation *evaluation, FILE *file, of_error *error);
 
 #endif

@@ -60,7 +60,7 @@ static char *path_in(const char *folder, const char *name) {
     return path;
 }
 
-static of_status open_in(const char *folder, const char *name, char **path, of_output *output,
+static of_status open_in(const char *folder, const char *name, char **path, of_output **output,
                          of_error *error) {
     *path = path_in(folder, name);
     return *path != NULL ? of_output_open(*path, output, error)
@@ -69,12 +69,12 @@ static of_status open_in(const char *folder, const char *name, char **path, of_o
 
 static of_status write_file(const char *folder, const char *name, const uint8_t *bytes, size_t size,
                             of_error *error) {
-    of_output output = {0};
+    of_output *output = NULL;
     char *path = NULL;
     of_status status = open_in(folder, name, &path, &output, error);
     if (status == OF_OK) {
-        (void)fwrite(bytes, 1, size, output.file);
-        status = of_output_commit(&output, error);
+        (void)fwrite(bytes, 1, size, of_output_file(output));
+        status = of_output_commit(output, error);
     }
     free(path);
     return status;
@@ -191,25 +191,26 @@ static void remove_stale(const char *folder, const earlier_maps *maps,
 of_status of_heatmaps_write(const char *folder, const of_architecture *architecture, of_score score,
                             const of_examples *examples, of_error *error) {
     char name[NAME_MOST + 32], score_name[32];
-    of_output index = {0};
+    of_output *index = NULL;
     earlier_maps earlier = {0};
     char *path = NULL;
     read_index(folder, &earlier);
     of_status status = open_in(folder, "index.csv", &path, &index, error);
     of_score_name(score, score_name, sizeof score_name);
     if (status == OF_OK)
-        (void)fprintf(index.file, "file,path,source,label,%s,strongest_colour\n", score_name);
+        (void)fprintf(of_output_file(index), "file,path,source,label,%s,strongest_colour\n",
+                      score_name);
     for (size_t i = 0; status == OF_OK && i < examples->count; i++) {
         file_name(i, examples->items[i].path, name);
         status = write_image(folder, architecture, name, &examples->items[i], error);
         if (status == OF_OK)
-            write_entry(index.file, name, &examples->items[i]);
+            write_entry(of_output_file(index), name, &examples->items[i]);
     }
     if (status == OF_OK)
-        status = of_output_commit(&index, error);
+        status = of_console_commit(&index, error);
     if (status == OF_OK)
         remove_stale(folder, &earlier, examples);
-    of_output_discard(&index);
+    of_output_discard(index);
     free(earlier.names);
     free(path);
     return status;

@@ -6,7 +6,6 @@
 #include "cli/terminal/processor.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
-#include "core/json_writer.h"
 #include "model/model.h"
 #include "train/trainer.h"
 
@@ -285,18 +284,22 @@ static void write_training(of_json *json, const training_cost *cost) {
 
 static of_status write_json(const char *path, const of_model *model, const of_plan *plan,
                             const training_cost *cost, FILE *file, of_error *error) {
-    of_json json = of_json_to(file, true);
-    of_json_object(&json, NULL);
-    of_json_text(&json, "file", path);
-    write_architecture(&json, of_model_architecture(model));
-    of_json_count(&json, "parameters", of_model_parameter_count(model));
-    of_json_count(&json, "trained_parameters", trained_parameters(model));
-    of_json_real(&json, "flops_per_image", of_plan_describe(plan).flops_per_image);
-    write_calibration(&json, model);
-    write_metadata(&json, model);
-    write_training(&json, cost);
-    of_status status = write_plan(&json, plan, error);
-    of_json_end(&json);
+    of_json *json = NULL;
+    of_status status = of_json_create(file, true, &json, error);
+    if (status != OF_OK)
+        return status;
+    of_json_object(json, NULL);
+    of_json_text(json, "file", path);
+    write_architecture(json, of_model_architecture(model));
+    of_json_count(json, "parameters", of_model_parameter_count(model));
+    of_json_count(json, "trained_parameters", trained_parameters(model));
+    of_json_real(json, "flops_per_image", of_plan_describe(plan).flops_per_image);
+    write_calibration(json, model);
+    write_metadata(json, model);
+    write_training(json, cost);
+    status = write_plan(json, plan, error);
+    of_json_end(json);
+    of_json_free(json);
     return status;
 }
 
@@ -358,7 +361,7 @@ int of_verb_inspect(int argc, char **argv, of_console *console) {
                  OF_OK)
             code = of_console_fail(console, &error);
         else
-            code = of_output_finish_stdout(console);
+            code = of_console_finish_stdout(console);
     }
     of_text_list_free(&operands);
     return code;

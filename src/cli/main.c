@@ -57,7 +57,7 @@ static int unknown_verb(const char *name, of_console *console) {
 
 static int print_version(of_console *console) {
     (void)printf("outflow %s\n", of_version());
-    return of_output_finish_stdout(console);
+    return of_console_finish_stdout(console);
 }
 
 static int print_help(of_console *console) {
@@ -74,7 +74,7 @@ static int print_help(of_console *console) {
         "unreadable inputs,\n128 + N ended by signal N.\n\nExample:\n  outflow score --model "
         "m.safetensors photos/\n",
         stdout);
-    return of_output_finish_stdout(console);
+    return of_console_finish_stdout(console);
 }
 
 static bool is_one_of(const char *text, const char *a, const char *b, const char *c) {

@@ -89,15 +89,15 @@ static of_status sample_into(const sample_settings *settings, of_engine *engine,
                      "--temperature may help",
                      non_finite, values);
     of_grid grid = make_grid(settings, &engine->architecture, images);
-    status = of_grid_write_png(&grid, output->file, error);
+    status = of_grid_write_png(&grid, of_output_file(output), error);
     of_error reason; /* of the file, which the PNG library does not know */
-    if (status == OF_ERROR_IO && of_output_flush(output, &reason) != OF_OK)
+    if (status == OF_ERROR_IO && of_console_flush(output, &reason) != OF_OK)
         return of_error_copy(error, &reason);
     return status;
 }
 
 static of_status run_sample(const sample_settings *settings, of_engine *engine, of_error *error) {
-    of_output output;
+    of_output *output = NULL;
     size_t values;
     if (!of_multiply((size_t)settings->count, of_architecture_dimensions(&engine->architecture),
                      &values))
@@ -106,12 +106,12 @@ static of_status run_sample(const sample_settings *settings, of_engine *engine, 
     if (status != OF_OK)
         return status;
     float *images = of_allocate(values, sizeof *images);
-    status = images != NULL ? sample_into(settings, engine, images, values, &output, error)
+    status = images != NULL ? sample_into(settings, engine, images, values, output, error)
                             : of_fail_memory(error, "the images; lower --count");
     of_free(images);
     if (status == OF_OK)
-        status = of_output_commit(&output, error);
-    of_output_discard(&output);
+        status = of_console_commit(&output, error);
+    of_output_discard(output);
     return status;
 }
 

@@ -102,11 +102,11 @@ static of_status make_heatmaps(of_score_pictures *pictures, of_error *error) {
 
 static of_status make_report(of_score_pictures *pictures, of_error *error) {
     const of_report_wish wish = {
-        .argc = pictures->argc, .argv = pictures->argv, .page = pictures->page.file};
+        .argc = pictures->argc, .argv = pictures->argv, .page = of_output_file(pictures->page)};
     of_status status = of_evaluation_correlate(&pictures->evaluation, error);
     if (status == OF_OK)
         status = of_report_make(&pictures->evaluation, &wish, error);
-    return status == OF_OK ? of_output_commit(&pictures->page, error) : status;
+    return status == OF_OK ? of_console_commit(&pictures->page, error) : status;
 }
 
 of_status of_score_pictures_make(of_score_pictures *pictures, of_error *error) {
@@ -119,7 +119,8 @@ of_status of_score_pictures_make(of_score_pictures *pictures, of_error *error) {
 }
 
 void of_score_pictures_close(of_score_pictures *pictures) {
-    of_output_discard(&pictures->page);
+    of_output_discard(pictures->page);
+    pictures->page = NULL;
     of_examples_free(&pictures->heated);
     pictures->evaluation.gallery = NULL;
     of_gallery_close(&pictures->gallery);

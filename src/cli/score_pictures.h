@@ -18,7 +18,7 @@ typedef struct of_score_pictures {
     double threshold;
 
     of_engine *engine; /* the rest is filled by of_score_pictures_open */
-    of_output page;
+    of_output *page;
     of_examples heated;
     of_evaluation evaluation; /* a set for each SRC */
     of_gallery gallery;

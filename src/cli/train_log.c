@@ -3,7 +3,6 @@
 #include "cli/train_log.h"
 
 #include "core/error.h"
-#include "core/json_writer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -22,7 +21,12 @@ of_status of_train_log_open(const char *path, of_train_log *log, of_error *error
     if (path == NULL)
         return OF_OK;
     log->file = fopen(path, "a+e");
-    return log->file != NULL ? OF_OK : fail_log(log, error);
+    if (log->file == NULL)
+        return fail_log(log, error);
+    of_status status = of_json_create(log->file, false, &log->json, error);
+    if (status != OF_OK)
+        of_train_log_close(log);
+    return status;
 }
 
 /* The step of a line, or -1 if it is no line of a log. */
@@ -113,8 +117,7 @@ static void write_report(of_json *json, const of_train_report *report) {
 of_status of_train_log_write(of_train_log *log, const of_train_report *report, of_error *error) {
     if (log->file == NULL)
         return OF_OK;
-    of_json json = of_json_to(log->file, false);
-    write_report(&json, report);
+    write_report(log->json, report);
     errno = 0;
     return fflush(log->file) != 0 || ferror(log->file) ? fail_log(log, error) : OF_OK;
 }
@@ -122,5 +125,6 @@ of_status of_train_log_write(of_train_log *log, const of_train_report *report, o
 void of_train_log_close(of_train_log *log) {
     if (log->file != NULL)
         (void)fclose(log->file);
+    of_json_free(log->json);
     *log = (of_train_log){0};
 }

@@ -5,11 +5,12 @@
 
 #include "train/trainer.h"
 
-#include <stdio.h>
+#include <outflow/output.h>
 
 typedef struct of_train_log {
     FILE *file; /* NULL: there is no log */
     const char *path;
+    of_json *json;
 } of_train_log;
 
 /* Opens without changing what is there. `path` may be NULL. */

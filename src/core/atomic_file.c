@@ -14,9 +14,9 @@
 
 enum { MAX_ATTEMPTS = 1000 };
 
-static of_status fail_errno(of_error *error, const char *path, const char *what) {
-    int reason = errno;
-    return of_fail(error, OF_ERROR_IO, "%.480s: %s: %s", path, what, strerror(reason));
+of_status of_fail_write(const char *path, of_error *error) {
+    int reason = errno != 0 ? errno : EIO;
+    return of_fail(error, OF_ERROR_IO, "cannot write %.480s: %s", path, strerror(reason));
 }
 
 /* The file that `path` leads to, or a copy of `path` when there is none yet. */
@@ -24,15 +24,19 @@ static of_status resolve(const char *path, char **target, of_error *error) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
     if (exists && !S_ISREG(info.st_mode))
-        return of_fail(error, OF_ERROR_IO, "%.480s: cannot write: not a regular file", path);
+        return of_fail(error, OF_ERROR_IO, "cannot write %.480s: not a regular file", path);
     *target = exists ? realpath(path, NULL) : strdup(path);
-    return *target == NULL ? fail_errno(error, path, "cannot resolve") : OF_OK;
+    return *target == NULL ? of_fail_write(path, error) : OF_OK;
 }
 
-/* Creates a file that did not exist, with the permissions the process gives to new files. */
+/* Creates ".NAME.tmp-PID-N" in the target's folder, with the permissions the process gives to new
+ * files. */
 static int create_unique(char *name, size_t size, const char *target) {
+    const char *slash = strrchr(target, '/');
+    int folder = slash != NULL ? (int)(slash - target) + 1 : 0;
     for (unsigned attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-        (void)snprintf(name, size, "%s.tmp-%ld-%u", target, (long)getpid(), attempt);
+        (void)snprintf(name, size, "%.*s.%s.tmp-%ld-%u", folder, target, target + folder,
+                       (long)getpid(), attempt);
         int descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (descriptor >= 0 || errno != EEXIST)
             return descriptor;
@@ -58,7 +62,7 @@ of_status of_replace_begin(const char *path, of_replacement *file, of_error *err
     } else {
         file->descriptor = create_unique(file->temporary, size, file->target);
         if (file->descriptor < 0)
-            status = fail_errno(error, path, "cannot create a file beside it");
+            status = of_fail_write(path, error);
     }
     if (status != OF_OK)
         forget(file);
@@ -72,7 +76,7 @@ of_status of_replace_write(of_replacement *file, const void *bytes, size_t count
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return fail_errno(error, file->target, "cannot write");
+            return of_fail_write(file->target, error);
         next += written;
         count -= (size_t)written;
     }
@@ -90,9 +94,9 @@ static of_status synchronise_folder(const char *target, of_error *error) {
     int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(folder);
     if (descriptor < 0)
-        return errno == EACCES ? OF_OK : fail_errno(error, target, "cannot open its folder");
+        return errno == EACCES ? OF_OK : of_fail_write(target, error);
     if (fsync(descriptor) != 0 && errno != EINVAL)
-        status = fail_errno(error, target, "cannot synchronise its folder");
+        status = of_fail_write(target, error);
     (void)close(descriptor);
     return status;
 }
@@ -100,11 +104,11 @@ static of_status synchronise_folder(const char *target, of_error *error) {
 of_status of_replace_commit(of_replacement *file, of_error *error) {
     of_status status = OF_OK;
     if (fsync(file->descriptor) != 0 && errno != EINVAL)
-        status = fail_errno(error, file->target, "cannot synchronise");
+        status = of_fail_write(file->target, error);
     if (close(file->descriptor) != 0 && status == OF_OK)
-        status = fail_errno(error, file->target, "cannot close");
+        status = of_fail_write(file->target, error);
     if (status == OF_OK && rename(file->temporary, file->target) != 0)
-        status = fail_errno(error, file->target, "cannot rename the temporary file over it");
+        status = of_fail_write(file->target, error);
     if (status == OF_OK)
         status = synchronise_folder(file->target, error);
     else

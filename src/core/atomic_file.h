@@ -20,4 +20,7 @@ of_status of_replace_write(of_replacement *file, const void *bytes, size_t count
 of_status of_replace_commit(of_replacement *file, of_error *error);
 void of_replace_discard(of_replacement *file);
 
+/* "cannot write PATH: REASON", the reason being errno's. */
+of_status of_fail_write(const char *path, of_error *error);
+
 #endif

@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/json_writer.h"
-
-#include "core/text.h"
+#include "core/error.h"
 #include "core/utf8.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <outflow/output.h>
+#include <stdlib.h>
 #include <string.h>
 
-of_json of_json_to(FILE *file, bool indented) {
-    return (of_json){.file = file, .indented = indented};
+enum { DEEPEST = 32 };
+
+struct of_json {
+    FILE *file;
+    bool indented;
+    int depth, skipped; /* open levels; below them, levels that are not written */
+    struct {
+        char closing; /* '}' or ']' */
+        bool filled;
+    } levels[DEEPEST];
+};
+
+of_status of_json_create(FILE *file, bool indented, of_json **json, of_error *error) {
+    *json = calloc(1, sizeof **json);
+    if (*json == NULL)
+        return of_fail_memory(error, "a writer of JSON");
+    (*json)->file = file;
+    (*json)->indented = indented;
+    return OF_OK;
+}
+
+void of_json_free(of_json *json) {
+    free(json);
 }
 
 /* A string in quotes. What is not UTF-8 becomes U+FFFD, byte by byte: JSON has no way to carry
@@ -38,8 +58,11 @@ static void new_line(of_json *json) {
         (void)fprintf(json->file, "\n%*s", 2 * json->depth, "");
 }
 
-/* What stands before a value: the comma, the line and the key. */
-static void begin_value(of_json *json, const char *key) {
+/* Writes what stands before a value: the comma, the line and the key. False below the deepest
+ * level, where nothing is written. */
+static bool begin_value(of_json *json, const char *key) {
+    if (json->skipped > 0)
+        return false;
     if (json->depth > 0) {
         if (json->levels[json->depth - 1].filled)
             (void)fputs(json->indented ? "," : ", ", json->file);
@@ -50,11 +73,16 @@ static void begin_value(of_json *json, const char *key) {
         write_string(json->file, key);
         (void)fputs(": ", json->file);
     }
+    return true;
 }
 
 static void open_level(of_json *json, const char *key, char opening, char closing) {
-    begin_value(json, key);
-    assert(json->depth < OF_JSON_DEPTH);
+    if (json->depth == DEEPEST) {
+        of_json_text(json, key, NULL);
+        json->skipped++;
+        return;
+    }
+    (void)begin_value(json, key);
     json->levels[json->depth].closing = closing;
     json->levels[json->depth].filled = false;
     json->depth++;
@@ -70,6 +98,12 @@ void of_json_array(of_json *json, const char *key) {
 }
 
 void of_json_end(of_json *json) {
+    if (json->skipped > 0) {
+        json->skipped--;
+        return;
+    }
+    if (json->depth == 0)
+        return;
     json->depth--;
     if (json->levels[json->depth].filled)
         new_line(json);
@@ -79,7 +113,8 @@ void of_json_end(of_json *json) {
 }
 
 void of_json_text(of_json *json, const char *key, const char *text) {
-    begin_value(json, key);
+    if (!begin_value(json, key))
+        return;
     if (text != NULL)
         write_string(json->file, text);
     else
@@ -88,16 +123,16 @@ void of_json_text(of_json *json, const char *key, const char *text) {
 
 void of_json_real(of_json *json, const char *key, double value) {
     char text[OF_NUMBER_SIZE];
-    begin_value(json, key);
-    (void)fputs(isfinite(value) ? of_number_text(value, text) : "null", json->file);
+    if (begin_value(json, key))
+        (void)fputs(isfinite(value) ? of_number_text(value, text) : "null", json->file);
 }
 
 void of_json_count(of_json *json, const char *key, uint64_t value) {
-    begin_value(json, key);
-    (void)fprintf(json->file, "%" PRIu64, value);
+    if (begin_value(json, key))
+        (void)fprintf(json->file, "%" PRIu64, value);
 }
 
 void of_json_flag(of_json *json, const char *key, bool value) {
-    begin_value(json, key);
-    (void)fputs(value ? "true" : "false", json->file);
+    if (begin_value(json, key))
+        (void)fputs(value ? "true" : "false", json->file);
 }

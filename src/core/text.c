@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/text.h"
-
+/* Numbers and strings in the forms that CSV and terminals need. */
 #include "core/utf8.h"
 
 #include <math.h>
+#include <outflow/output.h>
 #include <stdlib.h>
 #include <string.h>
 

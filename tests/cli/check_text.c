@@ -3,7 +3,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/rows.h"
 #include "cli/terminal/words.h"
-#include "core/json_writer.h"
 #include "core/nearest.h"
 #include "core/random.h"
 #include "core/utf8.h"
@@ -130,32 +129,35 @@ static void test_json(void **state) {
     (void)state;
     capture written;
     capture_open(&written);
-    of_json json = of_json_to(written.file, false);
-    of_json_object(&json, NULL);
-    of_json_text(&json, "quo\"te", "back\\slash\ttab \xc3\xa9 bad\xff");
-    of_json_text(&json, "none", NULL);
-    of_json_array(&json, "numbers");
-    of_json_real(&json, NULL, 0.1);
-    of_json_real(&json, NULL, (double)NAN);
-    of_json_count(&json, NULL, UINT64_MAX);
-    of_json_end(&json);
-    of_json_object(&json, "empty");
-    of_json_end(&json);
-    of_json_flag(&json, "yes", true);
-    of_json_end(&json);
+    of_json *json = NULL;
+    assert_int_equal(of_json_create(written.file, false, &json, NULL), OF_OK);
+    of_json_object(json, NULL);
+    of_json_text(json, "quo\"te", "back\\slash\ttab \xc3\xa9 bad\xff");
+    of_json_text(json, "none", NULL);
+    of_json_array(json, "numbers");
+    of_json_real(json, NULL, 0.1);
+    of_json_real(json, NULL, (double)NAN);
+    of_json_count(json, NULL, UINT64_MAX);
+    of_json_end(json);
+    of_json_object(json, "empty");
+    of_json_end(json);
+    of_json_flag(json, "yes", true);
+    of_json_end(json);
     capture_equals(&written,
                    "{\"quo\\\"te\": \"back\\\\slash\\u0009tab \xc3\xa9 bad\\ufffd\", \"none\": "
                    "null, \"numbers\": [0.1, null, 18446744073709551615], \"empty\": {}, "
                    "\"yes\": true}\n");
     capture_open(&written);
-    json = of_json_to(written.file, true);
-    of_json_object(&json, NULL);
-    of_json_array(&json, "a");
-    of_json_count(&json, NULL, 1);
-    of_json_count(&json, NULL, 2);
-    of_json_end(&json);
-    of_json_end(&json);
+    of_json_free(json);
+    assert_int_equal(of_json_create(written.file, true, &json, NULL), OF_OK);
+    of_json_object(json, NULL);
+    of_json_array(json, "a");
+    of_json_count(json, NULL, 1);
+    of_json_count(json, NULL, 2);
+    of_json_end(json);
+    of_json_end(json);
     capture_equals(&written, "{\n  \"a\": [\n    1,\n    2\n  ]\n}\n");
+    of_json_free(json);
 }
 
 static const char *nearest(const char *typed) {

@@ -295,7 +295,7 @@ static of_status measure_and_print(const bench_settings *s, of_model *model,
 static of_status run(const bench_settings *s, of_console *console, of_error *error) {
     of_model *model = NULL;
     of_bench_context context = {0};
-    of_output output;
+    of_output *output = NULL;
     of_status status = of_output_open(of_ranks_output(console, s->out), &output, error);
     if (status != OF_OK)
         return status;
@@ -303,12 +303,12 @@ static of_status run(const bench_settings *s, of_console *console, of_error *err
     if (status == OF_OK)
         status = of_bench_context_open(model, s->model, (of_affinity)s->affinity, &context, error);
     if (status == OF_OK)
-        status = measure_and_print(s, model, &context, console, output.file, error);
+        status = measure_and_print(s, model, &context, console, of_output_file(output), error);
     of_progress_finish(&console->progress);
     if (status == OF_OK)
-        status = of_output_commit(&output, error);
+        status = of_console_commit(&output, error);
     else
-        of_output_discard(&output);
+        of_output_discard(output);
     of_model_free(model);
     return status;
 }

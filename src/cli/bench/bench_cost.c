@@ -160,11 +160,14 @@ static of_status print_all(const of_bench_context *context, const of_architectur
         print_markdown(context, base, wish, all, file);
         return OF_OK;
     }
-    of_records records = of_records_open(of_bench_record_format(format), file);
+    of_records records;
+    of_status status = of_records_open(of_bench_record_format(format), file, &records, error);
+    if (status != OF_OK)
+        return status;
     for (int which = 0; which < SWEEPS; which++)
         for (size_t i = 0; i < all[which].count; i++)
             record_point(context, base, &all[which], which, i, &records);
-    return of_records_close(&records) ? OF_OK : of_fail_memory(error, "a row");
+    return of_records_close(&records, error);
 }
 
 of_status of_bench_cost(const of_architecture *base, const of_bench_wish *base_wish,

@@ -214,10 +214,13 @@ static of_status print_table(const of_bench_context *context, const layer_table 
         print_markdown(context, table, file);
         return OF_OK;
     }
-    of_records records = of_records_open(of_bench_record_format(format), file);
+    of_records records;
+    of_status status = of_records_open(of_bench_record_format(format), file, &records, error);
+    if (status != OF_OK)
+        return status;
     for (size_t k = 0; k < table->count; k++)
         record_kind(context, table, &table->kinds[k], &records);
-    return of_records_close(&records) ? OF_OK : of_fail_memory(error, "a row");
+    return of_records_close(&records, error);
 }
 
 of_status of_bench_layers(of_model *model, const of_bench_wish *wish,

@@ -89,10 +89,13 @@ static void record_row(const of_bench_context *context, const of_bench_row *row,
 
 static of_status print_records(const of_bench_context *context, const of_bench_row *rows,
                                size_t count, of_bench_format format, FILE *file, of_error *error) {
-    of_records records = of_records_open(of_bench_record_format(format), file);
+    of_records records;
+    of_status status = of_records_open(of_bench_record_format(format), file, &records, error);
+    if (status != OF_OK)
+        return status;
     for (size_t i = 0; i < count; i++)
         record_row(context, &rows[i], &records);
-    return of_records_close(&records) ? OF_OK : of_fail_memory(error, "a row");
+    return of_records_close(&records, error);
 }
 
 /* ---- Markdown ------------------------------------------------------------------------------ */

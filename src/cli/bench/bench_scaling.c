@@ -285,7 +285,10 @@ of_status of_bench_scaling(of_model *model, const of_bench_wish *wish, const cha
         print_markdown(context, &cost, &times, networks, count, file);
         return OF_OK;
     }
-    of_records records = of_records_open(of_bench_record_format(format), file);
+    of_records records;
+    status = of_records_open(of_bench_record_format(format), file, &records, error);
+    if (status != OF_OK)
+        return status;
     record_all(context, &cost, networks, count, &records);
-    return of_records_close(&records) ? OF_OK : of_fail_memory(error, "a row");
+    return of_records_close(&records, error);
 }

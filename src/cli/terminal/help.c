@@ -75,5 +75,5 @@ int of_help_print(const of_command *command, const of_option_table *table, of_co
     }
     print_option(file, 'h', "help", NULL, "Print this text.");
     print_examples(file, command->examples);
-    return of_output_finish_stdout(console);
+    return of_console_finish_stdout(console);
 }

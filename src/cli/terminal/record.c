@@ -8,12 +8,15 @@
 #include <math.h>
 #include <stdlib.h>
 
-of_records of_records_open(of_record_format format, FILE *file) {
-    of_records records = {
-        .format = format, .file = file, .json = of_json_to(file, format == OF_RECORD_JSON)};
-    if (format == OF_RECORD_JSON)
-        of_json_array(&records.json, NULL);
-    return records;
+of_status of_records_open(of_record_format format, FILE *file, of_records *records,
+                          of_error *error) {
+    *records = (of_records){.format = format, .file = file};
+    if (format == OF_RECORD_CSV)
+        return OF_OK;
+    of_status status = of_json_create(file, format == OF_RECORD_JSON, &records->json, error);
+    if (status == OF_OK && format == OF_RECORD_JSON)
+        of_json_array(records->json, NULL);
+    return status;
 }
 
 /* A CSV row is collected in memory: the first one's names come before it. */
@@ -29,7 +32,7 @@ void of_records_begin(of_records *records) {
     if (records->format == OF_RECORD_CSV)
         begin_csv(records);
     else
-        of_json_object(&records->json, NULL);
+        of_json_object(records->json, NULL);
 }
 
 /* True if a CSV value is to be written, its name and the comma done. */
@@ -47,7 +50,7 @@ static bool next_csv(of_records *records, const char *name) {
 
 void of_records_text(of_records *records, const char *name, const char *text) {
     if (records->format != OF_RECORD_CSV)
-        of_json_text(&records->json, name, text);
+        of_json_text(records->json, name, text);
     else if (next_csv(records, name))
         of_csv_write(records->values, text != NULL ? text : "");
 }
@@ -55,21 +58,21 @@ void of_records_text(of_records *records, const char *name, const char *text) {
 void of_records_real(of_records *records, const char *name, double value) {
     char text[OF_NUMBER_SIZE];
     if (records->format != OF_RECORD_CSV)
-        of_json_real(&records->json, name, value);
+        of_json_real(records->json, name, value);
     else if (next_csv(records, name) && isfinite(value))
         (void)fputs(of_number_text(value, text), records->values);
 }
 
 void of_records_count(of_records *records, const char *name, uint64_t value) {
     if (records->format != OF_RECORD_CSV)
-        of_json_count(&records->json, name, value);
+        of_json_count(records->json, name, value);
     else if (next_csv(records, name))
         (void)fprintf(records->values, "%" PRIu64, value);
 }
 
 void of_records_flag(of_records *records, const char *name, bool value) {
     if (records->format != OF_RECORD_CSV)
-        of_json_flag(&records->json, name, value);
+        of_json_flag(records->json, name, value);
     else if (next_csv(records, name))
         (void)fputs(value ? "true" : "false", records->values);
 }
@@ -77,10 +80,10 @@ void of_records_flag(of_records *records, const char *name, bool value) {
 void of_records_list(of_records *records, const char *name, const double *values, size_t count) {
     char text[OF_NUMBER_SIZE];
     if (records->format != OF_RECORD_CSV) {
-        of_json_array(&records->json, name);
+        of_json_array(records->json, name);
         for (size_t i = 0; i < count; i++)
-            of_json_real(&records->json, NULL, values[i]);
-        of_json_end(&records->json);
+            of_json_real(records->json, NULL, values[i]);
+        of_json_end(records->json);
     } else if (next_csv(records, name)) {
         for (size_t i = 0; i < count; i++)
             (void)fprintf(records->values, "%s%s", i > 0 ? ";" : "",
@@ -108,11 +111,13 @@ void of_records_end(of_records *records) {
     if (records->format == OF_RECORD_CSV)
         end_csv(records);
     else
-        of_json_end(&records->json);
+        of_json_end(records->json);
 }
 
-bool of_records_close(of_records *records) {
+of_status of_records_close(of_records *records, of_error *error) {
     if (records->format == OF_RECORD_JSON)
-        of_json_end(&records->json);
-    return !records->failed;
+        of_json_end(records->json);
+    of_json_free(records->json);
+    records->json = NULL;
+    return records->failed ? of_fail_memory(error, "a row") : OF_OK;
 }

@@ -3,8 +3,7 @@
 #ifndef OF_CLI_TERMINAL_RECORD_H
 #define OF_CLI_TERMINAL_RECORD_H
 
-#include "core/json_writer.h"
-
+#include <outflow/output.h>
 #include <stddef.h>
 
 typedef enum of_record_format {
@@ -16,7 +15,7 @@ typedef enum of_record_format {
 typedef struct of_records {
     of_record_format format;
     FILE *file;
-    of_json json;
+    of_json *json;   /* NULL for CSV */
     bool has_header; /* CSV */
     FILE *names, *values;
     char *name_text, *value_text;
@@ -24,7 +23,9 @@ typedef struct of_records {
     bool filled, failed; /* of the current row; failed: out of memory */
 } of_records;
 
-of_records of_records_open(of_record_format format, FILE *file);
+/* After OF_OK, of_records_close must follow. */
+of_status of_records_open(of_record_format format, FILE *file, of_records *records,
+                          of_error *error);
 
 void of_records_begin(of_records *records);
 void of_records_text(of_records *records, const char *name, const char *text);
@@ -34,7 +35,7 @@ void of_records_flag(of_records *records, const char *name, bool value);
 void of_records_list(of_records *records, const char *name, const double *values, size_t count);
 void of_records_end(of_records *records);
 
-/* Ends the output; false if memory ran out on the way. */
-bool of_records_close(of_records *records);
+/* Ends the output; an error if memory ran out on the way. */
+of_status of_records_close(of_records *records, of_error *error);
 
 #endif

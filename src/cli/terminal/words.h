@@ -3,10 +3,8 @@
 #ifndef OF_CLI_TERMINAL_WORDS_H
 #define OF_CLI_TERMINAL_WORDS_H
 
-#include "core/text.h"
-
+#include <outflow/output.h>
 #include <stdint.h>
-#include <stdio.h>
 
 /* "" for one, "s" for any other number: "%u image%s". */
 const char *of_plural(uint64_t count);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Outputs: streams on what core/atomic_file.h replaces, or on what is written in place. */
+#define _XOPEN_SOURCE 700
+#include "core/atomic_file.h"
+#include "core/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <outflow/output.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct of_output {
+    FILE *file;
+    char *name;
+    bool replaces; /* `replacement` holds the file; else it is written in place */
+    bool reader_gone;
+    of_replacement replacement;
+};
+
+/* /dev/stdout, or the file that it leads to: replacing that by a new file would lose what others
+ * wrote to it. */
+static bool is_stdout(const char *path) {
+    struct stat named, standard;
+    return path == NULL || strcmp(path, "-") == 0 ||
+           (stat(path, &named) == 0 && fstat(STDOUT_FILENO, &standard) == 0 &&
+            named.st_dev == standard.st_dev && named.st_ino == standard.st_ino);
+}
+
+static bool is_special(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+/* The stream has a descriptor of its own, because closing it must not close the replacement. */
+static of_status open_beside(const char *path, of_output *output, of_error *error) {
+    of_status status = of_replace_begin(path, &output->replacement, error);
+    if (status != OF_OK)
+        return status;
+    int descriptor = fcntl(output->replacement.descriptor, F_DUPFD_CLOEXEC, 0);
+    output->file = descriptor >= 0 ? fdopen(descriptor, "w") : NULL;
+    output->replaces = output->file != NULL;
+    if (output->replaces)
+        return OF_OK;
+    status = of_fail_write(path, error);
+    if (descriptor >= 0)
+        (void)close(descriptor);
+    of_replace_discard(&output->replacement);
+    return status;
+}
+
+static of_status open_path(const char *path, of_output *output, of_error *error) {
+    if (is_stdout(path)) {
+        output->file = stdout;
+        return OF_OK;
+    }
+    if (!is_special(path))
+        return open_beside(path, output, error);
+    output->file = fopen(path, "we");
+    return output->file != NULL ? OF_OK : of_fail_write(path, error);
+}
+
+static void release(of_output *output) {
+    free(output->name);
+    free(output);
+}
+
+of_status of_output_open(const char *path, of_output **output, of_error *error) {
+    *output = calloc(1, sizeof **output);
+    char *name = strdup(is_stdout(path) ? "standard output" : path);
+    of_status status = OF_OK;
+    if (*output == NULL || name == NULL) {
+        free(name);
+        free(*output);
+        *output = NULL;
+        return of_fail_memory(error, "an output");
+    }
+    (*output)->name = name;
+    status = open_path(path, *output, error);
+    if (status != OF_OK) {
+        release(*output);
+        *output = NULL;
+    }
+    return status;
+}
+
+FILE *of_output_file(const of_output *output) {
+    return output->file;
+}
+
+const char *of_output_name(const of_output *output) {
+    return output->name;
+}
+
+bool of_output_reader_gone(const of_output *output) {
+    return output->reader_gone;
+}
+
+static of_status fail_output(of_output *output, of_error *error) {
+    output->reader_gone = errno == EPIPE;
+    return of_fail_write(output->name, error);
+}
+
+of_status of_output_flush(of_output *output, of_error *error) {
+    errno = 0;
+    return fflush(output->file) != 0 || ferror(output->file) ? fail_output(output, error) : OF_OK;
+}
+
+static of_status close_stream(of_output *output, of_error *error) {
+    of_status status = of_output_flush(output, error);
+    errno = 0;
+    if (output->file != stdout && fclose(output->file) != 0 && status == OF_OK)
+        status = fail_output(output, error);
+    return status;
+}
+
+of_status of_output_commit(of_output *output, of_error *error) {
+    of_status status = close_stream(output, error);
+    if (output->replaces && status == OF_OK)
+        status = of_replace_commit(&output->replacement, error);
+    else if (output->replaces)
+        of_replace_discard(&output->replacement);
+    release(output);
+    return status;
+}
+
+void of_output_discard(of_output *output) {
+    if (output == NULL)
+        return;
+    if (output->file != stdout)
+        (void)fclose(output->file);
+    if (output->replaces)
+        of_replace_discard(&output->replacement);
+    release(output);
+}

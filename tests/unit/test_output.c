@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files that appear whole, and JSON. */
+#define _XOPEN_SOURCE 700
+#include <outflow/output.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/output-XXXXXX";
+
+static int enter_folder(void **state) {
+    (void)state;
+    (void)signal(SIGPIPE, SIG_IGN);
+    return mkdtemp(folder) == NULL ? -1 : chdir(folder);
+}
+
+static int leave_folder(void **state) {
+    (void)state;
+    return chdir("/") == 0 && rmdir(folder) == 0 ? 0 : -1;
+}
+
+static size_t count_files(void) {
+    size_t count = 0;
+    DIR *listing = opendir(".");
+    assert_non_null(listing);
+    while (readdir(listing) != NULL)
+        count++;
+    (void)closedir(listing);
+    return count - 2;
+}
+
+static void expect_content(const char *path, const char *expected) {
+    char text[64] = "";
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    assert_int_equal(fclose(file), 0);
+    assert_string_equal(text, expected);
+}
+
+static void put(const char *path, const char *text) {
+    of_output *output = NULL;
+    assert_int_equal(of_output_open(path, &output, NULL), OF_OK);
+    assert_true(fputs(text, of_output_file(output)) >= 0);
+    assert_int_equal(of_output_commit(output, NULL), OF_OK);
+}
+
+static void file_appears_when_it_is_complete(void **state) {
+    (void)state;
+    of_output *output = NULL;
+    put("result", "old");
+    assert_int_equal(of_output_open("result", &output, NULL), OF_OK);
+    assert_string_equal(of_output_name(output), "result");
+    assert_true(fputs("new", of_output_file(output)) >= 0);
+    assert_int_equal(of_output_flush(output, NULL), OF_OK);
+    expect_content("result", "old");
+    assert_int_equal(count_files(), 2);
+    assert_int_equal(of_output_commit(output, NULL), OF_OK);
+    expect_content("result", "new");
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(unlink("result"), 0);
+}
+
+static void what_is_given_up_leaves_nothing(void **state) {
+    (void)state;
+    of_output *output = NULL;
+    assert_int_equal(of_output_open("result", &output, NULL), OF_OK);
+    assert_true(fputs("lost", of_output_file(output)) >= 0);
+    of_output_discard(output);
+    assert_int_equal(count_files(), 0);
+    of_output_discard(NULL);
+}
+
+static void link_survives(void **state) {
+    (void)state;
+    struct stat info;
+    put("target", "old");
+    assert_int_equal(symlink("target", "link"), 0);
+    put("link", "new");
+    expect_content("target", "new");
+    assert_int_equal(lstat("link", &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_int_equal(unlink("link") | unlink("target"), 0);
+}
+
+static void place_that_cannot_be_written_is_refused_first(void **state) {
+    (void)state;
+    of_output *output = NULL;
+    of_error error;
+    assert_int_equal(of_output_open("no/where", &output, &error), OF_ERROR_IO);
+    assert_null(output);
+    assert_string_equal(error.message, "cannot write no/where: No such file or directory");
+    assert_int_equal(of_output_open(".", &output, &error), OF_ERROR_IO);
+    assert_string_equal(error.message, "cannot write .: Is a directory");
+}
+
+static void device_is_written_in_place(void **state) {
+    (void)state;
+    of_output *output = NULL;
+    of_error error;
+    put("/dev/null", "anything");
+    assert_int_equal(of_output_open("/dev/full", &output, NULL), OF_OK);
+    assert_true(fputs("x", of_output_file(output)) >= 0);
+    assert_int_equal(of_output_commit(output, &error), OF_ERROR_IO);
+    assert_string_equal(error.message, "cannot write /dev/full: No space left on device");
+    assert_int_equal(count_files(), 0);
+}
+
+static void reader_that_went_away_is_noticed(void **state) {
+    (void)state;
+    of_output *output = NULL;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    int reader = open("pipe", O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(of_output_open("pipe", &output, NULL), OF_OK);
+    assert_true(fputs("x", of_output_file(output)) >= 0);
+    assert_int_equal(of_output_flush(output, NULL), OF_OK);
+    assert_false(of_output_reader_gone(output));
+    assert_int_equal(close(reader), 0);
+    (void)fputs("x", of_output_file(output));
+    assert_int_equal(of_output_flush(output, NULL), OF_ERROR_IO);
+    assert_true(of_output_reader_gone(output));
+    of_output_discard(output);
+    assert_int_equal(unlink("pipe"), 0);
+}
+
+static void standard_output_has_several_names(void **state) {
+    (void)state;
+    static const char *const names[] = {NULL, "-", "/dev/stdout"};
+    for (size_t i = 0; i < 3; i++) {
+        of_output *output = NULL;
+        assert_int_equal(of_output_open(names[i], &output, NULL), OF_OK);
+        assert_ptr_equal(of_output_file(output), stdout);
+        assert_string_equal(of_output_name(output), "standard output");
+        assert_int_equal(of_output_commit(output, NULL), OF_OK);
+    }
+    assert_int_equal(fflush(stdout), 0);
+}
+
+static void deep_json_stays_valid(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t size, deep = 0;
+    of_json *json = NULL;
+    FILE *file = open_memstream(&text, &size);
+    assert_non_null(file);
+    assert_int_equal(of_json_create(file, false, &json, NULL), OF_OK);
+    for (int i = 0; i < 34; i++)
+        of_json_array(json, NULL);
+    of_json_count(json, NULL, 7);
+    of_json_end(json);
+    of_json_flag(json, NULL, true);
+    of_json_end(json);
+    of_json_real(json, NULL, 0.5);
+    for (int i = 0; i < 40; i++) /* more than were begun */
+        of_json_end(json);
+    of_json_free(json);
+    assert_int_equal(fclose(file), 0);
+    while (text[deep] == '[')
+        deep++;
+    assert_int_equal(deep, 32);
+    assert_memory_equal(text + 32, "null, 0.5]", 10);
+    assert_int_equal(size, 32 + 9 + 32 + 1);
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(file_appears_when_it_is_complete),
+        cmocka_unit_test(what_is_given_up_leaves_nothing),
+        cmocka_unit_test(link_survives),
+        cmocka_unit_test(place_that_cannot_be_written_is_refused_first),
+        cmocka_unit_test(device_is_written_in_place),
+        cmocka_unit_test(reader_that_went_away_is_noticed),
+        cmocka_unit_test(standard_output_has_several_names),
+        cmocka_unit_test(deep_json_stays_valid),
+    };
+    return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+}
