@@ -7,6 +7,7 @@
 
 /* The functions themselves, not what the static analyzer is told about them. */
 #undef of_fail
+#undef of_fail_setting
 #undef of_fail_memory
 
 const char *of_version(void) {
@@ -39,14 +40,32 @@ const char *of_status_name(of_status status) {
     return "unknown";
 }
 
+__attribute__((format(printf, 4, 0))) static void fill(of_error *error, of_status status,
+                                                       const char *setting, const char *format,
+                                                       va_list arguments) {
+    error->status = status;
+    (void)vsnprintf(error->message, sizeof error->message, format, arguments);
+    of_utf8_make_plain(error->message);
+    (void)snprintf(error->setting, sizeof error->setting, "%s", setting);
+}
+
 of_status of_fail(of_error *error, of_status status, const char *format, ...) {
     if (error != NULL) {
         va_list arguments;
         va_start(arguments, format);
-        error->status = status;
-        (void)vsnprintf(error->message, sizeof error->message, format, arguments);
+        fill(error, status, "", format, arguments);
         va_end(arguments);
-        of_utf8_make_plain(error->message);
+    }
+    return status;
+}
+
+of_status of_fail_setting(of_error *error, of_status status, const char *setting,
+                          const char *format, ...) {
+    if (error != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        fill(error, status, setting, format, arguments);
+        va_end(arguments);
     }
     return status;
 }

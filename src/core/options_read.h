@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Structs that callers fill, of this version of the library or another. */
+#ifndef OF_CORE_OPTIONS_READ_H
+#define OF_CORE_OPTIONS_READ_H
+
+#include <outflow/outflow.h>
+
+/* Both structs begin with `size_t size`. `own` holds the defaults and keeps them where `given`
+ * (NULL: everywhere) is too short to have a field; its size is set. `least` is the size of the
+ * struct's first version: a smaller one was never set. `what` names the options in messages. */
+of_status of_options_read(void *own, size_t own_size, size_t least, const void *given,
+                          const char *what, of_error *error);
+
+#endif
