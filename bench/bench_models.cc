@@ -131,16 +131,16 @@ struct Inference {
         of_likelihoods out = {};
         out.logp = logp.data();
         of_error error;
-        bench::check(of_plan_forward(plan.get(), &batch, &out, &error), error);
+        bench::check(of_session_forward(plan.get(), &batch, &out, &error), error);
     }
     void inverse() {
         of_error error;
-        bench::check(of_plan_inverse(plan.get(), latents.get(), count, images.get(), &error),
+        bench::check(of_session_inverse(plan.get(), latents.get(), count, images.get(), &error),
                      error);
     }
     void sample() {
         of_error error;
-        bench::check(of_plan_sample(plan.get(), count, 0.8, 1, images.get(), &error), error);
+        bench::check(of_session_sample(plan.get(), count, 0.8, 1, images.get(), &error), error);
     }
 
     size_t count;
@@ -193,16 +193,16 @@ class Training {
         options.batch = batch;
         of_plan *made = nullptr;
         of_error error = {};
-        bench::check(of_plan_compile_training(model_.get(), &options, &made, &error), error);
+        bench::check(of_training_compile(model_.get(), &options, &made, &error), error);
         plan_.reset(made);
         const of_optimizer_options settings = of_optimizer_defaults();
-        bench::check(of_optimizer_open(&settings, model_.get(), of_plan_gradient_view(made).places,
+        bench::check(of_optimizer_open(&settings, model_.get(), of_training_gradient_view(made).places,
                                        of_kernels_for(bench::best_isa()), threads, &optimizer_,
                                        &error),
                      error);
         pixels_ = floats(batch * of_architecture_dimensions(&architecture), 0, 1);
         const of_batch images = {OF_PIXEL_F32, pixels_.get(), count_};
-        bench::check(of_plan_initialise(made, model_.get(), &images, &error), error);
+        bench::check(of_training_initialise(made, model_.get(), &images, &error), error);
         loss_.architecture = architecture;
         loss_.count = batch;
         loss_.classes = classes_.data();
@@ -221,15 +221,15 @@ class Training {
         of_likelihoods out = {};
         out.logp = logp_.data();
         of_error error;
-        bench::check(of_plan_gradient(plan_.get(), model_.get(), &images, &out, of_loss_nll, &loss_,
+        bench::check(of_training_gradient(plan_.get(), model_.get(), &images, &out, of_loss_nll, &loss_,
                                       false, &error),
                      error);
-        bench::check(of_plan_finish_gradient(plan_.get(), model_.get(), &error), error);
-        const float *gradient = of_plan_gradient_view(plan_.get()).values;
+        bench::check(of_training_finish_gradient(plan_.get(), model_.get(), &error), error);
+        const float *gradient = of_training_gradient_view(plan_.get()).values;
         const double norm = of_optimizer_norm(&optimizer_, gradient);
         of_optimizer_apply(&optimizer_, model_.get(), gradient, of_clip_scale(1, norm), 1e-5,
                            steps_++);
-        bench::check(of_plan_refresh(plan_.get(), model_.get(), &error), error);
+        bench::check(of_training_refresh(plan_.get(), model_.get(), &error), error);
     }
 
     [[nodiscard]] double operations() const {

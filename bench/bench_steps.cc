@@ -71,7 +71,7 @@ class Step {
         of_error error = {};
         bench::check(of_plan_compile(model.get(), &options, &made, &error), error);
         plan_.reset(made);
-        bench::check(of_plan_prepare_inverse(made, &error), error);
+        bench::check(of_plan_invert_maps(made, &error), error);
         values_ = images() * of_state_floats(&made->scales[s]);
         pass_ = floats(values_);
         rest_ = floats(values_);
@@ -127,7 +127,7 @@ class Backward {
         options.batch = OF_TRAINING_GROUP;
         of_plan *made = nullptr;
         of_error error = {};
-        bench::check(of_plan_compile_training(model_.get(), &options, &made, &error), error);
+        bench::check(of_training_compile(model_.get(), &options, &made, &error), error);
         plan_.reset(made);
         buffers_ = &made->training->buffers[0];
         run_.plan = made;

@@ -54,7 +54,7 @@ class Scorer:
                         f"({self.library.of_convolutions().decode()})")
 
     def run(self):
-        call(self.library.of_plan_forward, self.plan, ctypes.byref(self.batch),
+        call(self.library.of_session_forward, self.plan, ctypes.byref(self.batch),
              ctypes.byref(self.out))
 
     def log_likelihoods(self):

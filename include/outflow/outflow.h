@@ -7,13 +7,16 @@
  *     of_error error;
  *     of_model *model = NULL;
  *     of_plan *plan = NULL;
+ *     of_session *session = NULL;
  *     double logp[64];
  *
  *     of_model_load("cifar10.safetensors", &model, &error);
  *     of_plan_compile(model, NULL, &plan, &error);          // packs the weights, chooses kernels
  *     of_model_free(model);                                 // the plan keeps what it needs
- *     of_plan_forward(plan, &(of_batch){OF_PIXEL_U8, pixels, 64},
- *                     &(of_likelihoods){.logp = logp}, &error);
+ *     of_session_create(plan, 0, &session, &error);         // what one caller runs the plan with
+ *     of_session_forward(session, &(of_batch){OF_PIXEL_U8, pixels, 64},
+ *                        &(of_likelihoods){.logp = logp}, &error);
+ *     of_session_free(session);
  *     of_plan_free(plan);
  *
  * Conventions
@@ -30,8 +33,11 @@
  *   channels.
  * - Likelihoods are natural logarithms of probabilities of 8-bit images' dequantised values
  *   x = (v + 1/2)/256 - 1/2; `of_bits_per_dim` converts.
- * - Functions may be called from several threads at once on different handles. A handle itself
- *   serves one caller at a time, except that a model may be read by any number of threads.
+ * - Threads: a plan and a model may be read by any number of threads at once; what takes them as
+ *   const only reads them. A session, like every other handle, serves one caller at a time;
+ * different handles may be used at the same time.
+ * - Structs of options begin with their size and come from their `_default` function, so that a
+ *   program keeps working with later versions of the library, whose structs have more fields.
  * - The library never prints, never exits and leaves the caller's OpenMP settings as they were.
  */
 #ifndef OUTFLOW_OUTFLOW_H
@@ -302,15 +308,24 @@ OF_API of_status of_model_set_metadata(of_model *model, const char *key, const c
 
 /* ---- Plans: compiled models -------------------------------------------------------------- */
 
-/** A model compiled for this machine: fused layers, packed weights, a workspace a thread. */
+/**
+ * A model compiled for this machine: fused layers, packed weights, code for them. It never changes
+ * after of_plan_compile, and any number of threads may use it, each through a session of its own.
+ */
 typedef struct of_plan of_plan;
 
 typedef struct of_plan_options {
-    unsigned threads;       /**< up to 4096; 0: of_cpu_count() */
+    size_t size;            /**< of this struct, set by of_plan_options_default */
+    unsigned threads;       /**< most threads of a session, up to 4096; 0: of_cpu_count() */
     of_isa isa;             /**< of the hand-written kernels, default OF_ISA_AUTO; the convolution
                                  library follows OUTFLOW_ISA=avx2 alone */
     unsigned micro_batch;   /**< images a thread takes through the graph at a time; 0: chosen */
     of_precision precision; /**< default OF_PRECISION_F32 */
+    bool inverse; /**< also the way back: of_session_inverse and of_session_sample; default false
+                     (the inverses of a dense model take long) */
+    bool latency; /**< also code for parts of an image, so that threads share one where there are
+                       fewer images than threads; takes time, and memory where that code wants
+                       weights packed otherwise; default true */
 } of_plan_options;
 
 /** All fields at their defaults. */
@@ -328,7 +343,7 @@ OF_API of_plan_options of_plan_options_default(void);
 OF_API of_status of_plan_compile(const of_model *model, const of_plan_options *options,
                                  of_plan **plan, of_error *error);
 
-/** Frees a plan; NULL is allowed. */
+/** Frees a plan, of which no session may be left; NULL is allowed. */
 OF_API void of_plan_free(of_plan *plan);
 
 /** The architecture of the model that was compiled; valid as long as the plan. */
@@ -362,20 +377,42 @@ typedef struct of_likelihoods {
     double *class_logp;     /**< [count][classes] nats; must be NULL without classes */
     float *latents;         /**< [count][dimensions], after the prior ActNorm: the scales one after
                                  the other, each flattened channel-major (patch-glow: patch after
-                                 patch, in rows), as of_plan_inverse takes them */
+                                 patch, in rows), as of_session_inverse takes them */
     double *latent_squares; /**< [count][scale_count]: sum of the squares of a scale's latents,
                                after the prior ActNorm; about their number for images like those of
                                the training data */
 } of_likelihoods;
 
 /**
- * Runs images through the flow. The result for an image does not depend, in any bit, on the
- * number of images, on its place among them, or on the number of threads. The first call with fewer
- * images than threads may compile code for parts of an image and take memory for it: services
- * should make one such call before they begin.
+ * What one caller needs to run a plan: threads and the memory they work in, small beside the plan's
+ * weights. Any number of sessions of a plan may run at once, each for one caller at a time; the
+ * plan must outlive them.
  */
-OF_API of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
-                                 of_error *error);
+typedef struct of_session of_session;
+
+/**
+ * Makes a session of `threads` threads, at most the plan's (more are OF_ERROR_ARGUMENT); 0: as many
+ * as the plan's. Results do not depend on them. Only a session with all of the plan's threads
+ * divides the rows of an image among them (of_plan_options.latency); patches go to any number.
+ */
+OF_API of_status of_session_create(const of_plan *plan, unsigned threads, of_session **session,
+                                   of_error *error);
+
+/** Frees a session; NULL is allowed. */
+OF_API void of_session_free(of_session *session);
+
+/** The plan it runs. */
+OF_API const of_plan *of_session_plan(const of_session *session);
+
+/** Bytes of memory it works in, beside the plan's. */
+OF_API size_t of_session_bytes(const of_session *session);
+
+/**
+ * Runs images through the flow. The result for an image does not depend, in any bit, on the
+ * number of images, on its place among them, or on the number of threads.
+ */
+OF_API of_status of_session_forward(of_session *session, const of_batch *batch,
+                                    const of_likelihoods *out, of_error *error);
 
 /** Height and width of a scale's map of positions: those of the image over 2^(scale + 1). */
 OF_API void of_architecture_map_shape(const of_architecture *architecture, uint32_t scale,
@@ -395,36 +432,38 @@ OF_API size_t of_architecture_map_size(const of_architecture *architecture);
  *
  * With class-conditional densities the maps are those of the likeliest class, and all maps of an
  * image together sum to its largest class_logp. Patches of a patch-glow tile the map. Much slower
- * than of_plan_forward: for images that somebody will look at.
+ * than of_session_forward: for images that somebody will look at.
  */
-OF_API of_status of_plan_maps(of_plan *plan, const of_batch *batch, double *maps, of_error *error);
-
-/**
- * Runs latents ([count][dimensions], as of_plan_forward gives them) backwards. `images` gets
- * [count][height][width][channels] floats in the units of OF_PIXEL_F32 (values may lie outside
- * 0..1). The first call inverts the mixing matrices. With OF_PRECISION_BF16, forward and inverse
- * undo each other only as far as the networks' rounding lets them.
- */
-OF_API of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, float *images,
+OF_API of_status of_session_maps(of_session *session, const of_batch *batch, double *maps,
                                  of_error *error);
 
 /**
- * Draws images: latents from N(0, temperature^2), run backwards. `images` gets
- * [count][height][width][channels] floats as of_plan_inverse gives them. Image i depends on `seed`
- * and i alone. Temperature 0 gives the image of the zero latents.
+ * Runs latents ([count][dimensions], as of_session_forward gives them) backwards. `images` gets
+ * [count][height][width][channels] floats in the units of OF_PIXEL_F32 (values may lie outside
+ * 0..1). A plan that was compiled without `inverse` is OF_ERROR_ARGUMENT. With OF_PRECISION_BF16,
+ * forward and inverse undo each other only as far as the networks' rounding lets them.
  */
-OF_API of_status of_plan_sample(of_plan *plan, size_t count, double temperature, uint64_t seed,
-                                float *images, of_error *error);
+OF_API of_status of_session_inverse(of_session *session, const float *latents, size_t count,
+                                    float *images, of_error *error);
+
+/**
+ * Draws images: latents from N(0, temperature^2), run backwards. `images` gets
+ * [count][height][width][channels] floats as of_session_inverse gives them. Image i depends on
+ * `seed` and i alone. Temperature 0 gives the image of the zero latents. A plan that was compiled
+ * without `inverse` is OF_ERROR_ARGUMENT.
+ */
+OF_API of_status of_session_sample(of_session *session, size_t count, double temperature,
+                                   uint64_t seed, float *images, of_error *error);
 
 /** Summary of a plan. */
 typedef struct of_plan_info {
     of_isa isa;
-    of_precision precision; /**< BF16 if any layer runs in it, else F32 */
-    unsigned threads;
+    of_precision precision;   /**< BF16 if any layer runs in it, else F32 */
+    unsigned threads;         /**< most of a session */
     unsigned micro_batch;     /**< images a thread holds in flight */
     double flops_per_image;   /**< multiplications and additions of the direct network */
     size_t weight_bytes;      /**< packed weights */
-    size_t workspace_bytes;   /**< of all threads */
+    size_t workspace_bytes;   /**< of a session with all threads */
     const char *convolutions; /**< library and version, e.g. "oneDNN 2.6.3" */
 } of_plan_info;
 
@@ -455,8 +494,8 @@ OF_API of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info 
  * Where the time goes: runs the images on one thread, in the order of execution, with a clock
  * around every layer. `layer_seconds` [of_plan_layer_count] gets the seconds spent in each.
  */
-OF_API of_status of_plan_profile(of_plan *plan, const of_batch *batch, double *layer_seconds,
-                                 of_error *error);
+OF_API of_status of_session_profile(of_session *session, const of_batch *batch,
+                                    double *layer_seconds, of_error *error);
 
 /**
  * Largest rate of single-precision multiply-adds this machine reaches now, in floating-point

@@ -40,6 +40,7 @@ static of_status compile_small(const of_engine_settings *settings, of_plan **pla
     of_architecture architecture = of_architecture_default();
     of_plan_options options = of_engine_plan_wish(settings);
     of_model *model = NULL;
+    options.latency = false; /* nothing is run */
     architecture.scales = 2;
     architecture.steps = 2;
     of_status status = of_model_create(&architecture, 0, &model, error);

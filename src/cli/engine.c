@@ -74,6 +74,7 @@ of_plan_options of_engine_plan_wish(const of_engine_settings *settings) {
     options.threads = (unsigned)settings->threads;
     options.isa = (of_isa)settings->isa;
     options.precision = (of_precision)settings->precision;
+    options.inverse = settings->inverse;
     return options;
 }
 
@@ -131,16 +132,24 @@ static of_status check_sizes(const loaded_models *loaded, of_error *error) {
     return status;
 }
 
+static of_status compile_model(const of_model *model, const of_plan_options *options,
+                               of_plan **plan, of_session **session, of_error *error) {
+    of_status status = of_plan_compile(model, options, plan, error);
+    return status == OF_OK ? of_session_create(*plan, 0, session, error) : status;
+}
+
 static of_status compile_models(const loaded_models *loaded, of_engine *engine, of_error *error) {
     of_plan_options options = plan_wish(engine);
     of_status status = check_sizes(loaded, error);
     if (status == OF_OK)
-        status = of_plan_compile(loaded->model, &options, &engine->plan, error);
+        status = compile_model(loaded->model, &options, &engine->plan, &engine->own, error);
     if (status == OF_OK && loaded->general != NULL)
-        status = of_plan_compile(loaded->general, &options, &engine->general, error);
+        status = compile_model(loaded->general, &options, &engine->general_plan, &engine->general,
+                               error);
     for (size_t i = 0; status == OF_OK && i < loaded->member_count; i++) {
-        status = of_plan_compile(loaded->members[i], &options, &engine->members[i], error);
-        engine->member_count += status == OF_OK;
+        status = compile_model(loaded->members[i], &options, &engine->member_plans[i],
+                               &engine->members[i], error);
+        engine->member_count = i + 1;
     }
     return status;
 }
@@ -189,7 +198,7 @@ static void describe_engine(of_engine *engine) {
     engine->comparable_scales =
         engine->general != NULL &&
         of_architecture_scale_count(&engine->architecture) ==
-            of_architecture_scale_count(of_plan_architecture(engine->general));
+            of_architecture_scale_count(of_plan_architecture(engine->general_plan));
 }
 
 of_status of_engine_open(const of_engine_settings *settings, of_console *console, of_engine *engine,
@@ -217,12 +226,17 @@ of_status of_engine_open(const of_engine_settings *settings, of_console *console
 }
 
 void of_engine_close(of_engine *engine) {
+    of_session_free(engine->own);
+    of_session_free(engine->general);
     of_plan_free(engine->plan);
-    of_plan_free(engine->general);
-    for (size_t i = 0; i < engine->member_count; i++)
-        of_plan_free(engine->members[i]);
+    of_plan_free(engine->general_plan);
+    for (size_t i = 0; i < engine->member_count; i++) {
+        of_session_free(engine->members[i]);
+        of_plan_free(engine->member_plans[i]);
+    }
     of_calibration_free(engine->calibration);
-    engine->plan = engine->general = NULL;
+    engine->own = engine->general = NULL;
+    engine->plan = engine->general_plan = NULL;
     engine->calibration = NULL;
     engine->member_count = 0;
 }
@@ -330,7 +344,7 @@ of_status of_engine_fail_empty(const char *source, uint64_t unreadable, of_error
 }
 
 static of_stream_models stream_models(const of_engine *engine) {
-    of_stream_models models = {.plan = engine->plan,
+    of_stream_models models = {.own = engine->own,
                                .general = engine->general,
                                .member_count = engine->member_count,
                                .with_png = engine->with_png,

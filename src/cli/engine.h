@@ -15,6 +15,7 @@ typedef struct of_engine_settings {
     bool strict, quiet;
     of_text_list ensemble; /* paths of further models */
     bool webp;             /* --webp: complexity-webp among all scores */
+    bool inverse;          /* also from latents to images */
 } of_engine_settings;
 
 /* -m/--model, required */
@@ -36,8 +37,10 @@ of_plan_options of_engine_plan_wish(const of_engine_settings *settings);
 typedef struct of_engine {
     const of_engine_settings *settings;
     of_console *console;
-    of_plan *plan, *general; /* general NULL without a general model */
-    of_plan *members[OF_STREAM_MEMBERS];
+    of_plan *plan, *general_plan; /* general: NULL without a general model */
+    of_plan *member_plans[OF_STREAM_MEMBERS];
+    of_session *own, *general; /* of the plans */
+    of_session *members[OF_STREAM_MEMBERS];
     size_t member_count;
     of_architecture architecture;
     bool comparable_scales; /* the general model's last scale can be compared with the model's */

@@ -18,21 +18,26 @@ static size_t pixel_count(const of_engine *engine) {
     return (size_t)engine->architecture.height * engine->architecture.width;
 }
 
-static of_status make_maps(of_plan *plan, const of_batch *batch, double **maps, of_error *error) {
+static const of_architecture *architecture_of(const of_session *session) {
+    return of_plan_architecture(of_session_plan(session));
+}
+
+static of_status make_maps(of_session *session, const of_batch *batch, double **maps,
+                           of_error *error) {
     size_t count;
     *maps = NULL;
-    if (plan == NULL)
+    if (session == NULL)
         return OF_OK;
-    if (of_multiply(batch->count, of_architecture_map_size(of_plan_architecture(plan)), &count))
+    if (of_multiply(batch->count, of_architecture_map_size(architecture_of(session)), &count))
         *maps = of_allocate(count, sizeof **maps);
-    return *maps != NULL ? of_plan_maps(plan, batch, *maps, error)
+    return *maps != NULL ? of_session_maps(session, batch, *maps, error)
                          : of_fail_memory(error, "maps of images");
 }
 
-static of_heat_maps maps_of(const of_plan *plan, const double *maps, size_t image) {
+static of_heat_maps maps_of(const of_session *session, const double *maps, size_t image) {
     of_heat_maps result = {NULL, NULL};
-    if (plan != NULL) {
-        result.architecture = of_plan_architecture(plan);
+    if (session != NULL) {
+        result.architecture = architecture_of(session);
         result.maps = maps + image * of_architecture_map_size(result.architecture);
     }
     return result;
@@ -42,13 +47,13 @@ static of_heat_maps maps_of(const of_plan *plan, const double *maps, size_t imag
 static of_status make_heat(of_engine *engine, of_score score, const of_batch *batch, double *heat,
                            of_error *error) {
     bool compares = of_score_needs_general(score);
-    of_plan *general = compares ? engine->general : NULL;
+    of_session *general = compares ? engine->general : NULL;
     double *own_maps = NULL, *general_maps = NULL;
-    of_status status = make_maps(engine->plan, batch, &own_maps, error);
+    of_status status = make_maps(engine->own, batch, &own_maps, error);
     if (status == OF_OK)
         status = make_maps(general, batch, &general_maps, error);
     for (size_t i = 0; status == OF_OK && i < batch->count; i++)
-        of_heat_of_score(score, maps_of(engine->plan, own_maps, i),
+        of_heat_of_score(score, maps_of(engine->own, own_maps, i),
                          maps_of(general, general_maps, i), heat + i * pixel_count(engine));
     of_free(own_maps);
     of_free(general_maps);

@@ -313,14 +313,14 @@ static of_status measure_training(const inspect_settings *settings, const of_mod
                                    .lanes = of_train_lanes(model, defaults.batch),
                                    .micro_batch = of_train_micro_batch(defaults.batch),
                                    .batch = defaults.batch};
-    of_plan *plan = NULL;
+    of_training_plan *plan = NULL;
     if (!settings->train)
         return OF_OK;
-    of_status status = of_plan_compile_training(model, &options, &plan, error);
+    of_status status = of_training_compile(model, &options, &plan, error);
     if (status == OF_OK)
-        *cost = (training_cost){options.micro_batch, of_plan_training_memory(plan),
+        *cost = (training_cost){options.micro_batch, of_training_memory_use(plan),
                                 2 * model->value_bytes};
-    of_plan_free(plan);
+    of_training_free(plan);
     return status;
 }
 
@@ -330,6 +330,7 @@ static of_status inspect_file(const inspect_settings *settings, const char *path
     training_cost cost = {0};
     of_plan_options options = of_engine_plan_wish(&settings->engine);
     options.micro_batch = (unsigned)settings->micro_batch;
+    options.latency = false; /* nothing is run */
     char named[OF_MODEL_PATH_SIZE];
     path = of_model_file(path, named);
     of_status status = of_model_open(path, &model, error);

@@ -76,8 +76,9 @@ static of_grid make_grid(const sample_settings *settings, const of_architecture 
 
 static of_status sample_into(const sample_settings *settings, of_engine *engine, float *images,
                              size_t values, of_output *output, of_error *error) {
-    of_status status = of_plan_sample(engine->plan, (size_t)settings->count, settings->temperature,
-                                      settings->engine.seed, images, error);
+    of_status status =
+        of_session_sample(engine->own, (size_t)settings->count, settings->temperature,
+                          settings->engine.seed, images, error);
     if (status == OF_OK)
         status = of_interrupt_check(error);
     if (status != OF_OK)
@@ -158,7 +159,7 @@ static int check_and_sample(const sample_settings *settings, const of_text_list 
 }
 
 int of_verb_sample(int argc, char **argv, of_console *console) {
-    sample_settings settings = {.count = 64, .temperature = 1};
+    sample_settings settings = {.engine.inverse = true, .count = 64, .temperature = 1};
     of_option_table table = {.count = 0};
     of_text_list operands = {0};
     int code;

@@ -39,12 +39,15 @@ static of_arena_block *map_block(size_t bytes) {
     return block;
 }
 
-static of_arena_block *new_block(of_arena *arena, size_t wanted) {
-    size_t capacity = LEAST_BLOCK, bytes;
+static size_t next_capacity(const of_arena *arena, size_t wanted) {
+    size_t capacity = LEAST_BLOCK;
     if (arena->last != NULL)
         capacity = arena->last->capacity < MOST_BLOCK / 2 ? 2 * arena->last->capacity : MOST_BLOCK;
-    if (capacity < wanted)
-        capacity = wanted;
+    return capacity < wanted ? wanted : capacity;
+}
+
+static of_arena_block *new_block(of_arena *arena, size_t capacity) {
+    size_t bytes;
     if (!of_add(capacity, sizeof(of_arena_block), &bytes))
         return NULL;
     of_arena_block *block = map_block(bytes);
@@ -63,13 +66,17 @@ void *of_arena_take(of_arena *arena, size_t count, size_t size) {
     padded = padded / OF_ALIGNMENT * OF_ALIGNMENT;
     of_arena_block *block = arena->last;
     if (block == NULL || block->capacity - block->used < padded)
-        block = new_block(arena, padded);
+        block = new_block(arena, next_capacity(arena, padded));
     if (block == NULL)
         return NULL;
     void *taken = block->data + block->used;
     block->used += padded;
     arena->bytes += padded;
     return taken;
+}
+
+bool of_arena_reserve(of_arena *arena, size_t bytes) {
+    return new_block(arena, bytes) != NULL;
 }
 
 void of_arena_release(of_arena *arena) {

@@ -392,7 +392,7 @@ static chunk chunk_at(const of_run *run, of_backward_buffers *buffers, float *su
     return (chunk){.run = run,
                    .plan = run->plan,
                    .scale = scale,
-                   .layout = &run->plan->training->layouts[s],
+                   .layout = &buffers->layouts[s],
                    .buffers = buffers,
                    .sums = sums,
                    .s = s,
@@ -417,7 +417,7 @@ static of_status backward_step_chunk(const chunk *c, uint32_t k, of_error *error
 static of_status backward_step(const of_run *run, const of_model *model,
                                of_backward_buffers *buffers, const of_turns *turns, uint32_t s,
                                uint32_t k, uint32_t units, of_error *error) {
-    const of_gradient_layout *layout = &run->plan->training->layouts[s];
+    const of_gradient_layout *layout = &buffers->layouts[s];
     size_t place = layout->steps + k * layout->step_room;
     float *sums = sums_of(turns, buffers, place);
     double start = of_profile_start(run);
@@ -438,7 +438,7 @@ static of_status backward_step(const of_run *run, const of_model *model,
 
 static void backward_priors(const of_run *run, of_backward_buffers *buffers, const of_turns *turns,
                             uint32_t s, uint32_t units) {
-    const of_gradient_layout *layout = &run->plan->training->layouts[s];
+    const of_gradient_layout *layout = &buffers->layouts[s];
     float *sums = sums_of(turns, buffers, layout->priors);
     memset(sums, 0, layout->prior_floats * sizeof(float));
     for (uint32_t first = 0; first < units;) {
@@ -478,12 +478,12 @@ of_status of_backward_scale(const of_run *run, const of_model *model, of_backwar
 
 /* All groups have ended a scale before any of them ends the one before: so scales are told in
  * order. */
-static void tell_end_of_scale(const of_plan *plan, const of_turns *turns, uint32_t s) {
+static void tell_end_of_scale(const of_turns *turns, uint32_t s) {
     of_scale_watch *watch = turns->watch;
     size_t begin;
     if (watch == NULL || atomic_fetch_sub_explicit(&watch->left[s], 1, memory_order_acq_rel) != 1)
         return;
-    size_t count = of_plan_scale_part(plan, s, &begin);
+    size_t count = of_training_scale_part(watch->training, s, &begin);
     watch->exchange->ready(watch->exchange->user, begin, count);
 }
 
@@ -494,7 +494,7 @@ of_status of_backward_group(const of_run *run, const of_model *model, of_backwar
         of_status status = of_backward_scale(run, model, buffers, turns, s, images, error);
         if (status != OF_OK)
             return status;
-        tell_end_of_scale(run->plan, turns, s);
+        tell_end_of_scale(turns, s);
         if (s > 0)
             pass_to_previous_scale(run, buffers, s, images * run->plan->units);
     }

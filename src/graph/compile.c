@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model -> plan: geometry, choice of layers, folding and packing of weights. */
 #include "core/memory.h"
+#include "core/options_read.h"
 #include "graph/plan.h"
 
 #include <stdlib.h>
@@ -44,7 +45,7 @@ static bool taps_are_cheaper(const of_scale_plan *scale) {
 static void choose_last_layer(const of_plan *plan, of_scale_plan *scale) {
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
     /* gradients always go through taps */
-    bool taps = !dense && (plan->training != NULL || taps_are_cheaper(scale));
+    bool taps = !dense && (plan->for_training || taps_are_cheaper(scale));
     scale->kernel = taps ? 3 : 1;
     size_t outputs = (size_t)scale->outputs * scale->kernel * scale->kernel;
     scale->tap_stride = (uint32_t)of_round_up(outputs, CHANNEL_MULTIPLE);
@@ -96,7 +97,7 @@ static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *er
         of_convolution_shape shape = layer_shape(plan, scale, layer);
         of_status status =
             of_convolution_create(&shape, scale->chunk, NULL, &scale->layers[layer], error);
-        if (status == OF_OK && plan->training != NULL && layer == OF_LAYER_MIX) {
+        if (status == OF_OK && plan->for_training && layer == OF_LAYER_MIX) {
             shape.bias = false;
             status = of_convolution_create(&shape, scale->chunk, NULL, &scale->backward_mix, error);
         }
@@ -148,17 +149,23 @@ static of_status compile_scale(of_plan *plan, const of_model *model, uint32_t s,
 
 static of_status check_options(const of_plan_options *options, of_error *error) {
     if (options->threads > MOST_THREADS)
-        return of_fail(error, OF_ERROR_ARGUMENT, "threads: %u is more than %d", options->threads,
-                       MOST_THREADS);
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "threads", "threads: %u is more than %d",
+                               options->threads, MOST_THREADS);
     if (options->micro_batch > MOST_MICRO_BATCH)
-        return of_fail(error, OF_ERROR_ARGUMENT, "micro-batch: %u is more than %d",
-                       options->micro_batch, MOST_MICRO_BATCH);
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "micro_batch",
+                               "micro-batch: %u is more than %d", options->micro_batch,
+                               MOST_MICRO_BATCH);
     return OF_OK;
 }
 
 of_plan_options of_plan_options_default(void) {
-    return (of_plan_options){
-        .threads = 0, .isa = OF_ISA_AUTO, .micro_batch = 0, .precision = OF_PRECISION_F32};
+    return (of_plan_options){.size = sizeof(of_plan_options),
+                             .threads = 0,
+                             .isa = OF_ISA_AUTO,
+                             .micro_batch = 0,
+                             .precision = OF_PRECISION_F32,
+                             .inverse = false,
+                             .latency = true};
 }
 
 /* What was asked for by name must run somewhere in the model. */
@@ -167,12 +174,34 @@ static of_status settle_precision(of_plan *plan, of_precision wish, of_error *er
     for (uint32_t s = 0; s < plan->scale_count; s++)
         any = any || plan->scales[s].precision == OF_PRECISION_BF16;
     if (wish == OF_PRECISION_BF16 && !any)
-        return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "precision bf16: %s has no native bfloat16 code for any layer of this "
-                       "model; use precision f32",
-                       of_convolution_library());
+        return of_fail_setting(
+            error, OF_ERROR_UNSUPPORTED, "precision",
+            "precision bf16: %s has no native bfloat16 code for any layer of this "
+            "model; use precision f32",
+            of_convolution_library());
     plan->precision = any ? OF_PRECISION_BF16 : OF_PRECISION_F32;
     return OF_OK;
+}
+
+static void set_up(of_plan *plan, const of_model *model, const of_plan_options *options,
+                   of_isa isa) {
+    plan->architecture = model->architecture;
+    plan->kernels = of_kernels_for(isa);
+    plan->threads = options->threads > 0 ? options->threads : of_cpu_count();
+    plan->units = of_architecture_units(&plan->architecture);
+    plan->scale_count = of_architecture_scale_count(&plan->architecture);
+    plan->hidden = (uint32_t)of_round_up(plan->architecture.hidden, CHANNEL_MULTIPLE);
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        set_geometry(plan, s);
+        choose_last_layer(plan, &plan->scales[s]);
+    }
+    of_workspace_choose_chunks(plan, options->micro_batch);
+}
+
+/* Patches need no code of their own; dense blocks look at everything at once. */
+static void share_images(of_plan *plan) {
+    if (plan->threads > 1 && plan->architecture.block != OF_BLOCK_DENSE)
+        plan->shares_images = plan->units > 1 || of_bands_compile(plan);
 }
 
 static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_options *options,
@@ -185,34 +214,24 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
         status = of_precision_resolve(options->precision, isa, &plan->precision, error);
     if (status != OF_OK)
         return status;
-    plan->architecture = model->architecture;
-    plan->kernels = of_kernels_for(isa);
-    plan->threads = options->threads > 0 ? options->threads : of_cpu_count();
-    plan->units = of_architecture_units(&plan->architecture);
-    plan->scale_count = of_architecture_scale_count(&plan->architecture);
-    plan->hidden = (uint32_t)of_round_up(plan->architecture.hidden, CHANNEL_MULTIPLE);
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        set_geometry(plan, s);
-        choose_last_layer(plan, &plan->scales[s]);
-    }
-    of_workspace_choose_chunks(plan, options->micro_batch);
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
+    set_up(plan, model, options, isa);
+    for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
         status = compile_scale(plan, model, s, error);
-        if (status != OF_OK)
-            return status;
-    }
-    status = settle_precision(plan, options->precision, error);
-    return status == OF_OK ? of_workspace_create(plan, error) : status;
+    if (status == OF_OK)
+        status = settle_precision(plan, options->precision, error);
+    if (status == OF_OK && options->inverse)
+        status = of_plan_invert_maps(plan, error);
+    if (status == OF_OK && options->latency)
+        share_images(plan);
+    return status;
 }
 
-of_status of_plan_build(const of_model *model, const of_plan_options *options,
-                        of_training *training, of_plan **result, of_error *error) {
+of_status of_plan_build(const of_model *model, const of_plan_options *options, bool for_training,
+                        of_plan **result, of_error *error) {
     of_plan *plan = of_allocate_zeroed(1, sizeof *plan);
-    if (plan == NULL) {
-        of_training_free(training);
+    if (plan == NULL)
         return of_fail_memory(error, "a plan");
-    }
-    plan->training = training;
+    plan->for_training = for_training;
     of_status status = fill_plan(plan, model, options, error);
     if (status != OF_OK) {
         of_plan_free(plan);
@@ -222,12 +241,14 @@ of_status of_plan_build(const of_model *model, const of_plan_options *options,
     return OF_OK;
 }
 
-of_status of_plan_compile(const of_model *model, const of_plan_options *options, of_plan **result,
+of_status of_plan_compile(const of_model *model, const of_plan_options *given, of_plan **result,
                           of_error *error) {
+    of_plan_options options = of_plan_options_default();
     if (model == NULL || result == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_compile: a model is needed");
-    of_plan_options defaults = of_plan_options_default();
-    return of_plan_build(model, options ? options : &defaults, NULL, result, error);
+    of_status status = of_options_read(&options, sizeof options, sizeof options, given,
+                                       "options of a plan", error);
+    return status == OF_OK ? of_plan_build(model, &options, false, result, error) : status;
 }
 
 void of_plan_free(of_plan *plan) {
@@ -237,8 +258,6 @@ void of_plan_free(of_plan *plan) {
         of_bands_free(&plan->scales[s], plan->threads);
         free_layers(&plan->scales[s]);
     }
-    of_training_free(plan->training);
-    of_workspace_free(plan);
     of_arena_release(&plan->arena);
     of_free(plan);
 }

@@ -13,6 +13,7 @@
 static const double LEAST_VARIANCE = 1e-6;
 
 typedef struct setup {
+    of_training_plan *training;
     of_plan *plan;
     of_model *model;
     uint32_t units;
@@ -41,7 +42,7 @@ static void set_actnorm(float *loc, float *log_scale, size_t i, double count, do
 
 /* A worker of thread t that sees the states of all units. */
 static of_worker view_of(const setup *work, int t) {
-    of_worker worker = work->plan->workers[t];
+    of_worker worker = work->training->session->workers[t];
     memcpy(worker.pass, work->pass, sizeof worker.pass);
     memcpy(worker.rest, work->rest, sizeof worker.rest);
     return worker;
@@ -159,7 +160,7 @@ static of_status measure_layer(setup *work, uint32_t s, uint32_t k, int layer, m
     const of_plan *plan = work->plan;
     const of_scale_plan *scale = &plan->scales[s];
     const of_step_plan *step = &scale->steps[k];
-    of_worker *worker = &plan->workers[0];
+    of_worker *worker = &work->training->session->workers[0];
     void *scratch = of_allocate(of_convolution_scratch_bytes(work->linear[layer]), 1);
     of_fold_layer(plan, work->model, s, k, layer, &work->folded);
     of_status status = scratch ? OF_OK : of_fail_memory(error, "initialisation");
@@ -264,7 +265,7 @@ static void enter(setup *work, uint32_t s, const of_batch *batch) {
     of_plan *plan = work->plan;
     of_worker worker = view_of(work, 0);
     /* the squeezed state itself: the map of step 0 is not set yet */
-    of_kept kept = plan->training->buffers[0].kept;
+    of_kept kept = work->training->buffers[0].kept;
     memcpy(kept.squeezed_pass, work->pass, sizeof kept.squeezed_pass);
     memcpy(kept.squeezed_rest, work->rest, sizeof kept.squeezed_rest);
     bool dense = plan->architecture.block == OF_BLOCK_DENSE; /* no map to leave out */
@@ -301,18 +302,21 @@ static of_status allocate(setup *work, of_error *error) {
     return OF_OK;
 }
 
-of_status of_plan_initialise(of_plan *plan, of_model *model, const of_batch *batch,
-                             of_error *error) {
-    if (plan->training == NULL || batch->type != OF_PIXEL_F32 || batch->count < 2)
+of_status of_training_initialise(of_training_plan *training, of_model *model, const of_batch *batch,
+                                 of_error *error) {
+    of_plan *plan = training->plan;
+    if (batch->type != OF_PIXEL_F32 || batch->count < 2)
         return of_fail(error, OF_ERROR_ARGUMENT,
-                       "initialisation needs a plan for training and at least 2 images of "
-                       "floating-point pixels");
+                       "initialisation needs at least 2 images of floating-point pixels");
     if (batch->count > UINT32_MAX / plan->units)
         return of_fail(error, OF_ERROR_ARGUMENT, "too many images for initialisation");
-    setup work = {.plan = plan, .model = model, .units = (uint32_t)batch->count * plan->units};
+    setup work = {.training = training,
+                  .plan = plan,
+                  .model = model,
+                  .units = (uint32_t)batch->count * plan->units};
     of_status status = allocate(&work, error);
     for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
         status = initialise_scale(&work, s, batch, error);
     of_arena_release(&work.arena);
-    return status == OF_OK ? of_plan_refresh(plan, model, error) : status;
+    return status == OF_OK ? of_training_refresh(training, model, error) : status;
 }

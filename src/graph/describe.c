@@ -15,7 +15,7 @@ of_plan_info of_plan_describe(const of_plan *plan) {
                          .micro_batch = plan->group_images,
                          .flops_per_image = of_architecture_flops(&plan->architecture),
                          .weight_bytes = plan->arena.bytes,
-                         .workspace_bytes = of_workspace_bytes(plan),
+                         .workspace_bytes = of_workspace_bytes(plan, plan->threads),
                          .convolutions = of_convolution_library()};
     return info;
 }

@@ -15,7 +15,8 @@ static size_t parts_per_scale(const of_plan *plan) {
     return SCALE_PARTS + (size_t)plan->architecture.steps * STEP_PARTS;
 }
 
-size_t of_plan_training_layer_count(const of_plan *plan) {
+size_t of_training_layer_count(const of_training_plan *training) {
+    const of_plan *plan = training->plan;
     return of_plan_layer_count(plan) + plan->scale_count * parts_per_scale(plan) + BATCH_PARTS;
 }
 
@@ -31,6 +32,7 @@ size_t of_training_layer_number(const of_plan *plan, uint32_t s, uint32_t k, int
 
 /* What is described: a part of the backward pass of a scale's step. */
 typedef struct subject {
+    const of_training_plan *training;
     const of_plan *plan;
     const of_scale_plan *scale;
     size_t position_bytes; /* one float at every position of an image */
@@ -126,7 +128,7 @@ static void describe_step_part(const subject *t, uint32_t s, uint32_t k, int par
     } else if (part == OF_PART_BACK_COUPLING) {
         describe_coupling(t, info);
     } else if (part == OF_PART_BACK_RECOMPUTE) {
-        describe_recompute(t, &t->plan->training->buffers[0].kept, s, k, info);
+        describe_recompute(t, &t->training->buffers[0].kept, s, k, info);
     } else if (part == OF_PART_BACK_FOLD) {
         (void)snprintf(info->operation, sizeof info->operation, "weights for the way back");
         info->kernel = "double";
@@ -181,8 +183,7 @@ static void describe_scale_part(const subject *t, uint32_t s, int part, of_layer
 }
 
 /* Once a batch, so there are no figures of an image. */
-static void describe_batch_part(const of_plan *plan, int part, of_layer_info *info) {
-    const of_training *training = plan->training;
+static void describe_batch_part(const of_training_plan *training, int part, of_layer_info *info) {
     bool sums = part == OF_PART_SUMS;
     info->images_per_call = 0;
     (void)snprintf(info->name, sizeof info->name, "gradients.%s", sums ? "sums" : "unfold");
@@ -190,26 +191,28 @@ static void describe_batch_part(const of_plan *plan, int part, of_layer_info *in
         (void)snprintf(info->operation, sizeof info->operation, "of micro-batches, in turn");
     else
         (void)snprintf(info->operation, sizeof info->operation, "to stored parameters");
-    info->kernel = sums ? of_isa_name(plan->kernels->isa) : "double";
+    info->kernel = sums ? of_isa_name(training->plan->kernels->isa) : "double";
     info->weight_bytes = training->block_floats * sizeof(float);
 }
 
-of_status of_plan_training_layer(const of_plan *plan, size_t index, of_layer_info *info,
-                                 of_error *error) {
-    size_t forward = of_plan_layer_count(plan), total = of_plan_training_layer_count(plan);
+of_status of_training_layer(const of_training_plan *training, size_t index, of_layer_info *info,
+                            of_error *error) {
+    const of_plan *plan = training->plan;
+    size_t forward = of_plan_layer_count(plan), total = of_training_layer_count(training);
     if (index < forward)
         return of_plan_layer(plan, index, info, error);
-    if (plan->training == NULL || index >= total)
-        return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_training_layer: no layer %zu", index);
+    if (index >= total)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_training_layer: no layer %zu", index);
     *info = (of_layer_info){.kernel = of_isa_name(plan->kernels->isa), .images_per_call = 1};
     if (index >= total - BATCH_PARTS) {
-        describe_batch_part(plan, OF_PART_SUMS + (int)(index - (total - BATCH_PARTS)), info);
+        describe_batch_part(training, OF_PART_SUMS + (int)(index - (total - BATCH_PARTS)), info);
         return OF_OK;
     }
     uint32_t s = (uint32_t)((index - forward) / parts_per_scale(plan));
     size_t within = (index - forward) % parts_per_scale(plan);
     const of_scale_plan *scale = &plan->scales[s];
-    const subject t = {plan, scale, (size_t)plan->units * scale->positions * sizeof(float)};
+    const subject t = {training, plan, scale,
+                       (size_t)plan->units * scale->positions * sizeof(float)};
     if (within < SCALE_PARTS) {
         describe_scale_part(&t, s, OF_PART_BACK_PRIOR + (int)within, info);
         return OF_OK;

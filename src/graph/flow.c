@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "graph/plan.h"
+#include "graph/run.h"
 
 #include <string.h>
 

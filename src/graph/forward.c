@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images to likelihoods: a thread takes a group of images through the whole graph. */
-#include "graph/plan.h"
+#include "graph/run.h"
 
 #include <math.h>
 #include <omp.h>
@@ -175,23 +175,22 @@ of_status of_forward_group(const of_run *run, const of_group *work, of_error *er
     return status;
 }
 
-uint32_t of_forward_group_size(const of_plan *plan, size_t count) {
-    size_t at_once = (size_t)plan->threads * plan->group_images;
+uint32_t of_forward_group_size(const of_session *session, size_t count) {
+    size_t at_once = (size_t)session->threads * session->plan->group_images;
     size_t rounds = (count + at_once - 1) / at_once;
-    size_t shares = rounds * plan->threads;
+    size_t shares = rounds * session->threads;
     return (uint32_t)((count + shares - 1) / shares);
 }
 
-static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
-                            of_error *error) {
-    uint32_t size = of_forward_group_size(plan, batch->count);
+of_status of_forward_batch(of_session *session, const of_batch *batch, const of_likelihoods *out,
+                           of_error *error) {
+    uint32_t size = of_forward_group_size(session, batch->count);
     size_t groups = (batch->count + size - 1) / size;
-    for (unsigned t = 0; t < plan->threads; t++)
-        plan->workers[t].error.status = OF_OK;
-#pragma omp parallel num_threads(plan->threads)
+    of_workers_clear(session->workers, session->threads);
+#pragma omp parallel num_threads(session->threads)
     {
-        of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {.plan = plan, .worker = worker};
+        of_worker *worker = &session->workers[omp_get_thread_num()];
+        const of_run run = {.plan = session->plan, .worker = worker};
         /* also with one thread, where no region is active, the layers must not spread out */
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
@@ -202,32 +201,5 @@ static of_status run_groups(of_plan *plan, const of_batch *batch, const of_likel
                 worker->error.status = of_forward_group(&run, &work, &worker->error);
         }
     }
-    for (unsigned t = 0; t < plan->threads; t++)
-        if (plan->workers[t].error.status != OF_OK)
-            return of_error_copy(error, &plan->workers[t].error);
-    return OF_OK;
-}
-
-of_status of_plan_forward(of_plan *plan, const of_batch *batch, const of_likelihoods *out,
-                          of_error *error) {
-    if (plan == NULL || batch == NULL || out == NULL || (batch->pixels == NULL && batch->count > 0))
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "of_plan_forward: plan, images and results are "
-                       "all needed");
-    if (batch->type != OF_PIXEL_U8 && batch->type != OF_PIXEL_F32)
-        return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_forward: unknown pixel type %d",
-                       (int)batch->type);
-    if (out->class_logp != NULL && plan->architecture.classes == 0)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "of_plan_forward: class_logp was asked of a model without classes");
-    if (batch->count == 0)
-        return OF_OK;
-    if (batch->count < plan->threads && of_bands_pay(plan, batch->count)) {
-        of_bands_prepare(plan);
-        of_status status = plan->bands_are_uniform ? of_bands_forward(plan, batch, out, error)
-                                                   : OF_ERROR_UNSUPPORTED;
-        if (status != OF_ERROR_UNSUPPORTED) /* also of a team that is too small */
-            return status;
-    }
-    return run_groups(plan, batch, out, error);
+    return of_workers_outcome(session->workers, session->threads, error);
 }

@@ -8,18 +8,10 @@
 #include <omp.h>
 #include <string.h>
 
-of_status of_plan_refresh(of_plan *plan, const of_model *model, of_error *error) {
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        of_status status = of_pack_scale(plan, model, s, plan->threads, error);
-        if (status != OF_OK)
-            return status;
-    }
-    return OF_OK;
-}
-
-/* One call of of_plan_gradient. */
+/* One call of of_training_gradient. */
 typedef struct task {
-    of_plan *plan;
+    of_training_plan *training;
+    const of_plan *plan;
     const of_model *model;
     const of_batch *batch;
     const of_likelihoods *out;
@@ -65,16 +57,16 @@ static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffe
 
 static of_status run_group(task *t, const of_run *run, of_backward_buffers *buffers, size_t number,
                            of_error *error) {
-    of_plan *plan = t->plan;
+    const of_plan *plan = t->plan;
     size_t stride = t->lanes, lane = number % stride, round = number / stride;
     size_t first = lane + round * plan->group_images * stride;
     size_t left = (t->batch->count - first + stride - 1) / stride;
     const of_group group = {t->batch, t->out, first, stride,
                             left < plan->group_images ? (uint32_t)left : plan->group_images};
-    const of_turns turns = {.lane = &plan->training->lane[lane],
+    const of_turns turns = {.lane = &t->training->lane[lane],
                             .done = &t->turns[number],
                             .before = round > 0 ? &t->turns[number - stride] : NULL,
-                            .first = round == 0 && !plan->training->lane[lane].holds,
+                            .first = round == 0 && !t->training->lane[lane].holds,
                             .watch = t->watch.exchange != NULL ? &t->watch : NULL};
     of_status status = of_forward_group(run, &group, error);
     if (status != OF_OK)
@@ -88,11 +80,11 @@ static of_status run_group(task *t, const of_run *run, of_backward_buffers *buff
 
 /* Groups are taken in order: whoever waits for a group's turn waits for one that is being run. */
 static of_status run_groups(task *t, unsigned thread, of_error *error) {
-    of_backward_buffers *buffers = &t->plan->training->buffers[thread];
+    of_backward_buffers *buffers = &t->training->buffers[thread];
     const of_run run = {.plan = t->plan,
-                        .worker = &t->plan->workers[thread],
+                        .worker = &t->training->session->workers[thread],
                         .kept = &buffers->kept,
-                        .layer_seconds = t->plan->training->layer_seconds};
+                        .layer_seconds = t->training->layer_seconds};
     of_status status = OF_OK;
     for (;;) {
         size_t number = atomic_fetch_add(&t->next, 1);
@@ -106,8 +98,8 @@ static of_status run_groups(task *t, unsigned thread, of_error *error) {
 }
 
 /* Adds lane `from` to lane `to`, in pieces shared among the threads. */
-static void add_lane(of_plan *plan, unsigned to, unsigned from) {
-    of_training *training = plan->training;
+static void add_lane(of_training_plan *training, unsigned to, unsigned from) {
+    const of_plan *plan = training->plan;
     of_lane *target = &training->lane[to];
     const of_lane *source = &training->lane[from];
     const size_t piece = 1 << 14;
@@ -124,10 +116,10 @@ static void add_lane(of_plan *plan, unsigned to, unsigned from) {
 }
 
 /* Lane 0 becomes the sum of all, pairwise. */
-static void add_lanes(of_plan *plan, unsigned lanes) {
+static void add_lanes(of_training_plan *training, unsigned lanes) {
     for (unsigned distance = 1; distance < lanes; distance *= 2)
         for (unsigned lane = 0; lane + distance < lanes; lane += 2 * distance)
-            add_lane(plan, lane, lane + distance);
+            add_lane(training, lane, lane + distance);
 }
 
 /* Lane l has the images l, l + lanes, ...: the first lanes have the most. */
@@ -142,10 +134,7 @@ static size_t count_groups(const of_plan *plan, size_t count, size_t lanes) {
     return groups;
 }
 
-static of_status check(const of_plan *plan, const of_batch *batch, const of_likelihoods *out,
-                       of_error *error) {
-    if (plan->training == NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT, "gradients need a plan compiled for training");
+static of_status check(const of_batch *batch, const of_likelihoods *out, of_error *error) {
     if (batch->count == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "gradients need images");
     if (batch->type != OF_PIXEL_F32 || out->latents != NULL)
@@ -155,31 +144,33 @@ static of_status check(const of_plan *plan, const of_batch *batch, const of_like
 }
 
 static of_status run_task(task *t, of_error *error) {
-    of_plan *plan = t->plan;
-    unsigned threads = plan->training->buffer_count;
-    for (unsigned i = 0; i < threads; i++)
-        plan->workers[i].error.status = OF_OK;
+    of_worker *workers = t->training->session->workers;
+    unsigned threads = t->training->buffer_count;
+    of_workers_clear(workers, threads);
 #pragma omp parallel num_threads(threads)
     {
         unsigned thread = (unsigned)omp_get_thread_num();
-        of_error *mine = &plan->workers[thread].error;
+        of_error *mine = &workers[thread].error;
         omp_set_num_threads(1);
         mine->status = run_groups(t, thread, mine);
     }
-    for (unsigned i = 0; i < threads; i++)
-        if (plan->workers[i].error.status != OF_OK)
-            return of_error_copy(error, &plan->workers[i].error);
-    return OF_OK;
+    return of_workers_outcome(workers, threads, error);
 }
 
-of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch *batch,
-                           const of_likelihoods *out, of_loss_gradient loss, void *user, bool add,
-                           of_error *error) {
-    of_status status = check(plan, batch, out, error);
+of_status of_training_gradient(of_training_plan *training, const of_model *model,
+                               const of_batch *batch, const of_likelihoods *out,
+                               of_loss_gradient loss, void *user, bool add, of_error *error) {
+    const of_plan *plan = training->plan;
+    of_status status = check(batch, out, error);
     if (status != OF_OK)
         return status;
-    of_training *training = plan->training;
-    task t = {.plan = plan, .model = model, .batch = batch, .out = out, .loss = loss, .user = user};
+    task t = {.training = training,
+              .plan = plan,
+              .model = model,
+              .batch = batch,
+              .out = out,
+              .loss = loss,
+              .user = user};
     t.lanes = batch->count < training->lanes ? (unsigned)batch->count : training->lanes;
     t.groups = count_groups(plan, batch->count, t.lanes);
     t.turns = of_allocate_zeroed(t.groups, sizeof *t.turns);
@@ -187,6 +178,7 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
         return of_fail_memory(error, "the order of a batch");
     for (unsigned lane = 0; !add && lane < training->lanes; lane++)
         training->lane[lane].holds = false;
+    t.watch.training = training;
     t.watch.exchange = training->exchange;
     for (uint32_t s = 0; s < plan->scale_count; s++)
         atomic_store(&t.watch.left[s], t.groups);
@@ -199,69 +191,60 @@ of_status of_plan_gradient(of_plan *plan, const of_model *model, const of_batch 
     return status;
 }
 
-of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error *error) {
-    of_training *training = plan->training;
+of_status of_training_finish_gradient(of_training_plan *training, const of_model *model,
+                                      of_error *error) {
     unsigned lanes = 0;
     while (lanes < training->lanes && training->lane[lanes].holds)
         lanes++;
     if (lanes == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "there is no gradient to finish");
-    const of_run run = {.plan = plan, .layer_seconds = training->layer_seconds};
+    const of_run run = {.plan = training->plan, .layer_seconds = training->layer_seconds};
     double start = of_profile_start(&run);
     if (!training->exchanged)
-        add_lanes(plan, lanes);
+        add_lanes(training, lanes);
     of_profile_stop(&run, start, 0, 0, OF_PART_SUMS);
     for (unsigned lane = 0; lane < lanes; lane++)
         training->lane[lane].holds = false;
     start = of_profile_start(&run);
-    of_status status = of_unfold_gradients(plan, model, error);
+    of_status status = of_unfold_gradients(training, model, error);
     of_profile_stop(&run, start, 0, 0, OF_PART_UNFOLD);
     return status;
 }
 
 /* ---- Several processes -------------------------------------------------------------------- */
 
-void of_plan_exchange_next(of_plan *plan, const of_gradient_exchange *exchange) {
-    plan->training->exchange = exchange;
+void of_training_exchange_next(of_training_plan *training, const of_gradient_exchange *exchange) {
+    training->exchange = exchange;
 }
 
-size_t of_plan_lane_blocks(const of_plan *plan, float **blocks) {
-    for (unsigned lane = 0; lane < plan->training->lanes; lane++)
-        blocks[lane] = plan->training->lane[lane].block;
-    return plan->training->block_floats;
+size_t of_training_lane_blocks(const of_training_plan *training, float **blocks) {
+    for (unsigned lane = 0; lane < training->lanes; lane++)
+        blocks[lane] = training->lane[lane].block;
+    return training->block_floats;
 }
 
-/* Scales lie in a block one after the other. */
-size_t of_plan_scale_part(const of_plan *plan, uint32_t scale, size_t *begin) {
-    const of_training *training = plan->training;
-    size_t end =
-        scale + 1 < plan->scale_count ? training->layouts[scale + 1].steps : training->block_floats;
-    *begin = training->layouts[scale].steps;
-    return end - *begin;
-}
-
-void of_plan_lane_scalars(const of_plan *plan, unsigned lane, double *scalars) {
-    const of_lane *from = &plan->training->lane[lane];
+void of_training_lane_scalars(const of_training_plan *training, unsigned lane, double *scalars) {
+    const of_lane *from = &training->lane[lane];
     scalars[0] = from->logp_gradient;
-    for (size_t c = 0; c < plan->architecture.classes; c++)
+    for (size_t c = 0; c < training->plan->architecture.classes; c++)
         scalars[1 + c] = from->class_gradients[c];
 }
 
-void of_plan_set_lane_scalars(of_plan *plan, const double *scalars) {
-    of_lane *to = &plan->training->lane[0];
+void of_training_set_lane_scalars(of_training_plan *training, const double *scalars) {
+    of_lane *to = &training->lane[0];
     to->logp_gradient = scalars[0];
-    for (size_t c = 0; c < plan->architecture.classes; c++)
+    for (size_t c = 0; c < training->plan->architecture.classes; c++)
         to->class_gradients[c] = scalars[1 + c];
 }
 
-of_gradient_view of_plan_gradient_view(const of_plan *plan) {
-    return (of_gradient_view){plan->training->lane[0].block, plan->training->places};
+of_gradient_view of_training_gradient_view(const of_training_plan *training) {
+    return (of_gradient_view){training->lane[0].block, training->places};
 }
 
-of_status of_plan_profile_training(of_plan *plan, double *layer_seconds, of_error *error) {
-    if (plan->training == NULL || plan->threads != 1)
+of_status of_training_profile(of_training_plan *training, double *layer_seconds, of_error *error) {
+    if (training->plan->threads != 1)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "a profile of training needs a training plan of one thread");
-    plan->training->layer_seconds = layer_seconds;
+    training->layer_seconds = layer_seconds;
     return OF_OK;
 }

@@ -2,7 +2,7 @@
 /* Latents to images, and sampling. */
 #include "core/memory.h"
 #include "core/random.h"
-#include "graph/plan.h"
+#include "graph/run.h"
 
 #include <math.h>
 #include <omp.h>
@@ -74,23 +74,27 @@ static of_status invert_group(const of_run *run, const float *latents, size_t fi
     return OF_OK;
 }
 
-of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, float *images,
-                          of_error *error) {
-    if (plan == NULL || ((latents == NULL || images == NULL) && count > 0))
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "of_plan_inverse: plan, latents and images are all needed");
-    of_status status = of_plan_prepare_inverse(plan, error);
-    if (status != OF_OK)
-        return status;
-    if (count == 0)
+static of_status check_inverse(const of_session *session, of_error *error) {
+    if (session->plan->has_inverse)
         return OF_OK;
-    size_t size = of_forward_group_size(plan, count), groups = (count + size - 1) / size;
-    for (unsigned t = 0; t < plan->threads; t++)
-        plan->workers[t].error.status = OF_OK;
-#pragma omp parallel num_threads(plan->threads)
+    return of_fail_setting(error, OF_ERROR_ARGUMENT, "inverse",
+                           "the plan was compiled without the way back, from latents to images");
+}
+
+of_status of_session_inverse(of_session *session, const float *latents, size_t count, float *images,
+                             of_error *error) {
+    if (session == NULL || ((latents == NULL || images == NULL) && count > 0))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_session_inverse: session, latents and images are all needed");
+    of_status status = check_inverse(session, error);
+    if (status != OF_OK || count == 0)
+        return status;
+    size_t size = of_forward_group_size(session, count), groups = (count + size - 1) / size;
+    of_workers_clear(session->workers, session->threads);
+#pragma omp parallel num_threads(session->threads)
     {
-        of_worker *worker = &plan->workers[omp_get_thread_num()];
-        const of_run run = {.plan = plan, .worker = worker};
+        of_worker *worker = &session->workers[omp_get_thread_num()];
+        const of_run run = {.plan = session->plan, .worker = worker};
         omp_set_num_threads(1);
 #pragma omp for schedule(dynamic, 1)
         for (size_t g = 0; g < groups; g++) {
@@ -101,25 +105,25 @@ of_status of_plan_inverse(of_plan *plan, const float *latents, size_t count, flo
                                  images, &worker->error);
         }
     }
-    for (unsigned t = 0; t < plan->threads; t++)
-        if (plan->workers[t].error.status != OF_OK)
-            return of_error_copy(error, &plan->workers[t].error);
-    return OF_OK;
+    return of_workers_outcome(session->workers, session->threads, error);
 }
 
-of_status of_plan_sample(of_plan *plan, size_t count, double temperature, uint64_t seed,
-                         float *images, of_error *error) {
-    if (plan == NULL || (images == NULL && count > 0))
-        return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_sample: plan and images are needed");
-    if (!(temperature >= 0) || !isfinite(temperature))
+of_status of_session_sample(of_session *session, size_t count, double temperature, uint64_t seed,
+                            float *images, of_error *error) {
+    if (session == NULL || (images == NULL && count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
-                       "of_plan_sample: temperature must be finite and not negative");
-    size_t dimensions = of_architecture_dimensions(&plan->architecture);
-    size_t most = (size_t)plan->group_images * plan->threads; /* a group for every thread */
+                       "of_session_sample: session and images are needed");
+    if (!(temperature >= 0) || !isfinite(temperature))
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "temperature",
+                               "of_session_sample: temperature must be finite and not negative");
+    of_status status = check_inverse(session, error);
+    if (status != OF_OK)
+        return status;
+    size_t dimensions = of_architecture_dimensions(&session->plan->architecture);
+    size_t most = (size_t)session->plan->group_images * session->threads; /* a group a thread */
     float *latents = of_allocate(dimensions, sizeof(float) * most);
     if (latents == NULL)
         return of_fail_memory(error, "latents");
-    of_status status = OF_OK;
     for (size_t first = 0; status == OF_OK && first < count; first += most) {
         size_t left = count - first, now = left < most ? left : most;
         for (size_t i = 0; i < now; i++) {
@@ -127,7 +131,7 @@ of_status of_plan_sample(of_plan *plan, size_t count, double temperature, uint64
             for (size_t d = 0; d < dimensions; d++)
                 latents[i * dimensions + d] = (float)(temperature * of_random_normal(&random));
         }
-        status = of_plan_inverse(plan, latents, now, images + first * dimensions, error);
+        status = of_session_inverse(session, latents, now, images + first * dimensions, error);
     }
     of_free(latents);
     return status;

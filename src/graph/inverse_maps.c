@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inverses of the channel maps, made when somebody first asks for the way back. They invert the
- * rounded maps that the forward pass uses, so that a round trip closes. */
+/* Inverses of the channel maps, for the way back. They invert the rounded maps that the forward
+ * pass uses, so that a round trip closes. */
 #include "core/memory.h"
 #include "graph/plan.h"
 #include "model/matrix.h"
@@ -38,11 +38,8 @@ static of_status invert_mix(of_plan *plan, of_scale_plan *scale, of_step_plan *s
     const of_convolution *layer = scale->layers[OF_LAYER_MIX];
     size_t n = scale->channels, count = n * n;
     float *plain = of_allocate(count, sizeof(float));
-    float *packed = step->inverse_mix.weights, *packed_bias = step->inverse_mix.bias;
-    if (packed == NULL)
-        packed = of_arena_take(&plan->arena, of_convolution_weight_bytes(layer), 1);
-    if (packed_bias == NULL)
-        packed_bias = of_arena_take(&plan->arena, n, sizeof(float));
+    float *packed = of_arena_take(&plan->arena, of_convolution_weight_bytes(layer), 1);
+    float *packed_bias = of_arena_take(&plan->arena, n, sizeof(float));
     if (plain == NULL || packed == NULL || packed_bias == NULL) {
         of_free(plain);
         return of_fail_memory(error, "an inverse map");
@@ -92,11 +89,10 @@ static of_status invert_scale(of_plan *plan, uint32_t s, of_error *error) {
     return status;
 }
 
-of_status of_plan_prepare_inverse(of_plan *plan, of_error *error) {
+of_status of_plan_invert_maps(of_plan *plan, of_error *error) {
     of_status status = OF_OK;
-    for (uint32_t s = 0; status == OF_OK && !plan->has_inverse && s < plan->scale_count; s++)
+    for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
         status = invert_scale(plan, s, error);
-    if (status == OF_OK)
-        plan->has_inverse = true;
+    plan->has_inverse = status == OF_OK;
     return status;
 }

@@ -6,10 +6,10 @@
  *     log-det of the prior     sum over channels of log a(p)                z = a x + b
  *     Gaussian                 sum over channels of -z(p)^2/2 - ln(2 pi)/2
  *     log-dets of the maps     the same everywhere
- * This is a slow path beside of_plan_forward, in double and one unit after the other: it is for the
- * few images that somebody will look at. */
+ * This is a slow path beside of_session_forward, in double and one unit after the other: it is for
+ * the few images that somebody will look at. */
 #include "core/memory.h"
-#include "graph/plan.h"
+#include "graph/run.h"
 
 #include <math.h>
 #include <omp.h>
@@ -200,19 +200,18 @@ static of_status map_image(mapper *m, const of_batch *batch, size_t image, doubl
     return status;
 }
 
-static of_status map_images(of_plan *plan, const of_batch *batch, const double *class_logp,
+static of_status map_images(of_session *session, const of_batch *batch, const double *class_logp,
                             double *maps, of_error *error) {
-    size_t size = of_architecture_map_size(&plan->architecture);
-    size_t classes = plan->architecture.classes;
-    for (unsigned t = 0; t < plan->threads; t++)
-        plan->workers[t].error.status = OF_OK;
-#pragma omp parallel num_threads(plan->threads)
+    size_t size = of_architecture_map_size(&session->plan->architecture);
+    size_t classes = session->plan->architecture.classes;
+    of_workers_clear(session->workers, session->threads);
+#pragma omp parallel num_threads(session->threads)
     {
-        of_worker *worker = &plan->workers[omp_get_thread_num()];
+        of_worker *worker = &session->workers[omp_get_thread_num()];
         omp_set_num_threads(1); /* the layers must not spread out */
 #pragma omp for schedule(dynamic, 1)
         for (size_t i = 0; i < batch->count; i++) {
-            mapper m = {.run = {.plan = plan, .worker = worker}};
+            mapper m = {.run = {.plan = session->plan, .worker = worker}};
             for (size_t c = 1; c < classes; c++)
                 if (class_logp[i * classes + c] > class_logp[i * classes + m.class])
                     m.class = c;
@@ -220,28 +219,26 @@ static of_status map_images(of_plan *plan, const of_batch *batch, const double *
                 worker->error.status = map_image(&m, batch, i, maps + i * size, &worker->error);
         }
     }
-    for (unsigned t = 0; t < plan->threads; t++)
-        if (plan->workers[t].error.status != OF_OK)
-            return of_error_copy(error, &plan->workers[t].error);
-    return OF_OK;
+    return of_workers_outcome(session->workers, session->threads, error);
 }
 
-of_status of_plan_maps(of_plan *plan, const of_batch *batch, double *maps, of_error *error) {
-    if (plan == NULL || batch == NULL || maps == NULL ||
+of_status of_session_maps(of_session *session, const of_batch *batch, double *maps,
+                          of_error *error) {
+    if (session == NULL || batch == NULL || maps == NULL ||
         (batch->pixels == NULL && batch->count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
-                       "of_plan_maps: plan, images and maps are all needed");
-    size_t classes = plan->architecture.classes, count;
+                       "of_session_maps: session, images and maps are all needed");
+    size_t classes = session->plan->architecture.classes, count;
     if (classes == 0 || batch->count == 0)
-        return map_images(plan, batch, NULL, maps, error);
+        return map_images(session, batch, NULL, maps, error);
     double *class_logp =
         of_multiply(batch->count, classes, &count) ? of_allocate(count, sizeof(double)) : NULL;
     if (class_logp == NULL)
         return of_fail_memory(error, "log-likelihoods of classes");
     of_status status =
-        of_plan_forward(plan, batch, &(of_likelihoods){.class_logp = class_logp}, error);
+        of_session_forward(session, batch, &(of_likelihoods){.class_logp = class_logp}, error);
     if (status == OF_OK)
-        status = map_images(plan, batch, class_logp, maps, error);
+        status = map_images(session, batch, class_logp, maps, error);
     of_free(class_logp);
     return status;
 }

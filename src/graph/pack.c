@@ -44,7 +44,7 @@ static of_status allocate_maps(of_plan *plan, of_scale_plan *scale, of_step_plan
                                of_error *error) {
     of_arena *arena = &plan->arena;
     of_status status = of_channel_map_allocate(arena, scale->channels, &step->map, error);
-    if (status == OF_OK && plan->training != NULL)
+    if (status == OF_OK && plan->for_training)
         status = of_channel_map_allocate(arena, scale->channels, &step->transposed_map, error);
     return status;
 }
@@ -148,7 +148,7 @@ static of_status pack_map(of_plan *plan, uint32_t s, uint32_t k, buffers *b, of_
         return pack_dense_map(scale, step, b, error);
     }
     of_fold_channel_map(b->matrix, b->bias, 1, 0, false, &step->map);
-    if (plan->training != NULL)
+    if (plan->for_training)
         of_fold_channel_map(b->matrix, b->bias, 1, 0, true, &step->transposed_map);
     if (s == 0 && k == 0) {
         /* x = v/256 + 0.5/256 - 0.5 for bytes v, and floats hold v/255 */
@@ -210,6 +210,5 @@ of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t s, unsign
     for (uint32_t k = 0; k < plan->architecture.steps; k++)
         scale->constant += scale->steps[k].log_det * scale->positions;
     of_fold_prior(plan, model, s);
-    plan->has_inverse = false;
     return OF_OK;
 }

@@ -25,20 +25,23 @@ of_status of_precision_parse(const char *name, of_precision *precision, of_error
 /* Whether bfloat16 runs natively: `reason` tells why not and what to do. */
 static of_status check_bf16(of_isa isa, of_error *reason) {
     if (!of_cpu_bf16().avx512_bf16)
-        return of_fail(reason, OF_ERROR_UNSUPPORTED,
-                       "precision bf16: this CPU has no AVX512_BF16 instructions; use precision "
-                       "f32, or auto, which takes bf16 where the CPU has it");
+        return of_fail_setting(
+            reason, OF_ERROR_UNSUPPORTED, "precision",
+            "precision bf16: this CPU has no AVX512_BF16 instructions; use precision "
+            "f32, or auto, which takes bf16 where the CPU has it");
     if (isa != OF_ISA_AVX512)
-        return of_fail(reason, OF_ERROR_UNSUPPORTED,
-                       "precision bf16: it needs instruction set avx512, but %s was chosen; leave "
-                       "the instruction set at auto (--isa, OUTFLOW_ISA), or use precision f32",
-                       of_isa_name(isa));
+        return of_fail_setting(
+            reason, OF_ERROR_UNSUPPORTED, "isa",
+            "precision bf16: it needs instruction set avx512, but %s was chosen; leave "
+            "the instruction set at auto (here or in OUTFLOW_ISA), or use precision f32",
+            of_isa_name(isa));
     if (!of_convolution_has_bf16())
-        return of_fail(reason, OF_ERROR_UNSUPPORTED,
-                       "precision bf16: %s does not use this CPU's AVX512_BF16, perhaps because "
-                       "OUTFLOW_ISA or ONEDNN_MAX_CPU_ISA holds it back; unset them, or use "
-                       "precision f32",
-                       of_convolution_library());
+        return of_fail_setting(
+            reason, OF_ERROR_UNSUPPORTED, "precision",
+            "precision bf16: %s does not use this CPU's AVX512_BF16, perhaps because "
+            "OUTFLOW_ISA or ONEDNN_MAX_CPU_ISA holds it back; unset them, or use "
+            "precision f32",
+            of_convolution_library());
     return OF_OK;
 }
 

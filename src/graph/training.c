@@ -90,7 +90,7 @@ static size_t place_priors(const of_model *model, uint32_t s, size_t start, size
     return next - start;
 }
 
-static void lay_out_block(const of_plan *plan, const of_model *model, of_training *training) {
+static void lay_out_block(const of_plan *plan, const of_model *model, of_training_plan *training) {
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         of_gradient_layout *layout = &training->layouts[s];
         lay_out_step(plan, &plan->scales[s], layout);
@@ -103,8 +103,9 @@ static void lay_out_block(const of_plan *plan, const of_model *model, of_trainin
     }
 }
 
-static of_status place_gradients(const of_plan *plan, const of_model *model, of_error *error) {
-    of_training *training = plan->training;
+static of_status place_gradients(of_training_plan *training, const of_model *model,
+                                 of_error *error) {
+    const of_plan *plan = training->plan;
     lay_out_block(plan, model, training);
     training->places =
         of_arena_take(&training->arena, model->parameter_count, sizeof *training->places);
@@ -119,8 +120,8 @@ static of_status place_gradients(const of_plan *plan, const of_model *model, of_
     return OF_OK;
 }
 
-static of_status allocate_lanes(of_plan *plan, of_error *error) {
-    of_training *training = plan->training;
+static of_status allocate_lanes(of_training_plan *training, of_error *error) {
+    const of_plan *plan = training->plan;
     for (unsigned l = 0; l < training->lanes; l++) {
         of_lane *lane = &training->lane[l];
         lane->block = of_arena_take(&training->arena, training->block_floats, sizeof(float));
@@ -132,19 +133,19 @@ static of_status allocate_lanes(of_plan *plan, of_error *error) {
     return OF_OK;
 }
 
-static of_status allocate_training(of_plan *plan, const of_model *model, of_error *error) {
-    of_training *training = plan->training;
+static of_status allocate_training(of_training_plan *training, const of_model *model,
+                                   of_error *error) {
     /* what is computed again has the same bits, so the choice may depend on threads */
     if (training->memory_bytes == 0)
         training->memory_bytes = training->buffer_count * KEPT_BYTES;
     training->buffers = of_allocate_zeroed(training->buffer_count, sizeof *training->buffers);
     if (training->buffers == NULL)
         return of_fail_memory(error, "training buffers");
-    of_status status = place_gradients(plan, model, error);
+    of_status status = place_gradients(training, model, error);
     if (status == OF_OK)
-        status = allocate_lanes(plan, error);
+        status = allocate_lanes(training, error);
     for (unsigned t = 0; status == OF_OK && t < training->buffer_count; t++)
-        status = of_backward_buffers_allocate(plan, &training->buffers[t], error);
+        status = of_backward_buffers_allocate(training, &training->buffers[t], error);
     return status;
 }
 
@@ -158,60 +159,87 @@ static size_t most_groups(const of_training_options *options, unsigned group) {
     return lanes * ((options->batch / lanes + group - 1) / group);
 }
 
-of_status of_plan_compile_training(const of_model *model, const of_training_options *options,
-                                   of_plan **result, of_error *error) {
+static of_status compile_plan(of_training_plan *training, const of_model *model,
+                              const of_training_options *options, of_error *error) {
+    uint32_t units = of_architecture_units(&model->architecture);
+    of_plan_options wish = of_plan_options_default();
+    wish.threads = options->threads;
+    wish.isa = options->isa;
+    wish.latency = false; /* bands may hold weights of their own, which would go stale */
+    wish.micro_batch = options->micro_batch;
+    if (wish.micro_batch == 0)
+        wish.micro_batch = units < OF_TRAINING_GROUP ? OF_TRAINING_GROUP / units : 1;
+    of_status status = of_plan_build(model, &wish, true, &training->plan, error);
+    if (status == OF_OK)
+        status = of_session_create(training->plan, 0, &training->session, error);
+    if (status != OF_OK)
+        return status;
+    size_t groups = most_groups(options, wish.micro_batch);
+    unsigned threads = training->plan->threads;
+    training->buffer_count = groups < threads ? (unsigned)groups : threads;
+    return OF_OK;
+}
+
+of_status of_training_compile(const of_model *model, const of_training_options *options,
+                              of_training_plan **result, of_error *error) {
     if (model == NULL || options == NULL || result == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "training needs a model and options");
     if (options->lanes < 1 || options->lanes > OF_MOST_LANES)
         return of_fail(error, OF_ERROR_ARGUMENT, "lanes: %u is not from 1 to %d", options->lanes,
                        OF_MOST_LANES);
-    of_training *training = of_allocate_zeroed(1, sizeof *training);
+    of_training_plan *training = of_allocate_zeroed(1, sizeof *training);
     if (training == NULL)
         return of_fail_memory(error, "a plan for training");
     training->lanes = options->lanes;
     training->memory_bytes = options->memory_bytes;
-    uint32_t units = of_architecture_units(&model->architecture);
-    unsigned group = options->micro_batch;
-    if (group == 0)
-        group = units < OF_TRAINING_GROUP ? OF_TRAINING_GROUP / units : 1;
-    const of_plan_options plan_options = {
-        .threads = options->threads, .isa = options->isa, .micro_batch = group};
-    of_plan *plan = NULL;
-    of_status status = of_plan_build(model, &plan_options, training, &plan, error);
-    if (status == OF_OK) {
-        size_t groups = most_groups(options, group);
-        training->buffer_count = groups < plan->threads ? (unsigned)groups : plan->threads;
-        status = allocate_training(plan, model, error);
-    }
+    of_status status = compile_plan(training, model, options, error);
+    if (status == OF_OK)
+        status = allocate_training(training, model, error);
     if (status != OF_OK) {
-        of_plan_free(plan);
+        of_training_free(training);
         return status;
     }
-    /* bands may hold weights of their own, which would go stale */
-    plan->has_bands = true;
-    plan->bands_are_uniform = false;
-    *result = plan;
+    *result = training;
     return OF_OK;
 }
 
-void of_training_free(of_training *training) {
+void of_training_free(of_training_plan *training) {
     if (training == NULL)
         return;
     for (unsigned t = 0; training->buffers != NULL && t < training->buffer_count; t++)
         of_arena_release(&training->buffers[t].arena);
     of_free(training->buffers);
     of_arena_release(&training->arena);
+    of_session_free(training->session);
+    of_plan_free(training->plan);
     of_free(training);
 }
 
-of_training_memory of_plan_training_memory(const of_plan *plan) {
-    const of_training *training = plan->training;
-    of_training_memory memory = {.weights = plan->arena.bytes,
-                                 .activations = of_workspace_bytes(plan)};
-    if (training == NULL)
-        return memory;
-    memory.gradients = training->arena.bytes;
-    memory.kept_share = training->kept_share;
+of_session *of_training_session(const of_training_plan *training) {
+    return training->session;
+}
+
+of_status of_training_refresh(of_training_plan *training, const of_model *model, of_error *error) {
+    of_plan *plan = training->plan;
+    of_status status = OF_OK;
+    for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
+        status = of_pack_scale(plan, model, s, plan->threads, error);
+    return status;
+}
+
+/* Scales lie in a block one after the other. */
+size_t of_training_scale_part(const of_training_plan *training, uint32_t scale, size_t *begin) {
+    bool last = scale + 1 == training->plan->scale_count;
+    size_t end = last ? training->block_floats : training->layouts[scale + 1].steps;
+    *begin = training->layouts[scale].steps;
+    return end - *begin;
+}
+
+of_training_memory of_training_memory_use(const of_training_plan *training) {
+    of_training_memory memory = {.weights = training->plan->arena.bytes,
+                                 .gradients = training->arena.bytes,
+                                 .activations = of_session_bytes(training->session),
+                                 .kept_share = training->kept_share};
     for (unsigned t = 0; t < training->buffer_count; t++)
         memory.activations += training->buffers[t].arena.bytes;
     return memory;

@@ -10,7 +10,7 @@
 #define OF_GRAPH_TRAINING_H
 
 #include "graph/gradient.h"
-#include "graph/plan.h"
+#include "graph/run.h"
 
 #ifdef __cplusplus /* benchmarks */
 #include <atomic>
@@ -53,15 +53,18 @@ typedef struct of_backward_buffers {
     float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES];    /* [group units][positions][half] */
     float *g_coefficients, *g_taps, *g_hidden[2], *gathered; /* of one chunk */
     float *g_latents, *latents;                              /* of one unit */
-    float *sums;                  /* a group's gradient of one step, or of a scale's priors */
-    float *weights[OF_LAYER_MIX]; /* of one step, as of_data_product takes them */
-    of_folded_layer folded;       /* on the way to `weights` */
-    of_lane group;                /* sums of a group */
-    double *logp_gradients;       /* [group images] */
-    double *class_gradients;      /* [group images][classes] */
+    float *sums;                       /* a group's gradient of one step, or of a scale's priors */
+    const of_gradient_layout *layouts; /* [scales] */
+    float *weights[OF_LAYER_MIX];      /* of one step, as of_data_product takes them */
+    of_folded_layer folded;            /* on the way to `weights` */
+    of_lane group;                     /* sums of a group */
+    double *logp_gradients;            /* [group images] */
+    double *class_gradients;           /* [group images][classes] */
 } of_backward_buffers;
 
-struct of_training {
+struct of_training_plan {
+    of_plan *plan; /* refreshed in place */
+    of_session *session;
     unsigned lanes;
     size_t memory_bytes; /* budget for kept hidden activations */
     double kept_share;   /* of hidden activations */
@@ -70,7 +73,7 @@ struct of_training {
     size_t *places; /* of each trained parameter's gradient in lane 0's block */
     size_t block_floats;
     of_lane lane[OF_MOST_LANES];
-    double *layer_seconds;                /* profile, see of_plan_profile_training, or NULL */
+    double *layer_seconds;                /* profile, see of_training_profile, or NULL */
     const of_gradient_exchange *exchange; /* of the next call, NULL: none */
     bool exchanged;                       /* lane 0 has the sums over lanes */
     unsigned buffer_count;                /* threads that can work */
@@ -79,6 +82,7 @@ struct of_training {
 
 /* Groups of a call that a scale still waits for. */
 typedef struct of_scale_watch {
+    const of_training_plan *training;
     const of_gradient_exchange *exchange;
     atomic_size_t left[OF_MAX_SCALES];
 } of_scale_watch;
@@ -93,7 +97,7 @@ typedef struct of_turns {
 } of_turns;
 
 /* training_buffers.c: sets training->kept_share as well. */
-of_status of_backward_buffers_allocate(of_plan *plan, of_backward_buffers *buffers,
+of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_buffers *buffers,
                                        of_error *error);
 
 /* Backward pass of a group whose forward pass has just been run with `buffers->kept`; adds to the
@@ -109,6 +113,7 @@ of_status of_backward_scale(const of_run *run, const of_model *model, of_backwar
                             of_error *error);
 
 /* Turns the folded gradients of lane 0, in place, into gradients of the stored parameters. */
-of_status of_unfold_gradients(const of_plan *plan, const of_model *model, of_error *error);
+of_status of_unfold_gradients(const of_training_plan *training, const of_model *model,
+                              of_error *error);
 
 #endif

@@ -87,8 +87,8 @@ static double take_hidden(const of_plan *plan, size_t bytes, taker *from, of_bac
 }
 
 /* The squeezed state itself, for scale 0 from OF_PIXEL_F32: x = v/256 + 0.5/256 - 0.5. */
-static of_status make_identity(of_plan *plan, uint32_t s, of_arena *arena, of_channel_map *map,
-                               of_error *error) {
+static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
+                               of_channel_map *map, of_error *error) {
     uint32_t n = plan->scales[s].channels;
     if (plan->architecture.block == OF_BLOCK_DENSE)
         return OF_OK;
@@ -113,11 +113,12 @@ static void raise_to(size_t *value, size_t least) {
     *value = larger(*value, least);
 }
 
-static sizes measure(const of_plan *plan) {
+static sizes measure(const of_training_plan *training) {
+    const of_plan *plan = training->plan;
     sizes need = {.biases = plan->hidden};
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         const of_scale_plan *scale = &plan->scales[s];
-        const of_gradient_layout *layout = &plan->training->layouts[s];
+        const of_gradient_layout *layout = &training->layouts[s];
         size_t positions = (size_t)scale->chunk * scale->positions, hidden = plan->hidden;
         raise_to(&need.coefficients, positions * scale->outputs);
         raise_to(&need.taps, positions * larger(scale->tap_stride, scale->channels));
@@ -141,10 +142,12 @@ static bool take_sums(const of_plan *plan, of_backward_buffers *b) {
     return b->logp_gradients && b->class_gradients && b->group.class_gradients;
 }
 
-of_status of_backward_buffers_allocate(of_plan *plan, of_backward_buffers *b, of_error *error) {
+of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_buffers *b,
+                                       of_error *error) {
+    const of_plan *plan = training->plan;
     taker from = {&b->arena, false};
-    of_training *training = plan->training;
-    sizes need = measure(plan);
+    sizes need = measure(training);
+    b->layouts = training->layouts;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         take_states(plan, s, &from, b);
         of_status status = make_identity(plan, s, &b->arena, &b->kept.identity[s], error);
@@ -166,6 +169,8 @@ of_status of_backward_buffers_allocate(of_plan *plan, of_backward_buffers *b, of
     training->kept_share =
         take_hidden(plan, training->memory_bytes / training->buffer_count, &from, b);
     if (from.failed || !take_sums(plan, b))
-        return of_fail_memory(error, "activations; a smaller --memory keeps fewer");
+        return of_fail_setting(error, OF_ERROR_MEMORY, "memory",
+                               "out of memory while allocating activations; with a smaller budget "
+                               "fewer are kept");
     return OF_OK;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 typedef struct target {
+    const of_training_plan *training;
     const of_plan *plan;
     const of_model *model;
     const of_lane *lane;
@@ -21,7 +22,7 @@ typedef struct target {
 static float *gradient_of(const target *t, int parameter) {
     if (parameter < 0 || t->model->parameters[parameter].kind != OF_PARAMETER_TRAINED)
         return NULL;
-    return t->lane->block + t->plan->training->places[parameter];
+    return t->lane->block + t->training->places[parameter];
 }
 
 /* Moves the sums at `place` of the block to `sums`, and clears their place. */
@@ -93,7 +94,7 @@ static layer_target describe_layer(const target *t, uint32_t s, uint32_t k, int 
 }
 
 static void unfold_network(const target *t, uint32_t s, uint32_t k) {
-    const of_gradient_layout *layout = &t->plan->training->layouts[s];
+    const of_gradient_layout *layout = &t->training->layouts[s];
     const float *block = t->sums;
     for (int layer = OF_LAYER_FIRST; layer <= OF_LAYER_LAST; layer++) {
         layer_target l = describe_layer(t, s, k, layer);
@@ -162,7 +163,7 @@ static of_status unfold_plain(const target *t, const of_step_parameters *p, size
 static of_status unfold_map(const target *t, uint32_t s, uint32_t k, map_buffers *m,
                             of_error *error) {
     const of_step_parameters *p = &t->model->scales[s].steps[k];
-    const of_gradient_layout *layout = &t->plan->training->layouts[s];
+    const of_gradient_layout *layout = &t->training->layouts[s];
     const float *g_a = t->sums + layout->matrix, *g_b = t->sums + layout->bias;
     const float *loc = of_model_values(t->model, p->actnorm_loc);
     const float *log_scale = of_model_values(t->model, p->actnorm_log_scale);
@@ -196,7 +197,7 @@ static of_status unfold_map(const target *t, uint32_t s, uint32_t k, map_buffers
 
 static void unfold_prior(const target *t, uint32_t s) {
     const of_scale_plan *scale = &t->plan->scales[s];
-    const of_gradient_layout *layout = &t->plan->training->layouts[s];
+    const of_gradient_layout *layout = &t->training->layouts[s];
     const float *g_scale = t->sums + layout->prior_scale;
     const float *g_shift = t->sums + layout->prior_shift;
     float *g_loc = gradient_of(t, t->model->scales[s].prior_loc);
@@ -213,7 +214,7 @@ static void unfold_prior(const target *t, uint32_t s) {
 /* a = e^(ls - lstd), b = (e^ls loc - mean) e^-lstd. */
 static void unfold_class(const target *t, uint32_t s, size_t c) {
     const of_scale_plan *scale = &t->plan->scales[s];
-    const of_gradient_layout *layout = &t->plan->training->layouts[s];
+    const of_gradient_layout *layout = &t->training->layouts[s];
     const of_class_parameters *p = &t->model->classes[c * t->plan->scale_count + s];
     const float *log_std = of_model_values(t->model, p->log_std);
     const float *loc = of_model_values(t->model, p->loc);
@@ -235,7 +236,7 @@ static void unfold_class(const target *t, uint32_t s, size_t c) {
 /* ---- All ---------------------------------------------------------------------------------- */
 
 static of_status unfold_steps(const target *all, uint32_t s, of_error *error) {
-    const of_training *training = all->plan->training;
+    const of_training_plan *training = all->training;
     const of_gradient_layout *layout = &training->layouts[s];
     size_t n = all->plan->scales[s].channels;
     uint32_t steps = all->plan->architecture.steps;
@@ -275,7 +276,7 @@ static of_status unfold_steps(const target *all, uint32_t s, of_error *error) {
 }
 
 static void unfold_priors(const target *all, uint32_t s) {
-    const of_training *training = all->plan->training;
+    const of_training_plan *training = all->training;
     const of_gradient_layout *layout = &training->layouts[s];
     float *sums = training->buffers[0].sums;
     target t = *all;
@@ -286,9 +287,10 @@ static void unfold_priors(const target *all, uint32_t s) {
         unfold_class(&t, s, c);
 }
 
-of_status of_unfold_gradients(const of_plan *plan, const of_model *model, of_error *error) {
-    const target t = {plan, model, &plan->training->lane[0], NULL};
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
+of_status of_unfold_gradients(const of_training_plan *training, const of_model *model,
+                              of_error *error) {
+    const target t = {training, training->plan, model, &training->lane[0], NULL};
+    for (uint32_t s = 0; s < training->plan->scale_count; s++) {
         of_status status = unfold_steps(&t, s, error);
         if (status != OF_OK)
             return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How much a thread takes through the graph at a time, and the memory for it. */
 #include "core/memory.h"
-#include "graph/plan.h"
+#include "graph/run.h"
 
 #include <unistd.h>
 
@@ -13,7 +13,7 @@ enum {
 
 /* Gradients are added chunk by chunk: training must not depend on the machine's cache. */
 static size_t cache_bytes(const of_plan *plan) {
-    long bytes = plan->training == NULL ? sysconf(_SC_LEVEL2_CACHE_SIZE) : 0;
+    long bytes = !plan->for_training ? sysconf(_SC_LEVEL2_CACHE_SIZE) : 0;
     return bytes > 0 ? (size_t)bytes : (size_t)1 << 20;
 }
 
@@ -96,71 +96,105 @@ static sizes measure(const of_plan *plan) {
     return need;
 }
 
-static bool take(of_arena *arena, size_t count, float **floats) {
-    *floats = of_arena_take(arena, count, sizeof(float));
-    return *floats != NULL;
+/* Takes a worker's pieces from its arena, or only counts their bytes. */
+typedef struct taker {
+    of_arena *arena; /* NULL: only count */
+    size_t bytes;    /* SIZE_MAX: more than there can be */
+    bool failed;
+} taker;
+
+static void *take(taker *from, size_t count, size_t size) {
+    size_t bytes;
+    if (!of_multiply(count, size, &bytes) || !of_add(bytes, OF_ALIGNMENT - 1, &bytes) ||
+        !of_add(from->bytes, bytes / OF_ALIGNMENT * OF_ALIGNMENT, &from->bytes)) {
+        from->bytes = SIZE_MAX;
+        from->failed = true;
+    }
+    if (from->arena == NULL || from->failed)
+        return NULL;
+    void *piece = of_arena_take(from->arena, count, size);
+    from->failed = piece == NULL;
+    return piece;
 }
 
-static bool allocate_states(const of_plan *plan, of_worker *worker) {
+static void take_states(const of_plan *plan, taker *from, of_worker *worker) {
     size_t units = (size_t)plan->group_images * plan->units;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
-        size_t floats = units * plan->scales[s].positions * plan->scales[s].half;
-        if (!take(&worker->arena, floats, &worker->pass[s]) ||
-            !take(&worker->arena, floats, &worker->rest[s]))
-            return false;
+        size_t bytes = of_state_floats(&plan->scales[s]) * sizeof(float);
+        worker->pass[s] = take(from, units, bytes);
+        worker->rest[s] = take(from, units, bytes);
     }
-    return true;
 }
 
-static bool allocate_worker(const of_plan *plan, const sizes *need, of_worker *worker) {
+static void take_worker(const of_plan *plan, const sizes *need, taker *from, of_worker *worker) {
     size_t units = (size_t)plan->group_images * plan->units;
-    of_arena *arena = &worker->arena;
-    worker->hidden[0] = of_arena_take(arena, need->hidden, 1);
-    worker->hidden[1] = of_arena_take(arena, need->hidden, 1);
-    worker->rounded = of_arena_take(arena, need->rounded, sizeof *worker->rounded);
-    worker->convolution_scratch = of_arena_take(arena, need->convolution_scratch, 1);
-    worker->contributions = of_arena_take(arena, units * plan->scale_count, sizeof(double));
-    worker->squares = of_arena_take(arena, units * plan->scale_count, sizeof(double));
-    worker->class_sums = of_arena_take(arena, units * plan->architecture.classes, sizeof(double));
-    worker->row_sums = of_arena_take(arena, need->rows, sizeof(double));
-    return worker->hidden[0] && worker->hidden[1] && worker->rounded &&
-           worker->convolution_scratch && worker->contributions && worker->squares &&
-           worker->class_sums && worker->row_sums && allocate_states(plan, worker) &&
-           take(arena, need->taps, &worker->taps) && take(arena, need->mix, &worker->mix[0]) &&
-           take(arena, need->mix, &worker->mix[1]) &&
-           take(arena, need->latents, &worker->latents) &&
-           take(arena, need->row_scratch, &worker->row_scratch);
+    worker->hidden[0] = take(from, need->hidden, 1);
+    worker->hidden[1] = take(from, need->hidden, 1);
+    worker->rounded = take(from, need->rounded, sizeof *worker->rounded);
+    worker->convolution_scratch = take(from, need->convolution_scratch, 1);
+    worker->contributions = take(from, units * plan->scale_count, sizeof(double));
+    worker->squares = take(from, units * plan->scale_count, sizeof(double));
+    worker->class_sums = take(from, units * plan->architecture.classes, sizeof(double));
+    worker->row_sums = take(from, need->rows, sizeof(double));
+    take_states(plan, from, worker);
+    worker->taps = take(from, need->taps, sizeof(float));
+    worker->mix[0] = take(from, need->mix, sizeof(float));
+    worker->mix[1] = take(from, need->mix, sizeof(float));
+    worker->latents = take(from, need->latents, sizeof(float));
+    worker->row_scratch = take(from, need->row_scratch, sizeof(float));
 }
 
-static void free_workers(of_worker *workers, unsigned count) {
-    for (unsigned t = 0; workers != NULL && t < count; t++)
+static size_t worker_bytes(const of_plan *plan, const sizes *need) {
+    taker counter = {.arena = NULL};
+    of_worker nobody;
+    take_worker(plan, need, &counter, &nobody);
+    return counter.bytes;
+}
+
+size_t of_workspace_bytes(const of_plan *plan, unsigned threads) {
+    sizes need = measure(plan);
+    return threads * (worker_bytes(plan, &need) + sizeof(of_worker));
+}
+
+/* One block that is just large enough: pages of an arena that has room to grow would add up where
+ * there are many sessions. */
+static bool make_worker(const of_plan *plan, const sizes *need, of_worker *worker) {
+    taker from = {.arena = &worker->arena};
+    if (!of_arena_reserve(&worker->arena, worker_bytes(plan, need)))
+        return false;
+    take_worker(plan, need, &from, worker);
+    return !from.failed;
+}
+
+void of_workers_free(of_worker *workers, unsigned threads) {
+    for (unsigned t = 0; workers != NULL && t < threads; t++)
         of_arena_release(&workers[t].arena);
     of_free(workers);
 }
 
-of_status of_workspace_create(of_plan *plan, of_error *error) {
+of_status of_workers_create(const of_plan *plan, unsigned threads, of_worker **result,
+                            of_error *error) {
     sizes need = measure(plan);
-    of_worker *workers = of_allocate_zeroed(plan->threads, sizeof *workers);
+    of_worker *workers = of_allocate_zeroed(threads, sizeof *workers);
     bool complete = workers != NULL;
-    for (unsigned t = 0; complete && t < plan->threads; t++)
-        complete = allocate_worker(plan, &need, &workers[t]);
-    if (!complete) { /* those that there were still work */
-        free_workers(workers, plan->threads);
+    for (unsigned t = 0; complete && t < threads; t++)
+        complete = make_worker(plan, &need, &workers[t]);
+    if (!complete) {
+        of_workers_free(workers, threads);
         return of_fail_memory(error, "the threads' workspace");
     }
-    free_workers(plan->workers, plan->threads);
-    plan->workers = workers;
+    *result = workers;
     return OF_OK;
 }
 
-void of_workspace_free(of_plan *plan) {
-    free_workers(plan->workers, plan->threads);
-    plan->workers = NULL;
+void of_workers_clear(of_worker *workers, unsigned threads) {
+    for (unsigned t = 0; t < threads; t++)
+        workers[t].error.status = OF_OK;
 }
 
-size_t of_workspace_bytes(const of_plan *plan) {
-    size_t bytes = 0;
-    for (unsigned t = 0; t < plan->threads; t++)
-        bytes += plan->workers[t].arena.bytes;
-    return bytes;
+of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_error *error) {
+    for (unsigned t = 0; t < threads; t++)
+        if (workers[t].error.status != OF_OK)
+            return of_error_copy(error, &workers[t].error);
+    return OF_OK;
 }

@@ -5,7 +5,7 @@
 
 #include <outflow/outflow.h>
 
-/* The maps of a model (of_plan_maps) for one image. */
+/* The maps of a model (of_session_maps) for one image. */
 typedef struct of_heat_maps {
     const of_architecture *architecture;
     const double *maps; /* NULL: there is no such model */

@@ -73,11 +73,15 @@ static bool take(double **values, size_t rows, size_t width) {
     return *values != NULL;
 }
 
-static bool open_lane(of_lane_results *lane, const of_plan *plan, size_t rows) {
-    if (plan == NULL)
+static const of_architecture *architecture_of(const of_session *session) {
+    return of_plan_architecture(of_session_plan(session));
+}
+
+static bool open_lane(of_lane_results *lane, const of_session *session, size_t rows) {
+    if (session == NULL)
         return true;
-    lane->scales = of_architecture_scale_count(of_plan_architecture(plan));
-    lane->classes = of_plan_architecture(plan)->classes;
+    lane->scales = of_architecture_scale_count(architecture_of(session));
+    lane->classes = architecture_of(session)->classes;
     return take(&lane->logp, rows, 1) && take(&lane->contributions, rows, lane->scales) &&
            take(&lane->latent_squares, rows, lane->scales) &&
            (lane->classes == 0 || take(&lane->class_logp, rows, lane->classes));
@@ -102,9 +106,9 @@ static bool open_rest(stream *s) {
 
 static of_status open_stream(stream *s, of_error *error) {
     const of_stream_models *models = s->models;
-    s->threads = of_plan_describe(models->plan).threads;
-    s->image_bytes = of_architecture_dimensions(of_plan_architecture(models->plan));
-    return open_lane(&s->batch.own, models->plan, s->batch_size) &&
+    s->threads = of_plan_describe(of_session_plan(models->own)).threads;
+    s->image_bytes = of_architecture_dimensions(architecture_of(models->own));
+    return open_lane(&s->batch.own, models->own, s->batch_size) &&
                    open_lane(&s->batch.general, models->general, s->batch_size) && open_rest(s)
                ? OF_OK
                : of_fail_memory(error, "the likelihoods of a batch");
@@ -143,13 +147,13 @@ static void thin_out(stream *s, of_source_batch *images) {
     *images = (of_source_batch){kept, s->pixels, s->items};
 }
 
-static of_status run_lane(of_plan *plan, const of_batch *images, const of_lane_results *lane,
+static of_status run_lane(of_session *session, const of_batch *images, const of_lane_results *lane,
                           of_error *error) {
     of_likelihoods out = {.logp = lane->logp,
                           .contributions = lane->contributions,
                           .latent_squares = lane->latent_squares,
                           .class_logp = lane->class_logp};
-    return plan != NULL ? of_plan_forward(plan, images, &out, error) : OF_OK;
+    return session != NULL ? of_session_forward(session, images, &out, error) : OF_OK;
 }
 
 static of_status run_members(stream *s, const of_batch *images, of_error *error) {
@@ -157,7 +161,7 @@ static of_status run_members(stream *s, const of_batch *images, of_error *error)
     of_status status = OF_OK;
     for (size_t m = 0; status == OF_OK && m < models->member_count; m++) {
         of_likelihoods out = {.logp = s->logp};
-        status = of_plan_forward(models->members[m], images, &out, error);
+        status = of_session_forward(models->members[m], images, &out, error);
         for (size_t i = 0; status == OF_OK && i < images->count; i++)
             s->batch.member_logp[i * models->member_count + m] = s->logp[i];
     }
@@ -167,10 +171,10 @@ static of_status run_members(stream *s, const of_batch *images, of_error *error)
 typedef of_status of_coder(const uint8_t *pixels, uint32_t channels, uint32_t height,
                            uint32_t width, size_t *bytes, of_error *error);
 
-/* Sizes of all images under a coder, with the plan's number of threads. */
+/* Sizes of all images under a coder, with as many threads as the plan has. */
 static of_status code_images(const stream *s, const of_source_batch *images, of_coder *coder,
                              double *sizes, of_error *error) {
-    const of_architecture *a = of_plan_architecture(s->models->plan);
+    const of_architecture *a = architecture_of(s->models->own);
     size_t count = images->count, failures = 0;
 #pragma omp parallel for schedule(dynamic, 4) num_threads(s->threads) reduction(+ : failures)
     for (size_t i = 0; i < count; i++) {
@@ -266,7 +270,7 @@ static of_status run_batch(stream *s, const of_source_batch *images, of_error *e
 
 static of_status run_images(stream *s, const of_source_batch *images, of_error *error) {
     const of_batch batch = {OF_PIXEL_U8, images->pixels, images->count};
-    of_status status = run_lane(s->models->plan, &batch, &s->batch.own, error);
+    of_status status = run_lane(s->models->own, &batch, &s->batch.own, error);
     if (status == OF_OK)
         status = run_lane(s->models->general, &batch, &s->batch.general, error);
     if (status == OF_OK)
@@ -301,13 +305,12 @@ static of_status run_batches(stream *s, of_scored_visit *visit, void *user, of_e
 }
 
 static of_status check_models(const of_stream_models *models, of_error *error) {
-    const of_architecture *own = of_plan_architecture(models->plan);
+    const of_architecture *own = architecture_of(models->own);
     of_status status = OF_OK;
     if (models->general != NULL)
-        status =
-            of_stream_check(own, of_plan_architecture(models->general), "the general model", error);
+        status = of_stream_check(own, architecture_of(models->general), "the general model", error);
     for (size_t i = 0; status == OF_OK && i < models->member_count; i++)
-        status = of_stream_check(own, of_plan_architecture(models->members[i]),
+        status = of_stream_check(own, architecture_of(models->members[i]),
                                  "a model of the ensemble", error);
     return status;
 }

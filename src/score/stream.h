@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the images of a source through one or more plans, a batch at a time. */
+/* Runs the images of a source through one or more models, a batch at a time. */
 #ifndef OF_SCORE_STREAM_H
 #define OF_SCORE_STREAM_H
 
@@ -9,8 +9,8 @@ enum { OF_STREAM_MEMBERS = 15 }; /* most further models of an ensemble */
 
 /* What images run through, and what is found out about them. */
 typedef struct of_stream_models {
-    of_plan *plan, *general; /* general may be NULL */
-    of_plan *members[OF_STREAM_MEMBERS];
+    of_session *own, *general; /* general may be NULL */
+    of_session *members[OF_STREAM_MEMBERS];
     size_t member_count;
     bool with_png, with_webp; /* also code every image */
     /* Several processes read the same source: each runs its part of every batch. share_items checks
@@ -25,9 +25,9 @@ typedef struct of_stream_models {
 /* Where part `part` of `parts` of a batch begins. */
 size_t of_stream_part(size_t count, unsigned parts, unsigned part);
 
-/* Results of a plan for the images of a batch. */
+/* Results of a model for the images of a batch. */
 typedef struct of_lane_results {
-    uint32_t scales;        /* 0: there is no such plan */
+    uint32_t scales;        /* 0: there is no such model */
     uint32_t classes;       /* of it */
     double *logp;           /* [count] */
     double *contributions;  /* [count][scales] */
@@ -58,7 +58,7 @@ typedef of_status of_scored_visit(void *user, const of_scored_batch *batch, of_e
 of_status of_stream_check(const of_architecture *architecture, const of_architecture *other,
                           const char *what, of_error *error);
 
-/* A batch that keeps every thread of the plan busy while the next one is decoded; of large images
+/* A batch that keeps every thread of a plan busy while the next one is decoded; of large images
  * no more than that takes. */
 size_t of_stream_batch_size(const of_plan *plan);
 

@@ -27,7 +27,9 @@ typedef struct of_trainer {
 
     of_model *model;
     of_model *output; /* same architecture: averaged or best weights on their way to a file */
-    of_plan *plan, *general;
+    of_training_plan *plan;
+    of_plan *general_plan; /* NULL without a general model, as its session */
+    of_session *general;
     of_optimizer optimizer;
     float *best; /* block; NULL unless early stopping is on */
     of_feeder *feeder, *general_feeder;

@@ -230,22 +230,33 @@ static void judge(of_trainer *trainer, of_valid_report *report) {
         memcpy(trainer->best, of_trainer_weights(trainer), trainer->model->value_bytes);
 }
 
+static of_status validate_output(of_trainer *trainer, of_valid_report *report, bool *interrupted,
+                                 of_error *error) {
+    of_plan_options wish = of_plan_options_default();
+    of_plan *plan = NULL;
+    of_session *session = NULL;
+    wish.threads = trainer->options.threads;
+    wish.isa = trainer->options.isa;
+    wish.latency = false; /* batches have images for all threads */
+    of_status status = of_plan_compile(trainer->output, &wish, &plan, error);
+    if (status == OF_OK)
+        status = of_session_create(plan, 0, &session, error);
+    if (status == OF_OK)
+        status = of_validation_run(&trainer->validation, session, trainer->observer, report,
+                                   interrupted, error);
+    of_session_free(session);
+    of_plan_free(plan);
+    return status;
+}
+
 /* Averaged weights need a plan of their own. */
 static of_status validate_weights(of_trainer *trainer, of_valid_report *report, bool *interrupted,
                                   of_error *error) {
-    const of_train_options *options = &trainer->options;
     if (trainer->optimizer.average == NULL)
-        return of_validation_run(&trainer->validation, trainer->plan, trainer->observer, report,
-                                 interrupted, error);
-    of_plan_options wish = {.threads = options->threads, .isa = options->isa};
-    of_plan *plan = NULL;
+        return of_validation_run(&trainer->validation, of_training_session(trainer->plan),
+                                 trainer->observer, report, interrupted, error);
     fill_output(trainer, of_trainer_weights(trainer));
-    of_status status = of_plan_compile(trainer->output, &wish, &plan, error);
-    if (status == OF_OK)
-        status = of_validation_run(&trainer->validation, plan, trainer->observer, report,
-                                   interrupted, error);
-    of_plan_free(plan);
-    return status;
+    return validate_output(trainer, report, interrupted, error);
 }
 
 of_status of_trainer_validate(of_trainer *trainer, of_valid_report *report, bool *interrupted,

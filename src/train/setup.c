@@ -46,9 +46,16 @@ static of_status make_model(of_trainer *trainer, of_error *error) {
     return OF_OK;
 }
 
+static const of_plan *plan_of(const of_trainer *trainer) {
+    return of_session_plan(of_training_session(trainer->plan));
+}
+
 static of_status load_general_model(of_trainer *trainer, of_error *error) {
     const of_train_options *options = &trainer->options;
-    of_plan_options wish = {.threads = options->threads, .isa = options->isa};
+    of_plan_options wish = of_plan_options_default();
+    wish.threads = options->threads;
+    wish.isa = options->isa;
+    wish.latency = false; /* batches have images for all threads */
     of_model *model = NULL;
     if (options->general_model == NULL)
         return OF_OK;
@@ -57,7 +64,9 @@ static of_status load_general_model(of_trainer *trainer, of_error *error) {
         status = of_stream_check(&options->architecture, of_model_architecture(model),
                                  "the general model", error);
     if (status == OF_OK)
-        status = of_plan_compile(model, &wish, &trainer->general, error);
+        status = of_plan_compile(model, &wish, &trainer->general_plan, error);
+    if (status == OF_OK)
+        status = of_session_create(trainer->general_plan, 0, &trainer->general, error);
     if (status == OF_OK)
         trainer->general_fingerprint = of_block_fingerprint(model);
     of_model_free(model);
@@ -73,7 +82,7 @@ static of_status compile(of_trainer *trainer, of_error *error) {
                                 .batch = of_lane_images((size_t)options->batch, options->lanes,
                                                         trainer->first_lane, trainer->own_lanes),
                                 .memory_bytes = options->memory_bytes};
-    return of_plan_compile_training(trainer->model, &wish, &trainer->plan, error);
+    return of_training_compile(trainer->model, &wish, &trainer->plan, error);
 }
 
 static void choose(of_trainer *trainer) {
@@ -138,9 +147,9 @@ static of_status allocate_blocks(of_trainer *trainer, of_error *error) {
         trainer->best = of_allocate_zeroed(bytes, 1);
     if (trainer->options.patience > 0 && trainer->best == NULL)
         return of_fail_memory(error, "the best weights");
-    const of_kernels *kernels = of_kernels_for(of_plan_describe(trainer->plan).isa);
+    const of_kernels *kernels = of_kernels_for(of_plan_describe(plan_of(trainer)).isa);
     return of_optimizer_open(&trainer->options.optimizer, trainer->model,
-                             of_plan_gradient_view(trainer->plan).places, kernels,
+                             of_training_gradient_view(trainer->plan).places, kernels,
                              trainer->options.threads, &trainer->optimizer, error);
 }
 
@@ -216,7 +225,7 @@ static of_status initialise(of_trainer *trainer, of_error *error) {
     if (status == OF_OK) {
         const of_feed *feed = of_feeder_next(feeder);
         const of_batch batch = {OF_PIXEL_F32, feed->pixels, feed->count};
-        status = of_plan_initialise(trainer->plan, trainer->model, &batch, error);
+        status = of_training_initialise(trainer->plan, trainer->model, &batch, error);
     }
     of_feeder_close(feeder);
     return status;
@@ -224,7 +233,7 @@ static of_status initialise(of_trainer *trainer, of_error *error) {
 
 /* Another instruction set rounds differently: the run goes on, but no longer bit for bit. */
 static of_status resume(of_trainer *trainer, of_error *error) {
-    of_isa isa = of_plan_describe(trainer->plan).isa;
+    of_isa isa = of_plan_describe(plan_of(trainer)).isa;
     of_status status = of_trainer_resume(trainer, error);
     if (status != OF_OK)
         return status;
@@ -234,7 +243,7 @@ static of_status resume(of_trainer *trainer, of_error *error) {
                         "the same to the last bit",
                         of_isa_name(isa));
     trainer->state.counters.isa = (uint64_t)isa;
-    return of_plan_refresh(trainer->plan, trainer->model, error);
+    return of_training_refresh(trainer->plan, trainer->model, error);
 }
 
 static of_status start_state(of_trainer *trainer, of_error *error) {
@@ -244,7 +253,7 @@ static of_status start_state(of_trainer *trainer, of_error *error) {
         return OF_OK;
     if (trainer->options.resume)
         return resume(trainer, error);
-    trainer->state.counters.isa = (uint64_t)of_plan_describe(trainer->plan).isa;
+    trainer->state.counters.isa = (uint64_t)of_plan_describe(plan_of(trainer)).isa;
     if (trainer->options.init == NULL)
         status = initialise(trainer, error);
     if (status == OF_OK && trainer->optimizer.average != NULL)
@@ -271,7 +280,7 @@ static void tell_start(const of_trainer *trainer) {
         .architecture = &options->architecture,
         .parameters = of_model_parameter_count(trainer->model),
         .trained = trained_values(trainer),
-        .memory = of_plan_training_memory(trainer->plan),
+        .memory = of_training_memory_use(trainer->plan),
         .optimizer_bytes = blocks * trainer->model->value_bytes +
                            2 * of_trainer_shard_floats(trainer) * sizeof(float),
         .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
@@ -279,7 +288,7 @@ static void tell_start(const of_trainer *trainer) {
         .micro_batch = options->micro_batch,
         .ranks = of_communicator_size(options->communicator),
         .lanes = options->lanes,
-        .isa = of_plan_describe(trainer->plan).isa,
+        .isa = of_plan_describe(plan_of(trainer)).isa,
         .images = trainer->data.count,
         .general_images = trainer->general_data.count,
         .valid_images = validation->set_count > 0 ? validation->sets[0].data.count : 0,
@@ -357,7 +366,7 @@ of_status of_trainer_open(of_trainer *trainer, of_error *error) {
         status = of_communicator_agree(communicator, status, error);
     }
     if (status == OF_OK)
-        status = of_communicator_compare_kernels(communicator, trainer->plan, error);
+        status = of_communicator_compare_kernels(communicator, plan_of(trainer), error);
     trainer->started = of_seconds();
     if (status == OF_OK) {
         status = start_state(trainer, error);
@@ -387,8 +396,9 @@ void of_trainer_close(of_trainer *trainer) {
     of_dataset_free(&trainer->data);
     of_dataset_free(&trainer->general_data);
     of_optimizer_close(&trainer->optimizer);
-    of_plan_free(trainer->plan);
-    of_plan_free(trainer->general);
+    of_training_free(trainer->plan);
+    of_session_free(trainer->general);
+    of_plan_free(trainer->general_plan);
     if (trainer->output != trainer->model)
         of_model_free(trainer->output);
     of_model_free(trainer->model);

@@ -24,7 +24,7 @@ static of_batch_loss inlier_loss(of_trainer *trainer, const of_feed *feed) {
 static of_status general_forward(of_trainer *trainer, const of_batch *batch, double *nll,
                                  of_error *error) {
     const of_likelihoods out = {.logp = nll};
-    of_status status = of_plan_forward(trainer->general, batch, &out, error);
+    of_status status = of_session_forward(trainer->general, batch, &out, error);
     for (size_t i = 0; status == OF_OK && i < batch->count; i++)
         nll[i] = of_nll(&trainer->options.architecture, nll[i]);
     return status;
@@ -43,7 +43,7 @@ static of_status inlier_gradient(of_trainer *trainer, const of_feed *feed, of_er
     if (status != OF_OK)
         return status;
     const of_likelihoods out = {.logp = trainer->logp, .contributions = trainer->contributions};
-    return of_plan_gradient(trainer->plan, trainer->model, &batch, &out, gradient, &loss, false,
+    return of_training_gradient(trainer->plan, trainer->model, &batch, &out, gradient, &loss, false,
                             error);
 }
 
@@ -106,7 +106,7 @@ static of_status outlier_gradient(of_trainer *trainer, const of_feed *feed, of_e
     if (status != OF_OK)
         return status;
     const of_likelihoods out = {.logp = trainer->general_logp};
-    return of_plan_gradient(trainer->plan, trainer->model, &batch, &out,
+    return of_training_gradient(trainer->plan, trainer->model, &batch, &out,
                             ratio ? of_loss_ratio : of_loss_margin, &loss, true, error);
 }
 
@@ -179,7 +179,7 @@ static of_status update(of_trainer *trainer, double norm, of_error *error) {
     double rate = of_schedule_rate(&schedule, counters->step);
     double clip = options->optimizer.clip * nats_per_bit(trainer);
     of_optimizer_apply(&trainer->optimizer, trainer->model,
-                       of_plan_gradient_view(trainer->plan).values, of_clip_scale(clip, norm), rate,
+                       of_training_gradient_view(trainer->plan).values, of_clip_scale(clip, norm), rate,
                        counters->applied);
     of_status status = of_trainer_share_weights(trainer, error);
     if (status != OF_OK)
@@ -189,7 +189,7 @@ static of_status update(of_trainer *trainer, double norm, of_error *error) {
     counters->skipped_in_row = 0;
     trainer->state.figures.rate = rate;
     trainer->state.figures.grad_norm = norm / nats_per_bit(trainer);
-    return of_plan_refresh(trainer->plan, trainer->model, error);
+    return of_training_refresh(trainer->plan, trainer->model, error);
 }
 
 static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_feed *general,
@@ -206,10 +206,10 @@ static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_fe
     if ((reduced = of_trainer_end_reduction(trainer, error)) != OF_OK)
         return reduced;
     if (status == OF_OK)
-        status = of_plan_finish_gradient(trainer->plan, trainer->model, error);
+        status = of_training_finish_gradient(trainer->plan, trainer->model, error);
     *norm = (double)NAN;
     if (status == OF_OK)
-        *norm = of_optimizer_norm(&trainer->optimizer, of_plan_gradient_view(trainer->plan).values);
+        *norm = of_optimizer_norm(&trainer->optimizer, of_training_gradient_view(trainer->plan).values);
     return status == OF_ERROR_NUMERIC ? OF_OK : status;
 }
 

@@ -90,7 +90,7 @@ of_status of_trainer_share_state(of_trainer *trainer, of_error *error) {
     for (size_t i = 0; status == OF_OK && i < sizeof blocks / sizeof *blocks; i++)
         if (blocks[i] != NULL)
             status = of_communicator_broadcast(ranks_of(trainer), blocks[i], bytes, error);
-    return status == OF_OK ? of_plan_refresh(trainer->plan, trainer->model, error) : status;
+    return status == OF_OK ? of_training_refresh(trainer->plan, trainer->model, error) : status;
 }
 
 /* All ranks make the same updates from the same sums. If the weights differ all the same, a machine
@@ -149,9 +149,9 @@ of_status of_trainer_open_reduction(of_trainer *trainer, of_error *error) {
     uint32_t scales = of_architecture_scale_count(&trainer->options.architecture);
     if (!of_trainer_is_split(trainer))
         return OF_OK;
-    (void)of_plan_lane_blocks(trainer->plan, blocks);
+    (void)of_training_lane_blocks(trainer->plan, blocks);
     for (uint32_t s = 0; s < scales; s++) {
-        size_t count = of_plan_scale_part(trainer->plan, s, &begin);
+        size_t count = of_training_scale_part(trainer->plan, s, &begin);
         most = count > most ? count : most;
     }
     trainer->exchange = (of_gradient_exchange){trainer, start_reduction};
@@ -164,7 +164,7 @@ void of_trainer_begin_reduction(of_trainer *trainer) {
         return;
     trainer->begun = true;
     trainer->reduced = 0;
-    of_plan_exchange_next(trainer->plan, &trainer->exchange);
+    of_training_exchange_next(trainer->plan, &trainer->exchange);
 }
 
 /* A rank whose gradient failed half-way still takes part in what the others have begun. */
@@ -175,7 +175,7 @@ of_status of_trainer_end_reduction(of_trainer *trainer, of_error *error) {
     trainer->begun = false;
     while (trainer->reduced < scales) {
         size_t begin, count;
-        count = of_plan_scale_part(trainer->plan, scales - 1 - trainer->reduced, &begin);
+        count = of_training_scale_part(trainer->plan, scales - 1 - trainer->reduced, &begin);
         start_reduction(trainer, begin, count);
     }
     return of_reduction_wait(trainer->reduction, error);
@@ -218,7 +218,7 @@ static void write_message(const message *m, of_status status, double *to) {
     size_t images = images_of(m, of_communicator_rank(ranks_of(m->trainer)), &first, &own);
     *to++ = (double)status;
     for (unsigned lane = 0; lane < own; lane++, to += m->scalars)
-        of_plan_lane_scalars(m->trainer->plan, lane, to);
+        of_training_lane_scalars(m->trainer->plan, lane, to);
     for (size_t i = 0; i < images; i++)
         for (size_t a = 0; a < m->array_count; a++)
             for (size_t f = 0; f < m->arrays[a].width; f++)
@@ -250,7 +250,7 @@ static of_status add_scalars(const message *m, double *scalars, of_error *error)
     for (unsigned lane = 0; lane < lanes; lane++)
         rows[lane] = scalars + lane * m->scalars;
     of_add_lanes(rows, lanes, m->scalars);
-    of_plan_set_lane_scalars(m->trainer->plan, scalars);
+    of_training_set_lane_scalars(m->trainer->plan, scalars);
     of_free(rows);
     return OF_OK;
 }

@@ -8,23 +8,27 @@
 
 enum { BATCH = 128 };
 
-/* A walk of one set through one plan. */
+/* A walk of one set through one model. */
 typedef struct walk {
     of_held_out *set;
-    of_plan *plan;
+    of_session *session;
     double *logp;          /* [count] of the set */
     double *contributions; /* [BATCH][scales] */
     bool with_scores;
     of_communicator *communicator;
 } walk;
 
+static const of_architecture *architecture_of(const of_session *session) {
+    return of_plan_architecture(of_session_plan(session));
+}
+
 static of_status walk_batch(const walk *task, size_t first, size_t count, of_error *error) {
     of_held_out *set = task->set;
-    const of_architecture *architecture = of_plan_architecture(task->plan);
+    const of_architecture *architecture = architecture_of(task->session);
     uint32_t scales = of_architecture_scale_count(architecture);
     of_batch batch = {OF_PIXEL_U8, of_dataset_image(&set->data, first), count};
     of_likelihoods out = {.logp = task->logp + first, .contributions = task->contributions};
-    of_status status = of_plan_forward(task->plan, &batch, &out, error);
+    of_status status = of_session_forward(task->session, &batch, &out, error);
     for (size_t i = 0; status == OF_OK && task->with_scores && i < count; i++) {
         double logp = task->logp[first + i];
         set->nll[first + i] = of_nll(architecture, logp);
@@ -86,8 +90,8 @@ static of_status walk_set(const walk *task, const of_train_observer *observer, u
     return share_set(task, status, error);
 }
 
-static double *contributions_of(const of_plan *plan) {
-    return of_allocate((size_t)BATCH * of_architecture_scale_count(of_plan_architecture(plan)),
+static double *contributions_of(const of_session *session) {
+    return of_allocate((size_t)BATCH * of_architecture_scale_count(architecture_of(session)),
                        sizeof(double));
 }
 
@@ -105,7 +109,7 @@ static of_status allocate(of_held_out *set, bool with_general, of_error *error) 
     return complete ? OF_OK : of_fail_memory(error, "the scores of a held-out set");
 }
 
-of_status of_validation_open(of_validation *validation, of_plan *general,
+of_status of_validation_open(of_validation *validation, of_session *general,
                              of_communicator *communicator, of_error *error) {
     of_status status = OF_OK;
     validation->general = general;
@@ -208,11 +212,11 @@ static of_status compare(const of_held_out *in, const of_held_out *out, of_valid
     return status;
 }
 
-of_status of_validation_run(of_validation *validation, of_plan *plan,
+of_status of_validation_run(of_validation *validation, of_session *session,
                             const of_train_observer *observer, of_valid_report *report,
                             bool *interrupted, of_error *error) {
-    const of_architecture *architecture = of_plan_architecture(plan);
-    double *contributions = contributions_of(plan);
+    const of_architecture *architecture = architecture_of(session);
+    double *contributions = contributions_of(session);
     uint64_t done = 0, total = images_of_rank(validation);
     of_status status = OF_OK;
     *interrupted = false;
@@ -220,7 +224,7 @@ of_status of_validation_run(of_validation *validation, of_plan *plan,
         return of_fail_memory(error, "the scores of a held-out set");
     for (size_t i = 0; status == OF_OK && !*interrupted && i < validation->set_count; i++) {
         of_held_out *set = &validation->sets[i];
-        walk task = {set, plan, set->logp, contributions, true, validation->communicator};
+        walk task = {set, session, set->logp, contributions, true, validation->communicator};
         status = walk_set(&task, observer, &done, total, interrupted, error);
     }
     of_free(contributions);

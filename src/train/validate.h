@@ -17,12 +17,12 @@ typedef struct of_held_out {
 typedef struct of_validation {
     of_held_out sets[OF_TRAIN_MAX_OUT_SETS + 1]; /* [0]: the validation set */
     size_t set_count;                            /* 0: there is no validation */
-    of_plan *general;                            /* NULL: no ratio */
+    of_session *general;                         /* NULL: no ratio */
     of_communicator *communicator;               /* each rank scores its part of every set */
 } of_validation;
 
 /* Allocates what the loaded sets need. */
-of_status of_validation_open(of_validation *validation, of_plan *general,
+of_status of_validation_open(of_validation *validation, of_session *general,
                              of_communicator *communicator, of_error *error);
 /* Scores the sets under the general model, if there is one: once, before training. Ranks share the
  * work, so all of them must have opened. */
@@ -32,7 +32,7 @@ void of_validation_close(of_validation *validation);
 
 /* Fills what the report says of the sets. Sets *interrupted, and leaves the report, when `stop`
  * says so between batches. */
-of_status of_validation_run(of_validation *validation, of_plan *plan,
+of_status of_validation_run(of_validation *validation, of_session *session,
                             const of_train_observer *observer, of_valid_report *report,
                             bool *interrupted, of_error *error);
 

@@ -147,14 +147,14 @@ static bool run(const golden *g, of_isa isa, of_precision precision, results *r)
     r->bounds = precision == OF_PRECISION_BF16 ? &BF16_BOUNDS : &F32_BOUNDS;
     of_status status = of_plan_compile(g->model, &options, &plan, &error);
     if (status == OF_OK)
-        status = of_plan_forward(plan, &(of_batch){OF_PIXEL_U8, g->images, g->count},
+        status = of_session_forward(plan, &(of_batch){OF_PIXEL_U8, g->images, g->count},
                                  &(of_likelihoods){.logp = r->logp,
                                                    .contributions = r->contributions,
                                                    .class_logp = g->classes ? r->class_logp : NULL,
                                                    .latents = r->latents},
                                  &error);
     if (status == OF_OK)
-        status = of_plan_inverse(plan, r->latents, g->count, r->images, &error);
+        status = of_session_inverse(plan, r->latents, g->count, r->images, &error);
     of_plan_free(plan);
     if (status != OF_OK)
         printf("%-7s %s\n", name, error.message);
@@ -235,7 +235,7 @@ static of_status run_gradient(const golden *g, of_isa isa, size_t memory, loss_d
     const of_training_options options = {
         .threads = 2, .isa = isa, .lanes = 3, .memory_bytes = memory};
     of_plan *plan = NULL;
-    of_status status = of_plan_compile_training(g->model, &options, &plan, error);
+    of_status status = of_training_compile(g->model, &options, &plan, error);
     for (size_t i = 0; status == OF_OK && i < floats; i++)
         pixels[i] = (float)images[i] / 255.0F;
     memset(block, 0, g->model->value_bytes);

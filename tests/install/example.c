@@ -59,9 +59,9 @@ static of_status score(of_plan *plan, const of_source_batch *images, of_error *e
     if (contributions != NULL && latents != NULL && restored != NULL) {
         of_batch batch = {OF_PIXEL_U8, images->pixels, images->count};
         of_likelihoods out = {.logp = logp, .contributions = contributions, .latents = latents};
-        status = of_plan_forward(plan, &batch, &out, error);
+        status = of_session_forward(plan, &batch, &out, error);
         if (status == OF_OK)
-            status = of_plan_inverse(plan, latents, images->count, restored, error);
+            status = of_session_inverse(plan, latents, images->count, restored, error);
         if (status == OF_OK) {
             print_scores(architecture, images, logp, contributions);
             printf("restored from the latents within %.2g grey levels\n",

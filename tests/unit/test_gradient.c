@@ -72,7 +72,7 @@ static of_plan *compile(const of_model *model, unsigned threads, size_t memory) 
     const of_training_options options = {.threads = threads, .lanes = 4, .memory_bytes = memory};
     of_plan *plan = NULL;
     of_error error;
-    if (of_plan_compile_training(model, &options, &plan, &error) != OF_OK)
+    if (of_training_compile(model, &options, &plan, &error) != OF_OK)
         fail_msg("%s", error.message);
     return plan;
 }
@@ -96,8 +96,8 @@ static double value_of(of_plan *plan, const of_model *model, const float *images
     const of_architecture *a = &model->architecture;
     const of_likelihoods out = {.logp = logp, .class_logp = a->classes ? class_logp : NULL};
     const of_batch batch = {OF_PIXEL_F32, images, IMAGES};
-    assert_int_equal(of_plan_refresh(plan, model, NULL), OF_OK);
-    assert_int_equal(of_plan_forward(plan, &batch, &out, NULL), OF_OK);
+    assert_int_equal(of_training_refresh(plan, model, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan, &batch, &out, NULL), OF_OK);
     return loss_value(a, logp, class_logp);
 }
 
@@ -135,7 +135,7 @@ static void check_tensor(of_plan *plan, of_model *model, size_t p, const unsigne
 
 static of_layer_info training_layer(const of_plan *plan, size_t index) {
     of_layer_info layer;
-    assert_int_equal(of_plan_training_layer(plan, index, &layer, NULL), OF_OK);
+    assert_int_equal(of_training_layer(plan, index, &layer, NULL), OF_OK);
     return layer;
 }
 
@@ -145,13 +145,13 @@ static void check_profile(const of_model *model, const float *images, size_t mem
     of_plan *plan = compile(model, 1, memory);
     of_architecture a = model->architecture;
     const of_batch batch = {OF_PIXEL_F32, images, IMAGES};
-    size_t layers = of_plan_training_layer_count(plan);
+    size_t layers = of_training_layer_count(plan);
     unsigned char *block = of_allocate_zeroed(model->value_bytes, 1);
     double *seconds = of_allocate(layers, sizeof(double));
     of_error error;
     assert_true(block && seconds);
     memset(seconds, 0, layers * sizeof(double));
-    assert_int_equal(of_plan_profile_training(plan, seconds, &error), OF_OK);
+    assert_int_equal(of_training_profile(plan, seconds, &error), OF_OK);
     if (gradient_block(plan, model, &batch, &(of_likelihoods){0}, loss, &a, block, &error) != OF_OK)
         fail_msg("%s", error.message);
     assert_memory_equal(block, expected, model->value_bytes);
@@ -164,7 +164,7 @@ static void check_profile(const of_model *model, const float *images, size_t mem
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(layer.name, training_layer(plan, j).name);
     }
-    assert_int_equal(of_plan_training_layer(plan, layers, &(of_layer_info){.flops = 0}, &error),
+    assert_int_equal(of_training_layer(plan, layers, &(of_layer_info){.flops = 0}, &error),
                      OF_ERROR_ARGUMENT);
     of_free(seconds);
     of_free(block);
@@ -245,11 +245,11 @@ static void check_initialisation(const of_architecture *a) {
         images[i] = i % dimensions < a->width * a->channels ? 0.25F : of_random_uniform(&random);
     of_plan *plan = compile(model, 2, 0);
     const of_batch batch = {OF_PIXEL_F32, images, COUNT};
-    if (of_plan_initialise(plan, model, &batch, &error) != OF_OK)
+    if (of_training_initialise(plan, model, &batch, &error) != OF_OK)
         fail_msg("%s", error.message);
     of_plan *plain = NULL;
     assert_int_equal(of_plan_compile(model, NULL, &plain, &error), OF_OK);
-    assert_int_equal(of_plan_forward(plain, &batch, &(of_likelihoods){.latents = latents}, &error),
+    assert_int_equal(of_session_forward(plain, &batch, &(of_likelihoods){.latents = latents}, &error),
                      OF_OK);
     for (size_t d = 0; d < dimensions; d++) {
         double sum = 0, square = 0;
@@ -284,20 +284,20 @@ static void misuse_is_an_error(void **state) {
     of_training_options options = {.threads = 1, .lanes = 0};
     of_plan *plan = NULL;
     of_error error;
-    assert_int_equal(of_plan_compile_training(model, &options, &plan, &error), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_training_compile(model, &options, &plan, &error), OF_ERROR_ARGUMENT);
     options.lanes = 65;
-    assert_int_equal(of_plan_compile_training(model, &options, &plan, &error), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_training_compile(model, &options, &plan, &error), OF_ERROR_ARGUMENT);
     assert_int_equal(of_plan_compile(model, NULL, &plan, &error), OF_OK);
     const of_batch batch = {OF_PIXEL_F32, &a, 1};
     assert_int_equal(
-        of_plan_gradient(plan, model, &batch, &(of_likelihoods){0}, loss, &a, false, &error),
+        of_training_gradient(plan, model, &batch, &(of_likelihoods){0}, loss, &a, false, &error),
         OF_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "training"));
     of_plan_free(plan);
     options.lanes = options.threads = 2;
     double seconds = 0;
-    assert_int_equal(of_plan_compile_training(model, &options, &plan, &error), OF_OK);
-    assert_int_equal(of_plan_profile_training(plan, &seconds, &error), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_training_compile(model, &options, &plan, &error), OF_OK);
+    assert_int_equal(of_training_profile(plan, &seconds, &error), OF_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "one thread"));
     of_plan_free(plan);
     of_model_free(model);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Maps of contributions: they sum to what of_plan_forward finds, and say where something is. */
+/* Maps of contributions: they sum to what of_session_forward finds, and say where something is. */
 #include "core/memory.h"
 #include "core/random.h"
 #include "model/model.h"
@@ -54,7 +54,7 @@ static double *make_maps(of_plan *plan, const of_batch *batch) {
     size_t size = of_architecture_map_size(of_plan_architecture(plan));
     double *maps = of_allocate(batch->count * size, sizeof *maps);
     assert_non_null(maps);
-    if (of_plan_maps(plan, batch, maps, &error) != OF_OK)
+    if (of_session_maps(plan, batch, maps, &error) != OF_OK)
         fail_msg("%s", error.message);
     return maps;
 }
@@ -87,7 +87,7 @@ static void check_sums(const of_architecture *a) {
     const of_likelihoods out = {.contributions = contributions,
                                 .class_logp = a->classes > 0 ? class_logp : NULL};
     assert_true(a->classes <= 4);
-    assert_int_equal(of_plan_forward(plan, &batch, &out, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan, &batch, &out, NULL), OF_OK);
     double *maps = make_maps(plan, &batch);
     const double *map = maps;
     for (size_t i = 0; i < IMAGES; i++) {
@@ -153,7 +153,7 @@ static void extreme_couplings_sum_too(void **state) {
     double contributions[2];
     const of_batch batch = {OF_PIXEL_U8, pixels, 1};
     assert_int_equal(
-        of_plan_forward(plan, &batch, &(of_likelihoods){.contributions = contributions}, NULL),
+        of_session_forward(plan, &batch, &(of_likelihoods){.contributions = contributions}, NULL),
         OF_OK);
     double *maps = make_maps(plan, &batch);
     assert_true(contributions[0] < -1000);
@@ -207,11 +207,11 @@ static void heat_sums_to_scores(void **state) {
     uint8_t *pixels = make_pixels(of_architecture_dimensions(&a));
     double own[2], other[2], logp[2], heat[16 * 32];
     const of_batch batch = {OF_PIXEL_U8, pixels, 1};
-    assert_int_equal(of_plan_forward(plan, &batch,
+    assert_int_equal(of_session_forward(plan, &batch,
                                      &(of_likelihoods){.logp = &logp[0], .contributions = own},
                                      NULL),
                      OF_OK);
-    assert_int_equal(of_plan_forward(general_plan, &batch,
+    assert_int_equal(of_session_forward(general_plan, &batch,
                                      &(of_likelihoods){.logp = &logp[1], .contributions = other},
                                      NULL),
                      OF_OK);
@@ -254,11 +254,11 @@ static void misuse_is_an_error(void **state) {
     of_plan *plan = compile(model);
     of_error error;
     double map[1];
-    assert_int_equal(of_plan_maps(NULL, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
+    assert_int_equal(of_session_maps(NULL, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
                      OF_ERROR_ARGUMENT);
-    assert_int_equal(of_plan_maps(plan, &(of_batch){OF_PIXEL_U8, NULL, 1}, map, &error),
+    assert_int_equal(of_session_maps(plan, &(of_batch){OF_PIXEL_U8, NULL, 1}, map, &error),
                      OF_ERROR_ARGUMENT);
-    assert_int_equal(of_plan_maps(plan, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error), OF_OK);
+    assert_int_equal(of_session_maps(plan, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error), OF_OK);
     of_plan_free(plan);
     of_model_free(model);
 }

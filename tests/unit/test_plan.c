@@ -90,7 +90,7 @@ static void forward(of_plan *plan, const uint8_t *pixels, const outputs *out, si
         .class_logp = out->classes ? out->class_logp + first * out->classes : NULL,
         .latents = out->latents + first * out->dimensions};
     const of_batch batch = {OF_PIXEL_U8, pixels + first * out->dimensions, count};
-    if (of_plan_forward(plan, &batch, &results, &error) != OF_OK)
+    if (of_session_forward(plan, &batch, &results, &error) != OF_OK)
         fail_msg("%s", error.message);
 }
 
@@ -275,7 +275,7 @@ static void check_round_trip(const of_architecture *a) {
     of_error error;
     assert_non_null(images);
     forward(plan, pixels, &out, 0, COUNT);
-    if (of_plan_inverse(plan, out.latents, COUNT, images, &error) != OF_OK)
+    if (of_session_inverse(plan, out.latents, COUNT, images, &error) != OF_OK)
         fail_msg("%s", error.message);
     double worst = 0;
     for (size_t i = 0; i < COUNT * dimensions; i++)
@@ -287,7 +287,7 @@ static void check_round_trip(const of_architecture *a) {
     for (size_t i = 0; i < COUNT * dimensions; i++)
         images[i] = (float)pixels[i] / 255.0F;
     const of_batch floats = {OF_PIXEL_F32, images, COUNT};
-    assert_int_equal(of_plan_forward(plan, &floats, &(of_likelihoods){.logp = again.logp}, &error),
+    assert_int_equal(of_session_forward(plan, &floats, &(of_likelihoods){.logp = again.logp}, &error),
                      OF_OK);
     for (size_t i = 0; i < COUNT; i++)
         assert_true(fabs(again.logp[i] - out.logp[i]) < 0.02);
@@ -347,15 +347,15 @@ static void sampling_depends_on_seed_and_index_alone(void **state) {
     size_t dimensions = of_architecture_dimensions(&a), bytes = COUNT * dimensions * sizeof(float);
     float *first = of_allocate(bytes, 1), *second = of_allocate(bytes, 1);
     assert_true(first && second);
-    assert_int_equal(of_plan_sample(one, COUNT, 0.7, 5, first, NULL), OF_OK);
-    assert_int_equal(of_plan_sample(two, COUNT, 0.7, 5, second, NULL), OF_OK);
+    assert_int_equal(of_session_sample(one, COUNT, 0.7, 5, first, NULL), OF_OK);
+    assert_int_equal(of_session_sample(two, COUNT, 0.7, 5, second, NULL), OF_OK);
     assert_memory_equal(first, second, bytes);
-    assert_int_equal(of_plan_sample(two, COUNT, 0.7, 6, second, NULL), OF_OK);
+    assert_int_equal(of_session_sample(two, COUNT, 0.7, 6, second, NULL), OF_OK);
     assert_memory_not_equal(first, second, bytes);
-    assert_int_equal(of_plan_sample(one, 2, 0, 5, first, NULL), OF_OK);
+    assert_int_equal(of_session_sample(one, 2, 0, 5, first, NULL), OF_OK);
     assert_memory_equal(first, first + dimensions, dimensions * sizeof(float));
-    assert_int_equal(of_plan_sample(one, 1, NAN, 5, first, NULL), OF_ERROR_ARGUMENT);
-    assert_int_equal(of_plan_sample(one, 1, -1, 5, first, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_session_sample(one, 1, NAN, 5, first, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_session_sample(one, 1, -1, 5, first, NULL), OF_ERROR_ARGUMENT);
     of_free(first);
     of_free(second);
     of_plan_free(one);
@@ -373,7 +373,7 @@ static void callers_thread_settings_stay(void **state) {
     outputs out = make_outputs(&a, 8);
     forward(plan, pixels, &out, 0, 8);
     forward(plan, pixels, &out, 0, 1);
-    assert_int_equal(of_plan_inverse(plan, out.latents, 1, out.latents, NULL), OF_OK);
+    assert_int_equal(of_session_inverse(plan, out.latents, 1, out.latents, NULL), OF_OK);
     assert_int_equal(omp_get_max_threads(), 3);
     of_plan_free(plan);
     plan = compile(model, 1, OF_ISA_AUTO, 0);
@@ -397,7 +397,7 @@ static void nan_pixels_give_nan_for_that_image_only(void **state) {
     assert_non_null(images);
     images[dimensions + 5] = NAN;
     const of_batch batch = {OF_PIXEL_F32, images, COUNT};
-    assert_int_equal(of_plan_forward(plan, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
     assert_true(isfinite(logp[0]) && isnan(logp[1]) && isfinite(logp[2]));
     of_free(images);
     of_plan_free(plan);
@@ -413,14 +413,14 @@ static void misuse_is_an_error(void **state) {
     double classes[4];
     uint8_t pixels[256] = {0};
     const of_batch batch = {OF_PIXEL_U8, pixels, 1};
-    assert_int_equal(of_plan_forward(NULL, &batch, &(of_likelihoods){0}, &error),
+    assert_int_equal(of_session_forward(NULL, &batch, &(of_likelihoods){0}, &error),
                      OF_ERROR_ARGUMENT);
     assert_int_equal(
-        of_plan_forward(plan, &batch, &(of_likelihoods){.class_logp = classes}, &error),
+        of_session_forward(plan, &batch, &(of_likelihoods){.class_logp = classes}, &error),
         OF_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "class"));
     assert_int_equal(
-        of_plan_forward(plan, &(of_batch){OF_PIXEL_U8, NULL, 0}, &(of_likelihoods){0}, &error),
+        of_session_forward(plan, &(of_batch){OF_PIXEL_U8, NULL, 0}, &(of_likelihoods){0}, &error),
         OF_OK);
     of_plan_options options = of_plan_options_default();
     options.threads = 1000000;

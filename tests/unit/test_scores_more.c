@@ -140,8 +140,8 @@ static void check_squares(of_architecture architecture) {
     assert_int_equal(of_plan_compile(model, &options, &plan, NULL), OF_OK);
     const of_batch batch = {OF_PIXEL_U8, pixels, IMAGES};
     const of_likelihoods all = {.logp = logp, .latents = latents, .latent_squares = squares};
-    assert_int_equal(of_plan_forward(plan, &batch, &all, NULL), OF_OK);
-    assert_int_equal(of_plan_forward(plan, &batch, &(of_likelihoods){.logp = alone}, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan, &batch, &all, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan, &batch, &(of_likelihoods){.logp = alone}, NULL), OF_OK);
     assert_memory_equal(logp, alone, sizeof logp);
     uint32_t scales = of_architecture_scale_count(&architecture);
     size_t dimensions = of_architecture_dimensions(&architecture);

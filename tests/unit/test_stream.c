@@ -74,8 +74,8 @@ static void expect_from(of_plan *plan, of_plan *general, expectation *expected) 
     of_batch batch = {OF_PIXEL_U8, images.pixels, images.count};
     of_likelihoods own = {.logp = expected->logp, .contributions = expected->contributions};
     of_likelihoods other = {.logp = expected->general_logp};
-    assert_int_equal(of_plan_forward(plan, &batch, &own, NULL), OF_OK);
-    assert_int_equal(of_plan_forward(general, &batch, &other, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan, &batch, &own, NULL), OF_OK);
+    assert_int_equal(of_session_forward(general, &batch, &other, NULL), OF_OK);
     of_source_free(source);
 }
 

@@ -170,7 +170,7 @@ static void forward(of_plan *plan, const of_safetensors *file, const char *name,
     const of_safetensor *images = of_safetensors_find(file, name);
     of_batch batch = {OF_PIXEL_U8, images->data, (size_t)images->shape[0]};
     assert_true(batch.count <= IMAGES);
-    assert_int_equal(of_plan_forward(plan, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
 }
 
 static void outlier_losses_match_reference(void **state) {

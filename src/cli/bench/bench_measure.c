@@ -78,7 +78,7 @@ static of_status repeat(of_bench_subject *s, timings *t, double *rate, of_error 
     return OF_OK;
 }
 
-/* Two calls and a tenth of a repetition's time; code for few images is made here. */
+/* Two calls and a tenth of a repetition's time. */
 static of_status warm_up(of_bench_subject *s, size_t *calls, of_error *error) {
     double start = of_seconds();
     *calls = 0;
@@ -111,7 +111,7 @@ static of_status measure(of_bench_subject *s, of_bench_row *row, of_error *error
 
 /* What the plan tells, and what is measured beside the calls. */
 static of_status complete(const of_bench_subject *s, of_bench_row *row, of_error *error) {
-    of_plan_info info = of_plan_describe(s->plan);
+    of_plan_info info = of_plan_describe(of_bench_plan(s));
     row->threads = info.threads;
     row->isa = info.isa;
     row->precision = info.precision;

@@ -11,12 +11,12 @@
 enum { UPDATE_PARTS = 2 }; /* of a step of training, after its gradient */
 
 static size_t gradient_layers(const of_bench_subject *s) {
-    return s->wish->mode == OF_BENCH_TRAIN ? of_plan_training_layer_count(s->plan)
+    return s->wish->mode == OF_BENCH_TRAIN ? of_training_layer_count(s->training)
                                            : of_plan_layer_count(s->plan);
 }
 
 static void describe_updates(const of_bench_subject *s, of_layer_info *layers) {
-    of_plan_info info = of_plan_describe(s->plan);
+    of_plan_info info = of_plan_describe(of_bench_plan(s));
     layers[0] = (of_layer_info){.name = "optimizer",
                                 .operation = "norm, Adamax",
                                 .kernel = of_isa_name(info.isa),
@@ -30,8 +30,8 @@ static void describe_updates(const of_bench_subject *s, of_layer_info *layers) {
 static of_status allocate(const of_bench_subject *s, of_bench_profile *profile, of_error *error) {
     bool train = s->wish->mode == OF_BENCH_TRAIN;
     size_t count = gradient_layers(s);
-    profile->isa = of_plan_describe(s->plan).isa;
-    profile->precision = of_plan_describe(s->plan).precision;
+    profile->isa = of_plan_describe(of_bench_plan(s)).isa;
+    profile->precision = of_plan_describe(of_bench_plan(s)).precision;
     profile->count = count + (train ? UPDATE_PARTS : 0);
     profile->layers = calloc(profile->count, sizeof *profile->layers);
     profile->seconds = calloc(profile->count, sizeof *profile->seconds);
@@ -40,7 +40,7 @@ static of_status allocate(const of_bench_subject *s, of_bench_profile *profile, 
         return of_fail_memory(error, "layer times");
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < count; i++)
-        status = train ? of_plan_training_layer(s->plan, i, &profile->layers[i], error)
+        status = train ? of_training_layer(s->training, i, &profile->layers[i], error)
                        : of_plan_layer(s->plan, i, &profile->layers[i], error);
     if (train)
         describe_updates(s, profile->layers + count);
@@ -50,7 +50,7 @@ static of_status allocate(const of_bench_subject *s, of_bench_profile *profile, 
 static of_status training_pass(of_bench_subject *s, double *times, of_error *error) {
     double *updates = times + gradient_layers(s);
     memset(times, 0, gradient_layers(s) * sizeof *times);
-    of_status status = of_plan_profile_training(s->plan, times, error);
+    of_status status = of_training_profile(s->training, times, error);
     if (status == OF_OK)
         status = of_bench_gradient(s, error);
     if (status != OF_OK)
@@ -58,7 +58,7 @@ static of_status training_pass(of_bench_subject *s, double *times, of_error *err
     double start = of_seconds();
     of_bench_optimize(s);
     double middle = of_seconds();
-    status = of_plan_refresh(s->plan, s->model, error);
+    status = of_training_refresh(s->training, s->model, error);
     updates[0] = middle - start;
     updates[1] = of_seconds() - middle;
     return status;
@@ -67,7 +67,7 @@ static of_status training_pass(of_bench_subject *s, double *times, of_error *err
 static of_status pass(of_bench_subject *s, double *times, of_error *error) {
     of_status status = s->wish->mode == OF_BENCH_TRAIN
                            ? training_pass(s, times, error)
-                           : of_plan_profile(s->plan, &s->batch, times, error);
+                           : of_session_profile(s->session, &s->batch, times, error);
     return status == OF_OK ? of_interrupt_check(error) : status;
 }
 

@@ -76,7 +76,7 @@ static of_status divide_step(of_model *model, const of_bench_wish *wish, step_co
     cost->scales = of_architecture_scale_count(a);
     for (uint32_t s = 0; status == OF_OK && s < cost->scales; s++) {
         size_t begin;
-        cost->bytes[s] = of_plan_scale_part(subject.plan, s, &begin) * sizeof(float);
+        cost->bytes[s] = of_training_scale_part(subject.training, s, &begin) * sizeof(float);
         cost->backward[s] = share;
         positions += share;
         share /= 4;

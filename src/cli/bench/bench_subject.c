@@ -23,16 +23,16 @@ static double mean_nll_gradient(void *user, size_t image, double logp, const dou
 }
 
 void of_bench_optimize(of_bench_subject *s) {
-    const float *gradient = of_plan_gradient_view(s->plan).values;
+    const float *gradient = of_training_gradient_view(s->training).values;
     double norm = of_optimizer_norm(&s->optimizer, gradient);
     of_optimizer_apply(&s->optimizer, s->model, gradient, of_clip_scale(1, norm), 1e-6, s->steps++);
 }
 
 of_status of_bench_gradient(of_bench_subject *s, of_error *error) {
     const of_likelihoods out = {.logp = s->logp};
-    of_status status =
-        of_plan_gradient(s->plan, s->model, &s->batch, &out, mean_nll_gradient, s, false, error);
-    return status == OF_OK ? of_plan_finish_gradient(s->plan, s->model, error) : status;
+    of_status status = of_training_gradient(s->training, s->model, &s->batch, &out,
+                                            mean_nll_gradient, s, false, error);
+    return status == OF_OK ? of_training_finish_gradient(s->training, s->model, error) : status;
 }
 
 static of_status train_step(of_bench_subject *s, of_error *error) {
@@ -40,7 +40,7 @@ static of_status train_step(of_bench_subject *s, of_error *error) {
     if (status != OF_OK)
         return status;
     of_bench_optimize(s);
-    return of_plan_refresh(s->plan, s->model, error);
+    return of_training_refresh(s->training, s->model, error);
 }
 
 of_status of_bench_call(of_bench_subject *s, of_error *error) {
@@ -49,7 +49,7 @@ of_status of_bench_call(of_bench_subject *s, of_error *error) {
     of_batch batch = s->batch;
     batch.pixels = (const uint8_t *)s->pixels + s->next * s->batch_bytes;
     s->next = (s->next + 1) % s->pool;
-    return of_plan_forward(s->plan, &batch, &(of_likelihoods){.logp = s->logp}, error);
+    return of_session_forward(s->session, &batch, &(of_likelihoods){.logp = s->logp}, error);
 }
 
 /* ---- Setting up ---------------------------------------------------------------------------- */
@@ -96,13 +96,18 @@ static of_status set_up_training(of_bench_subject *s, of_model *model, of_error 
         status = of_fail(error, OF_ERROR_UNSUPPORTED,
                          "precision bf16: training runs in f32; bf16 is for scoring");
     if (status == OF_OK)
-        status = of_plan_compile_training(s->model, &options, &s->plan, error);
+        status = of_training_compile(s->model, &options, &s->training, error);
     if (status == OF_OK)
-        status = of_plan_initialise(s->plan, s->model, &start, error);
+        status = of_training_initialise(s->training, s->model, &start, error);
     if (status == OF_OK)
-        status = of_optimizer_open(&optimizer, s->model, of_plan_gradient_view(s->plan).places,
-                                   of_kernels_for(isa), s->wish->threads, &s->optimizer, error);
+        status =
+            of_optimizer_open(&optimizer, s->model, of_training_gradient_view(s->training).places,
+                              of_kernels_for(isa), s->wish->threads, &s->optimizer, error);
     return status;
+}
+
+static unsigned most_threads(const of_bench_wish *wish) {
+    return wish->threads > 0 ? wish->threads : of_cpu_count();
 }
 
 of_status of_bench_set_up(of_model *model, const of_bench_wish *wish, of_bench_subject *s,
@@ -118,13 +123,21 @@ of_status of_bench_set_up(of_model *model, const of_bench_wish *wish, of_bench_s
     options.threads = s->wish->threads;
     options.isa = s->wish->isa;
     options.precision = s->wish->precision;
-    return of_plan_compile(model, &options, &s->plan, error);
+    options.latency = s->wish->batch < most_threads(s->wish);
+    status = of_plan_compile(model, &options, &s->plan, error);
+    return status == OF_OK ? of_session_create(s->plan, 0, &s->session, error) : status;
 }
 
 void of_bench_tear_down(of_bench_subject *s) {
     if (s->optimizer.first != NULL)
         of_optimizer_close(&s->optimizer);
+    of_training_free(s->training);
+    of_session_free(s->session);
     of_plan_free(s->plan);
     of_free(s->pixels);
     of_free(s->logp);
+}
+
+const of_plan *of_bench_plan(const of_bench_subject *s) {
+    return of_session_plan(s->training != NULL ? of_training_session(s->training) : s->session);
 }

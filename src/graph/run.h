@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running a plan. Files of this folder that run it use each other one way, from the top down:
+ *     maps, inverse                 images to maps, latents to images
+ *     session                       the callers' handle, and which way a batch goes
+ *     bands, forward                threads share an image; a thread takes images
+ *     flow, pixels                  parts of a step and of a scale
+ *     profile, workspace            the clock; memory */
+#ifndef OF_GRAPH_RUN_H
+#define OF_GRAPH_RUN_H
+
+#include "graph/plan.h"
+
+/* What one thread works with. */
+typedef struct of_worker {
+    of_arena arena;
+    float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES]; /* [group units][positions][half] */
+    void *hidden[2];                                  /* of one chunk, in the scale's precision */
+    float *taps;                                      /* of one chunk */
+    uint16_t *rounded;                                /* pass of one chunk in BF16 */
+    float *mix[2];  /* dense: [chunk][channels] before and after the map */
+    float *latents; /* of one unit, position-major */
+    float *row_scratch;
+    void *convolution_scratch;
+    double *contributions; /* [group units][scales] */
+    double *squares;       /* [group units][scales] of the latents */
+    double *class_sums;    /* [group units][classes] */
+    double *row_sums;      /* [steps][rows] log-dets, for bands */
+    of_error error;
+} of_worker;
+
+struct of_session {
+    const of_plan *plan;
+    unsigned threads;
+    of_worker *workers; /* [threads] */
+};
+
+/* What the backward pass needs of the forward pass, for the units of a group: per scale
+ * [steps][group units][positions][half], hidden activations of each step [group units][positions]
+ * [hidden] where memory allows it. */
+typedef struct of_kept {
+    float *squeezed_pass[OF_MAX_SCALES], *squeezed_rest[OF_MAX_SCALES]; /* before step 0's map */
+    float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES], *scale[OF_MAX_SCALES];
+    float **hidden[2][OF_MAX_SCALES];       /* [steps]; NULL: computed again */
+    of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
+} of_kept;
+
+/* Where a group of units is being run. */
+typedef struct of_run {
+    const of_plan *plan;
+    of_worker *worker;
+    of_kept *kept;         /* training, else NULL */
+    bool without_map;      /* initialisation: tails leave out the next step's map */
+    double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
+} of_run;
+
+/* Images first, first + stride, ... of a batch, and where their results go. */
+typedef struct of_group {
+    const of_batch *batch;
+    const of_likelihoods *out;
+    size_t first, stride;
+    uint32_t images;
+} of_group;
+
+/* ---- workspace.c ---- */
+
+of_status of_workers_create(const of_plan *plan, unsigned threads, of_worker **workers,
+                            of_error *error);
+void of_workers_free(of_worker *workers, unsigned threads);
+
+/* Before threads begin: none has failed. And when they have ended: the first one's error, if any
+ * has. */
+void of_workers_clear(of_worker *workers, unsigned threads);
+of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_error *error);
+
+/* ---- profile.c ---- */
+
+/* Time stamp in seconds if the run is profiled, and what has passed since added to a layer. */
+double of_profile_start(const of_run *run);
+void of_profile_stop(const of_run *run, double start, uint32_t scale, uint32_t step, int part);
+
+/* ---- pixels.c: squeezing between images and the first state of a scale ---- */
+
+/* Pixels of one unit of one image, or the previous scale's rest. */
+typedef struct of_pixel_view {
+    of_pixel_type type;
+    const void *pixels; /* of the unit's top left */
+    size_t row_stride;  /* elements */
+} of_pixel_view;
+
+of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
+                            uint32_t unit);
+
+/* Scale 0 from pixels, or a later scale (`view` NULL) from the previous one's rest; with the map
+ * of step 0 for convolutional blocks. */
+void of_pixels_enter(const of_run *run, uint32_t scale, uint32_t unit, const of_pixel_view *view);
+
+/* The way back, without the map: from a scale's state to the previous scale's rest, or for scale 0
+ * to floats in the units of OF_PIXEL_F32 at `target`. */
+void of_pixels_leave(const of_run *run, uint32_t scale, uint32_t unit, float *target,
+                     size_t row_stride);
+
+/* ---- flow.c: building blocks of forward and inverse ---- */
+
+/* Where step k keeps what belongs to `unit`, in floats of `floats` a unit. */
+static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t unit, size_t floats) {
+    return ((size_t)k * plan->group_images * plan->units + unit) * floats;
+}
+
+/* Hidden activations of units from `first` on: the worker's, or where they are kept. */
+void *of_flow_hidden(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, int layer);
+
+/* Layer FIRST or MIDDLE of a coupling network on units first..first+count, whose state is `pass`,
+ * to of_flow_hidden. */
+of_status of_flow_hidden_layer(const of_run *run, uint32_t scale, uint32_t step, int layer,
+                               uint32_t first, uint32_t count, const float *pass, of_error *error);
+
+/* Units from `first` on that one call takes when `left` remain: a power of two. */
+uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left);
+
+/* The coupling network of a step on units first..first+count of the scale's pass; leaves taps in
+ * the worker. */
+of_status of_flow_network(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
+                          uint32_t count, of_error *error);
+
+/* What the coupling kernel needs for the rows of a unit, whose taps are number `place` of the
+ * chunk's. */
+of_coupling_row of_flow_coupling_row(const of_run *run, uint32_t scale, uint32_t step,
+                                     uint32_t place, uint32_t unit, bool inverse);
+
+/* The tail of a step for the same units. Forward adds the log-dets to worker->contributions. */
+void of_flow_tail(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, uint32_t count,
+                  bool inverse);
+
+/* Dense blocks: the map of a step, or its inverse, on pass and rest. */
+of_status of_flow_mix(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
+                      uint32_t count, bool inverse, of_error *error);
+
+/* ---- forward.c ---- */
+
+/* Mixture of classes with equal weights: logsumexp over classes - ln(classes). */
+double of_mixture(const double *class_logp, size_t classes);
+
+/* Images a group so that every thread gets the same number of groups of about the same size. */
+uint32_t of_forward_group_size(const of_session *session, size_t count);
+
+/* Parts of it: clearing the worker's sums; units from `first` on through all scales; the priors of
+ * a scale; storing the images' results. */
+void of_forward_begin(const of_run *run, const of_group *group);
+of_status of_forward_units(const of_run *run, const of_group *group, uint32_t first, uint32_t count,
+                           of_error *error);
+void of_forward_finish_units(const of_run *run, const of_group *group, uint32_t scale,
+                             uint32_t first, uint32_t count);
+void of_forward_end(const of_run *run, const of_group *group);
+
+/* The forward pass of a group; contributions stay in the worker. */
+of_status of_forward_group(const of_run *run, const of_group *group, of_error *error);
+
+/* A batch of at least one image: a thread takes a group of them at a time. */
+of_status of_forward_batch(of_session *session, const of_batch *batch, const of_likelihoods *out,
+                           of_error *error);
+
+/* ---- bands.c: fewer images than threads ---- */
+
+/* Is a call with so many images faster where threads share them? */
+bool of_bands_pay(const of_session *session, size_t images);
+
+/* OF_ERROR_UNSUPPORTED if fewer threads were given than asked for. */
+of_status of_bands_forward(of_session *session, const of_batch *batch, const of_likelihoods *out,
+                           of_error *error);
+
+#endif
