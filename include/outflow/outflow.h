@@ -254,6 +254,26 @@ OF_API of_status of_model_load(const char *path, of_model **model, of_error *err
 OF_API of_status of_model_load_general(const char *path, of_model **model, of_error *error);
 
 /**
+ * Models by name: NAME stands for NAME.safetensors in a folder of models. Folders are those of the
+ * environment variable OUTFLOW_MODELS (separated by colons), then the one that was installed with
+ * the library, or beside its build, then the one of the program that runs.
+ */
+enum { OF_MODEL_PATH_SIZE = 4096 /**< bytes that hold every path of of_model_locate */ };
+
+/**
+ * Writes the file that `name` stands for to `path` of `size` bytes: the name itself if it is a path
+ * or a file that exists, else an installed model's. A plain name that is neither is OF_ERROR_IO and
+ * says which names are near, or which there are. A path is not looked at.
+ */
+OF_API of_status of_model_locate(const char *name, char *path, size_t size, of_error *error);
+
+/** Reads the weight file that a name or a path stands for. */
+OF_API of_status of_model_open(const char *name, of_model **model, of_error *error);
+
+/** Calls `visit` (may be NULL) with the name of each installed model, sorted; returns how many. */
+OF_API size_t of_model_list(void (*visit)(void *user, const char *name), void *user);
+
+/**
  * Makes a model with random weights: mixing matrices are random rotations (or permutations),
  * the first two layers of a coupling network normal(0, 0.05), the last one zero, everything
  * else neutral. The same architecture and seed give the same weights on every machine.

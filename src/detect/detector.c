@@ -6,7 +6,6 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/options_read.h"
-#include "model/named.h"
 #include "ranks/ranks.h"
 
 #include <inttypes.h>
@@ -28,7 +27,7 @@ typedef struct loaded_models {
 static of_status load(of_detector *detector, size_t place, const char *name, loaded_models *loaded,
                       of_error *error) {
     char path[OF_MODEL_PATH_SIZE];
-    of_status status = of_model_find_file(name, path, error);
+    of_status status = of_model_locate(name, path, sizeof path, error);
     if (status == OF_OK)
         status = of_model_load(path, &loaded->models[place], error);
     if (status != OF_OK)
@@ -197,7 +196,7 @@ static of_status check_ensemble(size_t count, const void *list, of_error *error)
 static of_status agree(const of_detector *detector, of_status status, of_error *error) {
     status = of_ranks_agree(detector->ranks, status, error);
     return status == OF_OK
-               ? of_ranks_compare_plans(detector->ranks, detector->plans[OF_PLACE_MODEL], error)
+               ? of_ranks_compare_kernels(detector->ranks, detector->plans[OF_PLACE_MODEL], error)
                : status;
 }
 

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/options_read.h"
+#include "core/parts.h"
 #include "data/pixels/image.h"
 #include "detect/batch.h"
 #include "ranks/ranks.h"
@@ -80,7 +81,7 @@ static of_status choose_batch(const stream *s, size_t *capacity, of_error *error
     uint64_t batch = s->options.batch;
     if (batch == 0)
         batch = s->detector->batch * (uint64_t)of_ranks_size(ranks);
-    of_status status = of_ranks_broadcast(ranks, &batch, sizeof batch, error);
+    of_status status = of_ranks_share_batch(ranks, &batch, error);
     *capacity = (size_t)batch;
     return status;
 }
@@ -148,8 +149,8 @@ static of_status run_images(stream *s, const uint8_t *pixels, size_t count, of_s
 /* The rank's own part of a batch. */
 static of_status run_part(stream *s, const of_source_batch *images, of_error *error) {
     unsigned ranks = of_ranks_size(s->detector->ranks), rank = of_ranks_rank(s->detector->ranks);
-    size_t first = of_ranks_part(images->count, ranks, rank);
-    size_t end = of_ranks_part(images->count, ranks, rank + 1);
+    size_t first = of_part_begin(images->count, ranks, rank);
+    size_t end = of_part_begin(images->count, ranks, rank + 1);
     of_scored_batch part;
     of_scored_batch_view(&s->batch, first, &part);
     return end > first ? run_images(s, images->pixels + first * s->batch.image_bytes, end - first,

@@ -127,6 +127,13 @@ bool of_option_names_installed(const of_option_table *table, const char *name) {
 
 /* ---- Values ------------------------------------------------------------------------------- */
 
+/* The file that a model's name stands for, in `path`; without one of that name, the text. */
+static const char *model_file(const char *text, char *path) {
+    return of_model_locate(text, path, OF_MODEL_PATH_SIZE, NULL) == OF_OK && strcmp(path, text) != 0
+               ? path
+               : text;
+}
+
 static bool push(of_text_list *list, const char *text, int capacity) {
     if (list->items == NULL)
         list->items = calloc((size_t)capacity + 1, sizeof *list->items);
@@ -230,7 +237,7 @@ static of_status store(of_option *option, const char *text, int capacity, of_err
         return OF_OK;
     case OF_OPTION_TEXT:
         *(const char **)option->target =
-            option->path != NULL ? of_model_file(text, option->path) : text;
+            option->path != NULL ? model_file(text, option->path) : text;
         return OF_OK;
     case OF_OPTION_LIST:
         return push(option->target, text, capacity) ? OF_OK : of_fail_memory(error, "options");
@@ -343,14 +350,21 @@ static of_status parse_all(option_parser *parser, of_error *error) {
     return status;
 }
 
+/* "a, b" */
+static void append_name(void *user, const char *name) {
+    char *names = user;
+    size_t used = strlen(names);
+    (void)snprintf(names + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+}
+
 static of_status check_required(const of_option_table *table, of_error *error) {
     for (size_t i = 0; i < table->count; i++) {
         const of_option *option = &table->rows[i];
         if (!option->required || option->given)
             continue;
-        char names[512] = "";
+        char names[NAMES_SIZE] = "";
         if (option->path != NULL)
-            of_model_names(names, sizeof names);
+            (void)of_model_list(append_name, names);
         return of_fail(error, OF_ERROR_ARGUMENT, "option --%s %s is required%s%s", option->name,
                        option->argument, names[0] != '\0' ? "; installed models: " : "", names);
     }

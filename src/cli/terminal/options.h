@@ -3,7 +3,6 @@
 #ifndef OF_CLI_TERMINAL_OPTIONS_H
 #define OF_CLI_TERMINAL_OPTIONS_H
 
-#include "cli/models.h"
 #include "cli/terminal/console.h"
 
 #include <stdbool.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _POSIX_C_SOURCE 200809L
-#include "cli/models.h"
+#define _GNU_SOURCE
+#include "model/named.h"
 
 #include "core/error.h"
 #include "core/nearest.h"
 
 #include <dirent.h>
-#include <outflow/outflow.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +15,13 @@
 
 #define SUFFIX ".safetensors"
 
-enum { MOST_NAMES = 256, NAME_SIZE = 128 };
+enum { MOST_NAMES = 256, NAME_SIZE = 128, PATH_SIZE = OF_MODEL_PATH_SIZE };
 
 /* Called with each folder until it returns true. */
 typedef bool (*folder_visitor)(const char *folder, void *user);
 
 static bool visit_listed(const char *list, folder_visitor visit, void *user) {
-    char folder[OF_MODEL_PATH_SIZE];
+    char folder[PATH_SIZE];
     while (list != NULL && *list != '\0') {
         size_t length = strcspn(list, ":");
         if (length > 0 && length < sizeof folder) {
@@ -37,29 +37,49 @@ static bool visit_listed(const char *list, folder_visitor visit, void *user) {
 }
 
 static bool exists_in(const char *folder, const char *name) {
-    char path[OF_MODEL_PATH_SIZE];
+    char path[PATH_SIZE];
     int written = snprintf(path, sizeof path, "%s/%s", folder, name);
     return written > 0 && (size_t)written < sizeof path && access(path, F_OK) == 0;
 }
 
-/* What lies beside an installed program, or in the source tree of one that was just built. */
+/* "FOLDER/up", if that fits. */
+static bool visit_beside(const char *folder, const char *up, folder_visitor visit, void *user) {
+    char path[PATH_SIZE];
+    int written = snprintf(path, sizeof path, "%s/%s", folder, up);
+    return written > 0 && (size_t)written < sizeof path && visit(path, user);
+}
+
+/* Where models lie from a folder that holds the library or a program: an installed one (lib or
+ * lib/TRIPLET, bin), or the build folder of a source tree. */
+static bool visit_from(const char *file, folder_visitor visit, void *user) {
+    char folder[PATH_SIZE];
+    int written = snprintf(folder, sizeof folder, "%s", file);
+    char *slash = written > 0 && (size_t)written < sizeof folder ? strrchr(folder, '/') : NULL;
+    if (slash == NULL)
+        return false;
+    *slash = '\0';
+    if (exists_in(folder, "CMakeCache.txt"))
+        return visit_beside(folder, "../../models", visit, user);
+    return visit_beside(folder, "../share/outflow/models", visit, user) ||
+           visit_beside(folder, "../../share/outflow/models", visit, user);
+}
+
+static const char here; /* in the library, or in the program that it is linked into */
+
+/* OUTFLOW_MODELS, then beside the library, then beside the program. */
 static void visit_folders(folder_visitor visit, void *user) {
-    char program[OF_MODEL_PATH_SIZE], folder[OF_MODEL_PATH_SIZE];
+    char program[PATH_SIZE];
+    Dl_info library;
     if (visit_listed(getenv("OUTFLOW_MODELS"), visit, user))
+        return;
+    if (dladdr(&here, &library) != 0 && library.dli_fname != NULL &&
+        visit_from(library.dli_fname, visit, user))
         return;
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length <= 0)
         return;
     program[length] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash == NULL)
-        return;
-    *slash = '\0';
-    bool built = exists_in(program, "CMakeCache.txt");
-    int written = snprintf(folder, sizeof folder, "%s/%s", program,
-                           built ? "../../models" : "../share/outflow/models");
-    if (written > 0 && (size_t)written < sizeof folder)
-        (void)visit(folder, user);
+    (void)visit_from(program, visit, user);
 }
 
 /* ---- By name ------------------------------------------------------------------------------ */
@@ -72,8 +92,8 @@ typedef struct search {
 
 static bool look_in(const char *folder, void *user) {
     search *wanted = user;
-    int written = snprintf(wanted->path, OF_MODEL_PATH_SIZE, "%s/%s" SUFFIX, folder, wanted->name);
-    wanted->found = written > 0 && written < OF_MODEL_PATH_SIZE && access(wanted->path, F_OK) == 0;
+    int written = snprintf(wanted->path, PATH_SIZE, "%s/%s" SUFFIX, folder, wanted->name);
+    wanted->found = written > 0 && written < PATH_SIZE && access(wanted->path, F_OK) == 0;
     return wanted->found;
 }
 
@@ -82,12 +102,11 @@ static bool is_file(const char *path) {
     return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
-const char *of_model_file(const char *name, char path[OF_MODEL_PATH_SIZE]) {
+/* An installed model's path, written to `path`. */
+static bool find_installed(const char *name, char path[PATH_SIZE]) {
     search wanted = {.name = name, .path = path};
-    if (*name == '\0' || strchr(name, '/') != NULL || is_file(name))
-        return name;
     visit_folders(look_in, &wanted);
-    return wanted.found ? path : name;
+    return wanted.found;
 }
 
 /* ---- All ---------------------------------------------------------------------------------- */
@@ -137,15 +156,30 @@ static name_list *find_names(void) {
     return list;
 }
 
-void of_model_names(char *text, size_t size) {
+size_t of_model_list(void (*visit)(void *user, const char *name), void *user) {
     name_list *list = find_names();
-    size_t used = 0;
-    text[0] = '\0';
-    for (size_t i = 0; list != NULL && i < list->count && used < size; i++) {
-        int written = snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", list->names[i]);
-        used += written > 0 ? (size_t)written : 0;
-    }
+    size_t count = list != NULL ? list->count : 0;
+    for (size_t i = 0; visit != NULL && i < count; i++)
+        visit(user, list->names[i]);
     free(list);
+    return count;
+}
+
+/* "a, b, c" */
+typedef struct name_text {
+    char text[512];
+    size_t used;
+} name_text;
+
+static void append_name(void *user, const char *name) {
+    name_text *names = user;
+    size_t left = sizeof names->text - names->used;
+    int written =
+        snprintf(names->text + names->used, left, "%s%s", names->used > 0 ? ", " : "", name);
+    if (written > 0 && (size_t)written < left)
+        names->used += (size_t)written;
+    else
+        names->text[names->used] = '\0';
 }
 
 /* ---- Loading ------------------------------------------------------------------------------ */
@@ -160,24 +194,36 @@ static void find_nearest(const char *name, char found[NAME_SIZE]) {
 }
 
 static of_status fail_unknown_name(const char *name, of_error *error) {
-    char near[NAME_SIZE], names[512];
+    char near[NAME_SIZE];
+    name_text names = {.used = 0};
     find_nearest(name, near);
-    of_model_names(names, sizeof names);
     if (near[0] != '\0')
         return of_fail(error, OF_ERROR_IO,
                        "%.300s: No such file or installed model (did you mean '%s'?)", name, near);
+    (void)of_model_list(append_name, &names);
     return of_fail(error, OF_ERROR_IO, "%.300s: No such file or installed model%s%s", name,
-                   names[0] != '\0' ? "; installed models: " : "", names);
+                   names.used > 0 ? "; installed models: " : "", names.text);
 }
 
-of_status of_model_check_name(const char *file, of_error *error) {
-    bool is_name = *file != '\0' && strpbrk(file, "/.") == NULL;
-    return is_name && access(file, F_OK) != 0 ? fail_unknown_name(file, error) : OF_OK;
+of_status of_model_locate(const char *name, char *path, size_t size, of_error *error) {
+    char found[PATH_SIZE];
+    if (name == NULL || path == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_model_locate: a required argument is NULL");
+    bool is_path = *name == '\0' || strchr(name, '/') != NULL || is_file(name);
+    if (!is_path && find_installed(name, found))
+        name = found;
+    else if (!is_path && strchr(name, '.') == NULL)
+        return fail_unknown_name(name, error);
+    int written = snprintf(path, size, "%s", name);
+    return written >= 0 && (size_t)written < size
+               ? OF_OK
+               : of_fail(error, OF_ERROR_ARGUMENT, "%.300s...: the path is too long", name);
 }
 
-of_status of_model_open(const char *file, of_model **model, of_error *error) {
-    of_status status = of_model_check_name(file, error);
-    return status == OF_OK ? of_model_load(file, model, error) : status;
+of_status of_model_open(const char *name, of_model **model, of_error *error) {
+    char path[PATH_SIZE];
+    of_status status = of_model_locate(name, path, sizeof path, error);
+    return status == OF_OK ? of_model_load(path, model, error) : status;
 }
 
 static bool has_fingerprint(const char *path, uint64_t fingerprint) {
@@ -193,10 +239,8 @@ bool of_model_with_fingerprint(uint64_t fingerprint, char *name, size_t size) {
     name_list *list = find_names();
     bool found = false;
     for (size_t i = 0; list != NULL && !found && i < list->count; i++) {
-        char path[OF_MODEL_PATH_SIZE];
-        search wanted = {.name = list->names[i], .path = path};
-        visit_folders(look_in, &wanted);
-        found = wanted.found && has_fingerprint(path, fingerprint);
+        char path[PATH_SIZE];
+        found = find_installed(list->names[i], path) && has_fingerprint(path, fingerprint);
         if (found)
             (void)snprintf(name, size, "%s", list->names[i]);
     }
