@@ -525,6 +525,56 @@ OF_API of_status of_session_profile(of_session *session, const of_batch *batch,
 OF_API of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per_second,
                                  of_error *error);
 
+/* ---- Images in memory -------------------------------------------------------------------- */
+
+/** What an image file in memory is turned into, and what is refused. */
+typedef struct of_image_options {
+    size_t size;         /**< sizeof(of_image_options), set by of_image_options_default */
+    uint32_t channels;   /**< 1 or 3: the image is converted to this many channels */
+    uint32_t height;     /**< it is resized to this height */
+    uint32_t width;      /**< and this width */
+    uint64_t max_pixels; /**< larger images are refused before decoding; 0: 2^26 */
+    uint64_t max_bytes;  /**< most memory that the decoder may take for its work; 0: what an image
+                              of its size can need, up to 16 bytes a pixel */
+    uint32_t min_height; /**< images that are less high are refused; 0: none is */
+    uint32_t min_width;  /**< images that are less wide are refused; 0: none is */
+} of_image_options;
+
+/** All fields at their defaults, for the images of an architecture; NULL: 3x32x32. */
+OF_API of_image_options of_image_options_default(const of_architecture *architecture);
+
+/** What was read, and what of it did not get through. */
+typedef struct of_image_info {
+    const char *format;      /**< "PNG", "JPEG", "BMP", "GIF", "TGA" or "PNM"; static */
+    uint32_t channels;       /**< as stored, 1 or 3; opacity is not counted */
+    uint32_t height, width;  /**< as stored, in pixels */
+    bool resized;            /**< to the height and width of the options */
+    bool converted;          /**< grey was made colour, or colour grey */
+    bool alpha_dropped;      /**< some pixels were not opaque: they are now */
+    bool depth_reduced;      /**< of 16 bits a channel, the upper 8 were taken */
+    uint32_t frames_dropped; /**< of an animated GIF or PNG, all but the first */
+    bool reshaped;           /**< shrunk to less than a quarter, or squeezed by more than 1.25 one
+                                  way: much is lost, and the model sees another image */
+} of_image_info;
+
+/**
+ * Decodes an image file that is in memory (PNG, JPEG, BMP, GIF, TGA, binary PNM; recognised by its
+ * content) and converts it as image sources do, to the same pixels: opacity is dropped, colour
+ * becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a triangle
+ * filter. `pixels` gets [height][width][channels] bytes of the options.
+ *
+ * `name` stands in messages and may be NULL; only one that ends in ".tga" makes bytes without a
+ * signature a TGA file. `options` NULL: the defaults. `info` may be NULL and is set on success.
+ *
+ * The bytes may come from anywhere: sizes are checked before memory is taken, and what is cut
+ * short or damaged is OF_ERROR_FORMAT and never a half-filled image. An image beyond the limits is
+ * OF_ERROR_UNSUPPORTED, with the name of the limit as the error's setting. May be called from any
+ * number of threads at once.
+ */
+OF_API of_status of_image_read(const void *bytes, size_t size, const char *name,
+                               const of_image_options *options, uint8_t *pixels,
+                               of_image_info *info, of_error *error);
+
 /* ---- Image sources ----------------------------------------------------------------------- */
 
 /**
@@ -563,6 +613,7 @@ typedef struct of_item {
     int32_t class_index;    /**< number of the label in order of first appearance (record files:
                                  the stored label), -1 without one */
     uint32_t height, width; /**< before it was resized */
+    bool reshaped;          /**< much was lost when it was resized, see of_image_info */
 } of_item;
 
 /** Images in order; all pointers are valid until the next call on the source. */

@@ -39,10 +39,10 @@ of_status of_entry_begin(of_entry *entry, const char *path, const char *label, o
 /* About the memory that of_entry_decode takes for this entry while it runs, 0 if it is little. */
 size_t of_entry_decoding_bytes(const of_entry *entry, const of_target *target);
 
-/* Writes the entry as one target image; *shape is what it was before. Its failures concern this
- * image alone. */
+/* Writes the entry as one target image; on success *info says what it was before. Its failures
+ * concern this image alone. */
 of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_t *pixels,
-                          of_image_shape *shape, of_error *error);
+                          of_image_info *info, of_error *error);
 
 typedef struct of_reader of_reader;
 
