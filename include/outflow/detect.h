@@ -371,15 +371,12 @@ OF_API of_heat_picture_options of_heat_picture_options_default(void);
 /**
  * Draws one image, [height][width][channels] bytes, with its relative heat [height][width]: grey
  * under orange where it adds to the score, blue where it takes from it. `png` gets a PNG file of
- * `size` bytes, to be freed with of_bytes_free. `options` may be NULL.
+ * `size` bytes, to be freed with of_free. `options` may be NULL.
  */
 OF_API of_status of_heat_picture(const of_architecture *architecture, const uint8_t *pixels,
                                  const double *heat, double limit,
                                  const of_heat_picture_options *options, uint8_t **png,
                                  size_t *size, of_error *error);
-
-/** Frees bytes that the library has allocated for the caller; NULL is allowed. */
-OF_API void of_bytes_free(void *bytes);
 
 #ifdef __cplusplus
 }

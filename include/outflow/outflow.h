@@ -122,6 +122,10 @@ OF_API of_status of_fail_memory(of_error *error, const char *what);
 /** Copies `from` into `to` (either may be NULL) and returns its status, OF_OK for NULL. */
 OF_API of_status of_error_copy(of_error *to, const of_error *from);
 
+/** Frees memory that the library has allocated for the caller, where its description says so; NULL
+    is allowed. */
+OF_API void of_free(void *memory);
+
 /* ---- Processor --------------------------------------------------------------------------- */
 
 /** Instruction sets that the kernels are written for. Each includes the ones before it. */

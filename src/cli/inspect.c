@@ -332,8 +332,10 @@ static of_status inspect_file(const inspect_settings *settings, const char *path
     options.micro_batch = (unsigned)settings->micro_batch;
     options.latency = false; /* nothing is run */
     char named[OF_MODEL_PATH_SIZE];
-    path = of_model_file(path, named);
-    of_status status = of_model_open(path, &model, error);
+    of_status status = of_model_locate(path, named, sizeof named, error);
+    path = named;
+    if (status == OF_OK)
+        status = of_model_load(path, &model, error);
     if (status == OF_OK)
         status = of_plan_compile(model, &options, &plan, error);
     if (status == OF_OK)

@@ -26,7 +26,6 @@ static inline size_t of_round_up(size_t value, size_t multiple) {
  * valid block. Freed with of_free, which accepts NULL. */
 void *of_allocate(size_t count, size_t size);
 void *of_allocate_zeroed(size_t count, size_t size);
-void of_free(void *block);
 
 /* Gives the memory behind these bytes of a block back until they are written again; what they hold
  * is lost. Pages that lie in them only in part stay. */

@@ -51,7 +51,3 @@ of_status of_heat_picture(const of_architecture *architecture, const uint8_t *pi
     of_picture_free(&picture);
     return status;
 }
-
-void of_bytes_free(void *bytes) {
-    of_free(bytes);
-}

@@ -350,6 +350,8 @@ static of_status parse_all(option_parser *parser, of_error *error) {
     return status;
 }
 
+enum { NAMES_SIZE = 512 };
+
 /* "a, b" */
 static void append_name(void *user, const char *name) {
     char *names = user;
