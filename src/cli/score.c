@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow score: likelihoods and scores of every image. */
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/rows.h"
 #include "cli/score_pictures.h"
 #include "cli/terminal/words.h"
@@ -235,9 +235,8 @@ static void summarise(of_console *console, const of_tally *tally, const of_rows 
 }
 
 static of_status open_pictures(const score_settings *settings, score_run *run, of_error *error) {
-    const of_console *console = run->engine->console;
-    run->pictures = (of_score_pictures){.report = of_ranks_output(console, settings->report),
-                                        .heatmaps = of_ranks_output(console, settings->heatmaps),
+    run->pictures = (of_score_pictures){.report = of_processes_output(settings->report),
+                                        .heatmaps = of_processes_output(settings->heatmaps),
                                         .heatmap_count = settings->heatmap_count,
                                         .argc = settings->argc,
                                         .argv = settings->argv,
@@ -253,8 +252,7 @@ static of_status open_pictures(const score_settings *settings, score_run *run, o
 
 static of_status open_run(const score_settings *settings, score_run *run, of_error *error) {
     of_engine *engine = run->engine;
-    of_status status =
-        of_output_open(of_ranks_output(engine->console, settings->out), &run->output, error);
+    of_status status = of_output_open(of_processes_output(settings->out), &run->output, error);
     if (status == OF_OK)
         status =
             of_rows_open(&run->rows, of_output_file(run->output), (of_row_format)settings->format,
@@ -300,7 +298,7 @@ static int score_with(score_settings *settings, of_console *console) {
         of_engine_close(&engine);
     }
     if (status != OF_OK)
-        return of_console_fail(console, &error);
+        return of_processes_fail(console, &error);
     return tally.unreadable > 0 ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
 }
 
