@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/engine.h"
 
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/terminal/warnings.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "data/pixels/image.h"
+#include "ranks/ranks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -81,7 +82,7 @@ of_plan_options of_engine_plan_wish(const of_engine_settings *settings) {
 static of_plan_options plan_wish(const of_engine *engine) {
     of_plan_options options = of_engine_plan_wish(engine->settings);
     if (options.threads == 0)
-        options.threads = of_ranks_threads(engine->console);
+        options.threads = of_ranks_threads(of_processes_ranks());
     return options;
 }
 
@@ -183,11 +184,11 @@ static void read_calibration(const loaded_models *loaded, of_engine *engine) {
 
 /* Ranks take their parts of the same batches, though their machines may differ. */
 static of_status agree_on_batch(of_engine *engine, of_error *error) {
-    of_communicator *ranks = of_console_communicator(engine->console);
+    of_ranks *ranks = of_processes_ranks();
     uint64_t batch = engine->settings->batch;
     if (batch == 0)
-        batch = of_stream_batch_size(engine->plan) * (uint64_t)of_communicator_size(ranks);
-    of_status status = of_communicator_broadcast(ranks, &batch, sizeof batch, error);
+        batch = of_stream_batch_size(engine->plan) * (uint64_t)of_ranks_size(ranks);
+    of_status status = of_ranks_share_batch(ranks, &batch, error);
     engine->batch = (size_t)batch;
     return status;
 }
@@ -204,14 +205,14 @@ of_status of_engine_open(const of_engine_settings *settings, of_console *console
                          of_error *error) {
     loaded_models loaded = {.member_count = 0};
     *engine = (of_engine){.settings = settings, .console = console};
-    of_ranks_show(console, (unsigned)settings->threads);
-    of_communicator *ranks = of_console_communicator(console);
+    of_processes_show(console, (unsigned)settings->threads);
+    of_ranks *ranks = of_processes_ranks();
     of_status status = load_models(settings, &loaded, error);
     if (status == OF_OK)
         status = compile_models(&loaded, engine, error);
-    status = of_communicator_agree(ranks, status, error);
+    status = of_ranks_agree(ranks, status, error);
     if (status == OF_OK)
-        status = of_communicator_compare_kernels(ranks, engine->plan, error);
+        status = of_ranks_compare_kernels(ranks, engine->plan, error);
     if (status == OF_OK)
         status = agree_on_batch(engine, error);
     if (status == OF_OK) {
@@ -342,7 +343,11 @@ static of_stream_models stream_models(const of_engine *engine) {
                                .with_png = engine->with_png,
                                .with_webp = engine->with_webp};
     memcpy(models.members, engine->members, sizeof models.members);
-    of_ranks_divide(engine->console, &models);
+    models.part = of_ranks_rank(of_processes_ranks());
+    models.parts = of_ranks_size(of_processes_ranks());
+    models.share_items = of_ranks_compare_items;
+    models.share = of_ranks_share_rows;
+    models.user = of_processes_ranks();
     return models;
 }
 
@@ -354,10 +359,10 @@ of_status of_engine_run(of_engine *engine, const of_run *run, of_tally *tally, o
     of_source_options options = source_options(&watched);
     of_source *source = NULL;
     double start = of_seconds();
-    of_status status = of_ranks_check_source(engine->console, run->source, error);
+    of_status status = of_ranks_check_source(of_processes_ranks(), run->source, error);
     if (status == OF_OK)
         status = of_source_open(run->source, &options, &source, error);
-    status = of_communicator_agree(of_console_communicator(engine->console), status, error);
+    status = of_ranks_agree(of_processes_ranks(), status, error);
     if (status != OF_OK) {
         of_source_free(source);
         return status;

@@ -2,7 +2,7 @@
 /* outflow eval: how well each score separates other data from in-distribution data. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/eval_compare.h"
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/report_write.h"
 #include "cli/terminal/output.h"
 #include "cli/verbs.h"
@@ -206,19 +206,18 @@ typedef struct eval_outputs {
     of_output *json, *report, *figure; /* NULL: not asked for */
 } eval_outputs;
 
-static of_status open_output(const of_console *console, const char *path, of_output **output,
-                             of_error *error) {
-    path = of_ranks_output(console, path);
+static of_status open_output(const char *path, of_output **output, of_error *error) {
+    path = of_processes_output(path);
     return path != NULL ? of_output_open(path, output, error) : OF_OK;
 }
 
-static of_status open_outputs(const eval_settings *settings, const of_console *console,
-                              eval_outputs *outputs, of_error *error) {
-    of_status status = open_output(console, settings->json, &outputs->json, error);
+static of_status open_outputs(const eval_settings *settings, eval_outputs *outputs,
+                              of_error *error) {
+    of_status status = open_output(settings->json, &outputs->json, error);
     if (status == OF_OK)
-        status = open_output(console, settings->report, &outputs->report, error);
+        status = open_output(settings->report, &outputs->report, error);
     if (status == OF_OK)
-        status = open_output(console, settings->figure, &outputs->figure, error);
+        status = open_output(settings->figure, &outputs->figure, error);
     return status;
 }
 
@@ -263,7 +262,7 @@ static of_status run_and_write(const eval_settings *settings, of_console *consol
     eval_outputs outputs = {0};
     of_gallery gallery = {0};
     bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
-    of_status status = open_outputs(settings, console, &outputs, error);
+    of_status status = open_outputs(settings, &outputs, error);
     if (status == OF_OK && (outputs.report != NULL || outputs.figure != NULL))
         status = open_gallery(evaluation, &gallery, error);
     if (status == OF_OK)
@@ -303,7 +302,7 @@ static int eval_with(const eval_settings *settings, of_evaluation *evaluation, o
         evaluation->engine = NULL;
         of_engine_close(&engine);
     }
-    return status == OF_OK ? exit_code(evaluation) : of_console_fail(console, &error);
+    return status == OF_OK ? exit_code(evaluation) : of_processes_fail(console, &error);
 }
 
 /* What --compare-precision needs beyond what each set needs. */

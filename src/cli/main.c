@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow: the command-line program. One file per verb. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/terminal/help.h"
 #include "cli/terminal/output.h"
 #include "cli/verbs.h"
@@ -19,17 +19,19 @@ typedef struct verb_entry {
         EACH,    /* every process for itself */
         DIVIDED, /* several processes divide its work */
     } ranks;
+    const char *lost_hint; /* after a process was lost; DIVIDED */
 } verb_entry;
 
 static const verb_entry verbs[] = {
-    {&of_train_command, of_verb_train, DIVIDED},
-    {&of_score_command, of_verb_score, DIVIDED},
-    {&of_calibrate_command, of_verb_calibrate, ALONE},
-    {&of_eval_command, of_verb_eval, DIVIDED},
-    {&of_sample_command, of_verb_sample, ALONE},
-    {&of_inspect_command, of_verb_inspect, EACH},
-    {&of_cpu_command, of_verb_cpu, EACH},
-    {&of_bench_command, of_verb_bench, DIVIDED},
+    {&of_train_command, of_verb_train, DIVIDED,
+     "; the next start with --resume goes on from the last checkpoint"},
+    {&of_score_command, of_verb_score, DIVIDED, ""},
+    {&of_calibrate_command, of_verb_calibrate, ALONE, NULL},
+    {&of_eval_command, of_verb_eval, DIVIDED, ""},
+    {&of_sample_command, of_verb_sample, ALONE, NULL},
+    {&of_inspect_command, of_verb_inspect, EACH, NULL},
+    {&of_cpu_command, of_verb_cpu, EACH, NULL},
+    {&of_bench_command, of_verb_bench, DIVIDED, ""},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -99,16 +101,16 @@ static int run_help(int argc, char **argv, of_console *console) {
 
 static int run_verb(const verb_entry *verb, int argc, char **argv, of_console *console) {
     of_error error;
-    if (verb->ranks == ALONE && of_ranks_started())
+    if (verb->ranks == ALONE && of_ranks_launched())
         return of_usage_error(console, verb->command,
                               "all processes would write the same file: run '%s' once, without a "
                               "launcher",
                               verb->command->name);
     if (verb->ranks != DIVIDED)
         return verb->run(argc, argv, console);
-    if (of_ranks_open(console, &error) != OF_OK)
-        return of_ranks_close(console, of_console_fail(console, &error));
-    return of_ranks_close(console, verb->run(argc, argv, console));
+    if (of_processes_join(console, verb->lost_hint, &error) != OF_OK)
+        return of_processes_leave(of_processes_fail(console, &error));
+    return of_processes_leave(verb->run(argc, argv, console));
 }
 
 int main(int argc, char **argv) {

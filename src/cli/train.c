@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow train: weights from images. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/terminal/progress.h"
-#include "cli/terminal/words.h"
 #include "cli/terminal/warnings.h"
+#include "cli/terminal/words.h"
 #include "cli/train_log.h"
 #include "cli/train_settings.h"
 #include "cli/verbs.h"
 #include "core/error.h"
+#include "ranks/ranks.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -229,24 +230,24 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
                                   .unreadable = warn_unreadable,
                                   .warn = warn,
                                   .stop = is_interrupted};
-    if (of_communicator_rank(of_console_communicator(console)) > 0)
+    if (of_ranks_rank(of_processes_ranks()) > 0)
         observer = (of_train_observer){.stop = is_interrupted};
     if (settings->quiet)
         of_console_quiet(console);
-    of_communicator *ranks = of_console_communicator(console);
-    bool first = of_communicator_rank(ranks) == 0;
-    of_ranks_show(console, settings->train.threads);
+    of_ranks *ranks = of_processes_ranks();
+    bool first = of_ranks_rank(ranks) == 0;
+    of_processes_show(console, settings->train.threads);
     if (settings->train.threads == 0)
-        settings->train.threads = of_ranks_threads(console);
-    settings->train.ranks_here = of_ranks_here(console);
-    settings->train.communicator = ranks;
+        settings->train.threads = of_ranks_threads(of_processes_ranks());
+    settings->train.ranks_here = of_ranks_here(of_processes_ranks());
+    settings->train.communicator = of_ranks_communicator(ranks);
     of_status status = of_train_settings_settle(settings, table, &error);
     /* Not earlier: while the first image is looked for there is nothing to lose, and a signal ends
      * the process as it is. */
     of_interrupt_watch();
     if (status == OF_OK && first)
         status = of_train_log_open(settings->log, &watch.log, &error);
-    status = of_communicator_agree(ranks, status, &error);
+    status = of_ranks_agree(ranks, status, &error);
     watch.warnings.several = of_train_sources_count(&settings->train) > 1;
     if (status == OF_OK)
         status = of_train(&settings->train, &observer, &result, &error);
@@ -254,10 +255,10 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     of_train_log_close(&watch.log);
     of_progress_finish(&console->progress);
     if (status != OF_OK)
-        return of_console_fail(console, &error);
+        return of_processes_fail(console, &error);
     summarise(console, settings, &result);
     if (watch.log_failure.status != OF_OK)
-        return of_console_fail(console, &watch.log_failure);
+        return of_processes_fail(console, &watch.log_failure);
     return result.unreadable > 0 && result.end != OF_TRAIN_INTERRUPTED ? OF_EXIT_UNREADABLE
                                                                        : OF_EXIT_FINE;
 }

@@ -49,9 +49,7 @@ static bool is_alone(const of_communicator *communicator) {
 
 static void report_lost(of_communicator *c, unsigned rank) {
     char text[OF_RANK_NAME + 96];
-    (void)snprintf(text, sizeof text,
-                   "%s has given no sign of life for %d s: ending the job; the next start with "
-                   "--resume goes on from the last checkpoint",
+    (void)snprintf(text, sizeof text, "%s has given no sign of life for %d s: ending the job",
                    c->names[rank], (int)OF_RANK_TIMEOUT);
     if (c->lost != NULL)
         c->lost(c->user, text);
@@ -96,9 +94,10 @@ static void hear_beat(of_communicator *c, double now) {
 
 /* Asking after messages takes time from the threads that compute: rarely while these hide it. */
 static long nap_nanoseconds(const of_communicator *c) {
-    if (c->leaving || (c->reduction != NULL && of_reduction_is_awaited(c->reduction)))
+    of_pace pace = c->work.user != NULL ? c->work.pace(c->work.user) : OF_PACE_IDLE;
+    if (c->leaving || pace == OF_PACE_AWAITED)
         return 50000;
-    return c->reduction != NULL && of_reduction_is_busy(c->reduction) ? 400000 : 100000000;
+    return pace == OF_PACE_BUSY ? 400000 : 100000000;
 }
 
 static void nap(of_communicator *c) {
@@ -123,7 +122,7 @@ static void *run(void *argument) {
         before = now;
         send_beat(c, now);
         hear_beat(c, now);
-        if (c->reduction == NULL || !of_reduction_progress(c->reduction))
+        if (c->work.user == NULL || !c->work.progress(c->work.user))
             nap(c);
     }
     pthread_mutex_unlock(&c->mutex);
@@ -292,9 +291,9 @@ of_status of_communicator_agree(of_communicator *c, of_status mine, of_error *er
         bool same = failures == size;
         for (unsigned r = 0; same && r < size; r++)
             same = strcmp(all[r].message, all[0].message) == 0;
-        status =
-            same ? of_error_copy(error, &all[first])
-                 : of_fail(error, all[first].status, "%s: %s", c->names[first], all[first].message);
+        status = same ? of_error_copy(error, &all[first])
+                      : of_fail_setting(error, all[first].status, all[first].setting, "%s: %s",
+                                        c->names[first], all[first].message);
         c->agreed = true;
     }
     of_free(all);
@@ -308,15 +307,15 @@ typedef struct kernels {
 static of_status compare_kernels(const of_communicator *c, const kernels *all, of_error *error) {
     for (unsigned r = 1; r < c->transport.size; r++) {
         if (all[r].isa != all[0].isa)
-            return of_fail(error, OF_ERROR_MISMATCH,
-                           "%s runs %s, %s runs %s: give all the lesser one with --isa",
-                           c->names[r], of_isa_name((of_isa)all[r].isa), c->names[0],
-                           of_isa_name((of_isa)all[0].isa));
+            return of_fail_setting(error, OF_ERROR_MISMATCH, "isa",
+                                   "%s runs %s, %s runs %s: all must run the lesser one",
+                                   c->names[r], of_isa_name((of_isa)all[r].isa), c->names[0],
+                                   of_isa_name((of_isa)all[0].isa));
         if (all[r].precision != all[0].precision)
-            return of_fail(error, OF_ERROR_MISMATCH,
-                           "%s calculates in %s, %s in %s: give all --precision f32", c->names[r],
-                           of_precision_name((of_precision)all[r].precision), c->names[0],
-                           of_precision_name((of_precision)all[0].precision));
+            return of_fail_setting(error, OF_ERROR_MISMATCH, "precision",
+                                   "%s calculates in %s, %s in %s: all must calculate in f32",
+                                   c->names[r], of_precision_name((of_precision)all[r].precision),
+                                   c->names[0], of_precision_name((of_precision)all[0].precision));
     }
     return OF_OK;
 }

@@ -4,9 +4,9 @@
  *
  * A thread of its own moves reductions on while the others compute, and exchanges signs of life in
  * a ring: a rank that is stopped or lost with its machine is noticed by its neighbour (not one that
- * waits for ever in a call of its own: its messaging thread lives on). All functions
- * but of_reduction_start are for the thread that opened the communicator, and all ranks call them
- * in the same order. */
+ * waits for ever in a call of its own: its messaging thread lives on). All
+ * functions are for the thread that opened the communicator, and all ranks call them in the same
+ * order. */
 #ifndef OF_RANKS_COMMUNICATOR_H
 #define OF_RANKS_COMMUNICATOR_H
 
@@ -60,34 +60,5 @@ bool of_communicator_is_agreed(const of_communicator *communicator);
  * calculate must be the same bits. */
 of_status of_communicator_compare_kernels(of_communicator *communicator, const of_plan *plan,
                                           of_error *error);
-
-/* ---- Lanes -------------------------------------------------------------------------------- */
-
-/* A batch is divided among `lanes` (graph/gradient.h), of which rank r has those from
- * of_first_lane(lanes, size, r) to before that of r + 1. Sums of lanes are added in one tree,
- * whichever rank has them: lane l and l + 1 for even l, l and l + 2 for l divisible by 4, ... */
-unsigned of_first_lane(unsigned lanes, unsigned ranks, unsigned rank);
-
-/* lane[0] becomes the sum of all in the tree's order; the others are used up. */
-void of_add_lanes(double *const *lane, unsigned lanes, size_t count);
-
-typedef struct of_reduction of_reduction;
-
-/* blocks: those of the own lanes, each of `floats`, which become the sums over all ranks in
- * blocks[0]. At most `parts` parts of them are reduced at a time. */
-of_status of_reduction_open(of_communicator *communicator, unsigned lanes, float *const *blocks,
-                            size_t floats, unsigned parts, of_reduction **reduction,
-                            of_error *error);
-/* Accepts NULL. */
-void of_reduction_close(of_reduction *reduction);
-
-/* From now on, until it is waited for, the part of the blocks belongs to the reduction. From any
- * thread; all ranks start the same parts in the same order. */
-void of_reduction_start(of_reduction *reduction, size_t begin, size_t count);
-/* Waits for all that was started. */
-of_status of_reduction_wait(of_reduction *reduction, of_error *error);
-/* Seconds from the start of the first part to the end of the last, of the reduction waited for
- * last; and those of them that were spent waiting. */
-double of_reduction_seconds(const of_reduction *reduction, double *waited);
 
 #endif

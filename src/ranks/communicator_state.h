@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A communicator from inside: what communicator.c and reduction.c share. */
+/* A communicator from inside, for what its thread moves on. */
 #ifndef OF_RANKS_COMMUNICATOR_STATE_H
 #define OF_RANKS_COMMUNICATOR_STATE_H
 
@@ -16,6 +16,21 @@ typedef struct of_beat {
     bool over; /* the neighbour has said goodbye */
 } of_beat;
 
+/* How soon messages are asked after again. */
+typedef enum of_pace {
+    OF_PACE_IDLE,   /* there are none but signs of life */
+    OF_PACE_BUSY,   /* messages are on their way, hidden behind work */
+    OF_PACE_AWAITED /* a thread has nothing to do until they are there */
+} of_pace;
+
+/* Something that the communicator's thread moves on. */
+typedef struct of_message_work {
+    void *user; /* NULL: there is none */
+    /* Under the mutex, which it may give up for a while. True if something happened. */
+    bool (*progress)(void *user);
+    of_pace (*pace)(const void *user);
+} of_message_work;
+
 struct of_communicator {
     of_transport transport;
     char (*names)[OF_RANK_NAME]; /* [size] */
@@ -28,13 +43,7 @@ struct of_communicator {
     pthread_t thread;
     bool started, leaving, failed;
     of_beat beat;
-    of_reduction *reduction; /* NULL: none is open */
+    of_message_work work;
 };
-
-/* Moves it on, under the mutex, which it gives up while it adds. True if something happened. */
-bool of_reduction_progress(of_reduction *reduction);
-bool of_reduction_is_busy(const of_reduction *reduction);
-/* A thread has nothing to do until it is over. */
-bool of_reduction_is_awaited(const of_reduction *reduction);
 
 #endif

@@ -4,10 +4,11 @@
  * it gets that slice of all branches, adds them in the tree's order, and sends the sum to all. So a
  * float is sent twice at most, whatever the number of ranks. */
 #define _POSIX_C_SOURCE 200809L
+#include "ranks/reduction.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "ranks/communicator.h"
+#include "core/parts.h"
 #include "ranks/communicator_state.h"
 
 #include <limits.h>
@@ -112,7 +113,7 @@ static unsigned whole_tree(unsigned lanes) {
 /* ---- Slices ------------------------------------------------------------------------------- */
 
 static size_t slice_begin(const of_reduction *r, size_t count, unsigned rank) {
-    return count / r->ranks * rank + (count % r->ranks) * rank / r->ranks;
+    return of_part_begin(count, r->ranks, rank);
 }
 
 static size_t slice_count(const of_reduction *r, size_t count, unsigned rank) {
@@ -209,7 +210,8 @@ static bool end_job(of_reduction *r, job *j) {
     return true;
 }
 
-bool of_reduction_progress(of_reduction *r) {
+static bool progress(void *user) {
+    of_reduction *r = user;
     bool moved = false;
     r->moving = true;
     for (unsigned i = 0; i < r->job_count && !r->communicator->failed; i++) {
@@ -228,15 +230,18 @@ bool of_reduction_progress(of_reduction *r) {
     return moved;
 }
 
-bool of_reduction_is_awaited(const of_reduction *r) {
-    return r->awaited;
-}
-
-bool of_reduction_is_busy(const of_reduction *r) {
+static bool is_busy(const of_reduction *r) {
     for (unsigned i = 0; i < r->job_count; i++)
         if (r->jobs[i].state != JOB_DONE)
             return true;
     return false;
+}
+
+static of_pace pace(const void *user) {
+    const of_reduction *r = user;
+    if (r->awaited)
+        return OF_PACE_AWAITED;
+    return is_busy(r) ? OF_PACE_BUSY : OF_PACE_IDLE;
 }
 
 /* ---- Use ---------------------------------------------------------------------------------- */
@@ -260,7 +265,7 @@ of_status of_reduction_wait(of_reduction *r, of_error *error) {
     pthread_mutex_lock(&c->mutex);
     r->awaited = true;
     pthread_cond_broadcast(&c->changed);
-    while (!c->failed && of_reduction_is_busy(r))
+    while (!c->failed && is_busy(r))
         pthread_cond_wait(&c->changed, &c->mutex);
     r->awaited = false;
     bool failed = c->failed;
@@ -332,7 +337,7 @@ of_status of_reduction_open(of_communicator *communicator, unsigned lanes, float
         return status;
     }
     pthread_mutex_lock(&communicator->mutex);
-    communicator->reduction = made;
+    communicator->work = (of_message_work){made, progress, pace};
     pthread_mutex_unlock(&communicator->mutex);
     *reduction = made;
     return OF_OK;
@@ -344,8 +349,8 @@ void of_reduction_close(of_reduction *r) {
     pthread_mutex_lock(&r->communicator->mutex);
     while (r->moving)
         pthread_cond_wait(&r->communicator->changed, &r->communicator->mutex);
-    if (r->communicator->reduction == r)
-        r->communicator->reduction = NULL;
+    if (r->communicator->work.user == r)
+        r->communicator->work = (of_message_work){.user = NULL};
     pthread_mutex_unlock(&r->communicator->mutex);
     for (unsigned i = 0; r->jobs != NULL && i < r->parts; i++) {
         of_free(r->jobs[i].counts);

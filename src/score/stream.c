@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/parts.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -196,7 +197,7 @@ static of_status code_images(const stream *s, const of_source_batch *images, of_
 /* ---- Several processes -------------------------------------------------------------------- */
 
 size_t of_stream_part(size_t count, unsigned parts, unsigned part) {
-    return count / parts * part + count % parts * part / parts;
+    return of_part_begin(count, parts, part);
 }
 
 static of_status share_lane(const stream *s, const of_lane_results *lane, of_error *error) {

@@ -4,6 +4,7 @@
 #define OF_TRAIN_RUN_H
 
 #include "data/sets/dataset.h"
+#include "ranks/reduction.h"
 #include "train/feeder.h"
 #include "train/state.h"
 #include "train/trainer.h"

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/parts.h"
 
 #include <math.h>
 
@@ -41,8 +42,7 @@ static of_status walk_batch(const walk *task, size_t first, size_t count, of_err
 
 /* Images of a set from this one on are those of the rank. */
 static size_t part_begin(const walk *task, unsigned rank) {
-    size_t count = task->set->data.count, ranks = of_communicator_size(task->communicator);
-    return count / ranks * rank + (count % ranks) * rank / ranks;
+    return of_part_begin(task->set->data.count, of_communicator_size(task->communicator), rank);
 }
 
 static of_status share_values(const walk *task, double *values, of_error *error) {

@@ -3,7 +3,7 @@
  * and that sums over lanes are the same bits however these are divided. */
 #include "core/error.h"
 #include "core/random.h"
-#include "ranks/communicator.h"
+#include "ranks/reduction.h"
 
 #include <pthread.h>
 #include <setjmp.h>

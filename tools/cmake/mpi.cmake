@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# The program itself needs no MPI: what speaks it is a module (outflow_openmpi.so, outflow_mpich.so,
+# The library itself needs no MPI: what speaks it is a module (outflow_openmpi.so, outflow_mpich.so,
 # outflow_mpi.so for any other), loaded when a launcher has started several processes. Sets
 # OUTFLOW_MPI_MODULES to the names of those that are built.
 set(OUTFLOW_MPI_MODULES "")
-set(OUTFLOW_MODULE_DIR ${CMAKE_INSTALL_LIBDIR}/outflow)
 
 function(outflow_mpi_module name)
   add_library(outflow_${name} MODULE ${PROJECT_SOURCE_DIR}/src/ranks/mpi/transport.c)
@@ -34,10 +33,4 @@ if(OUTFLOW_MPI AND TARGET outflow_program)
                         "--mpi installs one")
   endif()
   message(STATUS "MPI modules: ${OUTFLOW_MPI_MODULES}")
-endif()
-
-# From the program's folder to the modules', as installed.
-if(TARGET outflow_program)
-  file(RELATIVE_PATH module_folder /prefix/${CMAKE_INSTALL_BINDIR} /prefix/${OUTFLOW_MODULE_DIR})
-  target_compile_definitions(outflow_program PRIVATE OUTFLOW_MODULE_FOLDER="${module_folder}")
 endif()

@@ -2,7 +2,7 @@
 /* outflow bench: throughput and latency of a model on this machine, over a grid of settings. */
 #include "cli/bench/bench.h"
 
-#include "cli/ranks.h"
+#include "cli/processes.h"
 #include "cli/terminal/output.h"
 #include "cli/verbs.h"
 #include "core/error.h"
@@ -282,11 +282,11 @@ static of_status measure_and_print(const bench_settings *s, of_model *model,
                       s->layers ? "batches" : "repetitions", s->layers ? 0 : rows * s->repetitions);
     if (s->layers)
         return of_bench_layers(model, &wish, context, format, file, error);
-    if (s->scaling && s->threads == NULL && of_ranks_threads(console) > 0)
-        wish.threads = of_ranks_threads(console);
+    if (s->scaling && s->threads == NULL && of_ranks_threads(of_processes_ranks()) > 0)
+        wish.threads = of_ranks_threads(of_processes_ranks());
     if (s->scaling)
-        return of_bench_scaling(model, &wish, s->network, of_console_communicator(console), context,
-                                format, file, error);
+        return of_bench_scaling(model, &wish, s->network, of_processes_ranks(), context, format,
+                                file, error);
     if (!s->cost)
         return measure_grid(s, model, context, &console->progress, file, error);
     return of_bench_cost(of_model_architecture(model), &wish, context, format, file, error);
@@ -296,7 +296,7 @@ static of_status run(const bench_settings *s, of_console *console, of_error *err
     of_model *model = NULL;
     of_bench_context context = {0};
     of_output *output = NULL;
-    of_status status = of_output_open(of_ranks_output(console, s->out), &output, error);
+    of_status status = of_output_open(of_processes_output(s->out), &output, error);
     if (status != OF_OK)
         return status;
     status = open_model(s, &model, error);
@@ -377,7 +377,7 @@ static int check(bench_settings *s, const of_option_table *table, const of_text_
         return of_usage_error(console, &of_bench_command, "%s", error.message);
     if (grid_rows(&s->grid) > MOST_ROWS)
         return of_usage_error(console, &of_bench_command, "more than %d rows", MOST_ROWS);
-    if (s->affinity != OF_AFFINITY_NONE && of_console_communicator(console) != NULL)
+    if (s->affinity != OF_AFFINITY_NONE && of_processes_ranks() != NULL)
         return of_usage_error(console, &of_bench_command,
                               "--affinity starts the program anew, which ranks cannot: let the "
                               "launcher bind them");
@@ -415,7 +415,7 @@ int of_verb_bench(int argc, char **argv, of_console *console) {
             bind_threads(&s, argc, argv, console);
             of_interrupt_watch();
             if (run(&s, console, &error) != OF_OK)
-                code = of_console_fail(console, &error);
+                code = of_processes_fail(console, &error);
         }
     }
     of_text_list_free(&operands);

@@ -7,7 +7,7 @@
 #include "cli/terminal/console.h"
 #include "cli/terminal/record.h"
 
-#include <outflow/outflow.h>
+#include <outflow/ranks.h>
 #include <stdio.h>
 
 typedef enum of_bench_mode { OF_BENCH_SCORE, OF_BENCH_LATENCY, OF_BENCH_TRAIN } of_bench_mode;
@@ -140,8 +140,8 @@ enum { OF_BENCH_COST_ROWS = 18 };
 /* Steps of 1/2 to 2 batches measured, and what several ranks would do with networks of
  * "LATENCY:GBIT,...", of which the text is valid; `ranks`, if there are several, measure theirs. */
 of_status of_bench_scaling(of_model *model, const of_bench_wish *wish, const char *networks,
-                           of_communicator *ranks, const of_bench_context *context,
-                           of_bench_format format, FILE *file, of_error *error);
+                           of_ranks *ranks, const of_bench_context *context, of_bench_format format,
+                           FILE *file, of_error *error);
 bool of_bench_networks_valid(const char *text);
 enum { OF_BENCH_SCALING_ROWS = 4 };
 

@@ -8,9 +8,7 @@
  * reduction starts when the last micro-batch's backward pass has left it, and one follows the
  * other; what is not over when the first scale is done adds to the step. */
 #include "cli/bench/bench_subject.h"
-#include "core/clock.h"
 #include "core/error.h"
-#include "core/memory.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -89,48 +87,22 @@ static of_status divide_step(of_model *model, const of_bench_wish *wish, step_co
 
 /* ---- The network -------------------------------------------------------------------------- */
 
-/* A reduction of `floats` on all ranks, the least of several times: seconds. */
-static of_status time_reduction(of_communicator *ranks, float *block, size_t floats,
-                                double *seconds, of_error *error) {
-    of_reduction *reduction = NULL;
-    unsigned size = of_communicator_size(ranks);
-    of_status status = of_reduction_open(ranks, size, &block, floats, 1, &reduction, error);
-    *seconds = (double)INFINITY;
-    for (int i = 0; status == OF_OK && i < REPEATS; i++) {
-        char mine = 0, *all = of_allocate(size, 1);
-        status = all != NULL ? of_communicator_gather(ranks, &mine, 1, all, error)
-                             : of_fail_memory(error, "a message");
-        of_free(all);
-        double start = of_seconds();
-        if (status == OF_OK) {
-            of_reduction_start(reduction, 0, floats);
-            status = of_reduction_wait(reduction, error);
-        }
-        double taken = of_seconds() - start;
-        *seconds = taken < *seconds ? taken : *seconds;
-    }
-    of_reduction_close(reduction);
-    return status;
-}
-
 typedef struct reduction_times {
     double bytes[SIZES], seconds[SIZES];
     unsigned ranks;
 } reduction_times;
 
-static of_status measure_network(of_communicator *ranks, reduction_times *times, network *found,
+static of_status measure_network(of_ranks *ranks, reduction_times *times, network *found,
                                  of_error *error) {
     const size_t most = (size_t)1 << 22;
-    double n = of_communicator_size(ranks);
-    float *block = of_allocate_zeroed(most, sizeof *block);
-    of_status status = block != NULL ? OF_OK : of_fail_memory(error, "a message");
-    times->ranks = of_communicator_size(ranks);
+    double n = of_ranks_size(ranks);
+    of_status status = OF_OK;
+    times->ranks = of_ranks_size(ranks);
     for (int i = 0; status == OF_OK && i < SIZES; i++) {
         size_t floats = most >> (2 * (SIZES - 1 - i));
         times->bytes[i] = (double)(floats * sizeof(float));
-        status = time_reduction(ranks, block, floats, &times->seconds[i], error);
+        status = of_ranks_time_reduction(ranks, floats, REPEATS, &times->seconds[i], error);
     }
-    of_free(block);
     if (status != OF_OK)
         return status;
     of_bench_line line = of_bench_fit(times->bytes, times->seconds, SIZES);
@@ -266,8 +238,8 @@ static void record_all(const of_bench_context *context, const step_cost *cost,
 }
 
 of_status of_bench_scaling(of_model *model, const of_bench_wish *wish, const char *given,
-                           of_communicator *ranks, const of_bench_context *context,
-                           of_bench_format format, FILE *file, of_error *error) {
+                           of_ranks *ranks, const of_bench_context *context, of_bench_format format,
+                           FILE *file, of_error *error) {
     step_cost cost = {.batch = wish->batch};
     reduction_times times = {.ranks = 1};
     network networks[MOST_NETWORKS + 1];
@@ -276,8 +248,8 @@ of_status of_bench_scaling(of_model *model, const of_bench_wish *wish, const cha
     of_status status = measure_steps(model, wish, &cost, error);
     if (status == OF_OK)
         status = divide_step(model, wish, &cost, error);
-    status = of_communicator_agree(ranks, status, error);
-    if (status == OF_OK && of_communicator_size(ranks) > 1)
+    status = of_ranks_agree(ranks, status, error);
+    if (status == OF_OK && of_ranks_size(ranks) > 1)
         status = measure_network(ranks, &times, &networks[count++], error);
     if (status != OF_OK)
         return status;

@@ -40,12 +40,7 @@ int of_console_fail(of_console *console, const of_error *error) {
                      strsignal(signal_number));
         return OF_EXIT_SIGNAL + signal_number;
     }
-    const of_communicator *ranks = of_console_communicator(console);
-    if (of_communicator_size(ranks) > 1 && !of_communicator_is_agreed(ranks))
-        (void)fprintf(stderr, "outflow: error: %s: %s\n",
-                      of_communicator_name(ranks, of_communicator_rank(ranks)), error->message);
-    else
-        of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
+    of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
     return OF_EXIT_FAILURE;
 }
 

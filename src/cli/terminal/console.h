@@ -5,7 +5,6 @@
 
 #include "cli/terminal/log.h"
 #include "cli/terminal/progress.h"
-#include "ranks/communicator.h"
 
 #include <outflow/outflow.h>
 
@@ -20,12 +19,8 @@ enum {
 typedef struct of_console {
     of_log log;
     of_progress progress;
-    bool quiet;             /* neither progress nor summaries */
-    struct of_ranks *ranks; /* ranks.h; NULL: there is one process */
+    bool quiet; /* neither progress nor summaries */
 } of_console;
-
-/* NULL: there is one process. */
-of_communicator *of_console_communicator(const of_console *console);
 
 void of_console_open(of_console *console);
 
