@@ -24,7 +24,7 @@ static of_status next_fake(of_reader *reader, of_entry *entry, bool *end, of_err
     char name[32];
     if (fake->next == fake->fails_at) {
         if (error != NULL)
-            *error = (of_error){OF_ERROR_IO, "the cable was pulled"};
+            *error = (of_error){.status = OF_ERROR_IO, .message = "the cable was pulled"};
         return OF_ERROR_IO;
     }
     *end = fake->next == fake->count;
@@ -36,7 +36,7 @@ static of_status next_fake(of_reader *reader, of_entry *entry, bool *end, of_err
         return status;
     if (fake->bad_every > 0 && fake->next % fake->bad_every == 0) {
         entry->content = OF_CONTENT_UNREADABLE;
-        entry->reason = (of_error){OF_ERROR_FORMAT, "bad on purpose"};
+        entry->reason = (of_error){.status = OF_ERROR_FORMAT, .message = "bad on purpose"};
     } else {
         assert_true(of_bytes_reserve(&entry->bytes, fake->entry_bytes));
         entry->bytes.size = fake->entry_bytes;
