@@ -25,8 +25,8 @@
 #include <stb_image_write.h>
 
 extern "C" {
-#include "data/pixels/image.h"
 #include "data/pipeline.h"
+#include "data/pixels/image.h"
 }
 
 namespace {

@@ -93,8 +93,20 @@ struct FreePlan {
         of_plan_free(plan);
     }
 };
+struct FreeSession {
+    void operator()(of_session *session) const {
+        of_session_free(session);
+    }
+};
+struct FreeTraining {
+    void operator()(of_training_plan *training) const {
+        of_training_free(training);
+    }
+};
 using Model = std::unique_ptr<of_model, FreeModel>;
 using Plan = std::unique_ptr<of_plan, FreePlan>;
+using Session = std::unique_ptr<of_session, FreeSession>;
+using TrainingPlan = std::unique_ptr<of_training_plan, FreeTraining>;
 
 Model make_model(const Variant &variant) {
     of_model *model = nullptr;
@@ -107,18 +119,26 @@ Plan compile(const Variant &variant, unsigned threads) {
     const Model model = make_model(variant);
     of_plan_options options = of_plan_options_default();
     options.threads = threads;
+    options.inverse = true;
     of_plan *plan = nullptr;
     of_error error = {};
     bench::check(of_plan_compile(model.get(), &options, &plan, &error), error);
     return Plan(plan);
 }
 
+Session open_session(const Plan &plan) {
+    of_session *session = nullptr;
+    of_error error = {};
+    bench::check(of_session_create(plan.get(), 0, &session, &error), error);
+    return Session(session);
+}
+
 /* ---- Forward and back -------------------------------------------------------------------- */
 
-/* A plan, and room for a batch. */
+/* A plan with a session, and room for a batch. */
 struct Inference {
     Inference(const Variant &variant, size_t batch, unsigned threads)
-        : count(batch), plan(compile(variant, threads)) {
+        : count(batch), plan(compile(variant, threads)), session(open_session(plan)) {
         const size_t values = batch * of_architecture_dimensions(&variant.architecture);
         pixels = bench::bytes(values);
         latents = floats(values);
@@ -131,20 +151,21 @@ struct Inference {
         of_likelihoods out = {};
         out.logp = logp.data();
         of_error error;
-        bench::check(of_session_forward(plan.get(), &batch, &out, &error), error);
+        bench::check(of_session_forward(session.get(), &batch, &out, &error), error);
     }
     void inverse() {
         of_error error;
-        bench::check(of_session_inverse(plan.get(), latents.get(), count, images.get(), &error),
+        bench::check(of_session_inverse(session.get(), latents.get(), count, images.get(), &error),
                      error);
     }
     void sample() {
         of_error error;
-        bench::check(of_session_sample(plan.get(), count, 0.8, 1, images.get(), &error), error);
+        bench::check(of_session_sample(session.get(), count, 0.8, 1, images.get(), &error), error);
     }
 
     size_t count;
     Plan plan;
+    Session session;
     std::vector<uint8_t> pixels;
     Floats latents, images;
     std::vector<double> logp;
@@ -191,15 +212,15 @@ class Training {
         options.lanes = of_train_lanes(model_.get(), batch);
         options.micro_batch = of_train_micro_batch(batch);
         options.batch = batch;
-        of_plan *made = nullptr;
+        of_training_plan *made = nullptr;
         of_error error = {};
         bench::check(of_training_compile(model_.get(), &options, &made, &error), error);
         plan_.reset(made);
         const of_optimizer_options settings = of_optimizer_defaults();
-        bench::check(of_optimizer_open(&settings, model_.get(), of_training_gradient_view(made).places,
-                                       of_kernels_for(bench::best_isa()), threads, &optimizer_,
-                                       &error),
-                     error);
+        bench::check(
+            of_optimizer_open(&settings, model_.get(), of_training_gradient_view(made).places,
+                              of_kernels_for(bench::best_isa()), threads, &optimizer_, &error),
+            error);
         pixels_ = floats(batch * of_architecture_dimensions(&architecture), 0, 1);
         const of_batch images = {OF_PIXEL_F32, pixels_.get(), count_};
         bench::check(of_training_initialise(made, model_.get(), &images, &error), error);
@@ -221,8 +242,8 @@ class Training {
         of_likelihoods out = {};
         out.logp = logp_.data();
         of_error error;
-        bench::check(of_training_gradient(plan_.get(), model_.get(), &images, &out, of_loss_nll, &loss_,
-                                      false, &error),
+        bench::check(of_training_gradient(plan_.get(), model_.get(), &images, &out, of_loss_nll,
+                                          &loss_, false, &error),
                      error);
         bench::check(of_training_finish_gradient(plan_.get(), model_.get(), &error), error);
         const float *gradient = of_training_gradient_view(plan_.get()).values;
@@ -235,12 +256,12 @@ class Training {
     [[nodiscard]] double operations() const {
         const double forward_and_back = 3;
         return forward_and_back * static_cast<double>(count_) *
-               of_plan_describe(plan_.get()).flops_per_image;
+               of_plan_describe(of_session_plan(of_training_session(plan_.get()))).flops_per_image;
     }
 
   private:
     Model model_;
-    Plan plan_;
+    TrainingPlan plan_;
     size_t count_;
     of_optimizer optimizer_ = {};
     of_batch_loss loss_ = {};

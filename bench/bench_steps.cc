@@ -30,9 +30,15 @@ struct FreeModel {
         of_model_free(model);
     }
 };
-struct FreePlan {
+struct Free {
     void operator()(of_plan *plan) const {
         of_plan_free(plan);
+    }
+    void operator()(of_session *session) const {
+        of_session_free(session);
+    }
+    void operator()(of_training_plan *training) const {
+        of_training_free(training);
     }
 };
 
@@ -67,16 +73,19 @@ class Step {
         const auto model = make_model(2, hidden);
         of_plan_options options = of_plan_options_default();
         options.threads = 1;
+        options.inverse = true;
         of_plan *made = nullptr;
+        of_session *session = nullptr;
         of_error error = {};
         bench::check(of_plan_compile(model.get(), &options, &made, &error), error);
         plan_.reset(made);
-        bench::check(of_plan_invert_maps(made, &error), error);
+        bench::check(of_session_create(made, 0, &session, &error), error);
+        session_.reset(session);
         values_ = images() * of_state_floats(&made->scales[s]);
         pass_ = floats(values_);
         rest_ = floats(values_);
         run_.plan = made;
-        run_.worker = &made->workers[0];
+        run_.worker = &session->workers[0];
     }
 
     void run(bool inverse) {
@@ -96,7 +105,8 @@ class Step {
 
   private:
     uint32_t scale_;
-    std::unique_ptr<of_plan, FreePlan> plan_;
+    std::unique_ptr<of_plan, Free> plan_;
+    std::unique_ptr<of_session, Free> session_;
     size_t values_ = 0;
     Floats pass_, rest_;
     of_run run_ = {};
@@ -125,17 +135,17 @@ class Backward {
         of_training_options options = {};
         options.threads = options.lanes = 1;
         options.batch = OF_TRAINING_GROUP;
-        of_plan *made = nullptr;
+        of_training_plan *made = nullptr;
         of_error error = {};
         bench::check(of_training_compile(model_.get(), &options, &made, &error), error);
-        plan_.reset(made);
-        buffers_ = &made->training->buffers[0];
-        run_.plan = made;
-        run_.worker = &made->workers[0];
+        training_.reset(made);
+        buffers_ = &made->buffers[0];
+        run_.plan = made->plan;
+        run_.worker = &made->session->workers[0];
         run_.kept = &buffers_->kept;
-        turns_.lane = &made->training->lane[0];
+        turns_.lane = &made->lane[0];
         turns_.done = &done_;
-        values_ = images() * of_state_floats(&made->scales[s]);
+        values_ = images() * of_state_floats(&made->plan->scales[s]);
         g_rest_ = floats(values_);
         forward();
     }
@@ -149,15 +159,15 @@ class Backward {
     }
 
     [[nodiscard]] uint32_t images() const {
-        return plan_->group_images;
+        return plan().group_images;
     }
     [[nodiscard]] const of_plan &plan() const {
-        return *plan_;
+        return *training_->plan;
     }
 
   private:
     void forward() {
-        const size_t pixels = images() * of_architecture_dimensions(&plan_->architecture);
+        const size_t pixels = images() * of_architecture_dimensions(&plan().architecture);
         const Floats image = floats(pixels, 0, 1);
         const of_batch batch = {OF_PIXEL_F32, image.get(), images()};
         const of_likelihoods nothing = {};
@@ -170,7 +180,7 @@ class Backward {
 
     uint32_t scale_;
     std::unique_ptr<of_model, FreeModel> model_;
-    std::unique_ptr<of_plan, FreePlan> plan_;
+    std::unique_ptr<of_training_plan, Free> training_;
     of_backward_buffers *buffers_ = nullptr;
     of_run run_ = {};
     atomic_uint done_ = {};

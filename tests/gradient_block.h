@@ -8,9 +8,10 @@
 
 #include <string.h>
 
-static inline of_status gradient_block(of_plan *plan, const of_model *model, const of_batch *batch,
-                                       const of_likelihoods *out, of_loss_gradient loss, void *user,
-                                       unsigned char *block, of_error *error) {
+static inline of_status gradient_block(of_training_plan *plan, const of_model *model,
+                                       const of_batch *batch, const of_likelihoods *out,
+                                       of_loss_gradient loss, void *user, unsigned char *block,
+                                       of_error *error) {
     of_status status = of_training_gradient(plan, model, batch, out, loss, user, false, error);
     if (status == OF_OK)
         status = of_training_finish_gradient(plan, model, error);

@@ -24,8 +24,8 @@ layer_of() { # path below the source tree -> layer name
     esac
 }
 
-declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [ranks]=5 [train]=6 [report]=6
-    [cli]=7)
+declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [ranks]=5 [detect]=6 [train]=7 [report]=7
+    [cli]=8)
 
 object_path() { # object file -> path of its source, without the .o
     local path=${1#*.dir/}

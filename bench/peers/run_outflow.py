@@ -5,12 +5,12 @@ import json
 import os
 import subprocess
 
-ROOM = 512  # bytes for a structure; fields that a later version adds are zero: their defaults
+ROOM = 512  # bytes for a structure, to which a later version may add fields
 
 
 class Options(ctypes.Structure):
-    _fields_ = [("threads", ctypes.c_uint), ("isa", ctypes.c_int), ("micro_batch", ctypes.c_uint),
-                ("room", ctypes.c_char * ROOM)]
+    _fields_ = [("size", ctypes.c_size_t), ("threads", ctypes.c_uint), ("isa", ctypes.c_int),
+                ("micro_batch", ctypes.c_uint), ("room", ctypes.c_char * ROOM)]
 
 
 class Batch(ctypes.Structure):
@@ -23,7 +23,8 @@ class Likelihoods(ctypes.Structure):
 
 
 class Error(ctypes.Structure):
-    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 1024)]
+    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 1024),
+                ("room", ctypes.c_char * ROOM)]
 
 
 def call(function, *arguments):
@@ -39,10 +40,14 @@ class Scorer:
         self.library.of_convolutions.restype = ctypes.c_char_p
         self.threads = job["setting"]["threads"]
         model = ctypes.c_void_p()
-        self.plan = ctypes.c_void_p()
+        plan = ctypes.c_void_p()
+        self.session = ctypes.c_void_p()
         call(self.library.of_model_load, os.fsencode(job["model"]), ctypes.byref(model))
-        call(self.library.of_plan_compile, model, ctypes.byref(Options(self.threads)),
-             ctypes.byref(self.plan))
+        self.library.of_plan_options_default.restype = Options
+        options = self.library.of_plan_options_default()
+        options.threads = self.threads
+        call(self.library.of_plan_compile, model, ctypes.byref(options), ctypes.byref(plan))
+        call(self.library.of_session_create, plan, ctypes.c_uint(0), ctypes.byref(self.session))
         self.library.of_model_free(model)
         with open(os.path.join(job["folder"], "pixels.nhwc"), "rb") as file:
             self.pixels = file.read()
@@ -54,7 +59,7 @@ class Scorer:
                         f"({self.library.of_convolutions().decode()})")
 
     def run(self):
-        call(self.library.of_session_forward, self.plan, ctypes.byref(self.batch),
+        call(self.library.of_session_forward, self.session, ctypes.byref(self.batch),
              ctypes.byref(self.out))
 
     def log_likelihoods(self):

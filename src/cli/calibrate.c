@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow calibrate: what in-distribution images score, into the weight file. */
+#include "cli/processes.h"
 #include "cli/shared_options.h"
 #include "cli/verbs.h"
 #include "cli/watcher.h"
@@ -107,9 +108,9 @@ static of_status print_thresholds(const of_detector *detector, of_error *error) 
 
 /* ---- The verb ----------------------------------------------------------------------------- */
 
-static of_status run_calibrate(const calibrate_settings *settings, const of_program *program,
+static of_status run_calibrate(const calibrate_settings *settings, of_console *console,
                                of_detector *detector, of_stream_result *result, of_error *error) {
-    of_watcher watcher = of_watcher_make(program->console, "calibrate", false);
+    of_watcher watcher = of_watcher_make(console, "calibrate", false);
     const of_stream_observer observer = of_watcher_observer(&watcher);
     const of_stream_options options = of_shared_stream_options(&settings->shared, &observer);
     of_save_options save = of_save_options_default();
@@ -122,33 +123,31 @@ static of_status run_calibrate(const calibrate_settings *settings, const of_prog
     return status == OF_OK && !settings->shared.quiet ? print_thresholds(detector, error) : status;
 }
 
-static int calibrate_with(const calibrate_settings *settings, const of_program *program) {
+static int calibrate_with(const calibrate_settings *settings, of_console *console) {
     of_error error;
     of_detector *detector = NULL;
     of_stream_result result = {0};
-    const of_detector_options options =
-        of_shared_detector_options(&settings->shared, program->ranks);
-    of_program_begin(program, settings->shared.quiet, (unsigned)settings->shared.threads);
+    const of_detector_options options = of_shared_detector_options(&settings->shared);
+    of_shared_begin(&settings->shared, console);
     of_status status = of_detector_open(&options, &detector, &error);
     if (status == OF_OK)
-        status = run_calibrate(settings, program, detector, &result, &error);
+        status = run_calibrate(settings, console, detector, &result, &error);
     of_detector_free(detector);
     if (status != OF_OK)
-        return of_console_fail(program->console, &error);
+        return of_console_fail(console, &error);
     return result.unreadable > 0 ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
 }
 
-static int remove_calibration(const calibrate_settings *settings, const of_program *program) {
+static int remove_calibration(const calibrate_settings *settings, of_console *console) {
     of_error error;
     const char *model = settings->shared.model;
     of_status status = of_calibration_store_copy(
         NULL, model, settings->out != NULL ? settings->out : model, &error);
-    return status == OF_OK ? OF_EXIT_FINE : of_console_fail(program->console, &error);
+    return status == OF_OK ? OF_EXIT_FINE : of_console_fail(console, &error);
 }
 
 static int check_and_calibrate(const calibrate_settings *settings, const of_text_list *operands,
-                               const of_program *program) {
-    of_console *console = program->console;
+                               of_console *console) {
     const of_command *command = &of_calibrate_command;
     if (operands->count > 0)
         return of_usage_error(console, command, "unexpected operand '%s': images are --data SRC",
@@ -166,20 +165,19 @@ static int check_and_calibrate(const calibrate_settings *settings, const of_text
         return of_usage_error(console, command,
                               "--webp: this build has no WebP coder: install libwebp-dev and "
                               "configure again");
-    return settings->remove ? remove_calibration(settings, program)
-                            : calibrate_with(settings, program);
+    return settings->remove ? remove_calibration(settings, console)
+                            : calibrate_with(settings, console);
 }
 
-int of_verb_calibrate(int argc, char **argv, const of_program *program) {
+int of_verb_calibrate(int argc, char **argv, of_console *console) {
     calibrate_settings settings = {.remove = false};
     of_option_table table = {.count = 0};
     of_text_list operands = {0};
     int code;
     declare(&settings, &table);
-    if (of_options_parse(&of_calibrate_command, &table, argc, argv, &operands, program->console,
-                         &code)) {
+    if (of_options_parse(&of_calibrate_command, &table, argc, argv, &operands, console, &code)) {
         settings.installed = of_option_names_installed(&table, "model");
-        code = check_and_calibrate(&settings, &operands, program);
+        code = check_and_calibrate(&settings, &operands, console);
     }
     of_text_list_free(&operands);
     of_text_list_free(&settings.shared.ensemble);

@@ -78,11 +78,18 @@ of_plan_options of_engine_plan_wish(const of_engine_settings *settings) {
     return options;
 }
 
-/* The threads that a rank takes where there are several. */
+/* With the threads that a rank takes where there are several. */
 static of_plan_options plan_wish(const of_engine *engine) {
     of_plan_options options = of_engine_plan_wish(engine->settings);
     if (options.threads == 0)
+<<<<<<< HEAD
         options.threads = of_ranks_threads(of_processes_ranks());
+=======
+        options.threads = of_ranks_threads(engine->console);
+    unsigned threads = options.threads > 0 ? options.threads : of_cpu_count();
+    uint64_t batch = engine->settings->batch;
+    options.latency = batch > 0 && batch < threads; /* a chosen batch has images for all threads */
+>>>>>>> sessions
     return options;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow score: likelihoods and scores of every image. */
+#include "cli/processes.h"
 #include "cli/rows.h"
 #include "cli/score_pictures.h"
 #include "cli/shared_options.h"
@@ -102,7 +103,7 @@ static void declare(score_settings *settings, of_option_table *table) {
 /* What the visitor of a source's batches needs. */
 typedef struct score_run {
     const score_settings *settings;
-    const of_program *program;
+    of_console *console;
     const of_detector *detector;
     of_score score; /* what is judged */
     of_rows rows;
@@ -151,7 +152,7 @@ static of_status add_p_value(score_run *run, of_score score, of_error *error) {
     } else if (of_detector_check_p_value(run->detector, score, &reason) == OF_OK) {
         of_rows_add_p_value(&run->rows, score);
     } else if (info.calibration != NULL || info.calibration_problem[0] != '\0') {
-        of_console_warn(run->program->console, &reason, "no p-values");
+        of_log_write(&run->console->log, OF_LOG_WARNING, "no p-values: %s", reason.message);
     }
     return OF_OK;
 }
@@ -212,7 +213,7 @@ static void add_result(of_stream_result *sum, const of_stream_result *more) {
 
 static of_status score_sources(score_run *run, of_stream_result *sum, of_error *error) {
     const of_text_list *sources = &run->settings->sources;
-    of_watcher watcher = of_watcher_make(run->program->console, "score", sources->count > 1);
+    of_watcher watcher = of_watcher_make(run->console, "score", sources->count > 1);
     const of_stream_observer observer = of_watcher_observer(&watcher);
     of_stream_options options = of_shared_stream_options(&run->settings->shared, &observer);
     of_status status = OF_OK;
@@ -244,16 +245,15 @@ static void summarise(const of_console *console, const of_stream_result *sum, co
 
 static of_status open_pictures(score_run *run, of_error *error) {
     const score_settings *settings = run->settings;
-    run->pictures =
-        (of_score_pictures){.report = of_program_output(run->program, settings->report),
-                            .heatmaps = of_program_output(run->program, settings->heatmaps),
-                            .heatmap_count = settings->heatmap_count,
-                            .command = settings->command,
-                            .sources = &settings->sources,
-                            .score = run->score,
-                            .rate = settings->rate,
-                            .with_threshold = settings->with_threshold,
-                            .threshold = settings->threshold};
+    run->pictures = (of_score_pictures){.report = of_processes_output(settings->report),
+                                        .heatmaps = of_processes_output(settings->heatmaps),
+                                        .heatmap_count = settings->heatmap_count,
+                                        .command = settings->command,
+                                        .sources = &settings->sources,
+                                        .score = run->score,
+                                        .rate = settings->rate,
+                                        .with_threshold = settings->with_threshold,
+                                        .threshold = settings->threshold};
     return run->pictures.report != NULL || run->pictures.heatmaps != NULL
                ? of_score_pictures_open(&run->pictures, run->detector, error)
                : OF_OK;
@@ -261,8 +261,7 @@ static of_status open_pictures(score_run *run, of_error *error) {
 
 static of_status open_run(score_run *run, of_error *error) {
     const score_settings *settings = run->settings;
-    of_status status =
-        of_output_open(of_program_output(run->program, settings->out), &run->output, error);
+    of_status status = of_output_open(of_processes_output(settings->out), &run->output, error);
     if (status == OF_OK)
         status = of_rows_open(&run->rows, of_output_file(run->output),
                               (of_row_format)settings->format, run->detector, error);
@@ -276,34 +275,33 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
     if (status == OF_OK)
         status = score_sources(run, sum, error);
     if (status == OF_OK)
-        status = of_score_pictures_make(&run->pictures, run->program->console, error);
+        status = of_score_pictures_make(&run->pictures, run->console, error);
     if (status == OF_OK) {
         status = of_output_commit(run->output, error);
         run->output = NULL;
     }
     if (status == OF_OK)
-        summarise(run->program->console, sum, &run->rows);
+        summarise(run->console, sum, &run->rows);
     of_output_discard(run->output);
     of_score_pictures_close(&run->pictures);
     of_rows_close(&run->rows);
     return status;
 }
 
-static int score_with(const score_settings *settings, const of_program *program) {
+static int score_with(const score_settings *settings, of_console *console) {
     of_error error;
     of_detector *detector = NULL;
     of_stream_result sum = {0};
-    const of_detector_options options =
-        of_shared_detector_options(&settings->shared, program->ranks);
-    of_program_begin(program, settings->shared.quiet, (unsigned)settings->shared.threads);
+    const of_detector_options options = of_shared_detector_options(&settings->shared);
+    of_shared_begin(&settings->shared, console);
     of_status status = of_detector_open(&options, &detector, &error);
     if (status == OF_OK) {
-        score_run run = {.settings = settings, .program = program, .detector = detector};
+        score_run run = {.settings = settings, .console = console, .detector = detector};
         status = run_score(&run, &sum, &error);
         of_detector_free(detector);
     }
     if (status != OF_OK)
-        return of_console_fail(program->console, &error);
+        return of_processes_fail(console, &error);
     return sum.unreadable > 0 ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
 }
 
@@ -327,8 +325,7 @@ static bool reads_input_twice(const of_text_list *sources) {
     return times > 1;
 }
 
-static int check_and_score(const score_settings *settings, const of_program *program) {
-    of_console *console = program->console;
+static int check_and_score(const score_settings *settings, of_console *console) {
     of_error error;
     if (settings->sources.count == 0)
         return of_usage_error(console, &of_score_command, "no SRC is given");
@@ -344,21 +341,21 @@ static int check_and_score(const score_settings *settings, const of_program *pro
                               "--heatmap-count needs a folder, --heatmaps DIR");
     if (check_score_name(settings, &error) != OF_OK)
         return of_usage_error(console, &of_score_command, "%s", error.message);
-    return score_with(settings, program);
+    return score_with(settings, console);
 }
 
-int of_verb_score(int argc, char **argv, const of_program *program) {
+int of_verb_score(int argc, char **argv, of_console *console) {
     score_settings settings = {.heatmap_count = 20};
     of_option_table table = {.count = 0};
     int code;
     declare(&settings, &table);
     settings.command = of_command_line(argc, argv);
-    if (of_options_parse(&of_score_command, &table, argc, argv, &settings.sources, program->console,
+    if (of_options_parse(&of_score_command, &table, argc, argv, &settings.sources, console,
                          &code)) {
         settings.with_threshold = of_option_given(&table, "threshold");
         settings.with_rate = of_option_given(&table, "fpr");
         settings.with_heatmap_count = of_option_given(&table, "heatmap-count");
-        code = check_and_score(&settings, program);
+        code = check_and_score(&settings, console);
     }
     free(settings.command);
     of_text_list_free(&settings.sources);

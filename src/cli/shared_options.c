@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/shared_options.h"
 
+#include "cli/processes.h"
+
 void of_shared_model_option(of_shared_settings *settings, of_option_table *table) {
     of_option_model(table, 'm', "model", &settings->model,
                     "Weight file (safetensors), or the name of an installed model.")
@@ -56,6 +58,13 @@ void of_shared_source_options(of_shared_settings *settings, of_option_table *tab
     of_option_flag(table, 'q', "quiet", &settings->quiet, "Show no progress and no summary.");
 }
 
+void of_shared_begin(const of_shared_settings *settings, of_console *console) {
+    if (settings->quiet)
+        of_console_quiet(console);
+    of_interrupt_watch();
+    of_processes_show(console, (unsigned)settings->threads);
+}
+
 /* ---- What they say ------------------------------------------------------------------------- */
 
 of_plan_options of_shared_plan_wish(const of_shared_settings *settings) {
@@ -66,8 +75,7 @@ of_plan_options of_shared_plan_wish(const of_shared_settings *settings) {
     return options;
 }
 
-of_detector_options of_shared_detector_options(const of_shared_settings *settings,
-                                               of_ranks *ranks) {
+of_detector_options of_shared_detector_options(const of_shared_settings *settings) {
     of_detector_options options = of_detector_options_default();
     options.model = settings->model;
     options.general_model = settings->general;
@@ -77,7 +85,7 @@ of_detector_options of_shared_detector_options(const of_shared_settings *setting
     options.threads = (unsigned)settings->threads;
     options.isa = (of_isa)settings->isa;
     options.precision = (of_precision)settings->precision;
-    options.ranks = ranks;
+    options.ranks = of_processes_ranks();
     return options;
 }
 

@@ -30,6 +30,9 @@ void of_shared_precision_option(of_shared_settings *settings, of_option_table *t
 /* --limit, --every, --strict, -b/--batch, -s/--seed, -q/--quiet */
 void of_shared_source_options(of_shared_settings *settings, of_option_table *table);
 
+/* Before the work: silence if it is wished, signals, and who runs where. */
+void of_shared_begin(const of_shared_settings *settings, of_console *console);
+
 /* What they say, in the library's forms. */
 of_detector_options of_shared_detector_options(const of_shared_settings *settings, of_ranks *ranks);
 of_stream_options of_shared_stream_options(const of_shared_settings *settings,

@@ -141,20 +141,26 @@ static bool run(const golden *g, of_isa isa, of_precision precision, results *r)
     const char *name = precision == OF_PRECISION_BF16 ? "bf16" : of_isa_name(isa);
     of_plan_options options = of_plan_options_default();
     of_plan *plan = NULL;
+    of_session *session = NULL;
     of_error error;
     options.isa = isa;
     options.precision = precision;
+    options.inverse = true;
     r->bounds = precision == OF_PRECISION_BF16 ? &BF16_BOUNDS : &F32_BOUNDS;
     of_status status = of_plan_compile(g->model, &options, &plan, &error);
     if (status == OF_OK)
-        status = of_session_forward(plan, &(of_batch){OF_PIXEL_U8, g->images, g->count},
-                                 &(of_likelihoods){.logp = r->logp,
-                                                   .contributions = r->contributions,
-                                                   .class_logp = g->classes ? r->class_logp : NULL,
-                                                   .latents = r->latents},
-                                 &error);
+        status = of_session_create(plan, 0, &session, &error);
     if (status == OF_OK)
-        status = of_session_inverse(plan, r->latents, g->count, r->images, &error);
+        status =
+            of_session_forward(session, &(of_batch){OF_PIXEL_U8, g->images, g->count},
+                               &(of_likelihoods){.logp = r->logp,
+                                                 .contributions = r->contributions,
+                                                 .class_logp = g->classes ? r->class_logp : NULL,
+                                                 .latents = r->latents},
+                               &error);
+    if (status == OF_OK)
+        status = of_session_inverse(session, r->latents, g->count, r->images, &error);
+    of_session_free(session);
     of_plan_free(plan);
     if (status != OF_OK)
         printf("%-7s %s\n", name, error.message);
@@ -234,7 +240,7 @@ static of_status run_gradient(const golden *g, of_isa isa, size_t memory, loss_d
     double *logp = of_allocate(data->count, sizeof(double));
     const of_training_options options = {
         .threads = 2, .isa = isa, .lanes = 3, .memory_bytes = memory};
-    of_plan *plan = NULL;
+    of_training_plan *plan = NULL;
     of_status status = of_training_compile(g->model, &options, &plan, error);
     for (size_t i = 0; status == OF_OK && i < floats; i++)
         pixels[i] = (float)images[i] / 255.0F;
@@ -244,7 +250,7 @@ static of_status run_gradient(const golden *g, of_isa isa, size_t memory, loss_d
                                 &(of_likelihoods){.logp = logp}, loss_gradient, data, block, error);
     for (size_t i = 0; status == OF_OK && data->kind == LOSS_NLL && i < data->count; i++)
         data->inlier_nll[i] = of_nll(of_model_architecture(g->model), logp[i]);
-    of_plan_free(plan);
+    of_training_free(plan);
     of_free(pixels);
     of_free(logp);
     return status;

@@ -46,8 +46,8 @@ static double largest_error(const uint8_t *pixels, const float *restored, size_t
 }
 
 /* Scores one batch of bytes and runs its latents back to images. */
-static of_status score(of_plan *plan, const of_source_batch *images, of_error *error) {
-    const of_architecture *architecture = of_plan_architecture(plan);
+static of_status score(of_session *session, const of_source_batch *images, of_error *error) {
+    const of_architecture *architecture = of_plan_architecture(of_session_plan(session));
     size_t dimensions = of_architecture_dimensions(architecture);
     size_t values = images->count * dimensions;
     size_t scales = of_architecture_scale_count(architecture);
@@ -59,9 +59,9 @@ static of_status score(of_plan *plan, const of_source_batch *images, of_error *e
     if (contributions != NULL && latents != NULL && restored != NULL) {
         of_batch batch = {OF_PIXEL_U8, images->pixels, images->count};
         of_likelihoods out = {.logp = logp, .contributions = contributions, .latents = latents};
-        status = of_session_forward(plan, &batch, &out, error);
+        status = of_session_forward(session, &batch, &out, error);
         if (status == OF_OK)
-            status = of_session_inverse(plan, latents, images->count, restored, error);
+            status = of_session_inverse(session, latents, images->count, restored, error);
         if (status == OF_OK) {
             print_scores(architecture, images, logp, contributions);
             printf("restored from the latents within %.2g grey levels\n",
@@ -78,12 +78,17 @@ int main(int argc, char **argv) {
     of_error error = {.message = "out of memory"};
     of_model *model = NULL;
     of_plan *plan = NULL;
+    of_session *session = NULL;
+    of_plan_options plan_options = of_plan_options_default();
     of_source *source = NULL;
     of_source_batch images = {0};
 
     of_status status = open_model(argc > 1 ? argv[1] : NULL, &model, &error);
+    plan_options.inverse = true;
     if (status == OF_OK)
-        status = of_plan_compile(model, NULL, &plan, &error);
+        status = of_plan_compile(model, &plan_options, &plan, &error);
+    if (status == OF_OK)
+        status = of_session_create(plan, 0, &session, &error);
     if (status == OF_OK) {
         of_source_options options = of_source_options_default(of_plan_architecture(plan));
         options.limit = IMAGES;
@@ -92,9 +97,10 @@ int main(int argc, char **argv) {
     if (status == OF_OK)
         status = of_source_next(source, IMAGES, &images, &error);
     if (status == OF_OK)
-        status = score(plan, &images, &error);
+        status = score(session, &images, &error);
 
     of_source_free(source);
+    of_session_free(session);
     of_plan_free(plan);
     of_model_free(model);
     if (status != OF_OK)

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "compiled.h"
+
 enum { EVERY = 8, IMAGES = 500, SCALES = 3, CALIBRATION = 300, SPLITS = 40 };
 
 typedef struct kept_image {
@@ -63,18 +65,18 @@ static of_model *load(const char *name) {
 }
 
 static void score_images(const of_model *model, const of_model *general, kept_set *set) {
-    of_stream_models models = {.with_png = true};
+    const compiled own = compile_with(model, NULL), other = compile_with(general, NULL);
+    const of_stream_models models = {
+        .own = own.session, .general = other.session, .with_png = true};
     of_source *source;
-    assert_int_equal(of_plan_compile(model, NULL, &models.plan, NULL), OF_OK);
-    assert_int_equal(of_plan_compile(general, NULL, &models.general, NULL), OF_OK);
-    of_source_options options = of_source_options_default(of_plan_architecture(models.plan));
+    of_source_options options = of_source_options_default(of_plan_architecture(own.plan));
     assert_int_equal(
         of_source_open(TEST_SHARED_DIR "/data/cifar10-test.tar", &options, &source, NULL), OF_OK);
     assert_int_equal(of_stream_run(source, &models, 512, EVERY, keep, set, NULL), OF_OK);
     assert_int_equal(set->count, IMAGES);
     of_source_free(source);
-    of_plan_free(models.plan);
-    of_plan_free(models.general);
+    free_compiled(&own);
+    free_compiled(&other);
 }
 
 /* A random order of the images (Fisher and Yates). */

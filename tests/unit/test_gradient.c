@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "compiled.h"
 #include "random_model.h"
 
 enum { IMAGES = 7 };
@@ -68,9 +69,9 @@ static double loss_value(const of_architecture *a, const double *logp, const dou
     return sum;
 }
 
-static of_plan *compile(const of_model *model, unsigned threads, size_t memory) {
+static of_training_plan *compile(const of_model *model, unsigned threads, size_t memory) {
     const of_training_options options = {.threads = threads, .lanes = 4, .memory_bytes = memory};
-    of_plan *plan = NULL;
+    of_training_plan *plan = NULL;
     of_error error;
     if (of_training_compile(model, &options, &plan, &error) != OF_OK)
         fail_msg("%s", error.message);
@@ -79,7 +80,7 @@ static of_plan *compile(const of_model *model, unsigned threads, size_t memory) 
 
 static unsigned char *gradient_of(const of_model *model, const float *images, unsigned threads,
                                   size_t memory) {
-    of_plan *plan = compile(model, threads, memory);
+    of_training_plan *plan = compile(model, threads, memory);
     unsigned char *block = of_allocate_zeroed(model->value_bytes, 1);
     of_architecture a = model->architecture;
     of_error error;
@@ -87,23 +88,23 @@ static unsigned char *gradient_of(const of_model *model, const float *images, un
     assert_non_null(block);
     if (gradient_block(plan, model, &batch, &(of_likelihoods){0}, loss, &a, block, &error) != OF_OK)
         fail_msg("%s", error.message);
-    of_plan_free(plan);
+    of_training_free(plan);
     return block;
 }
 
-static double value_of(of_plan *plan, const of_model *model, const float *images) {
+static double value_of(of_training_plan *plan, const of_model *model, const float *images) {
     double logp[IMAGES], class_logp[IMAGES * 3];
     const of_architecture *a = &model->architecture;
     const of_likelihoods out = {.logp = logp, .class_logp = a->classes ? class_logp : NULL};
     const of_batch batch = {OF_PIXEL_F32, images, IMAGES};
     assert_int_equal(of_training_refresh(plan, model, NULL), OF_OK);
-    assert_int_equal(of_session_forward(plan, &batch, &out, NULL), OF_OK);
+    assert_int_equal(of_session_forward(of_training_session(plan), &batch, &out, NULL), OF_OK);
     return loss_value(a, logp, class_logp);
 }
 
 /* Along its own gradient g, a tensor's loss changes by |g|^2 a unit of the step. */
-static void check_tensor(of_plan *plan, of_model *model, size_t p, const unsigned char *block,
-                         const float *images) {
+static void check_tensor(of_training_plan *plan, of_model *model, size_t p,
+                         const unsigned char *block, const float *images) {
     const of_parameter *parameter = &model->parameters[p];
     const float *g = (const float *)(const void *)(block + parameter->offset);
     float *values = of_model_values(model, (int)p);
@@ -133,7 +134,7 @@ static void check_tensor(of_plan *plan, of_model *model, size_t p, const unsigne
                  expected);
 }
 
-static of_layer_info training_layer(const of_plan *plan, size_t index) {
+static of_layer_info training_layer(const of_training_plan *plan, size_t index) {
     of_layer_info layer;
     assert_int_equal(of_training_layer(plan, index, &layer, NULL), OF_OK);
     return layer;
@@ -142,7 +143,7 @@ static of_layer_info training_layer(const of_plan *plan, size_t index) {
 /* A profile gives the same gradient, and every layer that has work its own time. */
 static void check_profile(const of_model *model, const float *images, size_t memory,
                           const unsigned char *expected) {
-    of_plan *plan = compile(model, 1, memory);
+    of_training_plan *plan = compile(model, 1, memory);
     of_architecture a = model->architecture;
     const of_batch batch = {OF_PIXEL_F32, images, IMAGES};
     size_t layers = of_training_layer_count(plan);
@@ -168,7 +169,7 @@ static void check_profile(const of_model *model, const float *images, size_t mem
                      OF_ERROR_ARGUMENT);
     of_free(seconds);
     of_free(block);
-    of_plan_free(plan);
+    of_training_free(plan);
 }
 
 static void check_architecture(const of_architecture *a) {
@@ -183,11 +184,11 @@ static void check_architecture(const of_architecture *a) {
     of_free(other);
     check_profile(model, images, 0, block);
     check_profile(model, images, 1, block);
-    of_plan *plan = compile(model, 1, 0);
+    of_training_plan *plan = compile(model, 1, 0);
     for (size_t p = 0; p < model->parameter_count; p++)
         if (model->parameters[p].kind == OF_PARAMETER_TRAINED)
             check_tensor(plan, model, p, block, images);
-    of_plan_free(plan);
+    of_training_free(plan);
     of_free(block);
     of_free(images);
     of_model_free(model);
@@ -243,14 +244,14 @@ static void check_initialisation(const of_architecture *a) {
     assert_true(images && latents);
     for (size_t i = 0; i < COUNT * dimensions; i++) /* the first row of pixels is constant */
         images[i] = i % dimensions < a->width * a->channels ? 0.25F : of_random_uniform(&random);
-    of_plan *plan = compile(model, 2, 0);
+    of_training_plan *plan = compile(model, 2, 0);
     const of_batch batch = {OF_PIXEL_F32, images, COUNT};
     if (of_training_initialise(plan, model, &batch, &error) != OF_OK)
         fail_msg("%s", error.message);
-    of_plan *plain = NULL;
-    assert_int_equal(of_plan_compile(model, NULL, &plain, &error), OF_OK);
-    assert_int_equal(of_session_forward(plain, &batch, &(of_likelihoods){.latents = latents}, &error),
-                     OF_OK);
+    const compiled plain = compile_with(model, NULL);
+    assert_int_equal(
+        of_session_forward(plain.session, &batch, &(of_likelihoods){.latents = latents}, &error),
+        OF_OK);
     for (size_t d = 0; d < dimensions; d++) {
         double sum = 0, square = 0;
         for (size_t i = 0; i < COUNT; i++) {
@@ -261,8 +262,8 @@ static void check_initialisation(const of_architecture *a) {
         assert_true(fabs(mean) < 1e-2 && variance < 1.01);
         assert_true(variance > 0.99 || variance < 1e-2);
     }
-    of_plan_free(plain);
-    of_plan_free(plan);
+    free_compiled(&plain);
+    of_training_free(plan);
     of_free(images);
     of_free(latents);
     of_model_free(model);
@@ -282,24 +283,27 @@ static void misuse_is_an_error(void **state) {
     of_architecture a = small(1, 8);
     of_model *model = make_model(&a);
     of_training_options options = {.threads = 1, .lanes = 0};
-    of_plan *plan = NULL;
+    of_training_plan *plan = NULL;
     of_error error;
     assert_int_equal(of_training_compile(model, &options, &plan, &error), OF_ERROR_ARGUMENT);
     options.lanes = 65;
     assert_int_equal(of_training_compile(model, &options, &plan, &error), OF_ERROR_ARGUMENT);
-    assert_int_equal(of_plan_compile(model, NULL, &plan, &error), OF_OK);
-    const of_batch batch = {OF_PIXEL_F32, &a, 1};
-    assert_int_equal(
-        of_training_gradient(plan, model, &batch, &(of_likelihoods){0}, loss, &a, false, &error),
-        OF_ERROR_ARGUMENT);
-    assert_non_null(strstr(error.message, "training"));
-    of_plan_free(plan);
+    assert_null(plan);
     options.lanes = options.threads = 2;
     double seconds = 0;
     assert_int_equal(of_training_compile(model, &options, &plan, &error), OF_OK);
+    const of_batch bytes = {OF_PIXEL_U8, &a, 1}, none = {OF_PIXEL_F32, &a, 0};
+    assert_int_equal(
+        of_training_gradient(plan, model, &bytes, &(of_likelihoods){0}, loss, &a, false, &error),
+        OF_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "floating-point"));
+    assert_int_equal(
+        of_training_gradient(plan, model, &none, &(of_likelihoods){0}, loss, &a, false, &error),
+        OF_ERROR_ARGUMENT);
+    assert_int_equal(of_training_finish_gradient(plan, model, &error), OF_ERROR_ARGUMENT);
     assert_int_equal(of_training_profile(plan, &seconds, &error), OF_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "one thread"));
-    of_plan_free(plan);
+    of_training_free(plan);
     of_model_free(model);
 }
 

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "compiled.h"
 #include "random_model.h"
 
 enum { IMAGES = 3 };
@@ -30,14 +31,10 @@ static of_architecture small(uint32_t channels, uint32_t height, uint32_t width)
     return a;
 }
 
-static of_plan *compile(const of_model *model) {
+static compiled compile(const of_model *model) {
     of_plan_options options = of_plan_options_default();
-    of_plan *plan = NULL;
-    of_error error;
     options.threads = 2;
-    if (of_plan_compile(model, &options, &plan, &error) != OF_OK)
-        fail_msg("%s", error.message);
-    return plan;
+    return compile_with(model, &options);
 }
 
 static uint8_t *make_pixels(size_t count) {
@@ -49,12 +46,12 @@ static uint8_t *make_pixels(size_t count) {
     return pixels;
 }
 
-static double *make_maps(of_plan *plan, const of_batch *batch) {
+static double *make_maps(const compiled *model, const of_batch *batch) {
     of_error error;
-    size_t size = of_architecture_map_size(of_plan_architecture(plan));
+    size_t size = of_architecture_map_size(of_plan_architecture(model->plan));
     double *maps = of_allocate(batch->count * size, sizeof *maps);
     assert_non_null(maps);
-    if (of_session_maps(plan, batch, maps, &error) != OF_OK)
+    if (of_session_maps(model->session, batch, maps, &error) != OF_OK)
         fail_msg("%s", error.message);
     return maps;
 }
@@ -80,15 +77,15 @@ static size_t scale_size(const of_architecture *a, uint32_t s) {
 static void check_sums(const of_architecture *a) {
     double contributions[IMAGES * 6], class_logp[IMAGES * 4] = {0};
     of_model *model = make_model(a);
-    of_plan *plan = compile(model);
+    compiled plan = compile(model);
     uint8_t *pixels = make_pixels(IMAGES * of_architecture_dimensions(a));
     uint32_t scales = of_architecture_scale_count(a);
     const of_batch batch = {OF_PIXEL_U8, pixels, IMAGES};
     const of_likelihoods out = {.contributions = contributions,
                                 .class_logp = a->classes > 0 ? class_logp : NULL};
     assert_true(a->classes <= 4);
-    assert_int_equal(of_session_forward(plan, &batch, &out, NULL), OF_OK);
-    double *maps = make_maps(plan, &batch);
+    assert_int_equal(of_session_forward(plan.session, &batch, &out, NULL), OF_OK);
+    double *maps = make_maps(&plan, &batch);
     const double *map = maps;
     for (size_t i = 0; i < IMAGES; i++) {
         double all = 0;
@@ -106,7 +103,7 @@ static void check_sums(const of_architecture *a) {
     }
     of_free(maps);
     of_free(pixels);
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
 }
 
@@ -148,19 +145,19 @@ static void extreme_couplings_sum_too(void **state) {
     assert_true(bias >= 0);
     for (size_t i = 0; i < model->parameters[bias].count; i++)
         of_model_values(model, bias)[i] = i % 2 == 1 ? -300.0F : 0;
-    of_plan *plan = compile(model);
+    compiled plan = compile(model);
     uint8_t *pixels = make_pixels(256);
     double contributions[2];
     const of_batch batch = {OF_PIXEL_U8, pixels, 1};
-    assert_int_equal(
-        of_session_forward(plan, &batch, &(of_likelihoods){.contributions = contributions}, NULL),
-        OF_OK);
-    double *maps = make_maps(plan, &batch);
+    assert_int_equal(of_session_forward(plan.session, &batch,
+                                        &(of_likelihoods){.contributions = contributions}, NULL),
+                     OF_OK);
+    double *maps = make_maps(&plan, &batch);
     assert_true(contributions[0] < -1000);
     assert_near(sum_of(maps, 64), contributions[0]);
     of_free(maps);
     of_free(pixels);
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
 }
 
@@ -171,14 +168,14 @@ static void maps_are_where_the_pixels_are(void **state) {
     a.scales = 1;
     a.steps = 1;
     of_model *model = make_model(&a);
-    of_plan *plan = compile(model);
+    compiled plan = compile(model);
     uint8_t pixels[2 * 48 * 48];
     memset(pixels, 100, sizeof pixels);
     for (size_t y = 20; y < 24; y++)
         for (size_t x = 36; x < 40; x++)
             pixels[48 * 48 + y * 48 + x] = 255;
     const of_batch batch = {OF_PIXEL_U8, pixels, 2};
-    double *maps = make_maps(plan, &batch), inside = 0, far = 0;
+    double *maps = make_maps(&plan, &batch), inside = 0, far = 0;
     for (size_t y = 0; y < 24; y++)
         for (size_t x = 0; x < 24; x++) {
             double change = fabs(maps[576 + y * 24 + x] - maps[y * 24 + x]);
@@ -190,7 +187,7 @@ static void maps_are_where_the_pixels_are(void **state) {
     assert_true(inside > 1);
     assert_true(far == 0);
     of_free(maps);
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
 }
 
@@ -203,23 +200,23 @@ static void heat_sums_to_scores(void **state) {
     of_architecture a = small(3, 16, 32), deep = a;
     deep.steps = 1;
     of_model *model = make_model(&a), *general = make_model(&deep);
-    of_plan *plan = compile(model), *general_plan = compile(general);
+    compiled plan = compile(model), general_plan = compile(general);
     uint8_t *pixels = make_pixels(of_architecture_dimensions(&a));
     double own[2], other[2], logp[2], heat[16 * 32];
     const of_batch batch = {OF_PIXEL_U8, pixels, 1};
-    assert_int_equal(of_session_forward(plan, &batch,
-                                     &(of_likelihoods){.logp = &logp[0], .contributions = own},
-                                     NULL),
+    assert_int_equal(of_session_forward(plan.session, &batch,
+                                        &(of_likelihoods){.logp = &logp[0], .contributions = own},
+                                        NULL),
                      OF_OK);
-    assert_int_equal(of_session_forward(general_plan, &batch,
-                                     &(of_likelihoods){.logp = &logp[1], .contributions = other},
-                                     NULL),
+    assert_int_equal(of_session_forward(general_plan.session, &batch,
+                                        &(of_likelihoods){.logp = &logp[1], .contributions = other},
+                                        NULL),
                      OF_OK);
     const of_image_likelihood likelihood = {.logp = logp[0],
                                             .contributions = own,
                                             .general_logp = logp[1],
                                             .general_contributions = other};
-    double *maps = make_maps(plan, &batch), *general_maps = make_maps(general_plan, &batch);
+    double *maps = make_maps(&plan, &batch), *general_maps = make_maps(&general_plan, &batch);
     for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
         of_heat_of_score(scores[i], (of_heat_maps){&a, maps}, (of_heat_maps){&deep, general_maps},
                          heat);
@@ -231,8 +228,8 @@ static void heat_sums_to_scores(void **state) {
     of_free(maps);
     of_free(general_maps);
     of_free(pixels);
-    of_plan_free(plan);
-    of_plan_free(general_plan);
+    free_compiled(&plan);
+    free_compiled(&general_plan);
     of_model_free(model);
     of_model_free(general);
 }
@@ -251,15 +248,16 @@ static void misuse_is_an_error(void **state) {
     (void)state;
     of_architecture a = small(1, 16, 16);
     of_model *model = make_model(&a);
-    of_plan *plan = compile(model);
+    compiled plan = compile(model);
     of_error error;
     double map[1];
     assert_int_equal(of_session_maps(NULL, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
                      OF_ERROR_ARGUMENT);
-    assert_int_equal(of_session_maps(plan, &(of_batch){OF_PIXEL_U8, NULL, 1}, map, &error),
+    assert_int_equal(of_session_maps(plan.session, &(of_batch){OF_PIXEL_U8, NULL, 1}, map, &error),
                      OF_ERROR_ARGUMENT);
-    assert_int_equal(of_session_maps(plan, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error), OF_OK);
-    of_plan_free(plan);
+    assert_int_equal(of_session_maps(plan.session, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
+                     OF_OK);
+    free_compiled(&plan);
     of_model_free(model);
 }
 

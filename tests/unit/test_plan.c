@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "compiled.h"
 #include "random_model.h"
 
 enum { IMAGES = 70 };
@@ -29,21 +30,18 @@ static of_architecture small(uint32_t channels, uint32_t height, uint32_t width)
     return a;
 }
 
-static of_plan *compile_in(of_precision precision, const of_model *model, unsigned threads,
+static compiled compile_in(of_precision precision, const of_model *model, unsigned threads,
                            of_isa isa, unsigned micro_batch) {
     of_plan_options options = of_plan_options_default();
-    of_plan *plan = NULL;
-    of_error error;
     options.threads = threads;
     options.isa = isa;
     options.micro_batch = micro_batch;
     options.precision = precision;
-    if (of_plan_compile(model, &options, &plan, &error) != OF_OK)
-        fail_msg("%s", error.message);
-    return plan;
+    options.inverse = true;
+    return compile_with(model, &options);
 }
 
-static of_plan *compile(const of_model *model, unsigned threads, of_isa isa, unsigned micro_batch) {
+static compiled compile(const of_model *model, unsigned threads, of_isa isa, unsigned micro_batch) {
     return compile_in(OF_PRECISION_F32, model, threads, isa, micro_batch);
 }
 
@@ -81,7 +79,7 @@ static void free_outputs(outputs *out) {
     of_free(out->latents);
 }
 
-static void forward(of_plan *plan, const uint8_t *pixels, const outputs *out, size_t first,
+static void forward(const compiled *model, const uint8_t *pixels, const outputs *out, size_t first,
                     size_t count) {
     of_error error;
     const of_likelihoods results = {
@@ -90,7 +88,7 @@ static void forward(of_plan *plan, const uint8_t *pixels, const outputs *out, si
         .class_logp = out->classes ? out->class_logp + first * out->classes : NULL,
         .latents = out->latents + first * out->dimensions};
     const of_batch batch = {OF_PIXEL_U8, pixels + first * out->dimensions, count};
-    if (of_session_forward(plan, &batch, &results, &error) != OF_OK)
+    if (of_session_forward(model->session, &batch, &results, &error) != OF_OK)
         fail_msg("%s", error.message);
 }
 
@@ -107,9 +105,9 @@ static void check_bits_in(of_precision precision, const of_architecture *archite
     of_model *model = make_model(architecture);
     uint8_t *pixels = make_pixels(IMAGES * of_architecture_dimensions(architecture));
     outputs expected = make_outputs(architecture, IMAGES), got = make_outputs(architecture, IMAGES);
-    of_plan *plan = compile_in(precision, model, 1, isa, 0);
-    forward(plan, pixels, &expected, 0, IMAGES);
-    of_plan_free(plan);
+    compiled plan = compile_in(precision, model, 1, isa, 0);
+    forward(&plan, pixels, &expected, 0, IMAGES);
+    free_compiled(&plan);
     static const size_t batches[] = {1, 3, 7, 64};
     static const struct {
         unsigned threads, micro_batch;
@@ -123,11 +121,11 @@ static void check_bits_in(of_precision precision, const of_architecture *archite
             size_t images = batches[b] < ways[w].threads ? few : IMAGES;
             for (size_t first = 0; first < images; first += batches[b]) {
                 size_t left = images - first;
-                forward(plan, pixels, &got, first, left < batches[b] ? left : batches[b]);
+                forward(&plan, pixels, &got, first, left < batches[b] ? left : batches[b]);
             }
             assert_same_bits(&expected, &got, images);
         }
-        of_plan_free(plan);
+        free_compiled(&plan);
     }
     free_outputs(&expected);
     free_outputs(&got);
@@ -201,24 +199,24 @@ static void bf16_is_near_f32(void **state) {
         skip();
     of_architecture a = small(3, 32, 32);
     of_model *model = make_model(&a);
-    of_plan *f32 = compile(model, 1, OF_ISA_AUTO, 0);
-    of_plan *bf16 = compile_in(OF_PRECISION_BF16, model, 1, OF_ISA_AUTO, 0);
+    compiled f32 = compile(model, 1, OF_ISA_AUTO, 0);
+    compiled bf16 = compile_in(OF_PRECISION_BF16, model, 1, OF_ISA_AUTO, 0);
     uint8_t *pixels = make_pixels(COUNT * of_architecture_dimensions(&a));
     outputs exact = make_outputs(&a, COUNT), rounded = make_outputs(&a, COUNT);
-    forward(f32, pixels, &exact, 0, COUNT);
-    forward(bf16, pixels, &rounded, 0, COUNT);
+    forward(&f32, pixels, &exact, 0, COUNT);
+    forward(&bf16, pixels, &rounded, 0, COUNT);
     double worst = 0;
     for (size_t i = 0; i < COUNT; i++)
         worst = fmax(worst, fabs(exact.logp[i] - rounded.logp[i]));
     print_message("bf16: largest change of logp %.3f nats of about %.0f\n", worst, exact.logp[0]);
     assert_true(worst > 0 && worst < 2e-3 * fabs(exact.logp[0]));
-    assert_int_equal(of_plan_describe(f32).precision, OF_PRECISION_F32);
-    assert_int_equal(of_plan_describe(bf16).precision, OF_PRECISION_BF16);
-    assert_true(of_plan_describe(bf16).weight_bytes < of_plan_describe(f32).weight_bytes);
+    assert_int_equal(of_plan_describe(f32.plan).precision, OF_PRECISION_F32);
+    assert_int_equal(of_plan_describe(bf16.plan).precision, OF_PRECISION_BF16);
+    assert_true(of_plan_describe(bf16.plan).weight_bytes < of_plan_describe(f32.plan).weight_bytes);
     size_t layers = 0;
-    for (size_t i = 0; i < of_plan_layer_count(bf16); i++) {
+    for (size_t i = 0; i < of_plan_layer_count(bf16.plan); i++) {
         of_layer_info layer;
-        assert_int_equal(of_plan_layer(bf16, i, &layer, NULL), OF_OK);
+        assert_int_equal(of_plan_layer(bf16.plan, i, &layer, NULL), OF_OK);
         bool convolution = strstr(layer.name, ".conv") != NULL;
         assert_int_equal(layer.precision, convolution ? OF_PRECISION_BF16 : OF_PRECISION_F32);
         assert_null(strstr(layer.kernel, "ref"));
@@ -228,8 +226,8 @@ static void bf16_is_near_f32(void **state) {
     free_outputs(&exact);
     free_outputs(&rounded);
     of_free(pixels);
-    of_plan_free(f32);
-    of_plan_free(bf16);
+    free_compiled(&f32);
+    free_compiled(&bf16);
     of_model_free(model);
 }
 
@@ -247,6 +245,8 @@ static void precision_without_the_instructions_is_an_error(void **state) {
     assert_null(plan);
     assert_non_null(strstr(error.message, "precision bf16"));
     assert_non_null(strstr(error.message, "f32"));
+    assert_string_equal(error.setting, of_cpu_bf16().avx512_bf16 ? "isa" : "precision");
+    assert_null(strstr(error.message, "--"));
     options.precision = OF_PRECISION_AUTO;
     assert_int_equal(of_plan_compile(model, &options, &plan, &error), OF_OK);
     assert_int_equal(of_plan_describe(plan).precision, OF_PRECISION_F32);
@@ -267,15 +267,15 @@ static void precision_without_the_instructions_is_an_error(void **state) {
 static void check_round_trip(const of_architecture *a) {
     enum { COUNT = 5 };
     of_model *model = make_model(a);
-    of_plan *plan = compile(model, 2, OF_ISA_AUTO, 0);
+    compiled plan = compile(model, 2, OF_ISA_AUTO, 0);
     size_t dimensions = of_architecture_dimensions(a);
     uint8_t *pixels = make_pixels(COUNT * dimensions);
     float *images = of_allocate(COUNT * dimensions, sizeof(float));
     outputs out = make_outputs(a, COUNT), again = make_outputs(a, COUNT);
     of_error error;
     assert_non_null(images);
-    forward(plan, pixels, &out, 0, COUNT);
-    if (of_session_inverse(plan, out.latents, COUNT, images, &error) != OF_OK)
+    forward(&plan, pixels, &out, 0, COUNT);
+    if (of_session_inverse(plan.session, out.latents, COUNT, images, &error) != OF_OK)
         fail_msg("%s", error.message);
     double worst = 0;
     for (size_t i = 0; i < COUNT * dimensions; i++)
@@ -287,15 +287,16 @@ static void check_round_trip(const of_architecture *a) {
     for (size_t i = 0; i < COUNT * dimensions; i++)
         images[i] = (float)pixels[i] / 255.0F;
     const of_batch floats = {OF_PIXEL_F32, images, COUNT};
-    assert_int_equal(of_session_forward(plan, &floats, &(of_likelihoods){.logp = again.logp}, &error),
-                     OF_OK);
+    assert_int_equal(
+        of_session_forward(plan.session, &floats, &(of_likelihoods){.logp = again.logp}, &error),
+        OF_OK);
     for (size_t i = 0; i < COUNT; i++)
         assert_true(fabs(again.logp[i] - out.logp[i]) < 0.02);
     free_outputs(&out);
     free_outputs(&again);
     of_free(images);
     of_free(pixels);
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
 }
 
@@ -326,15 +327,15 @@ static void contributions_sum_to_logp(void **state) {
     (void)state;
     of_architecture a = small(3, 48, 40);
     of_model *model = make_model(&a);
-    of_plan *plan = compile(model, 1, OF_ISA_AUTO, 0);
+    compiled plan = compile(model, 1, OF_ISA_AUTO, 0);
     uint8_t *pixels = make_pixels(of_architecture_dimensions(&a));
     outputs out = make_outputs(&a, 1);
-    forward(plan, pixels, &out, 0, 1);
+    forward(&plan, pixels, &out, 0, 1);
     assert_true(out.logp[0] == out.contributions[0] + out.contributions[1] + out.contributions[2]);
     assert_true(isfinite(out.logp[0]));
     free_outputs(&out);
     of_free(pixels);
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
 }
 
@@ -343,23 +344,23 @@ static void sampling_depends_on_seed_and_index_alone(void **state) {
     enum { COUNT = 37 };
     of_architecture a = small(1, 16, 16);
     of_model *model = make_model(&a);
-    of_plan *one = compile(model, 1, OF_ISA_AUTO, 0), *two = compile(model, 2, OF_ISA_AUTO, 3);
+    compiled one = compile(model, 1, OF_ISA_AUTO, 0), two = compile(model, 2, OF_ISA_AUTO, 3);
     size_t dimensions = of_architecture_dimensions(&a), bytes = COUNT * dimensions * sizeof(float);
     float *first = of_allocate(bytes, 1), *second = of_allocate(bytes, 1);
     assert_true(first && second);
-    assert_int_equal(of_session_sample(one, COUNT, 0.7, 5, first, NULL), OF_OK);
-    assert_int_equal(of_session_sample(two, COUNT, 0.7, 5, second, NULL), OF_OK);
+    assert_int_equal(of_session_sample(one.session, COUNT, 0.7, 5, first, NULL), OF_OK);
+    assert_int_equal(of_session_sample(two.session, COUNT, 0.7, 5, second, NULL), OF_OK);
     assert_memory_equal(first, second, bytes);
-    assert_int_equal(of_session_sample(two, COUNT, 0.7, 6, second, NULL), OF_OK);
+    assert_int_equal(of_session_sample(two.session, COUNT, 0.7, 6, second, NULL), OF_OK);
     assert_memory_not_equal(first, second, bytes);
-    assert_int_equal(of_session_sample(one, 2, 0, 5, first, NULL), OF_OK);
+    assert_int_equal(of_session_sample(one.session, 2, 0, 5, first, NULL), OF_OK);
     assert_memory_equal(first, first + dimensions, dimensions * sizeof(float));
-    assert_int_equal(of_session_sample(one, 1, NAN, 5, first, NULL), OF_ERROR_ARGUMENT);
-    assert_int_equal(of_session_sample(one, 1, -1, 5, first, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_session_sample(one.session, 1, NAN, 5, first, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_session_sample(one.session, 1, -1, 5, first, NULL), OF_ERROR_ARGUMENT);
     of_free(first);
     of_free(second);
-    of_plan_free(one);
-    of_plan_free(two);
+    free_compiled(&one);
+    free_compiled(&two);
     of_model_free(model);
 }
 
@@ -368,18 +369,18 @@ static void callers_thread_settings_stay(void **state) {
     of_architecture a = small(1, 16, 16);
     of_model *model = make_model(&a);
     omp_set_num_threads(3);
-    of_plan *plan = compile(model, 2, OF_ISA_AUTO, 0);
+    compiled plan = compile(model, 2, OF_ISA_AUTO, 0);
     uint8_t *pixels = make_pixels(8 * of_architecture_dimensions(&a));
     outputs out = make_outputs(&a, 8);
-    forward(plan, pixels, &out, 0, 8);
-    forward(plan, pixels, &out, 0, 1);
-    assert_int_equal(of_session_inverse(plan, out.latents, 1, out.latents, NULL), OF_OK);
+    forward(&plan, pixels, &out, 0, 8);
+    forward(&plan, pixels, &out, 0, 1);
+    assert_int_equal(of_session_inverse(plan.session, out.latents, 1, out.latents, NULL), OF_OK);
     assert_int_equal(omp_get_max_threads(), 3);
-    of_plan_free(plan);
+    free_compiled(&plan);
     plan = compile(model, 1, OF_ISA_AUTO, 0);
-    forward(plan, pixels, &out, 0, 8);
+    forward(&plan, pixels, &out, 0, 8);
     assert_int_equal(omp_get_max_threads(), 3);
-    of_plan_free(plan);
+    free_compiled(&plan);
     free_outputs(&out);
     of_free(pixels);
     of_model_free(model);
@@ -390,17 +391,18 @@ static void nan_pixels_give_nan_for_that_image_only(void **state) {
     enum { COUNT = 3 };
     of_architecture a = small(3, 16, 16);
     of_model *model = make_model(&a);
-    of_plan *plan = compile(model, 1, OF_ISA_AUTO, 0);
+    compiled plan = compile(model, 1, OF_ISA_AUTO, 0);
     size_t dimensions = of_architecture_dimensions(&a);
     float *images = of_allocate_zeroed(COUNT * dimensions, sizeof(float));
     double logp[COUNT];
     assert_non_null(images);
     images[dimensions + 5] = NAN;
     const of_batch batch = {OF_PIXEL_F32, images, COUNT};
-    assert_int_equal(of_session_forward(plan, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
+    assert_int_equal(
+        of_session_forward(plan.session, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
     assert_true(isfinite(logp[0]) && isnan(logp[1]) && isfinite(logp[2]));
     of_free(images);
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
 }
 
@@ -408,7 +410,7 @@ static void misuse_is_an_error(void **state) {
     (void)state;
     of_architecture a = small(1, 16, 16);
     of_model *model = make_model(&a);
-    of_plan *plan = compile(model, 1, OF_ISA_AUTO, 0);
+    compiled plan = compile(model, 1, OF_ISA_AUTO, 0);
     of_error error;
     double classes[4];
     uint8_t pixels[256] = {0};
@@ -416,18 +418,27 @@ static void misuse_is_an_error(void **state) {
     assert_int_equal(of_session_forward(NULL, &batch, &(of_likelihoods){0}, &error),
                      OF_ERROR_ARGUMENT);
     assert_int_equal(
-        of_session_forward(plan, &batch, &(of_likelihoods){.class_logp = classes}, &error),
+        of_session_forward(plan.session, &batch, &(of_likelihoods){.class_logp = classes}, &error),
         OF_ERROR_ARGUMENT);
     assert_non_null(strstr(error.message, "class"));
-    assert_int_equal(
-        of_session_forward(plan, &(of_batch){OF_PIXEL_U8, NULL, 0}, &(of_likelihoods){0}, &error),
-        OF_OK);
+    assert_int_equal(of_session_forward(plan.session, &(of_batch){OF_PIXEL_U8, NULL, 0},
+                                        &(of_likelihoods){0}, &error),
+                     OF_OK);
     of_plan_options options = of_plan_options_default();
     options.threads = 1000000;
     of_plan *none = NULL;
     assert_int_equal(of_plan_compile(model, &options, &none, &error), OF_ERROR_ARGUMENT);
+    assert_string_equal(error.setting, "threads");
     assert_null(none);
-    of_plan_free(plan);
+    options.threads = 1;
+    options.micro_batch = 1000000;
+    assert_int_equal(of_plan_compile(model, &options, &none, &error), OF_ERROR_ARGUMENT);
+    assert_string_equal(error.setting, "micro_batch");
+    const of_plan_options unset = {.threads = 1};
+    assert_int_equal(of_plan_compile(model, &unset, &none, &error), OF_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "size"));
+    assert_null(none);
+    free_compiled(&plan);
     of_model_free(model);
 }
 

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "compiled.h"
+
 static double value_of(of_score_kind kind, const of_architecture *architecture,
                        const of_image_likelihood *image) {
     return of_score_value((of_score){kind, 0}, architecture, image);
@@ -128,7 +130,6 @@ static void check_squares(of_architecture architecture) {
     static float latents[IMAGES * 16 * 16 * 3];
     double squares[IMAGES * SCALES], logp[IMAGES], alone[IMAGES];
     of_model *model;
-    of_plan *plan;
     of_plan_options options = of_plan_options_default();
     architecture.height = architecture.width = 16;
     architecture.steps = 1;
@@ -137,11 +138,12 @@ static void check_squares(of_architecture architecture) {
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * i % 251);
     assert_int_equal(of_model_create(&architecture, 3, &model, NULL), OF_OK);
-    assert_int_equal(of_plan_compile(model, &options, &plan, NULL), OF_OK);
+    const compiled plan = compile_with(model, &options);
     const of_batch batch = {OF_PIXEL_U8, pixels, IMAGES};
     const of_likelihoods all = {.logp = logp, .latents = latents, .latent_squares = squares};
-    assert_int_equal(of_session_forward(plan, &batch, &all, NULL), OF_OK);
-    assert_int_equal(of_session_forward(plan, &batch, &(of_likelihoods){.logp = alone}, NULL), OF_OK);
+    assert_int_equal(of_session_forward(plan.session, &batch, &all, NULL), OF_OK);
+    assert_int_equal(
+        of_session_forward(plan.session, &batch, &(of_likelihoods){.logp = alone}, NULL), OF_OK);
     assert_memory_equal(logp, alone, sizeof logp);
     uint32_t scales = of_architecture_scale_count(&architecture);
     size_t dimensions = of_architecture_dimensions(&architecture);
@@ -153,7 +155,7 @@ static void check_squares(of_architecture architecture) {
             counted += (double)latents[i * dimensions + k] * latents[i * dimensions + k];
         assert_true(fabs(total - counted) < 1e-5 * counted);
     }
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
 }
 

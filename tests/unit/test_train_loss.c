@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "compiled.h"
+
 enum { IMAGES = 5, CLASSES = 3 };
 
 typedef double loss_function(void *, size_t, double, const double *, double *);
@@ -166,11 +168,13 @@ static double float_at(const of_safetensors *file, const char *name, size_t i) {
     return (double)value;
 }
 
-static void forward(of_plan *plan, const of_safetensors *file, const char *name, double *logp) {
+static void forward(of_session *session, const of_safetensors *file, const char *name,
+                    double *logp) {
     const of_safetensor *images = of_safetensors_find(file, name);
     of_batch batch = {OF_PIXEL_U8, images->data, (size_t)images->shape[0]};
     assert_true(batch.count <= IMAGES);
-    assert_int_equal(of_session_forward(plan, &batch, &(of_likelihoods){.logp = logp}, NULL), OF_OK);
+    assert_int_equal(of_session_forward(session, &batch, &(of_likelihoods){.logp = logp}, NULL),
+                     OF_OK);
 }
 
 static void outlier_losses_match_reference(void **state) {
@@ -179,7 +183,6 @@ static void outlier_losses_match_reference(void **state) {
     char path[1024];
     of_safetensors file;
     of_model *model;
-    of_plan *plan;
     double inlier_logp[IMAGES];
     fixture f;
     (void)snprintf(path, sizeof path, "%s.expected.safetensors", prefix);
@@ -190,11 +193,11 @@ static void outlier_losses_match_reference(void **state) {
     assert_int_equal(of_safetensors_open(path, &file, NULL), OF_OK);
     (void)snprintf(path, sizeof path, "%s.model.safetensors", prefix);
     assert_int_equal(of_model_load(path, &model, NULL), OF_OK);
-    assert_int_equal(of_plan_compile(model, NULL, &plan, NULL), OF_OK);
+    const compiled plan = compile_with(model, NULL);
     set_up(&f, 0);
     f.loss.count = f.loss.inlier_count = 4;
-    forward(plan, &file, "images", inlier_logp);
-    forward(plan, &file, "outlier_images", f.logp);
+    forward(plan.session, &file, "images", inlier_logp);
+    forward(plan.session, &file, "outlier_images", f.logp);
     for (size_t i = 0; i < 4; i++) {
         f.inlier[i] = of_nll(&f.loss.architecture, inlier_logp[i]);
         f.general[i] = float_at(&file, "outlier.base_nll", i);
@@ -202,7 +205,7 @@ static void outlier_losses_match_reference(void **state) {
     assert_close(total(&f, of_loss_ratio), float_at(&file, "outlier.class_loss", 0), 1e-6);
     f.loss.weight = 1;
     assert_close(total(&f, of_loss_margin), float_at(&file, "outlier.margin_loss", 0), 1e-6);
-    of_plan_free(plan);
+    free_compiled(&plan);
     of_model_free(model);
     of_safetensors_close(&file);
 }
