@@ -26,7 +26,8 @@ start() { # script, arguments: sets `code`
 
 scripts=("$source"/tools/{datasets,demo,demo_models,reproduce,setup,test,train_models}
     "$source"/bench/smoke.sh)
-pythons=("$source"/tools/{general_data,export_pytorch}.py "$source"/bench/compare_peers)
+pythons=("$source"/tools/{general_data,export_pytorch}.py "$source"/bench/compare_peers
+    "$source"/tests/golden/make_vectors.py)
 command -v python3 >/dev/null || pythons=()
 export PYTHONDONTWRITEBYTECODE=1
 for script in "${scripts[@]}" "${pythons[@]}"; do
@@ -51,13 +52,14 @@ done
 mkdir without
 echo 'raise ImportError("none")' >without/numpy.py
 export PYTHONPATH=$work/without
-without_numpy=('general_data.py cutouts in.npy out.npy' 'export_pytorch.py in.safetensors out')
+without_numpy=('tools/general_data.py cutouts in.npy out.npy'
+    'tools/export_pytorch.py in.safetensors out' 'tests/golden/make_vectors.py vectors')
 ((${#pythons[@]} > 0)) || without_numpy=()
 for command in "${without_numpy[@]}"; do
     read -ra words <<<"$command"
-    start "$source/tools/${words[0]}" --help
+    start "$source/${words[0]}" --help
     check "${words[0]} --help without numpy: exit code $code" test "$code" == 0
-    start "$source/tools/${words[0]}" "${words[@]:1}"
+    start "$source/${words[0]}" "${words[@]:1}"
     check "${words[0]} without numpy: exit code $code" test "$code" == 1
     check "${words[0]} without numpy: not one line" test "$(wc -l <err)" == 1
     check "${words[0]} without numpy: no package is named" grep -q 'python3-numpy' err
