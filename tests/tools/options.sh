@@ -72,5 +72,40 @@ done
 start "$source/tools/demo_models" no-such-folder
 check "demo_models no-such-folder: exit code $code" test "$code" == 2
 
+# tools/setup brings what is asked for, no more. A machine that has what the program needs, no more:
+packages() { # OPTION...: on one line, as `out` for `check`
+    "$source/tools/setup" "$@" --list | awk '{printf " %s", $1} END {print " "}' >out
+}
+packages --program
+program_packages=$(<out)
+for package in gcc cmake ninja-build libdnnl-dev libarchive-dev libstb-dev; do
+    check "setup --program: no $package" grep -q " $package " out
+done
+for package in g++ libcmocka-dev libxml2-utils libsimde-dev libbenchmark-dev clang; do
+    check "setup --program: $package" test -z "$(grep -o " $package " out)"
+done
+packages
+check "setup: no libcmocka-dev" grep -q " libcmocka-dev " out
+check "setup: libbenchmark-dev" test -z "$(grep -E ' (libbenchmark-dev|g[+][+]) ' out)"
+for option in --bench --dev; do
+    packages $option
+    check "setup $option: no libbenchmark-dev" grep -q " libbenchmark-dev " out
+    check "setup $option: no libcmocka-dev" grep -q " libcmocka-dev " out
+done
+packages --program --bench
+check "setup --program --bench: libcmocka-dev" test -z "$(grep ' libcmocka-dev ' out)"
+
+mkdir machine
+# shellcheck disable=SC2086 # a line for each package
+printf 'installed %s\n' $program_packages >machine/installed
+printf '#!/bin/sh\ncat "%s/machine/installed"\n' "$work" >machine/dpkg-query
+printf '#!/bin/sh\nexit 1\n' | tee machine/apt-get >machine/apt-cache
+chmod +x machine/*
+start env PATH="$work/machine:$PATH" "$source/tools/setup" --program --check
+check "setup --program --check where all is there: exit code $code" test "$code" == 0
+start env PATH="$work/machine:$PATH" "$source/tools/setup" --check
+check "setup --check where no test can be built: exit code $code" test "$code" == 1
+check "setup --check: libcmocka-dev is not named" grep -q 'missing: .*libcmocka-dev' out
+
 echo "$checks checks, $failures failures"
 [[ $failures == 0 ]]
