@@ -5,6 +5,7 @@
 #include "cli/score_pictures.h"
 #include "cli/shared_options.h"
 #include "cli/terminal/command_line.h"
+#include "cli/terminal/output.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
 #include "cli/watcher.h"
@@ -120,7 +121,7 @@ static of_status write_batch(void *user, const of_scored_batch *batch, of_error 
         of_rows_write(&run->rows, source, of_scored_item(batch, i), &likelihood);
     }
     of_status status = of_score_pictures_collect(&run->pictures, run->source, batch, error);
-    return status == OF_OK ? of_output_flush(run->output, error) : status;
+    return status == OF_OK ? of_console_flush(run->output, error) : status;
 }
 
 /* ---- Columns ------------------------------------------------------------------------------ */
@@ -276,10 +277,8 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
         status = score_sources(run, sum, error);
     if (status == OF_OK)
         status = of_score_pictures_make(&run->pictures, run->console, error);
-    if (status == OF_OK) {
-        status = of_output_commit(run->output, error);
-        run->output = NULL;
-    }
+    if (status == OF_OK)
+        status = of_console_commit(&run->output, error);
     if (status == OF_OK)
         summarise(run->console, sum, &run->rows);
     of_output_discard(run->output);
