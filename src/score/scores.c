@@ -99,6 +99,24 @@ void of_score_name(of_score score, char *name, size_t size) {
                        (size_t)score.kind < KINDS ? kinds[score.kind].name : "unknown");
 }
 
+const char *of_score_need_name(of_score_need need) {
+    switch (need) {
+    case OF_NEEDS_GENERAL:
+        return "a general model";
+    case OF_NEEDS_CLASSES:
+        return "a class-conditional model";
+    case OF_NEEDS_ENSEMBLE:
+        return "further models";
+    case OF_NEEDS_CALIBRATION:
+        return "a calibration";
+    case OF_NEEDS_PNG:
+        return "the size as PNG";
+    case OF_NEEDS_WEBP:
+        return "the size as WebP";
+    }
+    return "unknown";
+}
+
 unsigned of_score_needs(of_score score) {
     return (size_t)score.kind < KINDS ? kinds[score.kind].needs : 0;
 }
