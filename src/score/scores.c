@@ -79,8 +79,8 @@ of_status of_score_parse(const char *name, const of_architecture *architecture, 
                        "use nll or ratio",
                        name);
     if ((kinds[kind].needs & OF_NEEDS_GENERAL) != 0 && !has_general)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "score '%s' compares with a general model, and none is given", name);
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "general_model",
+                               "score '%s' compares with a general model, and none is given", name);
     if ((kinds[kind].needs & OF_NEEDS_WEBP) != 0 && !of_has_webp())
         return of_fail(
             error, OF_ERROR_UNSUPPORTED,

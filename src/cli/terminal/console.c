@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "cli/terminal/console.h"
 
+#include "cli/terminal/hint.h"
 #include "core/error.h"
 
 #include <signal.h>
@@ -29,6 +30,7 @@ void of_console_reader_gone(void) {
 }
 
 int of_console_fail(of_console *console, const of_error *error) {
+    char text[sizeof error->message + sizeof error->setting];
     of_progress_finish(&console->progress);
     if (reader_gone)
         return OF_EXIT_SIGNAL + SIGPIPE;
@@ -43,9 +45,11 @@ int of_console_fail(of_console *console, const of_error *error) {
     const of_communicator *ranks = of_console_communicator(console);
     if (of_communicator_size(ranks) > 1 && !of_communicator_is_agreed(ranks))
         (void)fprintf(stderr, "outflow: error: %s: %s\n",
-                      of_communicator_name(ranks, of_communicator_rank(ranks)), error->message);
+                      of_communicator_name(ranks, of_communicator_rank(ranks)),
+                      of_hint_text(console, error, text, sizeof text));
     else
-        of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
+        of_log_write(&console->log, OF_LOG_ERROR, "%s",
+                     of_hint_text(console, error, text, sizeof text));
     return OF_EXIT_FAILURE;
 }
 
