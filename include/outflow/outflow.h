@@ -36,8 +36,8 @@
  *   x = (v + 1/2)/256 - 1/2; `of_bits_per_dim` converts.
  * - Threads: a plan and a model may be read by any number of threads at once; what takes them as
  *   const only reads them. A session, like every other handle, serves one caller at a time;
- * different handles may be used at the same time.
- * - Structs of options begin with their size and come from their `_default` function, so that a
+ *   different handles may be used at the same time.
+ * - Structs that begin with their size come from their `_default` function, which sets it: so a
  *   program keeps working with later versions of the library, whose structs have more fields.
  * - The library never prints, never exits and leaves the caller's OpenMP settings as they were.
  */
