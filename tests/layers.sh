@@ -3,7 +3,8 @@
 # Checks the order of the layers: each uses only those before it, peers (data and model) do not use
 # each other, kernels see only headers of simd/, and one file knows oneDNN.
 # Both ways of using are checked: #include lines, and symbols in the compiled objects.
-# Headers that kernels of several instruction sets share define no function.
+# Headers that kernels of several instruction sets share define no function. Files of some folders
+# use each other one way.
 #
 #   layers.sh SOURCE_DIR [OBJECT...]
 set -euo pipefail
@@ -26,6 +27,8 @@ layer_of() { # path below the source tree -> layer name
 
 declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [ranks]=5 [detect]=6
     [train]=7 [evaluate]=8 [report]=9 [cli]=10)
+
+one_way=(src/graph) # folders without circles
 
 object_path() { # object file -> path of its source, without the .o
     local path=${1#*.dir/}
@@ -91,6 +94,29 @@ check_symbols() {
              if (f[2] == "U" && f[1] in home) print f[3], home[f[1]], f[1], f[4]}}' <<<"$symbols")
 }
 
+# Pairs "user used" of files of a folder, then the first circle among them.
+circle_in() { # folder, object...
+    local folder=$1 object path
+    shift
+    for object in "$@"; do
+        path=$(object_path "$object")
+        [[ $path == "$folder"/* ]] || continue
+        nm --format=posix "$object" | awk -v file="${path##*/}" \
+            '$1 ~ /^of_/ && $2 ~ /^[A-Z]$/ {print $1, $2, file}'
+    done | awk '$2 != "U" {home[$1] = $3} {line[NR] = $0}
+        END {for (i = 1; i <= NR; i++) {split(line[i], f, " ")
+             if (f[2] == "U" && f[1] in home) print f[3], home[f[1]]}}' |
+        { tsort 2>&1 >/dev/null || true; } | sed -n 's/^tsort: \([^:]*\)$/\1/p' | tr '\n' ' '
+}
+
+check_circles() {
+    local folder circle
+    for folder in "${one_way[@]}"; do
+        circle=$(circle_in "$folder" "$@")
+        [[ -z $circle ]] || fail "files of $folder use each other in a circle: $circle"
+    done
+}
+
 check_mpi() {
     local files
     mapfile -t files < <(grep -rlE '# *include +[<"]mpi\.h' --include='*.[ch]' \
@@ -114,6 +140,7 @@ check_includes
 check_onednn
 check_mpi
 check_symbols "$@"
+check_circles "$@"
 check_shared_headers
 if ((failures)); then
     echo "$failures break(s) of core -> simd -> data, model -> graph -> score -> ranks -> detect" \

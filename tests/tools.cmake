@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The scripts of tools/ that users run.
 if(TARGET outflow_program)
-  foreach(tool datasets options reproduce train_models)
+  foreach(tool datasets demo options reproduce train_models)
     add_test(NAME tools_${tool}
              COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tools/${tool}.sh ${PROJECT_SOURCE_DIR}
                      $<TARGET_FILE:outflow_program>)

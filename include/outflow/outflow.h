@@ -28,15 +28,16 @@
  * - Who creates a handle frees it with the matching `_free`, which accepts NULL.
  * - Structs that callers fill begin with their size, so that fields can be added: start from the
  *   matching `_default`, which sets it. A struct of a newer version whose new fields are in use is
- *   OF_ERROR_UNSUPPORTED, a size that was never set OF_ERROR_ARGUMENT.
+ *   OF_ERROR_UNSUPPORTED, a size that was never set OF_ERROR_ARGUMENT. Plain data of a fixed
+ * meaning (architectures, batches, likelihoods) have no size.
  * - Images are arrays of [count][height][width][channels], without gaps, 1 (grey) or 3 (RGB)
  *   channels.
  * - Likelihoods are natural logarithms of probabilities of 8-bit images' dequantised values
  *   x = (v + 1/2)/256 - 1/2; `of_bits_per_dim` converts.
  * - Threads: a plan and a model may be read by any number of threads at once; what takes them as
  *   const only reads them. A session, like every other handle, serves one caller at a time;
- * different handles may be used at the same time.
- * - Structs of options begin with their size and come from their `_default` function, so that a
+ *   different handles may be used at the same time.
+ * - Structs that begin with their size come from their `_default` function, which sets it: so a
  *   program keeps working with later versions of the library, whose structs have more fields.
  * - The library never prints, never exits and leaves the caller's OpenMP settings as they were.
  */
@@ -214,6 +215,20 @@ typedef enum of_block {
     OF_BLOCK_DENSE = 1 /**< three linear layers on the flattened scale */
 } of_block;
 
+/** Names, as in weight files: "glow", "patch-glow"; "affine", "additive"; "invconv",
+   "invconvfixed", "shuffle"; "conv", "dense". "unknown" for what is no value. */
+OF_API const char *of_family_name(of_family family);
+OF_API const char *of_coupling_name(of_coupling coupling);
+OF_API const char *of_permutation_name(of_permutation permutation);
+OF_API const char *of_block_name(of_block block);
+
+/** Each reads one of these names. */
+OF_API of_status of_family_parse(const char *name, of_family *family, of_error *error);
+OF_API of_status of_coupling_parse(const char *name, of_coupling *coupling, of_error *error);
+OF_API of_status of_permutation_parse(const char *name, of_permutation *permutation,
+                                      of_error *error);
+OF_API of_status of_block_parse(const char *name, of_block *block, of_error *error);
+
 /** Shape of a network; fully determines the names and shapes of its parameters. */
 typedef struct of_architecture {
     of_family family;
@@ -381,6 +396,9 @@ typedef enum of_pixel_type {
     OF_PIXEL_F32 = 1 /**< floats v/255, so 0 is black and 1 is white. What is not
                            finite is not refused: likelihoods are then not finite either */
 } of_pixel_type;
+
+/** "u8" or "f32". */
+OF_API const char *of_pixel_type_name(of_pixel_type type);
 
 /** Images in memory, [count][height][width][channels], of the plan's size. */
 typedef struct of_batch {
@@ -595,6 +613,7 @@ OF_API of_status of_image_read(const void *bytes, size_t size, const char *name,
 typedef struct of_source of_source;
 
 typedef struct of_source_options {
+    size_t size;         /**< sizeof(of_source_options), set by of_source_options_default */
     uint32_t channels;   /**< 1 or 3: images are converted to this many channels */
     uint32_t height;     /**< images are resized to this height */
     uint32_t width;      /**< and this width */
@@ -721,6 +740,10 @@ typedef enum of_score_need {
     OF_NEEDS_SAME_SCALES = 64 /**< a general model with as many scales */
 } of_score_need;
 
+/** For messages: "a general model", "a class-conditional model", "further models", "a calibration",
+    "the size as PNG" or "the size as WebP". */
+OF_API const char *of_score_need_name(of_score_need need);
+
 /** The of_score_need flags of a score. */
 OF_API unsigned of_score_needs(of_score score);
 
@@ -791,13 +814,17 @@ typedef struct of_calibrator of_calibrator;
 enum { OF_CALIBRATION_LEAST = 100 /**< images; half as many finite ones in each half */ };
 
 typedef struct of_calibration_options {
-    const of_model *model;
+    size_t size; /**< sizeof(of_calibration_options), set by of_calibration_options_default */
+    const of_model *model;          /**< required */
     const of_model *general;        /**< NULL: none */
     const of_model *const *members; /**< further models of an ensemble; NULL: none */
     size_t member_count;
     bool webp;          /**< also calibrate complexity-webp */
     const char *source; /**< where the images come from, for people; may be NULL */
 } of_calibration_options;
+
+/** No model yet, nothing else. */
+OF_API of_calibration_options of_calibration_options_default(void);
 
 /** Begins a calibration. Nothing of the options needs to live on. */
 OF_API of_status of_calibrator_create(const of_calibration_options *options,

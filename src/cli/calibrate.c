@@ -2,6 +2,7 @@
 /* outflow calibrate: what in-distribution images score, into the weight file. */
 #include "cli/processes.h"
 #include "cli/shared_options.h"
+#include "cli/terminal/output.h"
 #include "cli/verbs.h"
 #include "cli/watcher.h"
 
@@ -91,7 +92,7 @@ static void print_table(const of_detector *detector, const of_score *scores, siz
 
 /* Thresholds of all scores; a dash where it would take more images. */
 static of_status print_thresholds(const of_detector *detector, of_error *error) {
-    of_output *output;
+    of_output *output = NULL;
     size_t count = of_detector_scores(detector, NULL, 0);
     of_score *scores = calloc(count, sizeof *scores);
     if (scores == NULL)
@@ -100,7 +101,7 @@ static of_status print_thresholds(const of_detector *detector, of_error *error) 
     if (status == OF_OK) {
         (void)of_detector_scores(detector, scores, count);
         print_table(detector, scores, count, of_output_file(output));
-        status = of_output_commit(output, error);
+        status = of_console_commit(&output, error);
     }
     free(scores);
     return status;

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow sample: images drawn from a model, as a PNG grid. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/engine.h"
+#include "cli/shared_options.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/png.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
-#include "core/clock.h"
-#include "core/error.h"
-#include "core/memory.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -28,14 +26,14 @@ const of_command of_sample_command = {
 };
 
 typedef struct sample_settings {
-    of_engine_settings engine;
+    of_shared_settings shared;
     const char *out;
     uint64_t count, columns;
     double temperature;
 } sample_settings;
 
 static void declare(sample_settings *settings, of_option_table *table) {
-    of_engine_model_option(&settings->engine, table);
+    of_shared_model_option(&settings->shared, table);
     of_option *out = of_option_text(table, 'o', "out", "FILE", &settings->out,
                                     "PNG file to write; it appears only when it is complete.");
     out->required = true;
@@ -44,12 +42,12 @@ static void declare(sample_settings *settings, of_option_table *table) {
                     "Number of images; without it, 64.");
     of_option_real(table, 0, "temperature", "T", &settings->temperature, 0, 100,
                    "Standard deviation of the latents; without it, 1.");
-    of_option_count(table, 's', "seed", &settings->engine.seed, 0, 0x1p64,
+    of_option_count(table, 's', "seed", &settings->shared.seed, 0, 0x1p64,
                     "Seed of the random numbers; without it, 0.");
     of_option_count(table, 0, "columns", &settings->columns, 1, 65536,
                     "Images in a row of the grid; without it, about as many as rows.");
-    of_option_flag(table, 'q', "quiet", &settings->engine.quiet, "Show no summary.");
-    of_engine_plan_options(&settings->engine, table);
+    of_option_flag(table, 'q', "quiet", &settings->shared.quiet, "Show no summary.");
+    of_shared_plan_options(&settings->shared, table);
 }
 
 static uint64_t count_non_finite(const float *values, size_t count) {
@@ -74,45 +72,75 @@ static of_grid make_grid(const sample_settings *settings, const of_architecture 
     };
 }
 
-static of_status sample_into(const sample_settings *settings, of_engine *engine, float *images,
-                             size_t values, of_output *output, of_error *error) {
-    of_status status =
-        of_session_sample(engine->own, (size_t)settings->count, settings->temperature,
-                          settings->engine.seed, images, error);
+/* What is drawn with, and where it goes. */
+typedef struct sampler {
+    const sample_settings *settings;
+    of_console *console;
+    const of_architecture *architecture;
+    of_session *session;
+    of_output *output;
+} sampler;
+
+static of_status sample_into(const sampler *s, float *images, size_t values, of_error *error) {
+    const sample_settings *settings = s->settings;
+    of_status status = of_session_sample(s->session, (size_t)settings->count, settings->temperature,
+                                         settings->shared.seed, images, error);
     if (status == OF_OK)
         status = of_interrupt_check(error);
     if (status != OF_OK)
         return status;
     uint64_t non_finite = count_non_finite(images, values);
     if (non_finite > 0)
-        of_log_write(&engine->console->log, OF_LOG_WARNING,
+        of_log_write(&s->console->log, OF_LOG_WARNING,
                      "%" PRIu64 " of %zu values are not finite and are drawn black; a lower "
                      "--temperature may help",
                      non_finite, values);
-    of_grid grid = make_grid(settings, &engine->architecture, images);
-    status = of_grid_write_png(&grid, of_output_file(output), error);
+    of_grid grid = make_grid(settings, s->architecture, images);
+    status = of_grid_write_png(&grid, of_output_file(s->output), error);
     of_error reason; /* of the file, which the PNG library does not know */
-    if (status == OF_ERROR_IO && of_console_flush(output, &reason) != OF_OK)
+    if (status == OF_ERROR_IO && of_console_flush(s->output, &reason) != OF_OK)
         return of_error_copy(error, &reason);
     return status;
 }
 
-static of_status run_sample(const sample_settings *settings, of_engine *engine, of_error *error) {
-    of_output *output = NULL;
-    size_t values;
-    if (!of_multiply((size_t)settings->count, of_architecture_dimensions(&engine->architecture),
-                     &values))
-        return of_fail(error, OF_ERROR_ARGUMENT, "--count is too large for this model");
-    of_status status = of_output_open(settings->out, &output, error);
-    if (status != OF_OK)
-        return status;
-    float *images = of_allocate(values, sizeof *images);
-    status = images != NULL ? sample_into(settings, engine, images, values, output, error)
-                            : of_fail_memory(error, "the images; lower --count");
-    of_free(images);
+static of_status sample_and_write(sampler *s, of_error *error) {
+    size_t dimensions = of_architecture_dimensions(s->architecture);
+    size_t count = (size_t)s->settings->count;
+    float *images = calloc(count, dimensions * sizeof *images); /* NULL on overflow */
+    of_status status = images != NULL ? sample_into(s, images, count * dimensions, error)
+                                      : of_fail_setting(error, OF_ERROR_MEMORY, "count",
+                                                        "out of memory for the images");
+    free(images);
+    return status == OF_OK ? of_console_commit(&s->output, error) : status;
+}
+
+static of_status compile(const sample_settings *settings, of_plan **plan, of_error *error) {
+    of_plan_options options = of_shared_plan_wish(&settings->shared);
+    of_model *model = NULL;
+    options.inverse = true;
+    options.latency = false; /* nothing is run forward */
+    of_status status = of_model_open(settings->shared.model, &model, error);
     if (status == OF_OK)
-        status = of_console_commit(&output, error);
-    of_output_discard(output);
+        status = of_plan_compile(model, &options, plan, error);
+    of_model_free(model);
+    return status;
+}
+
+static of_status run_sample(const sample_settings *settings, of_console *console, of_error *error) {
+    of_plan *plan = NULL;
+    sampler s = {.settings = settings, .console = console};
+    of_status status = compile(settings, &plan, error);
+    if (status == OF_OK) {
+        s.architecture = of_plan_architecture(plan);
+        status = of_session_create(plan, 0, &s.session, error);
+    }
+    if (status == OF_OK)
+        status = of_output_open(settings->out, &s.output, error);
+    if (status == OF_OK)
+        status = sample_and_write(&s, error);
+    of_output_discard(s.output);
+    of_session_free(s.session);
+    of_plan_free(plan);
     return status;
 }
 
@@ -129,17 +157,11 @@ static const char *foreign_extension(const char *path) {
 
 static int sample_with(const sample_settings *settings, of_console *console) {
     of_error error;
-    of_engine engine;
     double start = of_seconds();
-    if (settings->engine.quiet)
+    if (settings->shared.quiet)
         of_console_quiet(console);
     of_interrupt_watch();
-    of_status status = of_engine_open(&settings->engine, console, &engine, &error);
-    if (status == OF_OK) {
-        status = run_sample(settings, &engine, &error);
-        of_engine_close(&engine);
-    }
-    if (status != OF_OK)
+    if (run_sample(settings, console, &error) != OF_OK)
         return of_console_fail(console, &error);
     of_log_write(&console->log, OF_LOG_INFO, "%" PRIu64 " image%s in %.2f s", settings->count,
                  of_plural(settings->count), of_seconds() - start);
@@ -159,7 +181,7 @@ static int check_and_sample(const sample_settings *settings, const of_text_list 
 }
 
 int of_verb_sample(int argc, char **argv, of_console *console) {
-    sample_settings settings = {.engine.inverse = true, .count = 64, .temperature = 1};
+    sample_settings settings = {.count = 64, .temperature = 1};
     of_option_table table = {.count = 0};
     of_text_list operands = {0};
     int code;

@@ -5,6 +5,8 @@
 #include "cli/score_pictures.h"
 #include "cli/shared_options.h"
 #include "cli/terminal/command_line.h"
+#include "cli/terminal/hint.h"
+#include "cli/terminal/output.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
 #include "cli/watcher.h"
@@ -120,7 +122,7 @@ static of_status write_batch(void *user, const of_scored_batch *batch, of_error 
         of_rows_write(&run->rows, source, of_scored_item(batch, i), &likelihood);
     }
     of_status status = of_score_pictures_collect(&run->pictures, run->source, batch, error);
-    return status == OF_OK ? of_output_flush(run->output, error) : status;
+    return status == OF_OK ? of_console_flush(run->output, error) : status;
 }
 
 /* ---- Columns ------------------------------------------------------------------------------ */
@@ -152,7 +154,9 @@ static of_status add_p_value(score_run *run, of_score score, of_error *error) {
     } else if (of_detector_check_p_value(run->detector, score, &reason) == OF_OK) {
         of_rows_add_p_value(&run->rows, score);
     } else if (info.calibration != NULL || info.calibration_problem[0] != '\0') {
-        of_log_write(&run->console->log, OF_LOG_WARNING, "no p-values: %s", reason.message);
+        char text[OF_HINT_SIZE];
+        of_log_write(&run->console->log, OF_LOG_WARNING, "no p-values: %s",
+                     of_hint_text(run->console, &reason, text, sizeof text));
     }
     return OF_OK;
 }
@@ -276,10 +280,8 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
         status = score_sources(run, sum, error);
     if (status == OF_OK)
         status = of_score_pictures_make(&run->pictures, run->console, error);
-    if (status == OF_OK) {
-        status = of_output_commit(run->output, error);
-        run->output = NULL;
-    }
+    if (status == OF_OK)
+        status = of_console_commit(&run->output, error);
     if (status == OF_OK)
         summarise(run->console, sum, &run->rows);
     of_output_discard(run->output);
@@ -340,7 +342,7 @@ static int check_and_score(const score_settings *settings, of_console *console) 
         return of_usage_error(console, &of_score_command,
                               "--heatmap-count needs a folder, --heatmaps DIR");
     if (check_score_name(settings, &error) != OF_OK)
-        return of_usage_error(console, &of_score_command, "%s", error.message);
+        return of_usage_fail(console, &of_score_command, &error);
     return score_with(settings, console);
 }
 

@@ -34,7 +34,7 @@ void of_shared_source_options(of_shared_settings *settings, of_option_table *tab
 void of_shared_begin(const of_shared_settings *settings, of_console *console);
 
 /* What they say, in the library's forms. */
-of_detector_options of_shared_detector_options(const of_shared_settings *settings, of_ranks *ranks);
+of_detector_options of_shared_detector_options(const of_shared_settings *settings);
 of_stream_options of_shared_stream_options(const of_shared_settings *settings,
                                            const of_stream_observer *observer);
 of_plan_options of_shared_plan_wish(const of_shared_settings *settings);

@@ -279,7 +279,7 @@ int of_verb_train(int argc, char **argv, of_console *console) {
                                   "--data SRC",
                                   operands.items[0]);
         else if (of_train_settings_check(&settings, &table, &error) != OF_OK)
-            code = of_usage_error(console, &of_train_command, "%s", error.message);
+            code = of_usage_fail(console, &of_train_command, &error);
         else
             code = train_with(&settings, &table, console);
     }

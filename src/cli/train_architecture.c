@@ -113,7 +113,8 @@ of_status of_train_settings_settle(of_train_settings *settings, const of_option_
                                    of_error *error) {
     of_train_options *train = &settings->train;
     if (train->general_model != NULL &&
-        of_model_locate(train->general_model, (char[OF_MODEL_PATH_SIZE]){0}, OF_MODEL_PATH_SIZE, error) != OF_OK)
+        of_model_locate(train->general_model, (char[OF_MODEL_PATH_SIZE]){0}, OF_MODEL_PATH_SIZE,
+                        error) != OF_OK)
         return OF_ERROR_IO;
     if (settings->init != NULL)
         return settle_from_init(settings, table, error);

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/options_read.h"
 #include "data/labels.h"
 #include "data/pipeline.h"
 
@@ -38,7 +39,7 @@ struct of_source {
 };
 
 of_source_options of_source_options_default(const of_architecture *architecture) {
-    of_source_options options = {.channels = 3, .height = 32, .width = 32};
+    of_source_options options = {.size = sizeof options, .channels = 3, .height = 32, .width = 32};
     if (architecture != NULL) {
         options.channels = architecture->channels;
         options.height = architecture->height;
@@ -105,12 +106,16 @@ of_status of_source_open(const char *spec, const of_source_options *options, of_
                          of_error *error) {
     of_target target;
     of_reader *reader;
+    of_source_options own = of_source_options_default(NULL);
     if (spec == NULL || options == NULL || source == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_source_open: NULL argument");
-    of_status status = of_source_target(options, &target, error);
+    of_status status = of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_source_options, stop),
+                                       options, "source options", error);
     if (status == OF_OK)
-        status = of_reader_open(spec, &target, options->seed, &reader, error);
-    return status != OF_OK ? status : of_source_from_reader(reader, options, source, error);
+        status = of_source_target(&own, &target, error);
+    if (status == OF_OK)
+        status = of_reader_open(spec, &target, own.seed, &reader, error);
+    return status != OF_OK ? status : of_source_from_reader(reader, &own, source, error);
 }
 
 void of_source_free(of_source *source) {

@@ -6,9 +6,9 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/options_read.h"
+#include "model/model.h"
 #include "ranks/ranks.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,25 +71,13 @@ static const char *role_of(size_t place) {
     return place == OF_PLACE_GENERAL ? "the general model" : "a model of the ensemble";
 }
 
-/* Can one image be given to both? */
-static of_status check_size(const of_model *model, const of_model *other, size_t place,
-                            of_error *error) {
-    const of_architecture *a = of_model_architecture(model), *b = of_model_architecture(other);
-    if (a->channels == b->channels && a->height == b->height && a->width == b->width)
-        return OF_OK;
-    return of_fail(error, OF_ERROR_MISMATCH,
-                   "the model takes images of %" PRIu32 "x%" PRIu32 "x%" PRIu32
-                   " (channels, height, width), %s of %" PRIu32 "x%" PRIu32 "x%" PRIu32
-                   ": use models of the same image size",
-                   a->channels, a->height, a->width, role_of(place), b->channels, b->height,
-                   b->width);
-}
-
 static of_status check_sizes(const of_model *const models[OF_PLACES], of_error *error) {
     of_status status = OF_OK;
     for (size_t i = OF_PLACE_GENERAL; status == OF_OK && i < OF_PLACES; i++)
         if (models[i] != NULL)
-            status = check_size(models[OF_PLACE_MODEL], models[i], i, error);
+            status =
+                of_architecture_check_images(of_model_architecture(models[OF_PLACE_MODEL]),
+                                             of_model_architecture(models[i]), role_of(i), error);
     return status;
 }
 

@@ -30,6 +30,7 @@ void of_training_free(of_training_plan *training);
 
 /* For forward passes with the weights of the last refresh. Lives as long as the plan. */
 of_session *of_training_session(const of_training_plan *training);
+
 /* Takes over changed parameter values of the same architecture. */
 of_status of_training_refresh(of_training_plan *training, const of_model *model, of_error *error);
 

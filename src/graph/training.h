@@ -49,22 +49,22 @@ typedef struct of_lane {
 /* Buffers of one thread for the backward pass. */
 typedef struct of_backward_buffers {
     of_arena arena;
+    const of_gradient_layout *layouts; /* [scales] */
     of_kept kept;
     float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES];    /* [group units][positions][half] */
     float *g_coefficients, *g_taps, *g_hidden[2], *gathered; /* of one chunk */
     float *g_latents, *latents;                              /* of one unit */
-    float *sums;                       /* a group's gradient of one step, or of a scale's priors */
-    const of_gradient_layout *layouts; /* [scales] */
-    float *weights[OF_LAYER_MIX];      /* of one step, as of_data_product takes them */
-    of_folded_layer folded;            /* on the way to `weights` */
-    of_lane group;                     /* sums of a group */
-    double *logp_gradients;            /* [group images] */
-    double *class_gradients;           /* [group images][classes] */
+    float *sums;                  /* a group's gradient of one step, or of a scale's priors */
+    float *weights[OF_LAYER_MIX]; /* of one step, as of_data_product takes them */
+    of_folded_layer folded;       /* on the way to `weights` */
+    of_lane group;                /* sums of a group */
+    double *logp_gradients;       /* [group images] */
+    double *class_gradients;      /* [group images][classes] */
 } of_backward_buffers;
 
 struct of_training_plan {
-    of_plan *plan; /* refreshed in place */
-    of_session *session;
+    of_plan *plan;       /* refreshed in place */
+    of_session *session; /* with all of its threads */
     unsigned lanes;
     size_t memory_bytes; /* budget for kept hidden activations */
     double kept_share;   /* of hidden activations */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a network looks like: defaults, checks, geometry and cost. */
 #include "core/error.h"
+
 #include "model/model.h"
+#include <inttypes.h>
 
 #include <math.h>
 
@@ -132,4 +134,15 @@ double of_bits_per_dim(const of_architecture *architecture, double logp) {
 
 double of_nll(const of_architecture *architecture, double logp) {
     return (double)of_architecture_dimensions(architecture) * log(256) - logp;
+}
+
+of_status of_architecture_check_images(const of_architecture *a, const of_architecture *b,
+                                       const char *what, of_error *error) {
+    if (a->channels == b->channels && a->height == b->height && a->width == b->width)
+        return OF_OK;
+    return of_fail(error, OF_ERROR_MISMATCH,
+                   "the model takes images of %" PRIu32 "x%" PRIu32 "x%" PRIu32
+                   " (channels, height, width), %s of %" PRIu32 "x%" PRIu32 "x%" PRIu32
+                   ": use models of the same image size",
+                   a->channels, a->height, a->width, what, b->channels, b->height, b->width);
 }

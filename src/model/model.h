@@ -28,6 +28,12 @@ double of_architecture_flops(const of_architecture *architecture);
 /* Checks every field's range and their combination. */
 of_status of_architecture_check(const of_architecture *architecture, of_error *error);
 
+/* Checks that one image can be given to both; OF_ERROR_MISMATCH names the two sizes and `what` the
+ * other model is ("the general model"). */
+of_status of_architecture_check_images(const of_architecture *architecture,
+                                       const of_architecture *other, const char *what,
+                                       of_error *error);
+
 /* The "architecture" JSON of a weight file. `place` names the file in messages. Unknown keys are
  * refused; keys that are absent take the default. */
 of_status of_architecture_parse(const char *json, const char *place, of_architecture *architecture,

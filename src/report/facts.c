@@ -20,18 +20,14 @@ __attribute__((format(printf, 3, 4))) static void add(of_report_facts *facts, co
     facts->list[facts->count++] = (of_report_fact){name, text};
 }
 
-static const char *family(const of_architecture *a) {
-    return a->family == OF_FAMILY_PATCH_GLOW ? "patch-glow" : "glow";
-}
-
 static void add_model(of_report_facts *facts, const char *name, const of_detector_model *model) {
     const of_architecture *a = &model->architecture;
     uint32_t scales = of_architecture_scale_count(a);
     add(facts, name,
         "%.300s: %s, %" PRIu32 "x%" PRIu32 "x%" PRIu32 ", %" PRIu32 " scale%s, %" PRIu32
         " steps, hidden %" PRIu32 "%s%s; weights %016" PRIx64,
-        model->file[0] != '\0' ? model->file : "in memory", family(a), a->channels, a->height,
-        a->width, scales, scales == 1 ? "" : "s", a->steps, a->hidden,
+        model->file[0] != '\0' ? model->file : "in memory", of_family_name(a->family), a->channels,
+        a->height, a->width, scales, scales == 1 ? "" : "s", a->steps, a->hidden,
         a->block == OF_BLOCK_DENSE ? ", dense" : "", a->classes > 0 ? ", with classes" : "",
         model->fingerprint);
 }

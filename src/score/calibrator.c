@@ -4,6 +4,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/options_read.h"
 #include "score/calibration.h"
 #include "score/table.h"
 
@@ -92,9 +93,19 @@ of_status of_calibrator_create_for(const of_calibrated_models *models, of_calibr
     return OF_OK;
 }
 
-of_status of_calibrator_create(const of_calibration_options *options, of_calibrator **calibrator,
+of_calibration_options of_calibration_options_default(void) {
+    return (of_calibration_options){.size = sizeof(of_calibration_options)};
+}
+
+of_status of_calibrator_create(const of_calibration_options *given, of_calibrator **calibrator,
                                of_error *error) {
-    if (options == NULL || options->model == NULL || calibrator == NULL ||
+    of_calibration_options own = of_calibration_options_default(), *options = &own;
+    of_status status =
+        of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_calibration_options, source), given,
+                        "calibration options", error);
+    if (status != OF_OK)
+        return status;
+    if (options->model == NULL || calibrator == NULL ||
         (options->members == NULL && options->member_count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_calibrator_create: a required argument is NULL");

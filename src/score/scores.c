@@ -102,6 +102,26 @@ void of_score_name(of_score score, char *name, size_t size) {
 
 /* ---- What they need, and give -------------------------------------------------------------- */
 
+const char *of_score_need_name(of_score_need need) {
+    switch (need) {
+    case OF_NEEDS_GENERAL:
+        return "a general model";
+    case OF_NEEDS_CLASSES:
+        return "a class-conditional model";
+    case OF_NEEDS_ENSEMBLE:
+        return "further models";
+    case OF_NEEDS_CALIBRATION:
+        return "a calibration";
+    case OF_NEEDS_PNG:
+        return "the size as PNG";
+    case OF_NEEDS_WEBP:
+        return "the size as WebP";
+    case OF_NEEDS_SAME_SCALES:
+        return "a general model with as many scales";
+    }
+    return "unknown";
+}
+
 unsigned of_score_needs(of_score score) {
     const of_score_row *row = of_score_row_of(score.kind);
     return row != NULL ? row->needs : 0;

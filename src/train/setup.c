@@ -5,7 +5,6 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "score/stream.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -61,8 +60,8 @@ static of_status load_general_model(of_trainer *trainer, of_error *error) {
         return OF_OK;
     of_status status = of_model_load(options->general_model, &model, error);
     if (status == OF_OK)
-        status = of_stream_check(&options->architecture, of_model_architecture(model),
-                                 "the general model", error);
+        status = of_architecture_check_images(&options->architecture, of_model_architecture(model),
+                                              "the general model", error);
     if (status == OF_OK)
         status = of_plan_compile(model, &wish, &trainer->general_plan, error);
     if (status == OF_OK)

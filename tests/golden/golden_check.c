@@ -181,11 +181,8 @@ typedef struct loss_data {
     double sum[64]; /* of the loss, an image each */
 } loss_data;
 
-static double loss_gradient(void *user, size_t image, double logp, const double *class_logp,
-                            double *class_gradient) {
-    (void)class_logp;
-    (void)class_gradient;
-    loss_data *d = user;
+/* An image's loss and its gradient with respect to logp. */
+static double logp_gradient(loss_data *d, size_t image, double logp) {
     double nll = of_nll(of_model_architecture(d->g->model), logp), n = (double)d->count;
     if (d->kind == LOSS_CLASS) { /* w mean softplus((nll_general - nll)/t) */
         double x = (expected_value(d->base_nll, image) - nll) / 1000;
@@ -199,6 +196,17 @@ static double loss_gradient(void *user, size_t image, double logp, const double 
     }
     d->sum[image] = nll / n;
     return -1 / n;
+}
+
+/* The gradient of a mixture reaches each class by its posterior, exp(class_logp - logp)/classes. */
+static double loss_gradient(void *user, size_t image, double logp, const double *class_logp,
+                            double *class_gradient) {
+    loss_data *d = user;
+    double gradient = logp_gradient(d, image, logp);
+    size_t classes = d->g->classes;
+    for (size_t c = 0; c < classes; c++)
+        class_gradient[c] = gradient * exp(class_logp[c] - logp) / (double)classes;
+    return gradient;
 }
 
 static bool check_gradients(const golden *g, const char *isa, const char *prefix,

@@ -3,9 +3,8 @@
  * seen, split at random into calibration and fresh images, many times. Skips without ../shared. */
 #include "core/random.h"
 #include "score/binomial.h"
-#include "score/stream.h"
 
-#include <outflow/outflow.h>
+#include <outflow/detect.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "compiled.h"
+#include "detector_fixture.h"
 
 enum { EVERY = 8, IMAGES = 500, SCALES = 3, CALIBRATION = 300, SPLITS = 40 };
 
@@ -33,8 +32,8 @@ typedef struct kept_set {
 static of_status keep(void *user, const of_scored_batch *batch, of_error *error) {
     kept_set *set = user;
     (void)error;
-    for (size_t i = 0; i < batch->count && set->count < IMAGES; i++) {
-        of_image_likelihood image = of_scored_image(batch, i);
+    for (size_t i = 0; i < of_scored_count(batch) && set->count < IMAGES; i++) {
+        of_image_likelihood image = of_scored_likelihood(batch, i);
         kept_image *kept = &set->images[set->count++];
         memcpy(kept->own, image.contributions, sizeof kept->own);
         memcpy(kept->own_squares, image.latent_squares, sizeof kept->own_squares);
@@ -65,18 +64,15 @@ static of_model *load(const char *name) {
 }
 
 static void score_images(const of_model *model, const of_model *general, kept_set *set) {
-    const compiled own = compile_with(model, NULL), other = compile_with(general, NULL);
-    const of_stream_models models = {
-        .own = own.session, .general = other.session, .with_png = true};
-    of_source *source;
-    of_source_options options = of_source_options_default(of_plan_architecture(own.plan));
-    assert_int_equal(
-        of_source_open(TEST_SHARED_DIR "/data/cifar10-test.tar", &options, &source, NULL), OF_OK);
-    assert_int_equal(of_stream_run(source, &models, 512, EVERY, keep, set, NULL), OF_OK);
+    of_detector *detector = detector_of(model, general, 0);
+    of_stream_options options = of_stream_options_default();
+    options.every = EVERY;
+    options.needs = OF_NEEDS_PNG;
+    assert_int_equal(of_detector_stream(detector, TEST_SHARED_DIR "/data/cifar10-test.tar",
+                                        &options, keep, set, NULL, NULL),
+                     OF_OK);
     assert_int_equal(set->count, IMAGES);
-    of_source_free(source);
-    free_compiled(&own);
-    free_compiled(&other);
+    of_detector_free(detector);
 }
 
 /* A random order of the images (Fisher and Yates). */
@@ -138,8 +134,10 @@ static void test_photographs(void **state) {
     score_images(model, general, &set);
     for (uint64_t split = 0; split < SPLITS; split++) {
         shuffle(split, order);
-        of_calibration *calibration =
-            calibrate(&(of_calibration_options){.model = model, .general = general}, &set, order);
+        of_calibration *calibration = calibrate(
+            &(of_calibration_options){
+                .size = sizeof(of_calibration_options), .model = model, .general = general},
+            &set, order);
         for (size_t k = 0; k < SCORES; k++)
             flagged[k] += count_flagged(calibration, scores[k], &set, order, rate);
         of_calibration_free(calibration);

@@ -22,16 +22,8 @@ typedef struct fake_reader {
 static of_status next_fake(of_reader *reader, of_entry *entry, bool *end, of_error *error) {
     fake_reader *fake = (fake_reader *)reader;
     char name[32];
-<<<<<<< HEAD
     if (fake->next == fake->fails_at)
         return of_fail(error, OF_ERROR_IO, "the cable was pulled");
-=======
-    if (fake->next == fake->fails_at) {
-        if (error != NULL)
-            *error = (of_error){.status = OF_ERROR_IO, .message = "the cable was pulled"};
-        return OF_ERROR_IO;
-    }
->>>>>>> sessions
     *end = fake->next == fake->count;
     if (*end)
         return OF_OK;
@@ -41,11 +33,7 @@ static of_status next_fake(of_reader *reader, of_entry *entry, bool *end, of_err
         return status;
     if (fake->bad_every > 0 && fake->next % fake->bad_every == 0) {
         entry->content = OF_CONTENT_UNREADABLE;
-<<<<<<< HEAD
         (void)of_fail(&entry->reason, OF_ERROR_FORMAT, "bad on purpose");
-=======
-        entry->reason = (of_error){.status = OF_ERROR_FORMAT, .message = "bad on purpose"};
->>>>>>> sessions
     } else {
         assert_true(of_bytes_reserve(&entry->bytes, fake->entry_bytes));
         entry->bytes.size = fake->entry_bytes;
@@ -288,6 +276,9 @@ static void test_bad_arguments(void **state) {
     of_source_options options = pixel_options(2);
     assert_int_equal(of_source_open(NULL, &options, &source, NULL), OF_ERROR_ARGUMENT);
     assert_int_equal(of_source_open("synthetic:flat", NULL, &source, NULL), OF_ERROR_ARGUMENT);
+    options.size = 0;
+    assert_int_equal(of_source_open("synthetic:flat", &options, &source, NULL), OF_ERROR_ARGUMENT);
+    options.size = sizeof options;
     assert_int_equal(of_source_open("synthetic:flat", &options, NULL, NULL), OF_ERROR_ARGUMENT);
     options.threads = 1000;
     assert_int_equal(of_source_open("synthetic:flat", &options, &source, NULL), OF_ERROR_ARGUMENT);

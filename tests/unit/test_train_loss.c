@@ -177,24 +177,19 @@ static void forward(of_session *session, const of_safetensors *file, const char 
                      OF_OK);
 }
 
-static void outlier_losses_match_reference(void **state) {
-    (void)state;
-    const char *prefix = TEST_SHARED_DIR "/golden/glow-affine-lu";
+static void check_outlier_losses(const char *prefix) {
     char path[1024];
     of_safetensors file;
     of_model *model;
     double inlier_logp[IMAGES];
     fixture f;
     (void)snprintf(path, sizeof path, "%s.expected.safetensors", prefix);
-    if (access(path, R_OK) != 0) {
-        print_message("SKIPPED: no reference vectors at %s\n", path);
-        skip();
-    }
     assert_int_equal(of_safetensors_open(path, &file, NULL), OF_OK);
     (void)snprintf(path, sizeof path, "%s.model.safetensors", prefix);
     assert_int_equal(of_model_load(path, &model, NULL), OF_OK);
     const compiled plan = compile_with(model, NULL);
     set_up(&f, 0);
+    f.loss.architecture = *of_model_architecture(model);
     f.loss.count = f.loss.inlier_count = 4;
     forward(plan.session, &file, "images", inlier_logp);
     forward(plan.session, &file, "outlier_images", f.logp);
@@ -210,13 +205,29 @@ static void outlier_losses_match_reference(void **state) {
     of_safetensors_close(&file);
 }
 
+static void outlier_losses_match_vectors(void **state) {
+    (void)state;
+    check_outlier_losses(TEST_SOURCE_DIR "/golden/vectors/outlier-losses");
+}
+
+static void outlier_losses_match_shared_vectors(void **state) {
+    (void)state;
+    const char *prefix = TEST_SHARED_DIR "/golden/glow-affine-lu";
+    if (access(TEST_SHARED_DIR "/golden", R_OK) != 0) {
+        print_message("SKIPPED: no reference vectors at %s\n", prefix);
+        skip();
+    }
+    check_outlier_losses(prefix);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_match_formulas),
         cmocka_unit_test(gradients_match_differences),
         cmocka_unit_test(full_label_is_nll_and_wrong_classes),
         cmocka_unit_test(large_arguments_stay_finite),
-        cmocka_unit_test(outlier_losses_match_reference),
+        cmocka_unit_test(outlier_losses_match_vectors),
+        cmocka_unit_test(outlier_losses_match_shared_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "cli/terminal/console.h"
 
+#include "cli/terminal/hint.h"
 #include "core/error.h"
 
 #include <signal.h>
@@ -29,6 +30,7 @@ void of_console_reader_gone(void) {
 }
 
 int of_console_fail(of_console *console, const of_error *error) {
+    char text[OF_HINT_SIZE];
     of_progress_finish(&console->progress);
     if (reader_gone)
         return OF_EXIT_SIGNAL + SIGPIPE;
@@ -40,7 +42,8 @@ int of_console_fail(of_console *console, const of_error *error) {
                      strsignal(signal_number));
         return OF_EXIT_SIGNAL + signal_number;
     }
-    of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
+    of_log_write(&console->log, OF_LOG_ERROR, "%s",
+                 of_hint_text(console, error, text, sizeof text));
     return OF_EXIT_FAILURE;
 }
 

@@ -21,7 +21,8 @@ of_image_options of_image_options_default(const of_architecture *architecture) {
 static of_status read_target(const of_image_options *given, of_target *target, of_error *error) {
     of_image_options options = of_image_options_default(NULL);
     of_status status =
-        of_options_read(&options, sizeof options, sizeof options, given, "image options", error);
+        of_options_read(&options, sizeof options, OF_SIZE_UP_TO(of_image_options, min_width), given,
+                        "image options", error);
     if (status != OF_OK)
         return status;
     *target = (of_target){.channels = options.channels,

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The library names settings, the program options. */
+#ifndef OF_CLI_TERMINAL_HINT_H
+#define OF_CLI_TERMINAL_HINT_H
+
+#include "cli/terminal/console.h"
+
+enum { OF_HINT_SIZE = sizeof(of_error) + 32 };
+
+/* The option of the running verb that is this setting of the library, without dashes; NULL if it
+ * has none. "" is no setting. */
+const char *of_hint_option(const of_console *console, const char *setting);
+
+/* The error as the program says it: "MESSAGE", or "MESSAGE; see --OPTION" (or the verb that helps).
+ * Returns `text`, of OF_HINT_SIZE bytes or so. */
+const char *of_hint_text(const of_console *console, const of_error *error, char *text, size_t size);
+
+#endif
