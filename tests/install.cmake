@@ -10,6 +10,18 @@ add_test(NAME layer_order
                  $<TARGET_OBJECTS:outflow_objects>
          COMMAND_EXPAND_LISTS)
 if(TARGET outflow_program)
+  # The same program with the shared library.
+  add_executable(program_shared $<TARGET_OBJECTS:outflow_cli>)
+  target_link_libraries(program_shared PRIVATE outflow outflow_flags OpenMP::OpenMP_C m)
+  add_test(NAME program_symbols
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/program_symbols.sh $<TARGET_FILE:outflow>
+                   $<TARGET_FILE:outflow_program> $<TARGET_FILE:program_shared>
+                   $<TARGET_OBJECTS:outflow_cli>
+           COMMAND_EXPAND_LISTS)
+  add_test(NAME api
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/api/run.sh ${PROJECT_SOURCE_DIR}
+                   ${PROJECT_BINARY_DIR} ${CMAKE_CURRENT_BINARY_DIR}/api ${CMAKE_C_COMPILER}
+                   ${example_flags})
   add_test(NAME install
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install/run.sh ${PROJECT_BINARY_DIR}
                    ${CMAKE_CURRENT_BINARY_DIR}/install ${CMAKE_C_COMPILER} ${example_flags})

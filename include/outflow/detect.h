@@ -55,11 +55,14 @@ typedef struct of_detector_options {
     of_isa isa;       /**< as in of_plan_options, as are the next two */
     of_precision precision;
     unsigned micro_batch;
+    bool latency; /**< as in of_plan_options, default true: threads share an image where there are
+                       fewer images than threads. Takes some memory; of no use to who only scores
+                       many images a call */
     of_ranks *ranks; /**< which share the work of of_detector_stream; must outlive the detector.
                           NULL: this process does all of it */
 } of_detector_options;
 
-/** All fields at their defaults: no models. */
+/** All fields at their defaults: no models yet. */
 OF_API of_detector_options of_detector_options_default(void);
 
 /**

@@ -600,6 +600,13 @@ OF_API of_status of_image_read(const void *bytes, size_t size, const char *name,
                                const of_image_options *options, uint8_t *pixels,
                                of_image_info *info, of_error *error);
 
+/**
+ * Encodes pixels, [height][width][channels], channels 1 or 3, as an 8-bit PNG file. `png` gets
+ * `size` bytes, to be freed with of_free.
+ */
+OF_API of_status of_png_encode(const uint8_t *pixels, uint32_t channels, uint32_t height,
+                               uint32_t width, uint8_t **png, size_t *size, of_error *error);
+
 /* ---- Image sources ----------------------------------------------------------------------- */
 
 /**

@@ -3,7 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/shared_options.h"
 #include "cli/terminal/output.h"
-#include "cli/terminal/png.h"
+#include "cli/terminal/grid.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
 

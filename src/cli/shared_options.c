@@ -86,6 +86,9 @@ of_detector_options of_shared_detector_options(const of_shared_settings *setting
     options.isa = (of_isa)settings->isa;
     options.precision = (of_precision)settings->precision;
     options.ranks = of_processes_ranks();
+    /* the last batch of a source is hardly worth code of its own */
+    unsigned threads = options.threads > 0 ? options.threads : of_cpu_count();
+    options.latency = settings->batch > 0 && settings->batch < threads;
     return options;
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 of_detector_options of_detector_options_default(void) {
-    return (of_detector_options){.size = sizeof(of_detector_options)};
+    return (of_detector_options){.size = sizeof(of_detector_options), .latency = true};
 }
 
 /* ---- Loading ------------------------------------------------------------------------------- */
@@ -87,6 +87,7 @@ static of_plan_options plan_options(const of_detector_options *options) {
     plan.isa = options->isa;
     plan.precision = options->precision;
     plan.micro_batch = options->micro_batch;
+    plan.latency = options->latency;
     return plan;
 }
 

@@ -5,7 +5,6 @@
 #include "core/memory.h"
 
 #include <math.h>
-#include <png.h>
 #include <string.h>
 
 enum { GAP = 8, GAP_SHADE = 255 };
@@ -180,22 +179,5 @@ of_status of_picture_join(const of_picture *left, const of_picture *right, of_pi
 
 of_status of_picture_encode(const of_picture *picture, uint8_t **bytes, size_t *size,
                             of_error *error) {
-    png_image image = {.version = PNG_IMAGE_VERSION,
-                       .width = picture->width,
-                       .height = picture->height,
-                       .format = PNG_FORMAT_RGB};
-    png_alloc_size_t room = PNG_IMAGE_PNG_SIZE_MAX(image);
-    of_status status = OF_OK;
-    *bytes = of_allocate(room, 1);
-    if (*bytes == NULL)
-        return of_fail_memory(error, "a PNG");
-    if (png_image_write_to_memory(&image, *bytes, &room, 0, picture->pixels, 0, NULL)) {
-        *size = room;
-    } else {
-        status = of_fail(error, OF_ERROR_INTERNAL, "coding a PNG failed: %s", image.message);
-        of_free(*bytes);
-        *bytes = NULL;
-    }
-    png_image_free(&image);
-    return status;
+    return of_png_encode(picture->pixels, 3, picture->height, picture->width, bytes, size, error);
 }

@@ -9,7 +9,8 @@ function(outflow_mpi_module name)
   set_target_properties(outflow_${name} PROPERTIES PREFIX "")
   target_include_directories(outflow_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(outflow_${name} PRIVATE outflow_flags ${ARGN})
-  install(TARGETS outflow_${name} LIBRARY DESTINATION ${OUTFLOW_MODULE_DIR})
+  install(TARGETS outflow_${name} LIBRARY DESTINATION ${OUTFLOW_MODULE_DIR}
+          COMPONENT runtime)
   set(OUTFLOW_MPI_MODULES ${OUTFLOW_MPI_MODULES} ${name} PARENT_SCOPE)
 endfunction()
 

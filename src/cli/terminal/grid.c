@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/terminal/png.h"
-
-#include "core/error.h"
-#include "core/memory.h"
+#include "cli/terminal/grid.h"
 
 #include <math.h>
-#include <png.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { GAP = 2, GAP_SHADE = 255 };
@@ -23,21 +20,18 @@ static unsigned char to_byte(float value) {
 }
 
 static of_status canvas_allocate(const of_grid *grid, byte_canvas *target, of_error *error) {
-    size_t rows = (grid->count + grid->columns - 1) / grid->columns, size;
-    bool fits = of_multiply(grid->columns, (size_t)grid->width + GAP, &target->width) &&
-                of_multiply(rows, (size_t)grid->height + GAP, &target->height);
-    target->channels = grid->channels;
-    if (!fits || target->width > INT32_MAX || target->height > INT32_MAX)
+    size_t rows = (grid->count + grid->columns - 1) / grid->columns;
+    if (grid->columns > INT32_MAX / ((size_t)grid->width + GAP) ||
+        rows > INT32_MAX / ((size_t)grid->height + GAP))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "the grid is too large for a PNG: ask for fewer images");
-    target->width -= GAP;
-    target->height -= GAP;
-    fits = of_multiply(target->width, target->height, &size) &&
-           of_multiply(size, target->channels, &size);
-    target->pixels = fits ? of_allocate(size, 1) : NULL;
+    target->width = grid->columns * ((size_t)grid->width + GAP) - GAP;
+    target->height = rows * ((size_t)grid->height + GAP) - GAP;
+    target->channels = grid->channels;
+    target->pixels = calloc(target->height, target->width * target->channels);
     if (target->pixels == NULL)
         return of_fail_memory(error, "the grid of images");
-    memset(target->pixels, GAP_SHADE, size);
+    memset(target->pixels, GAP_SHADE, target->height * target->width * target->channels);
     return OF_OK;
 }
 
@@ -60,15 +54,13 @@ of_status of_grid_write_png(const of_grid *grid, FILE *file, of_error *error) {
         return status;
     for (size_t i = 0; i < grid->count; i++)
         place_image(grid, i, &canvas);
-    png_image image = {
-        .version = PNG_IMAGE_VERSION,
-        .width = (png_uint_32)canvas.width,
-        .height = (png_uint_32)canvas.height,
-        .format = grid->channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY,
-    };
-    if (!png_image_write_to_stdio(&image, file, 0, canvas.pixels, 0, NULL))
-        status = of_fail(error, OF_ERROR_IO, "writing the PNG failed: %s", image.message);
-    png_image_free(&image);
-    of_free(canvas.pixels);
+    uint8_t *png = NULL;
+    size_t size;
+    status = of_png_encode(canvas.pixels, grid->channels, (uint32_t)canvas.height,
+                           (uint32_t)canvas.width, &png, &size, error);
+    if (status == OF_OK && fwrite(png, 1, size, file) != size)
+        status = of_fail(error, OF_ERROR_IO, "writing the PNG failed");
+    of_free(png);
+    free(canvas.pixels);
     return status;
 }

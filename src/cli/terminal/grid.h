@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef OF_CLI_TERMINAL_PNG_H
-#define OF_CLI_TERMINAL_PNG_H
+#ifndef OF_CLI_TERMINAL_GRID_H
+#define OF_CLI_TERMINAL_GRID_H
 
 #include <outflow/outflow.h>
 #include <stdio.h>
