@@ -83,8 +83,8 @@ typedef struct of_detector_models {
 } of_detector_models;
 
 /**
- * The same with models that are loaded already; the models that `options` names are not looked at.
- * They must outlive the detector only if it is to be saved.
+ * The same with models that are loaded already; they must outlive the detector only if it is to be
+ * saved. No file is read: names in `options` are what the models are called (of_detector_model).
  */
 OF_API of_status of_detector_create(const of_detector_models *models,
                                     const of_detector_options *options, of_detector **detector,
@@ -95,7 +95,7 @@ OF_API void of_detector_free(of_detector *detector);
 
 /** A model of a detector. */
 typedef struct of_detector_model {
-    const char *file; /**< as it was opened; "" for a model in memory */
+    const char *file; /**< as it was opened; of a model in memory its name, "" without one */
     of_architecture architecture;
     uint64_t fingerprint; /**< of_model_fingerprint */
 } of_detector_model;

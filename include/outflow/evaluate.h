@@ -27,8 +27,7 @@
 extern "C" {
 #endif
 
-/* ---- Running ----------------------------------------------------------------------------------
- */
+/* ---- Running ------------------------------------------------------------------------------- */
 
 /** A set of images. */
 typedef struct of_evaluation_set_options {
@@ -43,14 +42,15 @@ typedef struct of_evaluation_options {
     bool compared;         /**< the first set is in-distribution: the others are compared with it */
     const of_score *asked; /**< a score that is to be among those evaluated; it decides under
                                 `threshold`, and orders the images of a report. NULL: none */
-    double rate; /**< flag images of calibrated scores at this false-positive rate; 0: none.
-                      Scores that are not calibrated on enough images for it flag nothing */
-    const double *threshold; /**< flag images whose asked score is at or above this, instead; or
-                                  NULL */
-    bool keep_images; /**< keep the most and the least anomalous images of each set, for a report
-                           or a figure */
+    double
+        rate; /**< flag images of calibrated scores at this false-positive rate, 0 <= rate < 1;
+                   0: none. Scores that are not calibrated on enough images for it flag nothing */
+    const double *threshold; /**< flag images whose asked score is at or above this, or not finite,
+                                  instead; or NULL */
+    bool keep_images; /**< keep the 8 most and the 8 least anomalous images of each set, for a
+                           report */
     const of_stream_options *stream; /**< limit, seed, observer and so on, for each set; its `needs`
-                                          are found out. NULL: the defaults */
+                                          are found out. NULL: the defaults. For of_evaluate only */
 } of_evaluation_options;
 
 /** All fields at their defaults: no sets. */
@@ -59,8 +59,10 @@ OF_API of_evaluation_options of_evaluation_options_default(void);
 typedef struct of_evaluation of_evaluation;
 
 /**
- * Runs all sets through the detector and computes everything below, with all scores that the
- * detector allows. A set without any readable image is OF_ERROR_FORMAT.
+ * Runs all sets through the detector, one after the other, and computes everything below, with all
+ * scores that the detector allows. What `options` points to is not needed afterwards. A set without
+ * any readable image is OF_ERROR_FORMAT; no sets, two of one name, or an asked score that cannot be
+ * computed (of_detector_check_score) is refused before any image is read.
  */
 OF_API of_status of_evaluate(const of_detector *detector, const of_evaluation_options *options,
                              of_evaluation **evaluation, of_error *error);
@@ -79,19 +81,22 @@ OF_API of_status of_evaluation_create(const of_detector *detector,
 /** What of_stream_options.needs must contain. */
 OF_API unsigned of_evaluation_needs(const of_evaluation *evaluation);
 
-/** Adds a batch (of of_detector_stream) to set number `set`. */
+/** Adds a batch (of of_detector_stream with this detector) to set number `set`. */
 OF_API of_status of_evaluation_add(of_evaluation *evaluation, size_t set,
                                    const of_scored_batch *batch, of_error *error);
 
-/** All images of set number `set` have been added; `result` is its stream's. */
+/** All images of set number `set` have been added; `result` is its stream's, NULL: nothing is known
+    of it but the images. */
 OF_API void of_evaluation_end_set(of_evaluation *evaluation, size_t set,
                                   const of_stream_result *result);
 
-/** All sets have been ended: compares them. Sets without images are left out of reports. */
+/**
+ * All sets have been ended: compares them. Where nothing is compared, sets without images are left
+ * out of reports; else one without, or no image at all, is OF_ERROR_FORMAT.
+ */
 OF_API of_status of_evaluation_finish(of_evaluation *evaluation, of_error *error);
 
-/* ---- Results ----------------------------------------------------------------------------------
- */
+/* ---- Results ------------------------------------------------------------------------------- */
 
 /** The scores, in the order of reports: [*count], as long as the evaluation. */
 OF_API const of_score *of_evaluation_scores(const of_evaluation *evaluation, size_t *count);
@@ -107,9 +112,8 @@ typedef struct of_evaluation_set {
     uint64_t non_finite;                 /**< images with a score that is not finite */
     double mean_logp, mean_general_logp; /**< nats, over the finite ones; general NaN without */
     double bits_per_dim, general_bits_per_dim; /**< of those means */
-    double
-        rank_correlation; /**< Spearman's, of the two models' logp; NaN without a general model */
-    double correlation;   /**< the same, Pearson's */
+    double rank_correlation, correlation; /**< Spearman's and Pearson's, of the two models' logp;
+                                               NaN without a general model */
 } of_evaluation_set;
 
 OF_API size_t of_evaluation_set_count(const of_evaluation *evaluation);
@@ -117,12 +121,17 @@ OF_API size_t of_evaluation_set_count(const of_evaluation *evaluation);
 /** Set number `set`; all zero beyond of_evaluation_set_count. */
 OF_API of_evaluation_set of_evaluation_get_set(const of_evaluation *evaluation, size_t set);
 
-/** The values of a score for all images of a set, in their order: [*count], or NULL. */
+/** The values of a score for all images of a set, in their order: [*count], or NULL. `count` may be
+    NULL, here and in the next two. */
 OF_API const double *of_evaluation_values(const of_evaluation *evaluation, size_t set, size_t score,
                                           size_t *count);
 
 /** Log-likelihoods of the images of a set under the model: [*count] nats. */
 OF_API const double *of_evaluation_logp(const of_evaluation *evaluation, size_t set, size_t *count);
+
+/** The same under the general model; NULL without one. */
+OF_API const double *of_evaluation_general_logp(const of_evaluation *evaluation, size_t set,
+                                                size_t *count);
 
 /** How a score separates a set from the in-distribution set; NULL for that set itself, and where
     nothing is compared. */
@@ -133,7 +142,7 @@ OF_API const of_metrics *of_evaluation_metrics(const of_evaluation *evaluation, 
 typedef struct of_evaluation_flags {
     bool known;        /**< else nothing is flagged under this score */
     uint64_t count;    /**< images */
-    double share;      /**< of the set's images */
+    double share;      /**< of the set's images; NaN without any, as are the next two */
     double low, high;  /**< the exact binomial interval of that share (Clopper, Pearson 1934), */
     double confidence; /**< of this confidence, 0.99 */
 } of_evaluation_flags;
@@ -144,7 +153,7 @@ OF_API of_evaluation_flags of_evaluation_get_flags(const of_evaluation *evaluati
 /** Of all sets together. */
 typedef struct of_evaluation_summary {
     bool compared, with_general;
-    double rate;              /**< that images are flagged at; 0: none */
+    double rate;              /**< that images are flagged at; 0: none, or by a threshold */
     double rank_correlation;  /**< Spearman's, of the two models' logp; NaN without two */
     double correlation;       /**< the same, Pearson's */
     double images_per_second; /**< reading and decoding included */
@@ -153,8 +162,7 @@ typedef struct of_evaluation_summary {
 
 OF_API of_evaluation_summary of_evaluation_summarise(const of_evaluation *evaluation);
 
-/* ---- Another evaluation of the same sets
- * --------------------------------------------------------- */
+/* ---- Another evaluation of the same sets --------------------------------------------------- */
 
 /** What changes for the images of a set between two evaluations, over those that are finite in
  * both. */
@@ -173,14 +181,16 @@ OF_API of_status of_evaluation_check_pair(const of_evaluation *before, const of_
 OF_API of_set_change of_evaluation_change(const of_evaluation *before, const of_evaluation *after,
                                           size_t set);
 
-/* ---- Writing ------------------------------------------------------------------------------------
- */
+/* ---- Writing ------------------------------------------------------------------------------- */
 
 /**
- * All numbers as one JSON object, in full precision:
- * {"in": {...}, "out": {NAME: {SCORE: {"auroc", ...}}}, "bits_per_dim": {NAME: ...}, ...}. With
- * `bf16` (or NULL), an evaluation of the same sets by the same models in bfloat16, also the member
- * "compare_precision". What stdio could not write, the stream remembers.
+ * All numbers as one JSON object, in full precision, a newline after it:
+ * {"in": {...}, "out": {NAME: {SCORE: {"auroc", ...}}}, "out_sets": {NAME: {...}},
+ * "bits_per_dim": {NAME: ...}, ...}, where nothing is compared "sets": {NAME: {...}} in place of
+ * the first three. With `bf16` (or NULL), an evaluation of the same sets by the same models in
+ * bfloat16 (of_evaluation_check_pair), also the member "compare_precision". What stdio could not
+ * write, the stream remembers, here and below. An evaluation that is not finished is
+ * OF_ERROR_ARGUMENT.
  */
 OF_API of_status of_evaluation_write_json(const of_evaluation *evaluation,
                                           const of_evaluation *bf16, FILE *file, of_error *error);
@@ -189,8 +199,8 @@ typedef struct of_report_options {
     size_t size;         /**< sizeof of this struct */
     const char *command; /**< how the evaluation was asked for, as people would repeat it; NULL: not
                               said */
-    /** Asked and told while the heat of the images is made. Only `started`, `progressed` and `stop`
-        are called; NULL: nobody watches. */
+    /** Asked and told while the heat of the images is made. Only `started` (with "heat" in place of
+        a source), `progressed` and `stop` are called; NULL: nobody watches. */
     const of_stream_observer *observer;
 } of_report_options;
 
@@ -200,7 +210,8 @@ OF_API of_report_options of_report_options_default(void);
 /**
  * One HTML page that needs nothing else: distributions of all scores, ROC curves, both models'
  * likelihoods, the most and the least anomalous images of each set with heat maps and p-values.
- * The evaluation must have been told to keep images. `options` may be NULL.
+ * The evaluation must have been told to keep images (else OF_ERROR_ARGUMENT), and then stays as it
+ * is: the heat is made once. `options` may be NULL.
  */
 OF_API of_status of_evaluation_write_report(of_evaluation *evaluation,
                                             const of_report_options *options, FILE *file,
@@ -210,8 +221,7 @@ OF_API of_status of_evaluation_write_report(of_evaluation *evaluation,
 OF_API of_status of_evaluation_write_figure(const of_evaluation *evaluation, FILE *file,
                                             of_error *error);
 
-/* ---- Images that stand out
- * ------------------------------------------------------------------------ */
+/* ---- Images that stand out ----------------------------------------------------------------- */
 
 /** The images of streams with the highest, or lowest, values, kept while they pass by. */
 typedef struct of_examples of_examples;
@@ -235,12 +245,13 @@ OF_API of_status of_examples_create(const of_detector *detector, size_t most, bo
 /** Frees examples; NULL is allowed. */
 OF_API void of_examples_free(of_examples *examples);
 
-/** Offers image `index` of a batch, with its value. `source` must outlive the examples. */
+/** Offers image `index` of a batch, with its value; what is kept is copied. `source` alone must
+    outlive the examples. */
 OF_API of_status of_examples_offer(of_examples *examples, const char *source,
                                    const of_scored_batch *batch, size_t index, double value,
                                    of_error *error);
 
-/** Sorts them, the most extreme first. No more are offered afterwards. */
+/** Sorts them, the most extreme first. To offer more afterwards is OF_ERROR_ARGUMENT. */
 OF_API void of_examples_sort(of_examples *examples);
 
 OF_API size_t of_examples_count(const of_examples *examples);
@@ -248,8 +259,8 @@ OF_API size_t of_examples_count(const of_examples *examples);
 /** Example number `index`, all zero beyond the count. */
 OF_API of_example of_examples_get(const of_examples *examples, size_t index);
 
-/** Makes the heat of all of them for a score (of_detector_relative_heat). `observer` as in
-    of_report_options. */
+/** Makes the heat of all of them for a score (of_detector_relative_heat). `reference` and
+   `observer` (as in of_report_options) may be NULL. */
 OF_API of_status of_examples_heat(of_examples *examples, of_score score,
                                   const of_heat_reference *reference,
                                   const of_stream_observer *observer, of_error *error);

@@ -186,6 +186,9 @@ OF_API of_bf16_support of_cpu_bf16(void);
  */
 OF_API unsigned of_cpu_count(void);
 
+/** The processor's own name for itself, zero-terminated and cut to `size` bytes, or "unknown". */
+OF_API void of_cpu_name(char *name, size_t size);
+
 /** Seconds of a clock that only goes forward, from a start of its own. */
 OF_API double of_seconds(void);
 

@@ -19,7 +19,7 @@ const of_command of_cpu_command = {
 
 static void print_processor(FILE *file) {
     char name[256];
-    of_processor_name(name, sizeof name);
+    of_cpu_name(name, sizeof name);
     (void)fprintf(file, "%-18s%s\n", "processor", name);
 }
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow eval: how well each score separates other data from in-distribution data. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/eval_compare.h"
+#include "cli/eval_detectors.h"
+#include "cli/eval_print.h"
 #include "cli/processes.h"
-#include "cli/report_write.h"
+#include "cli/terminal/command_line.h"
 #include "cli/terminal/output.h"
 #include "cli/verbs.h"
-#include "core/error.h"
+#include "cli/watcher.h"
+
+#include <outflow/evaluate.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,26 +37,25 @@ const of_command of_eval_command = {
 };
 
 typedef struct eval_settings {
-    of_engine_settings engine;
+    of_shared_settings shared;
     const char *in, *json, *report, *figure;
-    int argc; /* of the verb, for the report */
-    char **argv;
+    char *command; /* as it was given, for the report */
     double rate;
     of_text_list out_of, operands;
     bool compare_precision;
 } eval_settings;
 
 static void declare(eval_settings *settings, of_option_table *table) {
-    of_engine_model_option(&settings->engine, table);
+    of_shared_model_option(&settings->shared, table);
     of_option *in = of_option_text(table, 0, "in", "SRC", &settings->in, "In-distribution images.");
     in->required = true;
     in->role = OF_ROLE_READ;
     of_option_list(table, "out-of", "NAME=SRC", &settings->out_of,
                    "Images from elsewhere, under the name NAME; may be repeated.")
         ->role = OF_ROLE_READ;
-    of_engine_general_option(&settings->engine, table);
-    of_engine_ensemble_option(&settings->engine, table);
-    of_engine_webp_option(&settings->engine, table);
+    of_shared_general_option(&settings->shared, table);
+    of_shared_ensemble_option(&settings->shared, table);
+    of_shared_webp_option(&settings->shared, table);
     of_option_real(table, 0, "fpr", "A", &settings->rate, 0, 1,
                    "False-positive rate to flag images at; without it, 0.05 with a calibrated "
                    "model.");
@@ -71,9 +73,9 @@ static void declare(eval_settings *settings, of_option_table *table) {
                    "Write a figure to FILE as SVG: the distributions of nll and of the best score "
                    "that the models allow, of every set.")
         ->role = OF_ROLE_WRITTEN;
-    of_engine_source_options(&settings->engine, table);
-    of_engine_plan_options(&settings->engine, table);
-    of_engine_precision_option(&settings->engine, table);
+    of_shared_source_options(&settings->shared, table);
+    of_shared_plan_options(&settings->shared, table);
+    of_shared_precision_option(&settings->shared, table);
     of_option_flag(table, 0, "compare-precision", &settings->compare_precision,
                    "Run every set twice, in f32 and in bf16, and report what changes: bits/dim of "
                    "each set, nats of its images, AUROC of each score.");
@@ -81,10 +83,21 @@ static void declare(eval_settings *settings, of_option_table *table) {
 
 /* ---- The sets ----------------------------------------------------------------------------- */
 
-static of_status check_new(const of_evaluation *evaluation, const of_eval_set *added,
+typedef struct set_list {
+    of_evaluation_set_options *items; /* the first is the in-distribution set; names are owned */
+    size_t count;
+} set_list;
+
+static void free_sets(set_list *sets) {
+    for (size_t i = 0; i < sets->count; i++)
+        free((void *)sets->items[i].name);
+    free(sets->items);
+}
+
+static of_status check_new(const set_list *sets, const of_evaluation_set_options *added,
                            of_error *error) {
-    for (size_t i = 0; i < evaluation->set_count; i++) {
-        const of_eval_set *set = &evaluation->sets[i];
+    for (size_t i = 0; i < sets->count; i++) {
+        const of_evaluation_set_options *set = &sets->items[i];
         if (strcmp(set->name, added->name) == 0)
             return of_fail(error, OF_ERROR_ARGUMENT, "two sets are named '%s'%s", set->name,
                            i == 0 ? ", which is the in-distribution set's name" : "");
@@ -95,115 +108,128 @@ static of_status check_new(const of_evaluation *evaluation, const of_eval_set *a
     return OF_OK;
 }
 
-static of_status add_set(of_evaluation *evaluation, const char *name, size_t length,
-                         const char *source, of_error *error) {
-    of_eval_set set = {.name = strndup(name, length), .source = source};
-    if (set.name == NULL)
+static of_status add_set(set_list *sets, const char *name, size_t length, const char *source,
+                         of_error *error) {
+    char *copy = strndup(name, length);
+    const of_evaluation_set_options set = {copy, source};
+    if (copy == NULL)
         return of_fail_memory(error, "a set's name");
-    of_status status = check_new(evaluation, &set, error);
+    of_status status = check_new(sets, &set, error);
     if (status == OF_OK)
-        evaluation->sets[evaluation->set_count++] = set;
+        sets->items[sets->count++] = set;
     else
-        free(set.name);
+        free(copy);
     return status;
 }
 
-static of_status add_out_sets(of_evaluation *evaluation, const of_text_list *list,
-                              of_error *error) {
+static of_status add_out_sets(set_list *sets, const of_text_list *list, of_error *error) {
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < list->count; i++) {
         const char *text = list->items[i], *equals = strchr(text, '=');
         if (equals == NULL || equals == text || equals[1] == '\0')
             return of_fail(error, OF_ERROR_ARGUMENT, "out set '%s' is not of the form NAME=SRC",
                            text);
-        status = add_set(evaluation, text, (size_t)(equals - text), equals + 1, error);
+        status = add_set(sets, text, (size_t)(equals - text), equals + 1, error);
     }
     return status;
 }
 
-static of_status declare_sets(const eval_settings *settings, of_evaluation *evaluation,
-                              of_error *error) {
+static of_status declare_sets(const eval_settings *settings, set_list *sets, of_error *error) {
     size_t outs = settings->out_of.count + settings->operands.count;
     if (outs == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "no out set is given, --out-of NAME=SRC");
-    evaluation->sets = calloc(outs + 1, sizeof *evaluation->sets);
-    if (evaluation->sets == NULL)
+    sets->items = calloc(outs + 1, sizeof *sets->items);
+    if (sets->items == NULL)
         return of_fail_memory(error, "sets");
-    of_status status = add_set(evaluation, "in", 2, settings->in, error);
+    of_status status = add_set(sets, "in", 2, settings->in, error);
     if (status == OF_OK)
-        status = add_out_sets(evaluation, &settings->out_of, error);
+        status = add_out_sets(sets, &settings->out_of, error);
     if (status == OF_OK)
-        status = add_out_sets(evaluation, &settings->operands, error);
+        status = add_out_sets(sets, &settings->operands, error);
     return status;
 }
 
-/* ---- The run ------------------------------------------------------------------------------ */
-
-static of_status print_tables(const of_evaluation *evaluation, of_error *error) {
-    of_output *output = NULL;
-    of_status status = of_output_open(NULL, &output, error);
-    if (status != OF_OK)
-        return status;
-    of_evaluation_print(evaluation, of_output_file(output));
-    return of_console_commit(&output, error);
-}
-
-/* The sets once more, in bfloat16. */
-static of_status run_in_bf16(const eval_settings *settings, of_console *console,
-                             of_evaluation *bf16, of_error *error) {
-    of_engine_settings in_bf16 = settings->engine;
-    of_engine engine;
-    in_bf16.precision = OF_PRECISION_BF16;
-    of_status status = of_engine_open(&in_bf16, console, &engine, error);
-    if (status != OF_OK)
-        return status;
-    bf16->engine = &engine;
-    status = of_evaluation_run(bf16, error);
-    bf16->engine = NULL;
-    of_engine_close(&engine);
-    return status;
-}
-
-static of_status run_sets(const eval_settings *settings, of_console *console,
-                          of_evaluation *evaluation, of_evaluation *bf16, of_error *error) {
-    of_precision precision;
-    of_isa isa = (of_isa)settings->engine.isa;
+/* What --compare-precision needs beyond what each set needs. */
+static of_status check_comparison(const eval_settings *settings, bool precision_given,
+                                  const set_list *sets, of_error *error) {
     if (!settings->compare_precision)
-        return of_evaluation_run(evaluation, error);
-    /* before the first half of the work */
-    of_status status = of_precision_resolve(OF_PRECISION_BF16, isa, &precision, error);
-    if (status == OF_OK)
-        status = of_evaluation_run(evaluation, error);
-    if (status == OF_OK)
-        status = run_in_bf16(settings, console, bf16, error);
-    if (status == OF_OK)
-        status = of_comparison_check(evaluation, bf16, error);
-    evaluation->bf16 = bf16;
+        return OF_OK;
+    if (precision_given)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "--compare-precision and --precision exclude each other: it runs both");
+    for (size_t i = 0; i < sets->count; i++)
+        if (strcmp(sets->items[i].source, "-") == 0)
+            return of_fail(error, OF_ERROR_ARGUMENT,
+                           "--compare-precision reads every set twice, which standard input ('-') "
+                           "does not allow");
+    return OF_OK;
+}
+
+/* ---- Running them ------------------------------------------------------------------------- */
+
+/* Shows the progress of each set under its name. The watcher comes first: its own functions are
+ * given a pointer to all of this. */
+typedef struct set_watcher {
+    of_watcher watcher;
+    const set_list *sets;
+    size_t begun;
+    void (*start)(void *user, const char *source, uint64_t expected);
+} set_watcher;
+
+static void start_set(void *user, const char *source, uint64_t expected) {
+    set_watcher *watcher = user;
+    of_watcher_finish(&watcher->watcher);
+    watcher->watcher.label = watcher->sets->items[watcher->begun++].name;
+    watcher->start(user, source, expected);
+}
+
+/* What one evaluation needs. */
+typedef struct eval_run {
+    const eval_settings *settings;
+    const set_list *sets;
+    of_console *console;
+    double rate;
+} eval_run;
+
+static of_status evaluate(const eval_run *run, const of_detector *detector, bool keep_images,
+                          of_evaluation **evaluation, of_error *error) {
+    set_watcher watcher = {.watcher = of_watcher_make(run->console, "in", true), .sets = run->sets};
+    of_stream_observer observer = of_watcher_observer(&watcher.watcher);
+    const of_stream_options stream = of_shared_stream_options(&run->settings->shared, &observer);
+    of_evaluation_options options = of_evaluation_options_default();
+    watcher.start = observer.started;
+    observer.started = start_set;
+    options.sets = run->sets->items;
+    options.set_count = run->sets->count;
+    options.compared = true;
+    options.rate = run->rate;
+    options.keep_images = keep_images;
+    options.stream = &stream;
+    of_status status = of_evaluate(detector, &options, evaluation, error);
+    of_watcher_finish(&watcher.watcher);
     return status;
 }
 
 /* A rate that is asked for must be possible for the score that decides by default. */
-static of_status choose_rate(const eval_settings *settings, const of_engine *engine,
-                             of_evaluation *evaluation, of_error *error) {
+static of_status choose_rate(eval_run *run, const of_detector *detector, of_error *error) {
     const double usual = 0.05;
-    const of_score combined = {OF_SCORE_COMBINED, 0};
-    if (settings->rate == 0) {
-        evaluation->rate = engine->calibration != NULL ? usual : 0;
-        if (engine->calibration_problem[0] != '\0')
-            of_log_write(&engine->console->log, OF_LOG_WARNING, "not calibrated: %s",
-                         engine->calibration_problem);
-        return OF_OK;
-    }
-    evaluation->rate = settings->rate;
-    of_status status = of_scoring_check_p_value(engine, combined, error);
-    return status == OF_OK
-               ? of_calibration_check_rate(engine->calibration, combined, settings->rate, error)
-               : status;
+    const of_flag_rule rule = {{OF_SCORE_COMBINED, 0}, .rate = run->settings->rate};
+    of_detector_info info = of_detector_describe(detector);
+    run->rate = run->settings->rate;
+    if (run->rate > 0)
+        return of_detector_check_rule(detector, &rule, error);
+    run->rate = info.calibration != NULL ? usual : 0;
+    if (info.calibration_problem[0] != '\0')
+        of_log_write(&run->console->log, OF_LOG_WARNING, "not calibrated: %s",
+                     info.calibration_problem);
+    return OF_OK;
 }
+
+/* ---- Writing ------------------------------------------------------------------------------ */
 
 /* Files that are asked for. */
 typedef struct eval_outputs {
-    of_output *json, *report, *figure; /* NULL: not asked for */
+    of_output *json, *report, *figure;
 } eval_outputs;
 
 static of_status open_output(const char *path, of_output **output, of_error *error) {
@@ -221,22 +247,33 @@ static of_status open_outputs(const eval_settings *settings, eval_outputs *outpu
     return status;
 }
 
-static FILE *file_of(const of_output *output) {
-    return output != NULL ? of_output_file(output) : NULL;
+static void discard_outputs(eval_outputs *outputs) {
+    of_output_discard(outputs->json);
+    of_output_discard(outputs->report);
+    of_output_discard(outputs->figure);
 }
 
-static of_status write_outputs(const eval_settings *settings, const of_evaluation *evaluation,
-                               eval_outputs *outputs, of_error *error) {
-    const of_report_wish wish = {.argc = settings->argc,
-                                 .argv = settings->argv,
-                                 .compared = true,
-                                 .page = file_of(outputs->report),
-                                 .figure = file_of(outputs->figure)};
+static of_status write_report(const eval_run *run, of_evaluation *evaluation, FILE *file,
+                              of_error *error) {
+    of_watcher watcher = of_watcher_make(run->console, "heat", false);
+    const of_stream_observer observer = of_watcher_observer(&watcher);
+    of_report_options options = of_report_options_default();
+    options.command = run->settings->command;
+    options.observer = &observer;
+    of_status status = of_evaluation_write_report(evaluation, &options, file, error);
+    of_watcher_finish(&watcher);
+    return status;
+}
+
+static of_status write_outputs(const eval_run *run, of_evaluation *evaluation,
+                               const of_evaluation *bf16, eval_outputs *outputs, of_error *error) {
     of_status status = OF_OK;
     if (outputs->json != NULL)
-        status = of_evaluation_write_json(evaluation, of_output_file(outputs->json), error);
-    if (status == OF_OK && evaluation->gallery != NULL)
-        status = of_report_make(evaluation, &wish, error);
+        status = of_evaluation_write_json(evaluation, bf16, of_output_file(outputs->json), error);
+    if (status == OF_OK && outputs->report != NULL)
+        status = write_report(run, evaluation, of_output_file(outputs->report), error);
+    if (status == OF_OK && outputs->figure != NULL)
+        status = of_evaluation_write_figure(evaluation, of_output_file(outputs->figure), error);
     if (status == OF_OK)
         status = of_console_commit(&outputs->json, error);
     if (status == OF_OK)
@@ -246,116 +283,94 @@ static of_status write_outputs(const eval_settings *settings, const of_evaluatio
     return status;
 }
 
-/* Images are kept only for a report. */
-static of_status open_gallery(of_evaluation *evaluation, of_gallery *gallery, of_error *error) {
-    of_evaluation_begin(evaluation);
-    of_status status = of_gallery_open(gallery, evaluation->engine, evaluation->set_count,
-                                       of_report_main_score(evaluation), true, error);
-    if (status == OF_OK)
-        evaluation->gallery = gallery;
-    return status;
+static of_status print_tables(const of_evaluation *evaluation, const of_evaluation *bf16,
+                              const of_detector *detector, of_error *error) {
+    of_detector_info info = of_detector_describe(detector);
+    of_output *output = NULL;
+    of_status status = of_output_open(NULL, &output, error);
+    if (status != OF_OK)
+        return status;
+    of_eval_print(evaluation, bf16, &info.plan, of_output_file(output));
+    return of_console_commit(&output, error);
 }
 
+/* ---- The verb ----------------------------------------------------------------------------- */
+
 /* Files are opened first, so that a path that cannot be written fails before the work. */
-static of_status run_and_write(const eval_settings *settings, of_console *console,
-                               of_evaluation *evaluation, of_evaluation *bf16, of_error *error) {
-    eval_outputs outputs = {0};
-    of_gallery gallery = {0};
+static of_status run_and_write(eval_run *run, const of_eval_detectors *detectors,
+                               of_evaluation **evaluation, of_evaluation **bf16, of_error *error) {
+    const eval_settings *settings = run->settings;
+    eval_outputs outputs = {NULL, NULL, NULL};
     bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
-    of_status status = open_outputs(settings, &outputs, error);
-    if (status == OF_OK && (outputs.report != NULL || outputs.figure != NULL))
-        status = open_gallery(evaluation, &gallery, error);
+    of_status status = choose_rate(run, detectors->detector, error);
     if (status == OF_OK)
-        status = run_sets(settings, console, evaluation, bf16, error);
+        status = open_outputs(settings, &outputs, error);
     if (status == OF_OK)
-        status = write_outputs(settings, evaluation, &outputs, error);
+        status = evaluate(run, detectors->detector, outputs.report != NULL, evaluation, error);
+    if (status == OF_OK && detectors->bf16 != NULL)
+        status = evaluate(run, detectors->bf16, false, bf16, error);
+    if (status == OF_OK && detectors->bf16 != NULL)
+        status = of_evaluation_check_pair(*evaluation, *bf16, error);
+    if (status == OF_OK)
+        status = write_outputs(run, *evaluation, *bf16, &outputs, error);
     if (status == OF_OK && tables)
-        status = print_tables(evaluation, error);
-    of_output_discard(outputs.json);
-    of_output_discard(outputs.report);
-    of_output_discard(outputs.figure);
-    evaluation->gallery = NULL;
-    of_gallery_close(&gallery);
+        status = print_tables(*evaluation, *bf16, detectors->detector, error);
+    discard_outputs(&outputs);
     return status;
 }
 
 static int exit_code(const of_evaluation *evaluation) {
-    for (size_t i = 0; i < evaluation->set_count; i++)
-        if (evaluation->sets[i].tally.unreadable > 0)
+    for (size_t i = 0; i < of_evaluation_set_count(evaluation); i++)
+        if (of_evaluation_get_set(evaluation, i).stream.unreadable > 0)
             return OF_EXIT_UNREADABLE;
     return OF_EXIT_FINE;
 }
 
-static int eval_with(const eval_settings *settings, of_evaluation *evaluation, of_evaluation *bf16,
-                     of_console *console) {
+static int eval_with(const eval_settings *settings, const set_list *sets, of_console *console) {
+    eval_run run = {.settings = settings, .sets = sets, .console = console};
+    of_eval_detectors detectors = {NULL, NULL};
+    of_evaluation *evaluation = NULL, *bf16 = NULL;
     of_error error;
-    of_engine engine;
-    if (settings->engine.quiet)
-        of_console_quiet(console);
-    of_interrupt_watch();
-    of_status status = of_engine_open(&settings->engine, console, &engine, &error);
-    if (status == OF_OK) {
-        evaluation->engine = &engine;
-        status = choose_rate(settings, &engine, evaluation, &error);
-        if (status == OF_OK)
-            status = run_and_write(settings, console, evaluation, bf16, &error);
-        evaluation->engine = NULL;
-        of_engine_close(&engine);
-    }
-    return status == OF_OK ? exit_code(evaluation) : of_processes_fail(console, &error);
-}
-
-/* What --compare-precision needs beyond what each set needs. */
-static of_status declare_comparison(const eval_settings *settings, bool precision_given,
-                                    const of_evaluation *evaluation, of_evaluation *bf16,
-                                    of_error *error) {
-    if (!settings->compare_precision)
-        return OF_OK;
-    if (precision_given)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "--compare-precision and --precision exclude each other: it runs both");
-    for (size_t i = 0; i < evaluation->set_count; i++)
-        if (strcmp(evaluation->sets[i].source, "-") == 0)
-            return of_fail(error, OF_ERROR_ARGUMENT,
-                           "--compare-precision reads every set twice, which standard input ('-') "
-                           "does not allow");
-    return declare_sets(settings, bf16, error);
-}
-
-static of_status declare_all(const eval_settings *settings, const of_option_table *table,
-                             of_evaluation *evaluation, of_evaluation *bf16, of_error *error) {
-    of_status status = declare_sets(settings, evaluation, error);
+    of_shared_begin(&settings->shared, console);
+    of_status status =
+        of_eval_detectors_open(&settings->shared, settings->compare_precision, &detectors, &error);
     if (status == OF_OK)
-        status = declare_comparison(settings, of_option_given(table, "precision"), evaluation, bf16,
-                                    error);
-    return status;
+        status = run_and_write(&run, &detectors, &evaluation, &bf16, &error);
+    int code = status == OF_OK ? exit_code(evaluation) : of_processes_fail(console, &error);
+    of_evaluation_free(evaluation);
+    of_evaluation_free(bf16);
+    of_eval_detectors_close(&detectors);
+    return code;
+}
+
+static int check_and_evaluate(const eval_settings *settings, const of_option_table *table,
+                              set_list *sets, of_console *console) {
+    of_error error;
+    if (of_option_given(table, "fpr") && !(settings->rate > 0 && settings->rate < 1))
+        return of_usage_error(console, &of_eval_command, "--fpr lies between 0 and 1");
+    if (settings->shared.webp && !of_has_webp())
+        return of_usage_error(console, &of_eval_command,
+                              "--webp: this build has no WebP coder: install libwebp-dev and "
+                              "configure again");
+    of_status status = declare_sets(settings, sets, &error);
+    if (status == OF_OK)
+        status = check_comparison(settings, of_option_given(table, "precision"), sets, &error);
+    return status == OF_OK ? eval_with(settings, sets, console)
+                           : of_usage_fail(console, &of_eval_command, &error);
 }
 
 int of_verb_eval(int argc, char **argv, of_console *console) {
-    eval_settings settings = {.argc = argc, .argv = argv};
+    eval_settings settings = {.command = of_command_line(argc, argv)};
     of_option_table table = {.count = 0};
-    of_evaluation evaluation = {0}, bf16 = {0};
-    of_error error;
+    set_list sets = {NULL, 0};
     int code;
     declare(&settings, &table);
-    if (of_options_parse(&of_eval_command, &table, argc, argv, &settings.operands, console,
-                         &code)) {
-        bool rate_given = of_option_given(&table, "fpr");
-        if (rate_given && !(settings.rate > 0 && settings.rate < 1))
-            code = of_usage_error(console, &of_eval_command, "--fpr lies between 0 and 1");
-        else if (settings.engine.webp && !of_has_webp())
-            code = of_usage_error(console, &of_eval_command,
-                                  "--webp: this build has no WebP coder: install libwebp-dev and "
-                                  "configure again");
-        else if (declare_all(&settings, &table, &evaluation, &bf16, &error) != OF_OK)
-            code = of_usage_fail(console, &of_eval_command, &error);
-        else
-            code = eval_with(&settings, &evaluation, &bf16, console);
-    }
-    of_evaluation_free(&bf16);
-    of_evaluation_free(&evaluation);
+    if (of_options_parse(&of_eval_command, &table, argc, argv, &settings.operands, console, &code))
+        code = check_and_evaluate(&settings, &table, &sets, console);
+    free_sets(&sets);
+    free(settings.command);
     of_text_list_free(&settings.out_of);
     of_text_list_free(&settings.operands);
-    of_text_list_free(&settings.engine.ensemble);
+    of_shared_settings_free(&settings.shared);
     return code;
 }

@@ -4,9 +4,6 @@
 
 #include "cli/terminal/output.h"
 #include "cli/terminal/words.h"
-#include "core/error.h"
-#include "core/memory.h"
-#include "detect/picture.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SIDE = 256, MOST_SIDE = 2048, NAME_MOST = 80 };
+enum { NAME_MOST = 80 };
 
 static of_status fail_folder(const char *folder, const char *reason, of_error *error) {
     return of_fail(error, OF_ERROR_IO, "cannot write heat maps to %s: %s", folder, reason);
@@ -80,34 +77,15 @@ static of_status write_file(const char *folder, const char *name, const uint8_t 
     return status;
 }
 
-static of_status draw(const of_architecture *a, const of_example *example, of_picture *joined,
-                      of_error *error) {
-    uint32_t factor = of_picture_factor(a->height, a->width, SIDE);
-    const of_heated_image image = {example->pixels, example->heat, example->limit,
-                                   a->channels,     a->height,     a->width};
-    of_picture plain = {0}, heat = {0};
-    of_status status = of_picture_plain(&image, factor, MOST_SIDE, &plain, error);
-    if (status == OF_OK)
-        status = of_picture_heat(&image, factor, MOST_SIDE, &heat, error);
-    if (status == OF_OK)
-        status = of_picture_join(&plain, &heat, joined, error);
-    of_picture_free(&plain);
-    of_picture_free(&heat);
-    return status;
-}
-
-static of_status write_image(const char *folder, const of_architecture *a, const char *name,
-                             const of_example *example, of_error *error) {
-    of_picture picture = {0};
+static of_status write_image(const char *folder, const of_architecture *architecture,
+                             const char *name, const of_example *example, of_error *error) {
     uint8_t *bytes = NULL;
     size_t size;
-    of_status status = draw(a, example, &picture, error);
-    if (status == OF_OK)
-        status = of_picture_encode(&picture, &bytes, &size, error);
+    of_status status = of_heat_picture(architecture, example->pixels, example->heat, example->limit,
+                                       NULL, &bytes, &size, error);
     if (status == OF_OK)
         status = write_file(folder, name, bytes, size, error);
-    of_picture_free(&picture);
-    of_free(bytes);
+    of_bytes_free(bytes);
     return status;
 }
 
@@ -175,9 +153,9 @@ static void remove_stale(const char *folder, const earlier_maps *maps,
     map_name current;
     for (size_t i = 0; i < maps->count; i++) {
         size_t rank = strtoul(maps->names[i], NULL, 10);
-        bool ranked = rank > 0 && rank <= examples->count;
+        bool ranked = rank > 0 && rank <= of_examples_count(examples);
         if (ranked)
-            file_name(rank - 1, examples->items[rank - 1].path, current);
+            file_name(rank - 1, of_examples_get(examples, rank - 1).path, current);
         char *path =
             ranked && strcmp(current, maps->names[i]) == 0 ? NULL : path_in(folder, maps->names[i]);
         if (path != NULL)
@@ -200,11 +178,12 @@ of_status of_heatmaps_write(const char *folder, const of_architecture *architect
     if (status == OF_OK)
         (void)fprintf(of_output_file(index), "file,path,source,label,%s,strongest_colour\n",
                       score_name);
-    for (size_t i = 0; status == OF_OK && i < examples->count; i++) {
-        file_name(i, examples->items[i].path, name);
-        status = write_image(folder, architecture, name, &examples->items[i], error);
+    for (size_t i = 0; status == OF_OK && i < of_examples_count(examples); i++) {
+        of_example example = of_examples_get(examples, i);
+        file_name(i, example.path, name);
+        status = write_image(folder, architecture, name, &example, error);
         if (status == OF_OK)
-            write_entry(of_output_file(index), name, &examples->items[i]);
+            write_entry(of_output_file(index), name, &example);
     }
     if (status == OF_OK)
         status = of_console_commit(&index, error);

@@ -3,7 +3,7 @@
 #ifndef OF_CLI_HEATMAPS_H
 #define OF_CLI_HEATMAPS_H
 
-#include "cli/examples.h"
+#include <outflow/evaluate.h>
 
 /* Makes the folder unless it is there; an error if files cannot be made in it. */
 of_status of_heatmaps_prepare(const char *folder, of_error *error);

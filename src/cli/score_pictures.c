@@ -1,71 +1,117 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _POSIX_C_SOURCE 200809L
 #include "cli/score_pictures.h"
 
 #include "cli/heatmaps.h"
 #include "cli/terminal/words.h"
-#include "core/error.h"
-#include "score/heat.h"
+#include "cli/watcher.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A set for each SRC, named by it without the folders that all have in common. */
-static of_status open_report(of_score_pictures *pictures, of_error *error) {
-    of_evaluation *evaluation = &pictures->evaluation;
-    const char *const *sources = pictures->sources->items;
-    size_t count = pictures->sources->count, folder = of_shared_folder(sources, count);
-    evaluation->engine = pictures->engine;
-    evaluation->asked = &pictures->score;
-    evaluation->rate = pictures->rate;
-    evaluation->with_threshold = pictures->with_threshold;
-    evaluation->threshold = pictures->threshold;
-    of_evaluation_begin(evaluation);
-    evaluation->sets = calloc(count, sizeof *evaluation->sets);
-    if (evaluation->sets == NULL)
-        return of_fail_memory(error, "sets");
-    for (; evaluation->set_count < count; evaluation->set_count++) {
-        of_eval_set *set = &evaluation->sets[evaluation->set_count];
-        set->source = sources[evaluation->set_count];
-        set->name = strdup(set->source + folder);
-        if (set->name == NULL)
-            return of_fail_memory(error, "a set's name");
-    }
-    evaluation->gallery = &pictures->gallery;
-    return of_gallery_open(&pictures->gallery, pictures->engine, count,
-                           of_report_main_score(evaluation), false, error);
+/* ---- Names of sets -------------------------------------------------------------------------- */
+
+static size_t count_earlier(const of_text_list *sources, size_t number) {
+    size_t times = 0;
+    for (size_t i = 0; i < number; i++)
+        times += strcmp(sources->items[i], sources->items[number]) == 0;
+    return times;
 }
 
-of_status of_score_pictures_open(of_score_pictures *pictures, of_engine *engine, of_error *error) {
-    of_status status = OF_OK;
-    pictures->engine = engine;
-    if (pictures->heatmaps != NULL) {
-        uint64_t count = pictures->heatmap_count;
-        pictures->heated.most = count > 0 ? (size_t)count : SIZE_MAX;
-        status = of_heatmaps_prepare(pictures->heatmaps, error);
+/* Its SRC without the folders that all have in common; of one that is given again, with a number.
+ */
+static char *name_set(const of_text_list *sources, size_t number, size_t folder) {
+    const char *name = sources->items[number] + folder;
+    size_t size = strlen(name) + 32, earlier = count_earlier(sources, number);
+    char *text = malloc(size);
+    if (text != NULL && earlier > 0)
+        (void)snprintf(text, size, "%s (%zu)", name, earlier + 1);
+    else if (text != NULL)
+        (void)snprintf(text, size, "%s", name);
+    return text;
+}
+
+static of_status name_sets(const of_text_list *sources, of_evaluation_set_options *sets,
+                           of_error *error) {
+    size_t folder = of_shared_folder(sources->items, sources->count);
+    for (size_t i = 0; i < sources->count; i++) {
+        sets[i].source = sources->items[i];
+        sets[i].name = name_set(sources, i, folder);
+        if (sets[i].name == NULL)
+            return of_fail_memory(error, "a set's name");
     }
-    if (status == OF_OK && pictures->report != NULL)
-        status = of_output_open(pictures->report, &pictures->page, error);
+    return OF_OK;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------
+ */
+
+static of_status create_evaluation(of_score_pictures *pictures,
+                                   const of_evaluation_set_options *sets, of_error *error) {
+    of_evaluation_options options = of_evaluation_options_default();
+    options.sets = sets;
+    options.set_count = pictures->sources->count;
+    options.asked = &pictures->score;
+    options.rate = pictures->rate;
+    options.threshold = pictures->with_threshold ? &pictures->threshold : NULL;
+    options.keep_images = true;
+    return of_evaluation_create(pictures->detector, &options, &pictures->evaluation, error);
+}
+
+static of_status open_report(of_score_pictures *pictures, of_error *error) {
+    size_t count = pictures->sources->count;
+    of_status status = of_output_open(pictures->report, &pictures->page, error);
+    if (status != OF_OK)
+        return status;
+    of_evaluation_set_options *sets = calloc(count, sizeof *sets);
+    if (sets == NULL)
+        return of_fail_memory(error, "sets");
+    status = name_sets(pictures->sources, sets, error);
+    if (status == OF_OK)
+        status = create_evaluation(pictures, sets, error);
+    for (size_t i = 0; i < count; i++)
+        free((void *)sets[i].name);
+    free(sets);
+    return status;
+}
+
+static of_status open_heatmaps(of_score_pictures *pictures, of_error *error) {
+    uint64_t count = pictures->heatmap_count;
+    of_status status = of_heatmaps_prepare(pictures->heatmaps, error);
+    return status == OF_OK
+               ? of_examples_create(pictures->detector, count > 0 ? (size_t)count : SIZE_MAX, false,
+                                    &pictures->heated, error)
+               : status;
+}
+
+of_status of_score_pictures_open(of_score_pictures *pictures, const of_detector *detector,
+                                 of_error *error) {
+    of_status status = OF_OK;
+    pictures->detector = detector;
+    if (pictures->heatmaps != NULL)
+        status = open_heatmaps(pictures, error);
     if (status == OF_OK && pictures->report != NULL)
         status = open_report(pictures, error);
     return status;
 }
 
 unsigned of_score_pictures_needs(const of_score_pictures *pictures) {
-    unsigned needs = pictures->heatmaps != NULL ? of_score_needs(pictures->score) : 0;
-    for (size_t i = 0; i < pictures->evaluation.score_count; i++)
-        needs |= of_score_needs(pictures->evaluation.scores[i]);
+    unsigned needs = pictures->heated != NULL ? of_score_needs(pictures->score) : 0;
+    if (pictures->evaluation != NULL)
+        needs |= of_evaluation_needs(pictures->evaluation);
     return needs;
 }
 
+/* ---- Images -----------------------------------------------------------------------------------
+ */
+
 static of_status keep_heated(of_score_pictures *pictures, const char *source,
                              const of_scored_batch *batch, of_error *error) {
-    size_t bytes = of_architecture_dimensions(&pictures->engine->architecture);
     of_status status = OF_OK;
-    for (size_t i = 0; status == OF_OK && i < batch->count; i++) {
-        of_image_likelihood likelihood = of_scored_image(batch, i);
-        double value = of_scoring_value(pictures->engine, pictures->score, &likelihood);
-        status = of_examples_offer(&pictures->heated, source, batch, i, bytes, value, error);
+    for (size_t i = 0; status == OF_OK && i < of_scored_count(batch); i++) {
+        of_image_likelihood likelihood = of_scored_likelihood(batch, i);
+        double value = of_detector_value(pictures->detector, pictures->score, &likelihood);
+        status = of_examples_offer(pictures->heated, source, batch, i, value, error);
     }
     return status;
 }
@@ -73,56 +119,63 @@ static of_status keep_heated(of_score_pictures *pictures, const char *source,
 of_status of_score_pictures_collect(of_score_pictures *pictures, size_t source,
                                     const of_scored_batch *batch, of_error *error) {
     of_status status = OF_OK;
-    if (pictures->heatmaps != NULL)
+    if (pictures->heated != NULL)
         status = keep_heated(pictures, pictures->sources->items[source], batch, error);
-    if (status == OF_OK && pictures->report != NULL)
-        status = of_evaluation_collect(&pictures->evaluation, &pictures->evaluation.sets[source],
-                                       batch, error);
+    if (status == OF_OK && pictures->evaluation != NULL)
+        status = of_evaluation_add(pictures->evaluation, source, batch, error);
     return status;
 }
 
 void of_score_pictures_finish_source(of_score_pictures *pictures, size_t source,
-                                     const of_tally *tally) {
-    if (pictures->report == NULL)
-        return;
-    pictures->evaluation.sets[source].tally = *tally;
-    of_evaluation_finish_set(&pictures->evaluation.sets[source]);
+                                     const of_stream_result *result) {
+    if (pictures->evaluation != NULL)
+        of_evaluation_end_set(pictures->evaluation, source, result);
 }
 
-static of_status make_heatmaps(of_score_pictures *pictures, of_error *error) {
-    const of_heat_reference none = {0};
-    of_engine *engine = pictures->engine;
-    of_score heat = of_heat_score(pictures->score, engine->general != NULL);
-    of_examples_sort(&pictures->heated);
-    of_status status = of_examples_heat(engine, heat, &none, &pictures->heated, error);
-    return status == OF_OK ? of_heatmaps_write(pictures->heatmaps, &engine->architecture,
-                                               pictures->score, &pictures->heated, error)
-                           : status;
+/* ---- Pictures ---------------------------------------------------------------------------------
+ */
+
+static of_status make_heatmaps(of_score_pictures *pictures, const of_stream_observer *observer,
+                               of_error *error) {
+    of_examples_sort(pictures->heated);
+    of_status status = of_examples_heat(pictures->heated, pictures->score, NULL, observer, error);
+    return status == OF_OK
+               ? of_heatmaps_write(pictures->heatmaps, of_detector_architecture(pictures->detector),
+                                   pictures->score, pictures->heated, error)
+               : status;
 }
 
-static of_status make_report(of_score_pictures *pictures, of_error *error) {
-    const of_report_wish wish = {
-        .argc = pictures->argc, .argv = pictures->argv, .page = of_output_file(pictures->page)};
-    of_status status = of_evaluation_correlate(&pictures->evaluation, error);
+static of_status make_report(of_score_pictures *pictures, const of_stream_observer *observer,
+                             of_error *error) {
+    of_report_options options = of_report_options_default();
+    options.command = pictures->command;
+    options.observer = observer;
+    of_status status = of_evaluation_finish(pictures->evaluation, error);
     if (status == OF_OK)
-        status = of_report_make(&pictures->evaluation, &wish, error);
+        status = of_evaluation_write_report(pictures->evaluation, &options,
+                                            of_output_file(pictures->page), error);
     return status == OF_OK ? of_console_commit(&pictures->page, error) : status;
 }
 
-of_status of_score_pictures_make(of_score_pictures *pictures, of_error *error) {
+of_status of_score_pictures_make(of_score_pictures *pictures, of_console *console,
+                                 of_error *error) {
+    of_watcher watcher = of_watcher_make(console, "heat", false);
+    const of_stream_observer observer = of_watcher_observer(&watcher);
     of_status status = OF_OK;
-    if (pictures->heatmaps != NULL)
-        status = make_heatmaps(pictures, error);
-    if (status == OF_OK && pictures->report != NULL)
-        status = make_report(pictures, error);
+    if (pictures->heated != NULL)
+        status = make_heatmaps(pictures, &observer, error);
+    of_watcher_finish(&watcher);
+    if (status == OF_OK && pictures->evaluation != NULL)
+        status = make_report(pictures, &observer, error);
+    of_watcher_finish(&watcher);
     return status;
 }
 
 void of_score_pictures_close(of_score_pictures *pictures) {
     of_output_discard(pictures->page);
+    of_examples_free(pictures->heated);
+    of_evaluation_free(pictures->evaluation);
     pictures->page = NULL;
-    of_examples_free(&pictures->heated);
-    pictures->evaluation.gallery = NULL;
-    of_gallery_close(&pictures->gallery);
-    of_evaluation_free(&pictures->evaluation);
+    pictures->heated = NULL;
+    pictures->evaluation = NULL;
 }

@@ -218,6 +218,26 @@ of_status of_detector_open(const of_detector_options *options, of_detector **det
     return status;
 }
 
+static of_status take_name(of_detector *detector, size_t place, const char *name, of_error *error) {
+    if (name == NULL || detector->given[place] == NULL)
+        return OF_OK;
+    detector->files[place] = strdup(name);
+    return detector->files[place] != NULL ? OF_OK : of_fail_memory(error, "a file name");
+}
+
+/* Names of models that are in memory: only what they are called. */
+static of_status take_names(const of_detector_options *options, of_detector *detector,
+                            of_error *error) {
+    of_status status = take_name(detector, OF_PLACE_MODEL, options->model, error);
+    if (status == OF_OK)
+        status = take_name(detector, OF_PLACE_GENERAL, options->general_model, error);
+    for (size_t i = 0; status == OF_OK && options->ensemble != NULL &&
+                       i < detector->ensemble_count && i < options->ensemble_count;
+         i++)
+        status = take_name(detector, OF_PLACE_ENSEMBLE + i, options->ensemble[i], error);
+    return status;
+}
+
 static of_status take_models(const of_detector_models *given, of_detector *detector,
                              of_error *error) {
     of_detector_models own = {.size = sizeof own};
@@ -251,6 +271,8 @@ of_status of_detector_create(const of_detector_models *models, const of_detector
         return of_fail_memory(error, "a detector");
     made->ranks = own.ranks;
     status = take_models(models, made, error);
+    if (status == OF_OK)
+        status = take_names(&own, made, error);
     if (status == OF_OK)
         status = build(made, made->given, &own, error);
     status = agree(made, status, error);

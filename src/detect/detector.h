@@ -31,7 +31,7 @@ struct of_detector {
     size_t ensemble_count;
     of_detector_model models[OF_PLACES];
     const of_model *given[OF_PLACES]; /* models in memory that it was created from */
-    char *files[OF_PLACES];           /* freed with free(); NULL for a model in memory */
+    char *files[OF_PLACES]; /* freed with free(); for a model in memory its name, or NULL */
     of_plan *plans[OF_PLACES];
     char *training; /* the model's own record of it, freed with free(), or NULL */
     bool webp;

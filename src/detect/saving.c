@@ -69,7 +69,7 @@ of_status of_detector_save(const of_detector *detector, const char *path,
     char *text = detector->calibration != NULL ? of_calibration_print(detector->calibration) : NULL;
     if (detector->calibration != NULL && text == NULL)
         return of_fail_memory(error, "the text of a calibration");
-    status = detector->files[OF_PLACE_MODEL] != NULL
+    status = detector->given[OF_PLACE_MODEL] == NULL
                  ? save_files(detector, text, own.bundle, path, error)
                  : save_models(detector, text, own.bundle, path, error);
     free(text);

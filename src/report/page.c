@@ -249,10 +249,12 @@ static of_status write_images(const of_report *report, FILE *file, of_error *err
 /* ---- Foot --------------------------------------------------------------------------------- */
 
 static void write_provenance(const of_report *report, FILE *file) {
-    (void)fputs("<section aria-labelledby=\"made\"><h2 id=\"made\">How this was made</h2>\n<pre>",
-                file);
-    of_html_text(file, report->command);
-    (void)fputs("</pre>\n", file);
+    (void)fputs("<section aria-labelledby=\"made\"><h2 id=\"made\">How this was made</h2>\n", file);
+    if (report->command != NULL) {
+        (void)fputs("<pre>", file);
+        of_html_text(file, report->command);
+        (void)fputs("</pre>\n", file);
+    }
     of_page_open_table("Program, models and machine", file);
     (void)fputs("<tbody>\n", file);
     for (size_t i = 0; i < report->fact_count; i++) {

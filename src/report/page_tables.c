@@ -219,20 +219,32 @@ static void write_flag_row(const of_report *report, size_t score, FILE *file) {
     (void)fputs("</tr>\n", file);
 }
 
-/* Scores without p-values flag nothing, and have no row. */
+static void write_flag_heading(const of_report *report, FILE *file) {
+    (void)fputs("<section aria-labelledby=\"flagged\"><h2 id=\"flagged\">Flagged at a ", file);
+    if (report->rate > 0)
+        (void)fprintf(file, "false-positive rate of %g</h2>\n", report->rate);
+    else
+        (void)fprintf(file, "threshold of %g</h2>\n", report->threshold);
+}
+
+static void describe_flags(const of_report *report, char *caption, size_t size) {
+    char rule[80];
+    if (report->rate > 0)
+        (void)snprintf(rule, sizeof rule, "with a p-value of at most %g", report->rate);
+    else
+        (void)snprintf(rule, sizeof rule, "at or above %g, or not finite", report->threshold);
+    (void)snprintf(caption, size,
+                   "Share of each set %s, and the exact %g %% interval of the in set's", rule,
+                   100 * report->confidence);
+}
+
+/* Scores under which nothing can be flagged have no row. */
 void of_page_flags(const of_report *report, FILE *file) {
-    char caption[160];
+    char caption[200];
     if (!report->with_flags)
         return;
-    (void)snprintf(
-        caption, sizeof caption,
-        "Share of each set with a p-value of at most %g, and the exact %g %% interval of "
-        "the in set's",
-        report->rate, 100 * report->confidence);
-    (void)fprintf(file,
-                  "<section aria-labelledby=\"flagged\"><h2 id=\"flagged\">Flagged at a "
-                  "false-positive rate of %g</h2>\n",
-                  report->rate);
+    write_flag_heading(report, file);
+    describe_flags(report, caption, sizeof caption);
     of_page_open_table(caption, file);
     (void)fputs("<thead><tr><th scope=\"col\">score</th>", file);
     write_set_name("col", &report->sets[0], file);

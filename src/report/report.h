@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a report shows, and its two forms: a page that needs nothing else, and a figure. */
+/* What a report shows, and its two forms: a page that needs nothing else, and a figure.
+ * evaluation_report.c fills it from an evaluation. */
 #ifndef OF_REPORT_REPORT_H
 #define OF_REPORT_REPORT_H
 
@@ -42,7 +43,8 @@ typedef struct of_report_fact {
 } of_report_fact;
 
 typedef struct of_report {
-    const char *title, *command, *convention; /* convention NULL: nothing is compared */
+    const char *title, *convention;
+    const char *command; /* NULL: it is not known */
     of_architecture architecture;
     const of_score *scores;
     size_t score_count, main_score; /* main: what the examples are ordered by */

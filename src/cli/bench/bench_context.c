@@ -2,7 +2,6 @@
 /* Machine, build and settings that a result of outflow bench depends on. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/bench/bench.h"
-#include "cli/terminal/processor.h"
 #include "core/cgroup.h"
 #include "core/cpus.h"
 #include "model/model.h"
@@ -67,7 +66,7 @@ of_status of_bench_context_open(const of_model *model, const char *path, of_affi
     describe_architecture(architecture, context->description, sizeof context->description);
     describe_compiler(context->compiler, sizeof context->compiler);
     describe_time(context->test_time);
-    of_processor_name(context->processor, sizeof context->processor);
+    of_cpu_name(context->processor, sizeof context->processor);
     of_process_cpus(context->cpus, sizeof context->cpus);
     return OF_OK;
 }

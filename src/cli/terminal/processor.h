@@ -2,11 +2,6 @@
 #ifndef OF_CLI_TERMINAL_PROCESSOR_H
 #define OF_CLI_TERMINAL_PROCESSOR_H
 
-#include <stddef.h>
-
-/* The "model name" of /proc/cpuinfo, or "unknown". */
-void of_processor_name(char *name, size_t size);
-
 /* Which instructions for bfloat16 there are: "avx512_bf16 (yes), amx_bf16 (no)". */
 const char *of_bf16_text(void);
 

@@ -1,35 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Images that stand out: a heap while they are offered, sorted afterwards. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/examples.h"
+#include "evaluate/examples.h"
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/random.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- A heap with the least extreme example on top ----------------------------------------- */
+of_status of_examples_create(const of_detector *detector, size_t most, bool lowest,
+                             of_examples **examples, of_error *error) {
+    if (detector == NULL || examples == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "examples need a detector and a place for their handle");
+    of_examples *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return of_fail_memory(error, "examples");
+    *made = (of_examples){.detector = detector, .most = most, .lowest = lowest};
+    *examples = made;
+    return OF_OK;
+}
+
+/* ---- A heap with the least extreme example on top ------------------------------------------ */
 
 static double rank_of(const of_examples *examples, double value) {
     double rank = isfinite(value) ? value : (double)INFINITY;
     return examples->lowest ? -rank : rank;
 }
 
-static bool more_extreme(const of_examples *examples, const of_example *a, const of_example *b) {
+static bool more_extreme(const of_examples *examples, const of_kept_image *a,
+                         const of_kept_image *b) {
     double x = rank_of(examples, a->value), y = rank_of(examples, b->value);
     return x > y || (x == y && (a->number < b->number) != examples->lowest);
 }
 
-static void swap(of_example *a, of_example *b) {
-    of_example other = *a;
+static void swap(of_kept_image *a, of_kept_image *b) {
+    of_kept_image other = *a;
     *a = *b;
     *b = other;
 }
 
 static void sift_up(of_examples *examples, size_t child) {
-    of_example *items = examples->items;
+    of_kept_image *items = examples->items;
     while (child > 0 && more_extreme(examples, &items[(child - 1) / 2], &items[child])) {
         swap(&items[(child - 1) / 2], &items[child]);
         child = (child - 1) / 2;
@@ -37,7 +51,7 @@ static void sift_up(of_examples *examples, size_t child) {
 }
 
 static void sift_down(of_examples *examples, size_t parent, size_t count) {
-    of_example *items = examples->items;
+    of_kept_image *items = examples->items;
     for (;;) {
         size_t least = parent;
         for (size_t child = 2 * parent + 1; child <= 2 * parent + 2 && child < count; child++)
@@ -50,7 +64,7 @@ static void sift_down(of_examples *examples, size_t parent, size_t count) {
     }
 }
 
-static void free_example(of_example *example) {
+static void free_example(of_kept_image *example) {
     free(example->path);
     free(example->label);
     of_free(example->pixels);
@@ -63,7 +77,7 @@ static bool reserve(of_examples *examples) {
         return true;
     if (!of_multiply(capacity, sizeof *examples->items, &bytes))
         return false;
-    of_example *items = realloc(examples->items, bytes);
+    of_kept_image *items = realloc(examples->items, bytes);
     if (items == NULL)
         return false;
     examples->items = items;
@@ -71,10 +85,11 @@ static bool reserve(of_examples *examples) {
     return true;
 }
 
-static bool copy_image(of_example *example, const of_item *item, const uint8_t *pixels,
+/* Images in memory have no name. */
+static bool copy_image(of_kept_image *example, const of_item *item, const uint8_t *pixels,
                        size_t image_bytes) {
-    example->path = strdup(item->path);
-    example->label = strdup(item->label);
+    example->path = strdup(item != NULL ? item->path : "");
+    example->label = strdup(item != NULL ? item->label : "");
     example->pixels = of_allocate(image_bytes, 1);
     if (example->path == NULL || example->label == NULL || example->pixels == NULL)
         return false;
@@ -83,14 +98,17 @@ static bool copy_image(of_example *example, const of_item *item, const uint8_t *
 }
 
 of_status of_examples_offer(of_examples *examples, const char *source, const of_scored_batch *batch,
-                            size_t index, size_t image_bytes, double value, of_error *error) {
-    of_example example = {.source = source, .value = value, .number = examples->offered++};
+                            size_t index, double value, of_error *error) {
+    if (examples->sorted || index >= of_scored_count(batch))
+        return of_fail(error, OF_ERROR_ARGUMENT, "an example that cannot be kept: %s",
+                       examples->sorted ? "they are sorted already" : "it is not in the batch");
+    of_kept_image example = {.source = source, .value = value, .number = examples->offered++};
+    size_t bytes = of_architecture_dimensions(of_detector_architecture(examples->detector));
     bool full = examples->count == examples->most;
     if (examples->most == 0 || (full && !more_extreme(examples, &example, &examples->items[0])))
         return OF_OK;
-    if ((!full && !reserve(examples)) ||
-        !copy_image(&example, &batch->items[index], batch->pixels + index * image_bytes,
-                    image_bytes)) {
+    if ((!full && !reserve(examples)) || !copy_image(&example, of_scored_item(batch, index),
+                                                     of_scored_pixels(batch, index), bytes)) {
         free_example(&example);
         return of_fail_memory(error, "an example");
     }
@@ -106,6 +124,9 @@ of_status of_examples_offer(of_examples *examples, const char *source, const of_
 }
 
 void of_examples_sort(of_examples *examples) {
+    if (examples->sorted)
+        return;
+    examples->sorted = true;
     for (size_t count = examples->count; count-- > 1;) {
         swap(&examples->items[0], &examples->items[count]);
         sift_down(examples, 0, count);
@@ -118,40 +139,28 @@ void of_examples_shorten(of_examples *examples, size_t count) {
 }
 
 void of_examples_free(of_examples *examples) {
+    if (examples == NULL)
+        return;
     of_examples_shorten(examples, 0);
     free(examples->items);
-    examples->items = NULL;
-    examples->capacity = 0;
+    free(examples);
 }
 
-/* ---- Sample ------------------------------------------------------------------------------- */
+/* ---- Reading them -------------------------------------------------------------------------- */
 
-/* Reservoir sampling (Vitter 1985, algorithm R). */
-of_status of_sample_offer(of_sample *sample, const uint8_t *pixels, size_t image_bytes,
-                          of_error *error) {
-    size_t bytes, place = sample->count;
-    if (sample->pixels == NULL) {
-        if (of_multiply(OF_SAMPLE_MOST, image_bytes, &bytes))
-            sample->pixels = of_allocate(bytes, 1);
-        if (sample->pixels == NULL)
-            return of_fail_memory(error, "a sample of images");
-    }
-    uint64_t number = sample->offered++;
-    if (sample->count == OF_SAMPLE_MOST) {
-        of_random random = of_random_stream(0, number);
-        uint64_t wide = (uint64_t)of_random_u32(&random) << 32 | of_random_u32(&random);
-        uint64_t drawn = wide % (number + 1);
-        if (drawn >= OF_SAMPLE_MOST)
-            return OF_OK;
-        place = (size_t)drawn;
-    } else {
-        sample->count++;
-    }
-    memcpy(sample->pixels + place * image_bytes, pixels, image_bytes);
-    return OF_OK;
+size_t of_examples_count(const of_examples *examples) {
+    return examples->count;
 }
 
-void of_sample_free(of_sample *sample) {
-    of_free(sample->pixels);
-    sample->pixels = NULL;
+of_example of_examples_get(const of_examples *examples, size_t index) {
+    if (index >= examples->count)
+        return (of_example){.path = NULL};
+    const of_kept_image *item = &examples->items[index];
+    return (of_example){.path = item->path,
+                        .label = item->label,
+                        .source = item->source,
+                        .value = item->value,
+                        .pixels = item->pixels,
+                        .heat = item->heat,
+                        .limit = item->limit};
 }
