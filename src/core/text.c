@@ -17,6 +17,8 @@ const char *of_number_text(double value, char text[OF_NUMBER_SIZE]) {
         if (strtod(text, NULL) == value)
             break;
     }
+    /* the host program may have set a locale with another decimal point */
+    text[strcspn(text, ",")] = strchr(text, ',') != NULL ? '.' : '\0';
     return text;
 }
 
