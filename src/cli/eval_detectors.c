@@ -6,13 +6,13 @@
 #include <stdlib.h>
 
 /* Models, and what they are called. */
-typedef struct loaded_models {
+typedef struct eval_models {
     of_model *model, *general;
     of_model *members[OF_ENSEMBLE_MOST];
     size_t member_count;
-} loaded_models;
+} eval_models;
 
-static of_status load_members(const of_text_list *names, loaded_models *loaded, of_error *error) {
+static of_status load_members(const of_text_list *names, eval_models *loaded, of_error *error) {
     of_status status = OF_OK;
     if (names->count > OF_ENSEMBLE_MOST)
         return of_fail_setting(error, OF_ERROR_ARGUMENT, "ensemble",
@@ -25,7 +25,7 @@ static of_status load_members(const of_text_list *names, loaded_models *loaded, 
 }
 
 /* Without a general model of its own, that of the model's file, if it is a bundle. */
-static of_status load(const of_shared_settings *settings, loaded_models *loaded, of_error *error) {
+static of_status load(const of_shared_settings *settings, eval_models *loaded, of_error *error) {
     of_status status = of_model_open(settings->model, &loaded->model, error);
     if (status == OF_OK)
         status = settings->general != NULL
@@ -36,14 +36,14 @@ static of_status load(const of_shared_settings *settings, loaded_models *loaded,
     return of_ranks_agree(of_processes_ranks(), status, error);
 }
 
-static void unload(loaded_models *loaded) {
+static void unload(eval_models *loaded) {
     of_model_free(loaded->model);
     of_model_free(loaded->general);
     for (size_t i = 0; i < loaded->member_count; i++)
         of_model_free(loaded->members[i]);
 }
 
-static of_status compile(const of_shared_settings *settings, const loaded_models *loaded,
+static of_status compile(const of_shared_settings *settings, const eval_models *loaded,
                          of_precision precision, of_detector **detector, of_error *error) {
     of_detector_options options = of_shared_detector_options(settings);
     const of_detector_models models = {.size = sizeof models,
@@ -59,7 +59,7 @@ static of_status compile(const of_shared_settings *settings, const loaded_models
 
 static of_status open_both(const of_shared_settings *settings, of_eval_detectors *detectors,
                            of_error *error) {
-    loaded_models loaded = {.member_count = 0};
+    eval_models loaded = {.member_count = 0};
     of_status status = load(settings, &loaded, error);
     if (status == OF_OK)
         status = compile(settings, &loaded, OF_PRECISION_BF16, &detectors->bf16, error);
