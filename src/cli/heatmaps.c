@@ -85,7 +85,7 @@ static of_status write_image(const char *folder, const of_architecture *architec
                                        NULL, &bytes, &size, error);
     if (status == OF_OK)
         status = write_file(folder, name, bytes, size, error);
-    of_bytes_free(bytes);
+    of_free(bytes);
     return status;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow inspect: what a weight file holds and how it runs on this machine. */
-#include "cli/engine.h"
+#include "cli/shared_options.h"
 #include "cli/layers.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/processor.h"
@@ -29,7 +29,7 @@ const of_command of_inspect_command = {
 };
 
 typedef struct inspect_settings {
-    of_engine_settings engine;
+    of_shared_settings shared;
     uint64_t micro_batch;
     bool json, layers, train;
 } inspect_settings;
@@ -42,7 +42,7 @@ typedef struct training_cost {
 } training_cost;
 
 static void declare(inspect_settings *settings, of_option_table *table) {
-    of_option_model(table, 'm', "model", &settings->engine.model,
+    of_option_model(table, 'm', "model", &settings->shared.model,
                     "Weight file (safetensors), or the name of an installed model: the same as the "
                     "operand M.");
     of_option_flag(table, 0, "json", &settings->json, "Print JSON, with every layer.");
@@ -53,8 +53,8 @@ static void declare(inspect_settings *settings, of_option_table *table) {
                    "settings.");
     of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,
                     "Images a thread holds in flight; without it, chosen.");
-    of_engine_plan_options(&settings->engine, table);
-    of_engine_precision_option(&settings->engine, table);
+    of_shared_plan_options(&settings->shared, table);
+    of_shared_precision_option(&settings->shared, table);
 }
 
 static uint64_t trained_parameters(const of_model *model) {
@@ -291,8 +291,8 @@ static of_status write_json(const char *path, const of_model *model, const of_pl
 static of_status measure_training(const inspect_settings *settings, const of_model *model,
                                   training_cost *cost, of_error *error) {
     of_train_options defaults = of_train_defaults();
-    of_training_options options = {.threads = of_engine_plan_wish(&settings->engine).threads,
-                                   .isa = (of_isa)settings->engine.isa,
+    of_training_options options = {.threads = of_shared_plan_wish(&settings->shared).threads,
+                                   .isa = (of_isa)settings->shared.isa,
                                    .lanes = of_train_lanes(model, defaults.batch),
                                    .micro_batch = of_train_micro_batch(defaults.batch),
                                    .batch = defaults.batch};
@@ -311,7 +311,7 @@ static of_status inspect_file(const inspect_settings *settings, const char *path
     of_model *model = NULL;
     of_plan *plan = NULL;
     training_cost cost = {0};
-    of_plan_options options = of_engine_plan_wish(&settings->engine);
+    of_plan_options options = of_shared_plan_wish(&settings->shared);
     options.micro_batch = (unsigned)settings->micro_batch;
     options.latency = false; /* nothing is run */
     char named[OF_MODEL_PATH_SIZE];
@@ -340,7 +340,7 @@ int of_verb_inspect(int argc, char **argv, of_console *console) {
     int code;
     declare(&settings, &table);
     if (of_options_parse(&of_inspect_command, &table, argc, argv, &operands, console, &code)) {
-        const char *model = settings.engine.model;
+        const char *model = settings.shared.model;
         if (operands.count + (model != NULL) != 1)
             code = of_usage_error(console, &of_inspect_command, "one weight file must be given");
         else if (inspect_file(&settings, model != NULL ? model : operands.items[0], &error) !=

@@ -3,7 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/rows.h"
 #include "cli/terminal/words.h"
-#include "core/nearest.h"
+#include <outflow/output.h>
 #include "core/random.h"
 #include "core/utf8.h"
 
@@ -195,7 +195,7 @@ static void test_plain_text(void **state) {
         of_plain_write(written.file, pairs[i][0]);
         capture_equals(&written, pairs[i][1]);
         (void)snprintf(text, sizeof text, "%s", pairs[i][0]);
-        of_utf8_make_plain(text);
+        of_plain_text(text);
         assert_string_equal(text, pairs[i][1]);
     }
 }

@@ -5,7 +5,7 @@
 #include "cli/terminal/help.h"
 #include "cli/terminal/hint.h"
 #include "core/error.h"
-#include "core/nearest.h"
+#include <outflow/output.h>
 
 #include <assert.h>
 #include <errno.h>
