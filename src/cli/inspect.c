@@ -7,9 +7,9 @@
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
 #include "model/model.h"
-#include "train/trainer.h"
 
 #include <inttypes.h>
+#include <outflow/train.h>
 #include <string.h>
 
 const of_command of_inspect_command = {
@@ -37,8 +37,7 @@ typedef struct inspect_settings {
 /* What training would take; `micro_batch` 0: it was not asked for. */
 typedef struct training_cost {
     unsigned micro_batch;
-    of_training_memory memory;
-    size_t optimizer; /* gradients of the parameters and two moments */
+    of_train_memory memory;
 } training_cost;
 
 static void declare(inspect_settings *settings, of_option_table *table) {
@@ -128,7 +127,7 @@ static void print_training(const training_cost *cost, FILE *file) {
                   "training", of_bytes_text(cost->memory.weights, weights),
                   of_bytes_text(cost->memory.gradients, gradients),
                   of_bytes_text(cost->memory.activations, activations), cost->micro_batch,
-                  100 * cost->memory.kept_share, of_bytes_text(cost->optimizer, optimizer));
+                  100 * cost->memory.kept_share, of_bytes_text(cost->memory.optimizer, optimizer));
 }
 
 /* The text of a calibration holds thousands of numbers; what is to be known of it is printed. */
@@ -278,7 +277,7 @@ static void write_training(of_json *json, const training_cost *cost) {
     of_json_count(json, "gradient_bytes", cost->memory.gradients);
     of_json_count(json, "activation_bytes", cost->memory.activations);
     of_json_real(json, "hidden_kept_share", cost->memory.kept_share);
-    of_json_count(json, "optimizer_bytes", cost->optimizer);
+    of_json_count(json, "optimizer_bytes", cost->memory.optimizer);
     of_json_end(json);
 }
 
@@ -305,22 +304,19 @@ static of_status write_json(const char *path, const of_model *model, const of_pl
 
 /* ---- The verb ----------------------------------------------------------------------------- */
 
-static of_status measure_training(const inspect_settings *settings, const of_model *model,
+static of_status measure_training(const inspect_settings *settings, of_model *model,
                                   training_cost *cost, of_error *error) {
-    of_train_options defaults = of_train_defaults();
-    of_training_options options = {.threads = of_engine_plan_wish(&settings->engine).threads,
-                                   .isa = (of_isa)settings->engine.isa,
-                                   .lanes = of_train_lanes(model, defaults.batch),
-                                   .micro_batch = of_train_micro_batch(defaults.batch),
-                                   .batch = defaults.batch};
-    of_plan *plan = NULL;
+    of_train_loop_options options = of_train_loop_options_default();
+    of_train_loop *loop = NULL;
     if (!settings->train)
         return OF_OK;
-    of_status status = of_plan_compile_training(model, &options, &plan, error);
+    options.threads = of_engine_plan_wish(&settings->engine).threads;
+    options.isa = (of_isa)settings->engine.isa;
+    of_status status = of_train_loop_create(model, &options, &loop, error);
     if (status == OF_OK)
-        *cost = (training_cost){options.micro_batch, of_plan_training_memory(plan),
-                                2 * model->value_bytes};
-    of_plan_free(plan);
+        *cost =
+            (training_cost){of_train_loop_describe(loop).micro_batch, of_train_loop_memory(loop)};
+    of_train_loop_free(loop);
     return status;
 }
 

@@ -19,8 +19,4 @@ typedef struct of_report_facts {
 of_status of_report_facts_collect(const of_evaluation *evaluation, of_report_facts *facts,
                                   of_error *error);
 
-/* "outflow VERB ..." in the form that a shell reads back; freed with free(). NULL when memory is
- * exhausted. */
-char *of_report_command(int argc, char *const *argv);
-
 #endif

@@ -3,6 +3,7 @@
 #include "cli/report_write.h"
 
 #include "cli/report_facts.h"
+#include "cli/terminal/command_line.h"
 #include "core/error.h"
 
 #include <math.h>
@@ -167,7 +168,7 @@ of_status of_report_make(const of_evaluation *evaluation, const of_report_wish *
         return status;
     of_report_set *sets = calloc(evaluation->set_count, sizeof *sets);
     set_view *views = calloc(evaluation->set_count, sizeof *views);
-    char *command = of_report_command(wish->argc, wish->argv);
+    char *command = of_command_line(wish->argc, wish->argv);
     if (sets == NULL || views == NULL || command == NULL)
         status = of_fail_memory(error, "a report");
     else

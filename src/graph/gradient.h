@@ -69,7 +69,8 @@ void of_plan_set_lane_scalars(of_plan *plan, const double *scalars);
 of_status of_plan_finish_gradient(of_plan *plan, const of_model *model, of_error *error);
 
 /* The finished gradient: of parameter p at values + places[p]; zero outside the LU masks. Fixed
- * parameters have no place. Lives as long as the plan; places never change. */
+ * parameters have OF_NO_PLACE. Lives as long as the plan; places never change. */
+#define OF_NO_PLACE SIZE_MAX
 typedef struct of_gradient_view {
     float *values;
     const size_t *places; /* [parameters of the model] */

@@ -23,7 +23,7 @@ static const double log_2 = 0.6931471805599453;
 static const double alarming_condition = 1e6;
 
 void of_trainer_warn(const of_trainer *trainer, const char *format, ...) {
-    char text[512];
+    char text[1200];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
@@ -122,7 +122,7 @@ static double judge_mixing(const of_trainer *trainer) {
 
 /* ---- The report --------------------------------------------------------------------------- */
 
-static void describe_sums(const of_trainer *trainer, of_train_report *report) {
+static void describe_sums(const of_trainer *trainer, of_train_report *report, double *scale_bits) {
     const of_train_counters *counters = &trainer->state.counters;
     const of_train_figures *figures = &trainer->state.figures;
     double dimensions = (double)of_architecture_dimensions(&trainer->options.architecture);
@@ -130,7 +130,7 @@ static void describe_sums(const of_trainer *trainer, of_train_report *report) {
     report->loss = images > 0 ? figures->loss / (double)counters->report_steps : (double)NAN;
     report->bits_per_dim = images > 0 ? figures->nll / images / (dimensions * log_2) : (double)NAN;
     for (uint32_t s = 0; s < report->scales; s++)
-        report->scale_bits[s] =
+        scale_bits[s] =
             images > 0 ? -figures->contributions[s] / images / (dimensions * log_2) : (double)NAN;
     report->outlier_loss = (double)NAN;
     report->general_bits_per_dim = (double)NAN;
@@ -150,17 +150,37 @@ static void forget_sums(of_trainer *trainer, double seconds) {
     figures->report_seconds = seconds;
 }
 
+/* Figures are not worth the run: it goes on without them, and tells at its end. */
+static void give_up_log(of_trainer *trainer, const of_error *failure) {
+    trainer->log_error = *failure;
+    of_trainer_warn(trainer, "%s; training goes on without this log", failure->message);
+}
+
+void of_trainer_resume_log(of_trainer *trainer) {
+    of_error failure;
+    if (of_run_log_resume(&trainer->log, trainer->state.counters.step, &failure) != OF_OK)
+        give_up_log(trainer, &failure);
+}
+
+static void write_log(of_trainer *trainer, const of_train_report *report) {
+    of_error failure;
+    if (trainer->log_error.status == OF_OK &&
+        of_run_log_write(&trainer->log, report, &failure) != OF_OK)
+        give_up_log(trainer, &failure);
+}
+
 of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validation,
                             of_error *error) {
     const of_train_observer *observer = trainer->observer;
     const of_train_counters *counters = &trainer->state.counters;
     double seconds = of_trainer_seconds(trainer);
-    double passed = seconds - trainer->state.figures.report_seconds;
+    double scale_bits[OF_MAX_SCALES], passed = seconds - trainer->state.figures.report_seconds;
     of_train_report report = {
         .step = counters->step,
         .images = counters->images,
         .skipped = counters->skipped,
         .epoch = (double)counters->images / (double)trainer->data.count,
+        .scale_bits = scale_bits,
         .scales = of_architecture_scale_count(&trainer->options.architecture),
         .rate = trainer->state.figures.rate,
         .grad_norm = trainer->state.figures.grad_norm,
@@ -172,7 +192,7 @@ of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validati
         .resident_bytes = resident_bytes(),
         .validation = validation,
     };
-    describe_sums(trainer, &report);
+    describe_sums(trainer, &report, scale_bits);
     if (trainer->reduction != NULL)
         report.reduction_seconds =
             of_reduction_seconds(trainer->reduction, &report.reduction_waited);
@@ -180,5 +200,7 @@ of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validati
     forget_sums(trainer, seconds);
     of_status status =
         observer->report != NULL ? observer->report(observer->user, &report, error) : OF_OK;
+    if (status == OF_OK)
+        write_log(trainer, &report);
     return of_communicator_agree(trainer->options.communicator, status, error);
 }

@@ -26,7 +26,7 @@ static void copy_parameters(const of_model *from, of_model *to) {
 }
 
 static of_status make_model(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_status status =
         of_model_create(&options->architecture, options->seed, &trainer->model, error);
     if (status == OF_OK && options->init != NULL)
@@ -47,7 +47,7 @@ static of_status make_model(of_trainer *trainer, of_error *error) {
 }
 
 static of_status load_general_model(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_plan_options wish = {.threads = options->threads, .isa = options->isa};
     of_model *model = NULL;
     if (options->general_model == NULL)
@@ -65,7 +65,7 @@ static of_status load_general_model(of_trainer *trainer, of_error *error) {
 }
 
 static of_status compile(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_training_options wish = {.threads = options->threads,
                                 .isa = options->isa,
                                 .lanes = trainer->own_lanes,
@@ -77,7 +77,7 @@ static of_status compile(of_trainer *trainer, of_error *error) {
 }
 
 static void choose(of_trainer *trainer) {
-    of_train_options *options = &trainer->options;
+    of_trainer_settings *options = &trainer->options;
     if (options->threads == 0)
         options->threads = of_cpu_count();
     uint64_t lane_images = options->batch / options->lanes;
@@ -112,7 +112,7 @@ static void choose(of_trainer *trainer) {
 /* ---- Memory ------------------------------------------------------------------------------- */
 
 static of_status allocate_batches(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     size_t scales = of_architecture_scale_count(&options->architecture);
     size_t batch = (size_t)options->batch, general = (size_t)options->general_batch;
     trainer->logp = of_allocate(batch, sizeof(double));
@@ -144,13 +144,13 @@ static of_status allocate_blocks(of_trainer *trainer, of_error *error) {
                              trainer->options.threads, &trainer->optimizer, error);
 }
 
-static bool augments(const of_train_options *options) {
+static bool augments(const of_trainer_settings *options) {
     return options->flip || options->shift > 0 || options->zoom > 0 || options->color > 0;
 }
 
 /* Only where the general model's nll is wanted again and again for the same pixels. */
 static of_status allocate_general_nll(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     size_t count = trainer->general_data.count;
     if (options->outlier_loss != OF_OUTLIER_RATIO || augments(options))
         return OF_OK;
@@ -166,7 +166,7 @@ static of_status allocate_general_nll(of_trainer *trainer, of_error *error) {
 }
 
 static of_feeder_options feeding(const of_trainer *trainer, bool general) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     const of_architecture *architecture = &options->architecture;
     return (of_feeder_options){
         .dataset = general ? &trainer->general_data : &trainer->data,
@@ -203,7 +203,7 @@ static of_status open_feeders(of_trainer *trainer, of_error *error) {
 
 /* ActNorms from the first images of an order of their own, with noise but not moved. */
 static of_status initialise(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     size_t count = trainer->data.count;
     of_feeder_options wish = feeding(trainer, false);
     of_feeder *feeder = NULL;
@@ -263,17 +263,23 @@ static size_t in_memory(const of_dataset *dataset) {
     return dataset->in_file ? 0 : dataset->count * dataset->image_bytes;
 }
 
-static void tell_start(const of_trainer *trainer) {
-    const of_train_options *options = &trainer->options;
+static void tell_start(of_trainer *trainer) {
+    const of_trainer_settings *options = &trainer->options;
     const of_validation *validation = &trainer->validation;
+    of_training_memory memory = of_plan_training_memory(trainer->plan);
+    char *architecture = of_architecture_print(&options->architecture);
     size_t blocks = 0u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
     of_train_start start = {
         .architecture = &options->architecture,
+        .architecture_json = architecture != NULL ? architecture : "",
         .parameters = of_model_parameter_count(trainer->model),
         .trained = trained_values(trainer),
-        .memory = of_plan_training_memory(trainer->plan),
-        .optimizer_bytes = blocks * trainer->model->value_bytes +
-                           2 * of_trainer_shard_floats(trainer) * sizeof(float),
+        .memory = {.weights = memory.weights,
+                   .gradients = memory.gradients,
+                   .activations = memory.activations,
+                   .optimizer = blocks * trainer->model->value_bytes +
+                                2 * of_trainer_shard_floats(trainer) * sizeof(float),
+                   .kept_share = memory.kept_share},
         .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
         .threads = options->threads,
         .micro_batch = options->micro_batch,
@@ -291,19 +297,21 @@ static void tell_start(const of_trainer *trainer) {
         start.data_bytes += in_memory(&validation->sets[i].data);
     if (trainer->observer->started != NULL)
         trainer->observer->started(trainer->observer->user, &start);
+    free(architecture);
+    of_trainer_resume_log(trainer);
 }
 
 /* Every lane needs an image of every batch. */
 static bool options_too_few(const of_trainer *trainer) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     return options->batch < options->lanes || options->general_batch < options->lanes;
 }
 
 static of_status fail_too_few(const of_trainer *trainer, of_error *error) {
-    return of_fail(error, OF_ERROR_ARGUMENT,
-                   "a batch of fewer images than the %u lanes it is divided among: raise --batch, "
-                   "or start fewer ranks",
-                   trainer->options.lanes);
+    return of_fail_setting(error, OF_ERROR_ARGUMENT, "batch",
+                           "a batch of fewer images than the %u lanes it is divided among: it "
+                           "needs more images, or fewer ranks",
+                           trainer->options.lanes);
 }
 
 static of_status build(of_trainer *trainer, of_error *error) {
@@ -339,11 +347,24 @@ static of_status open_sets(of_trainer *trainer, of_error *error) {
     return status;
 }
 
+/* Whoever wants to be asked before signals end the process without a trace is asked from here on.
+ */
+static of_status settle(of_trainer *trainer, const of_train_options *options, of_error *error) {
+    of_status status = of_trainer_settings_open(options, &trainer->options, error);
+    return status == OF_OK && of_trainer_stopped(trainer)
+               ? of_fail(error, OF_ERROR_IO, "interrupted before training began")
+               : status;
+}
+
 /* Ranks agree after each part that may fail in one of them alone. */
-of_status of_trainer_open(of_trainer *trainer, of_error *error) {
-    of_communicator *communicator = trainer->options.communicator;
-    of_status status = of_trainer_check_outputs(trainer, error);
+of_status of_trainer_open(of_trainer *trainer, const of_train_options *options, of_error *error) {
+    of_communicator *communicator = of_ranks_communicator(options->ranks);
+    of_status status = settle(trainer, options, error);
     status = of_communicator_agree(communicator, status, error);
+    if (status == OF_OK) {
+        status = of_trainer_check_outputs(trainer, error);
+        status = of_communicator_agree(communicator, status, error);
+    }
     if (status == OF_OK) {
         status = of_trainer_load_data(trainer, error);
         status = of_communicator_agree(communicator, status, error);
@@ -402,6 +423,8 @@ void of_trainer_close(of_trainer *trainer) {
     of_free(trainer->missing_pixels);
     of_free(trainer->missing);
     of_free(trainer->best);
+    of_run_log_close(&trainer->log);
     free(trainer->checkpoint_path);
     free(trainer->identity);
+    of_trainer_settings_close(&trainer->options);
 }

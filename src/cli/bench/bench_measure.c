@@ -111,7 +111,7 @@ static of_status measure(of_bench_subject *s, of_bench_row *row, of_error *error
 
 /* What the plan tells, and what is measured beside the calls. */
 static of_status complete(const of_bench_subject *s, of_bench_row *row, of_error *error) {
-    of_plan_info info = of_plan_describe(s->plan);
+    of_plan_info info = of_bench_describe(s);
     row->threads = info.threads;
     row->isa = info.isa;
     row->precision = info.precision;

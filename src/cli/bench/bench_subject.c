@@ -5,47 +5,14 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/random.h"
-#include "train/trainer.h"
 
 /* Batches of images that latency mode takes in turn, as requests differ. Training takes the first
  * one; its initialisation needs two images. */
 enum { POOL = 16 };
 
-static double mean_nll_gradient(void *user, size_t image, double logp, const double *class_logp,
-                                double *class_gradient) {
-    const of_bench_subject *s = user;
-    double gradient = -1.0 / (double)s->batch.count;
-    (void)image;
-    (void)logp;
-    if (class_logp != NULL)
-        class_gradient[0] = gradient;
-    return gradient;
-}
-
-void of_bench_optimize(of_bench_subject *s) {
-    const float *gradient = of_plan_gradient_view(s->plan).values;
-    double norm = of_optimizer_norm(&s->optimizer, gradient);
-    of_optimizer_apply(&s->optimizer, s->model, gradient, of_clip_scale(1, norm), 1e-6, s->steps++);
-}
-
-of_status of_bench_gradient(of_bench_subject *s, of_error *error) {
-    const of_likelihoods out = {.logp = s->logp};
-    of_status status =
-        of_plan_gradient(s->plan, s->model, &s->batch, &out, mean_nll_gradient, s, false, error);
-    return status == OF_OK ? of_plan_finish_gradient(s->plan, s->model, error) : status;
-}
-
-static of_status train_step(of_bench_subject *s, of_error *error) {
-    of_status status = of_bench_gradient(s, error);
-    if (status != OF_OK)
-        return status;
-    of_bench_optimize(s);
-    return of_plan_refresh(s->plan, s->model, error);
-}
-
 of_status of_bench_call(of_bench_subject *s, of_error *error) {
     if (s->wish->mode == OF_BENCH_TRAIN)
-        return train_step(s, error);
+        return of_train_loop_step(s->loop, &s->batch, NULL, error);
     of_batch batch = s->batch;
     batch.pixels = (const uint8_t *)s->pixels + s->next * s->batch_bytes;
     s->next = (s->next + 1) % s->pool;
@@ -78,31 +45,24 @@ static of_status make_images(const of_architecture *architecture, of_bench_subje
 
 /* The likelihoods do not matter, only their cost. */
 static of_status set_up_training(of_bench_subject *s, of_model *model, of_error *error) {
-    uint64_t micro_batch =
-        s->wish->micro_batch ? s->wish->micro_batch : of_train_micro_batch(s->batch.count);
-    const of_training_options options = {
-        .threads = s->wish->threads,
-        .isa = s->wish->isa,
-        .lanes = s->wish->lanes ? s->wish->lanes : of_train_lanes(model, s->batch.count),
-        .micro_batch = (unsigned)micro_batch,
-        .batch = s->batch.count,
-        .memory_bytes = s->wish->memory};
-    of_optimizer_options optimizer = of_optimizer_defaults();
     const of_batch start = {OF_PIXEL_F32, s->pixels, s->batch.count * s->pool};
-    of_isa isa;
-    s->model = model;
-    of_status status = of_isa_resolve(s->wish->isa, &isa, error);
-    if (status == OF_OK && s->wish->precision == OF_PRECISION_BF16)
-        status = of_fail(error, OF_ERROR_UNSUPPORTED,
-                         "precision bf16: training runs in f32; bf16 is for scoring");
-    if (status == OF_OK)
-        status = of_plan_compile_training(s->model, &options, &s->plan, error);
-    if (status == OF_OK)
-        status = of_plan_initialise(s->plan, s->model, &start, error);
-    if (status == OF_OK)
-        status = of_optimizer_open(&optimizer, s->model, of_plan_gradient_view(s->plan).places,
-                                   of_kernels_for(isa), s->wish->threads, &s->optimizer, error);
-    return status;
+    of_train_loop_options options = of_train_loop_options_default();
+    options.threads = s->wish->threads;
+    options.isa = s->wish->isa;
+    options.lanes = s->wish->lanes;
+    options.micro_batch = (unsigned)s->wish->micro_batch;
+    options.batch = s->batch.count;
+    options.memory_bytes = s->wish->memory;
+    options.rate = 1e-6;
+    if (s->wish->precision == OF_PRECISION_BF16)
+        return of_fail(error, OF_ERROR_UNSUPPORTED,
+                       "precision bf16: training runs in f32; bf16 is for scoring");
+    of_status status = of_train_loop_create(model, &options, &s->loop, error);
+    return status == OF_OK ? of_train_loop_initialise(s->loop, &start, error) : status;
+}
+
+of_plan_info of_bench_describe(const of_bench_subject *s) {
+    return s->loop != NULL ? of_train_loop_describe(s->loop) : of_plan_describe(s->plan);
 }
 
 of_status of_bench_set_up(of_model *model, const of_bench_wish *wish, of_bench_subject *s,
@@ -122,8 +82,7 @@ of_status of_bench_set_up(of_model *model, const of_bench_wish *wish, of_bench_s
 }
 
 void of_bench_tear_down(of_bench_subject *s) {
-    if (s->optimizer.first != NULL)
-        of_optimizer_close(&s->optimizer);
+    of_train_loop_free(s->loop);
     of_plan_free(s->plan);
     of_free(s->pixels);
     of_free(s->logp);

@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "cli/terminal/console.h"
 
+#include "cli/terminal/hint.h"
 #include "core/error.h"
 
 #include <signal.h>
@@ -40,7 +41,8 @@ int of_console_fail(of_console *console, const of_error *error) {
                      strsignal(signal_number));
         return OF_EXIT_SIGNAL + signal_number;
     }
-    of_log_write(&console->log, OF_LOG_ERROR, "%s", error->message);
+    char hint[OF_HINT_SIZE];
+    of_log_write(&console->log, OF_LOG_ERROR, "%s%s", error->message, of_hint_text(error, hint));
     return OF_EXIT_FAILURE;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/terminal/clashes.h"
 #include "cli/terminal/help.h"
+#include "cli/terminal/hint.h"
 #include "core/error.h"
 #include "core/nearest.h"
 
@@ -385,4 +386,9 @@ int of_usage_error(of_console *console, const of_command *command, const char *f
     of_log_write(&console->log, OF_LOG_ERROR, "%s; see 'outflow %s%s--help'", text, command->name,
                  *command->name != '\0' ? " " : "");
     return OF_EXIT_USAGE;
+}
+
+int of_usage_failure(of_console *console, const of_command *command, const of_error *error) {
+    char hint[OF_HINT_SIZE];
+    return of_usage_error(console, command, "%s%s", error->message, of_hint_text(error, hint));
 }

@@ -99,4 +99,7 @@ bool of_options_parse(const of_command *command, of_option_table *table, int arg
 __attribute__((format(printf, 3, 4))) int
 of_usage_error(of_console *console, const of_command *command, const char *format, ...);
 
+/* The same for an error of the library about what was asked for. */
+int of_usage_failure(of_console *console, const of_command *command, const of_error *error);
+
 #endif
