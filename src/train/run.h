@@ -124,8 +124,8 @@ of_status of_trainer_step(of_trainer *trainer, of_error *error);
 of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validation,
                             of_error *error);
 double of_trainer_seconds(const of_trainer *trainer);
-/* The log from this step on; a failure ends the log, not the run. */
-void of_trainer_resume_log(of_trainer *trainer);
+/* Once the state is known. A failure of the log ends the log, not the run. */
+void of_trainer_tell_start(of_trainer *trainer);
 
 /* ---- save.c ---- */
 of_status of_trainer_checkpoint(of_trainer *trainer, of_error *error);

@@ -252,55 +252,6 @@ static of_status start_state(of_trainer *trainer, of_error *error) {
     return status;
 }
 
-static size_t trained_values(const of_trainer *trainer) {
-    size_t count = 0;
-    for (size_t i = 0; i < trainer->optimizer.piece_count; i++)
-        count += trainer->optimizer.pieces[i].count;
-    return count;
-}
-
-static size_t in_memory(const of_dataset *dataset) {
-    return dataset->in_file ? 0 : dataset->count * dataset->image_bytes;
-}
-
-static void tell_start(of_trainer *trainer) {
-    const of_trainer_settings *options = &trainer->options;
-    const of_validation *validation = &trainer->validation;
-    of_training_memory memory = of_plan_training_memory(trainer->plan);
-    char *architecture = of_architecture_print(&options->architecture);
-    size_t blocks = 0u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
-    of_train_start start = {
-        .architecture = &options->architecture,
-        .architecture_json = architecture != NULL ? architecture : "",
-        .parameters = of_model_parameter_count(trainer->model),
-        .trained = trained_values(trainer),
-        .memory = {.weights = memory.weights,
-                   .gradients = memory.gradients,
-                   .activations = memory.activations,
-                   .optimizer = blocks * trainer->model->value_bytes +
-                                2 * of_trainer_shard_floats(trainer) * sizeof(float),
-                   .kept_share = memory.kept_share},
-        .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
-        .threads = options->threads,
-        .micro_batch = options->micro_batch,
-        .ranks = of_communicator_size(options->communicator),
-        .lanes = options->lanes,
-        .isa = of_plan_describe(trainer->plan).isa,
-        .images = trainer->data.count,
-        .general_images = trainer->general_data.count,
-        .valid_images = validation->set_count > 0 ? validation->sets[0].data.count : 0,
-        .total_images = trainer->total_images,
-        .resumed_step = trainer->state.counters.step,
-        .resumed_images = trainer->state.counters.images,
-    };
-    for (size_t i = 0; i < validation->set_count; i++)
-        start.data_bytes += in_memory(&validation->sets[i].data);
-    if (trainer->observer->started != NULL)
-        trainer->observer->started(trainer->observer->user, &start);
-    free(architecture);
-    of_trainer_resume_log(trainer);
-}
-
 /* Every lane needs an image of every batch. */
 static bool options_too_few(const of_trainer *trainer) {
     const of_trainer_settings *options = &trainer->options;
@@ -395,7 +346,7 @@ of_status of_trainer_open(of_trainer *trainer, const of_train_options *options, 
     if (status == OF_OK)
         status = of_validation_score_general(&trainer->validation, trainer->observer, error);
     if (status == OF_OK)
-        tell_start(trainer);
+        of_trainer_tell_start(trainer);
     return status == OF_OK ? of_trainer_checkpoint(trainer, error) : status;
 }
 
