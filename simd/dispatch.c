@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which instruction sets this machine can run, and the choice among them. */
+#include "core/choice.h"
 #include "core/error.h"
 #include "kernels.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const char *const isa_names[] = {"auto", "scalar", "avx2", "avx512"};
+static const of_choice isa_choice = {"instruction set", isa_names, 4};
 
 const char *of_isa_name(of_isa isa) {
-    return (unsigned)isa < sizeof isa_names / sizeof *isa_names ? isa_names[isa] : "unknown";
+    return of_choice_name(&isa_choice, (int)isa);
 }
 
 of_status of_isa_parse(const char *name, of_isa *isa, of_error *error) {
-    for (unsigned i = 0; i < sizeof isa_names / sizeof *isa_names; i++) {
-        if (name != NULL && strcmp(name, isa_names[i]) == 0) {
-            *isa = (of_isa)i;
-            return OF_OK;
-        }
-    }
-    return of_fail(error, OF_ERROR_ARGUMENT,
-                   "unknown instruction set '%s': use auto, scalar, avx2 or avx512",
-                   name ? name : "");
+    int value;
+    of_status status = of_choice_parse(&isa_choice, name, &value, error);
+    if (status == OF_OK)
+        *isa = (of_isa)value;
+    return status;
 }
 
 #if defined(__x86_64__)

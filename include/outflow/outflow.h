@@ -25,7 +25,8 @@
  * - Who creates a handle frees it with the matching `_free`, which accepts NULL.
  * - Structs that callers fill begin with their size, so that fields can be added: start from the
  *   matching `_default`, which sets it. A struct of a newer version whose new fields are in use is
- *   OF_ERROR_UNSUPPORTED, a size that was never set OF_ERROR_ARGUMENT.
+ *   OF_ERROR_UNSUPPORTED, a size that was never set OF_ERROR_ARGUMENT. Plain data of a fixed
+ * meaning (architectures, batches, likelihoods) have no size.
  * - Images are arrays of [count][height][width][channels], without gaps, 1 (grey) or 3 (RGB)
  *   channels.
  * - Likelihoods are natural logarithms of probabilities of 8-bit images' dequantised values
@@ -201,6 +202,20 @@ typedef enum of_block {
     OF_BLOCK_DENSE = 1 /**< three linear layers on the flattened scale */
 } of_block;
 
+/** Names, as in weight files: "glow", "patch-glow"; "affine", "additive"; "invconv",
+   "invconvfixed", "shuffle"; "conv", "dense". "unknown" for what is no value. */
+OF_API const char *of_family_name(of_family family);
+OF_API const char *of_coupling_name(of_coupling coupling);
+OF_API const char *of_permutation_name(of_permutation permutation);
+OF_API const char *of_block_name(of_block block);
+
+/** Each reads one of these names. */
+OF_API of_status of_family_parse(const char *name, of_family *family, of_error *error);
+OF_API of_status of_coupling_parse(const char *name, of_coupling *coupling, of_error *error);
+OF_API of_status of_permutation_parse(const char *name, of_permutation *permutation,
+                                      of_error *error);
+OF_API of_status of_block_parse(const char *name, of_block *block, of_error *error);
+
 /** Shape of a network; fully determines the names and shapes of its parameters. */
 typedef struct of_architecture {
     of_family family;
@@ -334,6 +349,9 @@ typedef enum of_pixel_type {
                            finite is not refused: likelihoods are then not finite either */
 } of_pixel_type;
 
+/** "u8" or "f32". */
+OF_API const char *of_pixel_type_name(of_pixel_type type);
+
 /** Images in memory, [count][height][width][channels], of the plan's size. */
 typedef struct of_batch {
     of_pixel_type type;
@@ -460,6 +478,56 @@ OF_API of_status of_plan_profile(of_plan *plan, const of_batch *batch, double *l
 OF_API of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per_second,
                                  of_error *error);
 
+/* ---- Images in memory -------------------------------------------------------------------- */
+
+/** What an image file in memory is turned into, and what is refused. */
+typedef struct of_image_options {
+    size_t size;         /**< sizeof(of_image_options), set by of_image_options_default */
+    uint32_t channels;   /**< 1 or 3: the image is converted to this many channels */
+    uint32_t height;     /**< it is resized to this height */
+    uint32_t width;      /**< and this width */
+    uint64_t max_pixels; /**< larger images are refused before decoding; 0: 2^26 */
+    uint64_t max_bytes;  /**< most memory that the decoder may take for its work; 0: what an image
+                              of its size can need, up to 16 bytes a pixel */
+    uint32_t min_height; /**< images that are less high are refused; 0: none is */
+    uint32_t min_width;  /**< images that are less wide are refused; 0: none is */
+} of_image_options;
+
+/** All fields at their defaults, for the images of an architecture; NULL: 3x32x32. */
+OF_API of_image_options of_image_options_default(const of_architecture *architecture);
+
+/** What was read, and what of it did not get through. */
+typedef struct of_image_info {
+    const char *format;      /**< "PNG", "JPEG", "BMP", "GIF", "TGA" or "PNM"; static */
+    uint32_t channels;       /**< as stored, 1 or 3; opacity is not counted */
+    uint32_t height, width;  /**< as stored, in pixels */
+    bool resized;            /**< to the height and width of the options */
+    bool converted;          /**< grey was made colour, or colour grey */
+    bool alpha_dropped;      /**< some pixels were not opaque: they are now */
+    bool depth_reduced;      /**< of 16 bits a channel, the upper 8 were taken */
+    uint32_t frames_dropped; /**< of an animated GIF or PNG, all but the first */
+    bool reshaped;           /**< shrunk to less than a quarter, or squeezed by more than 1.25 one
+                                  way: much is lost, and the model sees another image */
+} of_image_info;
+
+/**
+ * Decodes an image file that is in memory (PNG, JPEG, BMP, GIF, TGA, binary PNM; recognised by its
+ * content) and converts it as image sources do, to the same pixels: opacity is dropped, colour
+ * becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a triangle
+ * filter. `pixels` gets [height][width][channels] bytes of the options.
+ *
+ * `name` stands in messages and may be NULL; only one that ends in ".tga" makes bytes without a
+ * signature a TGA file. `options` NULL: the defaults. `info` may be NULL and is set on success.
+ *
+ * The bytes may come from anywhere: sizes are checked before memory is taken, and what is cut
+ * short or damaged is OF_ERROR_FORMAT and never a half-filled image. An image beyond the limits is
+ * OF_ERROR_UNSUPPORTED, with the name of the limit as the error's setting. May be called from any
+ * number of threads at once.
+ */
+OF_API of_status of_image_read(const void *bytes, size_t size, const char *name,
+                               const of_image_options *options, uint8_t *pixels,
+                               of_image_info *info, of_error *error);
+
 /* ---- Image sources ----------------------------------------------------------------------- */
 
 /**
@@ -473,6 +541,7 @@ OF_API of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per
 typedef struct of_source of_source;
 
 typedef struct of_source_options {
+    size_t size;         /**< sizeof(of_source_options), set by of_source_options_default */
     uint32_t channels;   /**< 1 or 3: images are converted to this many channels */
     uint32_t height;     /**< images are resized to this height */
     uint32_t width;      /**< and this width */
@@ -498,6 +567,7 @@ typedef struct of_item {
     int32_t class_index;    /**< number of the label in order of first appearance (record files:
                                  the stored label), -1 without one */
     uint32_t height, width; /**< before it was resized */
+    bool reshaped;          /**< much was lost when it was resized, see of_image_info */
 } of_item;
 
 /** Images in order; all pointers are valid until the next call on the source. */
@@ -597,6 +667,10 @@ typedef enum of_score_need {
     OF_NEEDS_WEBP = 32        /**< webp_bytes */
 } of_score_need;
 
+/** For messages: "a general model", "a class-conditional model", "further models", "a calibration",
+    "the size as PNG" or "the size as WebP". */
+OF_API const char *of_score_need_name(of_score_need need);
+
 /** The of_score_need flags of a score. */
 OF_API unsigned of_score_needs(of_score score);
 
@@ -667,13 +741,17 @@ typedef struct of_calibrator of_calibrator;
 enum { OF_CALIBRATION_LEAST = 100 /**< images; half as many finite ones in each half */ };
 
 typedef struct of_calibration_options {
-    const of_model *model;
+    size_t size; /**< sizeof(of_calibration_options), set by of_calibration_options_default */
+    const of_model *model;          /**< required */
     const of_model *general;        /**< NULL: none */
     const of_model *const *members; /**< further models of an ensemble; NULL: none */
     size_t member_count;
     bool webp;          /**< also calibrate complexity-webp */
     const char *source; /**< where the images come from, for people; may be NULL */
 } of_calibration_options;
+
+/** No model yet, nothing else. */
+OF_API of_calibration_options of_calibration_options_default(void);
 
 /** Begins a calibration. Nothing of the options needs to live on. */
 OF_API of_status of_calibrator_create(const of_calibration_options *options,

@@ -75,10 +75,11 @@ static of_status create_calibrator(const calibrate_settings *settings, of_calibr
                                    of_error *error) {
     const of_engine_settings *engine = &settings->engine;
     of_model *model = NULL, *general = NULL, *members[OF_STREAM_MEMBERS] = {NULL};
-    of_calibration_options options = {.members = (const of_model *const *)members,
-                                      .member_count = engine->ensemble.count,
-                                      .webp = engine->webp,
-                                      .source = settings->data};
+    of_calibration_options options = of_calibration_options_default();
+    options.members = (const of_model *const *)members;
+    options.member_count = engine->ensemble.count;
+    options.webp = engine->webp;
+    options.source = settings->data;
     of_status status = of_model_load(engine->model, &model, error);
     if (status == OF_OK && engine->general != NULL)
         status = of_model_load(engine->general, &general, error);

@@ -9,7 +9,6 @@
 #include "ranks/ranks.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -276,17 +275,10 @@ static uint64_t expected_images(const of_engine *engine, const of_source *source
     return read / stride(engine) + (read % stride(engine) > 0);
 }
 
-/* Shrunk to less than a quarter, or to another form: what the model sees is another image. */
-static bool is_reshaped(const of_item *item, const of_architecture *target) {
-    double down = (double)item->height / target->height,
-           across = (double)item->width / target->width;
-    return fmax(down, across) > 4 || fmax(down / across, across / down) > 1.25;
-}
-
 static void note_shapes(watched_run *watched, const of_scored_batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         const of_item *item = &batch->items[i];
-        if (!is_reshaped(item, &watched->engine->architecture))
+        if (!item->reshaped)
             continue;
         watched->reshaped++;
         if ((uint64_t)item->height * item->width > (uint64_t)watched->height * watched->width) {

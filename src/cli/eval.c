@@ -348,7 +348,7 @@ int of_verb_eval(int argc, char **argv, of_console *console) {
                                   "--webp: this build has no WebP coder: install libwebp-dev and "
                                   "configure again");
         else if (declare_all(&settings, &table, &evaluation, &bf16, &error) != OF_OK)
-            code = of_usage_error(console, &of_eval_command, "%s", error.message);
+            code = of_usage_fail(console, &of_eval_command, &error);
         else
             code = eval_with(&settings, &evaluation, &bf16, console);
     }

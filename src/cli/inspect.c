@@ -56,23 +56,6 @@ static void declare(inspect_settings *settings, of_option_table *table) {
     of_engine_precision_option(&settings->engine, table);
 }
 
-static const char *family_name(of_family family) {
-    return family == OF_FAMILY_GLOW ? "glow" : "patch-glow";
-}
-
-static const char *coupling_name(of_coupling coupling) {
-    return coupling == OF_COUPLING_AFFINE ? "affine" : "additive";
-}
-
-static const char *permutation_name(of_permutation permutation) {
-    static const char *const names[] = {"invconv", "invconvfixed", "shuffle"};
-    return names[permutation];
-}
-
-static const char *block_name(of_block block) {
-    return block == OF_BLOCK_CONV ? "conv" : "dense";
-}
-
 static uint64_t trained_parameters(const of_model *model) {
     uint64_t sum = 0;
     for (size_t i = 0; i < of_model_tensor_count(model); i++) {
@@ -89,8 +72,8 @@ static uint64_t trained_parameters(const of_model *model) {
 
 static void print_architecture(const of_architecture *a, FILE *file) {
     (void)fprintf(file, "%-14s %s, %s block, %s coupling, %s%s\n", "architecture",
-                  family_name(a->family), block_name(a->block), coupling_name(a->coupling),
-                  permutation_name(a->permutation),
+                  of_family_name(a->family), of_block_name(a->block), of_coupling_name(a->coupling),
+                  of_permutation_name(a->permutation),
                   a->permutation == OF_PERMUTATION_INVCONV && a->lu ? " (LU)" : "");
     (void)fprintf(file, "%-14s %" PRIu32 " x %" PRIu32 " x %" PRIu32 " (channels, height, width)\n",
                   "image", a->channels, a->height, a->width);
@@ -205,7 +188,7 @@ static of_status print_text(const char *path, const of_model *model, const of_pl
 
 static void write_architecture(of_json *json, const of_architecture *a) {
     of_json_object(json, "architecture");
-    of_json_text(json, "family", family_name(a->family));
+    of_json_text(json, "family", of_family_name(a->family));
     of_json_array(json, "image");
     of_json_count(json, NULL, a->channels);
     of_json_count(json, NULL, a->height);
@@ -214,10 +197,10 @@ static void write_architecture(of_json *json, const of_architecture *a) {
     of_json_count(json, "scales", of_architecture_scale_count(a));
     of_json_count(json, "steps", a->steps);
     of_json_count(json, "hidden", a->hidden);
-    of_json_text(json, "coupling", coupling_name(a->coupling));
-    of_json_text(json, "permutation", permutation_name(a->permutation));
+    of_json_text(json, "coupling", of_coupling_name(a->coupling));
+    of_json_text(json, "permutation", of_permutation_name(a->permutation));
     of_json_flag(json, "lu", a->lu);
-    of_json_text(json, "block", block_name(a->block));
+    of_json_text(json, "block", of_block_name(a->block));
     of_json_count(json, "classes", a->classes);
     of_json_end(json);
 }

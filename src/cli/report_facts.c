@@ -23,10 +23,6 @@ __attribute__((format(printf, 3, 4))) static void add(of_report_facts *facts, co
     facts->list[facts->count++] = (of_report_fact){name, text};
 }
 
-static const char *family(const of_architecture *a) {
-    return a->family == OF_FAMILY_PATCH_GLOW ? "patch-glow" : "glow";
-}
-
 static of_status add_model(of_report_facts *facts, const char *name, const char *path,
                            of_error *error) {
     of_model *model = NULL;
@@ -37,10 +33,10 @@ static of_status add_model(of_report_facts *facts, const char *name, const char 
     add(facts, name,
         "%.300s: %s, %" PRIu32 "x%" PRIu32 "x%" PRIu32 ", %" PRIu32 " scale%s, %" PRIu32
         " steps, hidden %" PRIu32 "%s%s; weights %016" PRIx64,
-        path, family(a), a->channels, a->height, a->width, of_architecture_scale_count(a),
-        of_architecture_scale_count(a) == 1 ? "" : "s", a->steps, a->hidden,
-        a->block == OF_BLOCK_DENSE ? ", dense" : "", a->classes > 0 ? ", with classes" : "",
-        of_model_fingerprint(model));
+        path, of_family_name(a->family), a->channels, a->height, a->width,
+        of_architecture_scale_count(a), of_architecture_scale_count(a) == 1 ? "" : "s", a->steps,
+        a->hidden, a->block == OF_BLOCK_DENSE ? ", dense" : "",
+        a->classes > 0 ? ", with classes" : "", of_model_fingerprint(model));
     of_model_free(model);
     return OF_OK;
 }

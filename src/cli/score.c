@@ -337,7 +337,7 @@ static int check_and_score(score_settings *settings, of_console *console) {
         return of_usage_error(console, &of_score_command,
                               "--heatmap-count needs a folder, --heatmaps DIR");
     if (check_score_name(settings, &error) != OF_OK)
-        return of_usage_error(console, &of_score_command, "%s", error.message);
+        return of_usage_fail(console, &of_score_command, &error);
     return score_with(settings, console);
 }
 

@@ -50,6 +50,7 @@ static of_status name_general(const of_engine *engine, of_status status, of_erro
     size_t used = strlen(error->message);
     (void)snprintf(error->message + used, sizeof error->message - used,
                    " (it is installed: --general-model %s)", name);
+    error->setting[0] = '\0';
     return status;
 }
 

@@ -249,7 +249,7 @@ int of_verb_train(int argc, char **argv, of_console *console) {
                                   "--data SRC",
                                   operands.items[0]);
         else if (of_train_settings_check(&settings, &error) != OF_OK)
-            code = of_usage_failure(console, &of_train_command, &error);
+            code = of_usage_fail(console, &of_train_command, &error);
         else
             code = train_with(&settings, &table, console);
     }

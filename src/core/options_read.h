@@ -4,6 +4,10 @@
 #define OF_CORE_OPTIONS_READ_H
 
 #include <outflow/outflow.h>
+#include <stddef.h>
+
+/* Size of a struct up to the field that was the last one of its first version. */
+#define OF_SIZE_UP_TO(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
 
 /* Both structs begin with `size_t size`. `own` holds the defaults and keeps them where `given`
  * (NULL: everywhere) is too short to have a field; its size is set. `least` is the size of the

@@ -109,7 +109,7 @@ static void *run_reader(void *argument) {
 static void decode(of_pipeline *pipeline, of_slot *slot) {
     slot->result.status = OF_OK;
     of_status status =
-        of_entry_decode(&slot->entry, &pipeline->target, slot->pixels, &slot->shape, &slot->result);
+        of_entry_decode(&slot->entry, &pipeline->target, slot->pixels, &slot->info, &slot->result);
     slot->result.status = status;
     of_bytes_trim(&slot->entry.bytes, KEPT_BYTES);
 }

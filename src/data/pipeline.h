@@ -9,9 +9,9 @@
 #include "data/formats/reader.h"
 
 typedef struct of_slot {
-    of_entry entry;       /* its encoded bytes may be gone */
-    uint8_t *pixels;      /* one target image if `result` is OF_OK */
-    of_image_shape shape; /* before it was resized */
+    of_entry entry;     /* its encoded bytes may be gone */
+    uint8_t *pixels;    /* one target image if `result` is OF_OK */
+    of_image_info info; /* the same */
     of_error result;
     bool done;
 } of_slot;

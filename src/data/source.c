@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/options_read.h"
 #include "data/labels.h"
 #include "data/pipeline.h"
 
@@ -12,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_MAX_PIXELS ((uint64_t)1 << 26)
-#define MAX_FILE_BYTES ((size_t)256 << 20)
 #define DECODING_BYTES ((size_t)1 << 30) /* for all images that are being decoded */
 #define STOP_SECONDS 0.1                 /* between two questions whether to stop */
 
@@ -40,13 +39,13 @@ struct of_source {
 };
 
 of_source_options of_source_options_default(const of_architecture *architecture) {
-    of_source_options options = {.channels = 3, .height = 32, .width = 32};
+    of_source_options options = {.size = sizeof options, .channels = 3, .height = 32, .width = 32};
     if (architecture != NULL) {
         options.channels = architecture->channels;
         options.height = architecture->height;
         options.width = architecture->width;
     }
-    options.max_pixels = DEFAULT_MAX_PIXELS;
+    options.max_pixels = OF_MAX_PIXELS;
     return options;
 }
 
@@ -55,22 +54,14 @@ of_status of_source_target(const of_source_options *options, of_target *target, 
                          .height = options->height,
                          .width = options->width,
                          .max_pixels =
-                             options->max_pixels > 0 ? options->max_pixels : DEFAULT_MAX_PIXELS,
-                         .max_bytes = MAX_FILE_BYTES,
+                             options->max_pixels > 0 ? options->max_pixels : OF_MAX_PIXELS,
+                         .max_bytes = OF_MAX_FILE_BYTES,
                          .min_height = options->min_height,
                          .min_width = options->min_width};
-    if (checked.channels != 1 && checked.channels != 3)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "image source: %" PRIu32 " channels; expected 1 "
-                       "(grey) or 3 (RGB)",
-                       checked.channels);
-    if (checked.height == 0 || checked.width == 0 || checked.height > OF_MAX_SIDE ||
-        checked.width > OF_MAX_SIDE || (uint64_t)checked.height * checked.width > 1u << 26)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "image source: images of %" PRIu32 " x %" PRIu32 " pixels asked for",
-                       checked.width, checked.height);
-    *target = checked;
-    return OF_OK;
+    of_status status = of_target_check(&checked, "image source", error);
+    if (status == OF_OK)
+        *target = checked;
+    return status;
 }
 
 static of_status choose_threads(const of_source_options *options, unsigned *threads,
@@ -115,12 +106,16 @@ of_status of_source_open(const char *spec, const of_source_options *options, of_
                          of_error *error) {
     of_target target;
     of_reader *reader;
+    of_source_options own = of_source_options_default(NULL);
     if (spec == NULL || options == NULL || source == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_source_open: NULL argument");
-    of_status status = of_source_target(options, &target, error);
+    of_status status = of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_source_options, stop),
+                                       options, "source options", error);
     if (status == OF_OK)
-        status = of_reader_open(spec, &target, options->seed, &reader, error);
-    return status != OF_OK ? status : of_source_from_reader(reader, options, source, error);
+        status = of_source_target(&own, &target, error);
+    if (status == OF_OK)
+        status = of_reader_open(spec, &target, own.seed, &reader, error);
+    return status != OF_OK ? status : of_source_from_reader(reader, &own, source, error);
 }
 
 void of_source_free(of_source *source) {
@@ -188,7 +183,7 @@ static of_status append(of_source *source, of_slot *slot, size_t max_count, of_e
     of_bytes_swap(&kept->path, &slot->entry.path);
     of_bytes_swap(&kept->label, &slot->entry.label);
     *item = (of_item){of_text(&kept->path), of_text(&kept->label), slot->entry.class_index,
-                      slot->shape.height, slot->shape.width};
+                      slot->info.height,    slot->info.width,      slot->info.reshaped};
     if (item->class_index < 0 && item->label[0] != '\0' &&
         !of_labels_number(&source->labels, item->label, &item->class_index))
         return of_fail_memory(error, "the class names");
@@ -201,7 +196,8 @@ static of_status report(of_source *source, const of_slot *slot, of_error *error)
     const char *path = of_text(&slot->entry.path);
     source->unreadable++;
     if (source->options.strict || slot->result.status == OF_ERROR_MEMORY)
-        return of_fail(error, slot->result.status, "%s: %s", path, slot->result.message);
+        return of_fail_setting(error, slot->result.status, slot->result.setting, "%s: %s", path,
+                               slot->result.message);
     if (source->options.on_unreadable != NULL)
         source->options.on_unreadable(source->options.user, path, slot->result.message);
     return OF_OK;

@@ -84,13 +84,12 @@ static void describe_convolution(const of_plan *plan, const of_scale_plan *scale
 
 static void describe_tail(const of_plan *plan, const of_scale_plan *scale, uint32_t s,
                           uint32_t step, of_layer_info *info) {
-    bool affine = plan->architecture.coupling == OF_COUPLING_AFFINE;
     bool map = plan->architecture.block == OF_BLOCK_CONV && step + 1 < plan->architecture.steps;
     (void)snprintf(info->name, sizeof info->name, "scales.%u.steps.%u.coupling", (unsigned)s,
                    (unsigned)step);
     (void)snprintf(info->operation, sizeof info->operation, "%s%s%s",
-                   scale->kernel == 3 ? "tap sum, " : "", affine ? "affine" : "additive",
-                   map ? ", next map" : "");
+                   scale->kernel == 3 ? "tap sum, " : "",
+                   of_coupling_name(plan->architecture.coupling), map ? ", next map" : "");
     info->flops = map ? of_describe_map_flops(plan, scale) : 0;
     info->weight_bytes = (map ? scale->channels : 0) * (size_t)scale->channels * sizeof(float);
     info->output_bytes = of_describe_state_bytes(plan, scale);

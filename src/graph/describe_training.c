@@ -104,7 +104,7 @@ static void describe_coupling(const subject *t, of_layer_info *info) {
     bool affine = t->plan->architecture.coupling == OF_COUPLING_AFFINE;
     size_t half = t->position_bytes * scale->half;
     (void)snprintf(info->operation, sizeof info->operation, "%s, bias sums%s",
-                   affine ? "affine" : "additive",
+                   of_coupling_name(t->plan->architecture.coupling),
                    t->plan->architecture.block == OF_BLOCK_DENSE ? "" : ", scatter");
     info->input_bytes = (affine ? 3 : 1) * half;
     info->output_bytes = half + t->position_bytes * (scale->outputs + scale->tap_stride);

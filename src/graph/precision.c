@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The choice of what the coupling networks calculate in. */
+#include "core/choice.h"
 #include "core/error.h"
 #include "graph/convolution.h"
 
-#include <string.h>
-
 static const char *const names[] = {"f32", "bf16", "auto"};
+static const of_choice choice = {"precision", names, 3};
 
 const char *of_precision_name(of_precision precision) {
-    return (unsigned)precision < sizeof names / sizeof *names ? names[precision] : "unknown";
+    return of_choice_name(&choice, (int)precision);
 }
 
 of_status of_precision_parse(const char *name, of_precision *precision, of_error *error) {
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-        if (name != NULL && strcmp(name, names[i]) == 0) {
-            *precision = (of_precision)i;
-            return OF_OK;
-        }
-    }
-    return of_fail(error, OF_ERROR_ARGUMENT, "unknown precision '%s': use f32, bf16 or auto",
-                   name ? name : "");
+    int value;
+    of_status status = of_choice_parse(&choice, name, &value, error);
+    if (status == OF_OK)
+        *precision = (of_precision)value;
+    return status;
 }
 
 /* Whether bfloat16 runs natively: `reason` tells why not and what to do. */

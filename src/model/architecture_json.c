@@ -9,18 +9,9 @@
 
 enum { MAX_TEXT = 4096, MAX_VALUES = 64 };
 
-static const char *const family_names[] = {"glow", "patch-glow", NULL};
-static const char *const coupling_names[] = {"affine", "additive", NULL};
-static const char *const permutation_names[] = {"invconv", "invconvfixed", "shuffle", NULL};
-static const char *const block_names[] = {"conv", "dense", NULL};
-
-static bool read_choice(const cJSON *item, const char *const *names, unsigned *choice) {
-    for (unsigned i = 0; cJSON_IsString(item) && names[i] != NULL; i++)
-        if (strcmp(item->valuestring, names[i]) == 0) {
-            *choice = i;
-            return true;
-        }
-    return false;
+/* NULL, which is no name, for what is no text. */
+static const char *text_of(const cJSON *item) {
+    return cJSON_IsString(item) ? item->valuestring : NULL;
 }
 
 static bool read_number(const cJSON *item, uint32_t *number) {
@@ -46,11 +37,11 @@ static bool read_image(const cJSON *item, of_architecture *architecture) {
 /* Reads one entry; returns what it should have been, or NULL when all is well. */
 static const char *read_entry(const cJSON *item, of_architecture *architecture) {
     const char *key = item->string;
-    unsigned choice = 0;
     const char *expected = NULL;
     if (strcmp(key, "family") == 0) {
-        expected = read_choice(item, family_names, &choice) ? NULL : "glow or patch-glow";
-        architecture->family = (of_family)choice;
+        expected = of_family_parse(text_of(item), &architecture->family, NULL) == OF_OK
+                       ? NULL
+                       : "glow or patch-glow";
     } else if (strcmp(key, "image") == 0) {
         expected = read_image(item, architecture) ? NULL : "[channels, height, width]";
     } else if (strcmp(key, "scales") == 0) {
@@ -60,18 +51,19 @@ static const char *read_entry(const cJSON *item, of_architecture *architecture) 
     } else if (strcmp(key, "hidden") == 0) {
         expected = read_number(item, &architecture->hidden) ? NULL : "a whole number";
     } else if (strcmp(key, "coupling") == 0) {
-        expected = read_choice(item, coupling_names, &choice) ? NULL : "affine or additive";
-        architecture->coupling = (of_coupling)choice;
+        expected = of_coupling_parse(text_of(item), &architecture->coupling, NULL) == OF_OK
+                       ? NULL
+                       : "affine or additive";
     } else if (strcmp(key, "permutation") == 0) {
-        expected = read_choice(item, permutation_names, &choice)
+        expected = of_permutation_parse(text_of(item), &architecture->permutation, NULL) == OF_OK
                        ? NULL
                        : "invconv, invconvfixed or shuffle";
-        architecture->permutation = (of_permutation)choice;
     } else if (strcmp(key, "lu") == 0) {
         expected = read_flag(item, &architecture->lu) ? NULL : "true or false";
     } else if (strcmp(key, "block") == 0) {
-        expected = read_choice(item, block_names, &choice) ? NULL : "conv or dense";
-        architecture->block = (of_block)choice;
+        expected = of_block_parse(text_of(item), &architecture->block, NULL) == OF_OK
+                       ? NULL
+                       : "conv or dense";
     } else if (strcmp(key, "classes") == 0) {
         expected = read_number(item, &architecture->classes) ? NULL : "a whole number";
     } else {
@@ -138,13 +130,13 @@ char *of_architecture_print(const of_architecture *architecture) {
     bool lu = a->lu && a->permutation == OF_PERMUTATION_INVCONV;
     cJSON *object = cJSON_CreateObject();
     bool complete =
-        object != NULL && cJSON_AddStringToObject(object, "family", family_names[a->family]) &&
+        object != NULL && cJSON_AddStringToObject(object, "family", of_family_name(a->family)) &&
         add_image(object, a) && add_number(object, "scales", a->scales) &&
         add_number(object, "steps", a->steps) && add_number(object, "hidden", a->hidden) &&
-        cJSON_AddStringToObject(object, "coupling", coupling_names[a->coupling]) &&
-        cJSON_AddStringToObject(object, "permutation", permutation_names[a->permutation]) &&
+        cJSON_AddStringToObject(object, "coupling", of_coupling_name(a->coupling)) &&
+        cJSON_AddStringToObject(object, "permutation", of_permutation_name(a->permutation)) &&
         cJSON_AddBoolToObject(object, "lu", lu) &&
-        cJSON_AddStringToObject(object, "block", block_names[a->block]) &&
+        cJSON_AddStringToObject(object, "block", of_block_name(a->block)) &&
         add_number(object, "classes", a->classes);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);

@@ -55,19 +55,20 @@ static of_status check_general(const of_calibration *calibration, const char *na
     if (given == calibration->general)
         return OF_OK;
     if (given == 0)
-        return of_fail(error, OF_ERROR_MISMATCH,
-                       "score '%s': the model was calibrated together with a general model "
-                       "(%016" PRIx64 "): give it, or calibrate again without one",
-                       name, calibration->general);
+        return of_fail_setting(error, OF_ERROR_MISMATCH, "general_model",
+                               "score '%s': the model was calibrated together with a general model "
+                               "(%016" PRIx64 "): give it, or calibrate again without one",
+                               name, calibration->general);
     if (calibration->general == 0)
         return of_fail(error, OF_ERROR_MISMATCH,
                        "score '%s': the model was calibrated without a general model: calibrate "
                        "again with this one",
                        name);
-    return of_fail(error, OF_ERROR_MISMATCH,
-                   "score '%s': the model was calibrated with another general model (%016" PRIx64
-                   ", not %016" PRIx64 "): give that one, or calibrate again with this one",
-                   name, calibration->general, given);
+    return of_fail_setting(
+        error, OF_ERROR_MISMATCH, "general_model",
+        "score '%s': the model was calibrated with another general model (%016" PRIx64
+        ", not %016" PRIx64 "): give that one, or calibrate again with this one",
+        name, calibration->general, given);
 }
 
 of_status of_calibration_check(const of_calibration *calibration, of_score score, uint64_t general,
@@ -80,10 +81,11 @@ of_status of_calibration_check(const of_calibration *calibration, of_score score
     if (status != OF_OK)
         return status;
     if (score.kind == OF_SCORE_ENSEMBLE && members != calibration->members)
-        return of_fail(error, OF_ERROR_MISMATCH,
-                       "score 'ensemble': the model was calibrated %s: calibrate again with this "
-                       "ensemble",
-                       calibration->members == 0 ? "without an ensemble" : "with another ensemble");
+        return of_fail_setting(
+            error, OF_ERROR_MISMATCH, "ensemble",
+            "score 'ensemble': the model was calibrated %s: calibrate again with this "
+            "ensemble",
+            calibration->members == 0 ? "without an ensemble" : "with another ensemble");
     if (find_table(calibration, score) == NULL)
         return of_fail(error, OF_ERROR_MISMATCH,
                        "score '%s' was not calibrated: calibrate the model again for it", name);

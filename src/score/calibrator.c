@@ -4,6 +4,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/options_read.h"
 #include "score/calibration.h"
 
 #include <inttypes.h>
@@ -65,9 +66,19 @@ static of_status describe(const of_calibration_options *options, of_calibration 
     return made->source != NULL ? OF_OK : of_fail_memory(error, "a calibration");
 }
 
-of_status of_calibrator_create(const of_calibration_options *options, of_calibrator **calibrator,
+of_calibration_options of_calibration_options_default(void) {
+    return (of_calibration_options){.size = sizeof(of_calibration_options)};
+}
+
+of_status of_calibrator_create(const of_calibration_options *given, of_calibrator **calibrator,
                                of_error *error) {
-    if (options == NULL || options->model == NULL || calibrator == NULL ||
+    of_calibration_options own = of_calibration_options_default(), *options = &own;
+    of_status status =
+        of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_calibration_options, source), given,
+                        "calibration options", error);
+    if (status != OF_OK)
+        return status;
+    if (options->model == NULL || calibrator == NULL ||
         (options->members == NULL && options->member_count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_calibrator_create: a required argument is NULL");
@@ -76,7 +87,7 @@ of_status of_calibrator_create(const of_calibration_options *options, of_calibra
         of_calibrator_free(made);
         return of_fail_memory(error, "a calibration");
     }
-    of_status status = describe(options, made->made, error);
+    status = describe(options, made->made, error);
     if (status != OF_OK) {
         of_calibrator_free(made);
         return status;

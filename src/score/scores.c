@@ -79,8 +79,8 @@ of_status of_score_parse(const char *name, const of_architecture *architecture, 
                        "use nll or ratio",
                        name);
     if ((kinds[kind].needs & OF_NEEDS_GENERAL) != 0 && !has_general)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "score '%s' compares with a general model, and none is given", name);
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "general_model",
+                               "score '%s' compares with a general model, and none is given", name);
     if ((kinds[kind].needs & OF_NEEDS_WEBP) != 0 && !of_has_webp())
         return of_fail(
             error, OF_ERROR_UNSUPPORTED,
@@ -97,6 +97,24 @@ void of_score_name(of_score score, char *name, size_t size) {
     else
         (void)snprintf(name, size, "%s",
                        (size_t)score.kind < KINDS ? kinds[score.kind].name : "unknown");
+}
+
+const char *of_score_need_name(of_score_need need) {
+    switch (need) {
+    case OF_NEEDS_GENERAL:
+        return "a general model";
+    case OF_NEEDS_CLASSES:
+        return "a class-conditional model";
+    case OF_NEEDS_ENSEMBLE:
+        return "further models";
+    case OF_NEEDS_CALIBRATION:
+        return "a calibration";
+    case OF_NEEDS_PNG:
+        return "the size as PNG";
+    case OF_NEEDS_WEBP:
+        return "the size as WebP";
+    }
+    return "unknown";
 }
 
 unsigned of_score_needs(of_score score) {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers, CSV fields, JSON text, commands, hints and "did you mean" of the command line. */
+/* Numbers, CSV fields, JSON text, commands and "did you mean" of the command line. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/rows.h"
 #include "cli/terminal/command_line.h"
-#include "cli/terminal/hint.h"
 #include "cli/terminal/words.h"
 #include "core/nearest.h"
 #include "core/random.h"
@@ -261,20 +260,6 @@ static void test_command_line(void **state) {
     free(text);
 }
 
-static void test_hint(void **state) {
-    (void)state;
-    char text[OF_HINT_SIZE];
-    of_error error;
-    (void)of_fail(&error, OF_ERROR_IO, "x");
-    assert_string_equal(of_hint_text(&error, text), "");
-    (void)of_fail_setting(&error, OF_ERROR_IO, "general_model", "x");
-    assert_string_equal(of_hint_text(&error, text), " (--general-model)");
-    (void)of_fail_setting(&error, OF_ERROR_IO, "rate", "x");
-    assert_string_equal(of_hint_text(&error, text), " (--lr)");
-    (void)of_fail_setting(&error, OF_ERROR_IO, "module_folder", "x");
-    assert_string_equal(of_hint_text(&error, text), "");
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_read_back),
@@ -286,7 +271,6 @@ int main(void) {
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_command_line),
-        cmocka_unit_test(test_hint),
         cmocka_unit_test(test_rows_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

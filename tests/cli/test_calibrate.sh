@@ -143,7 +143,7 @@ expect_equal 'standard output' "$(lines "$out")" 0
 expect_silent_err
 run 0 score -m in.model -g general.model --limit 5 --fpr 0.1 synthetic:shapes
 expect_out ',ratio-last,typicality,combined,score,p_value,anomalous$'
-expect_failure 1 'together with a general model' score -m in.model --fpr 0.1 --limit 1 \
+expect_failure 1 'together with a general model.*; see --general-model' score -m in.model --fpr 0.1 --limit 1 \
     synthetic:shapes
 expect_failure 1 'another general model' score -m in.model -g other.model --fpr 0.1 --limit 1 \
     synthetic:shapes

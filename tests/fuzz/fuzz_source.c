@@ -11,14 +11,14 @@ static const of_target target = {
 
 static void read_everything(of_reader *reader) {
     uint8_t pixels[8 * 8 * 3];
-    of_image_shape shape;
+    of_image_info info;
     of_entry entry = {0};
     bool end = false;
     for (int i = 0; i < MOST_ENTRIES && !end; i++) {
         if (reader->next(reader, &entry, &end, NULL) != OF_OK)
             break;
         if (!end)
-            (void)of_entry_decode(&entry, &target, pixels, &shape, NULL);
+            (void)of_entry_decode(&entry, &target, pixels, &info, NULL);
     }
     of_entry_free(&entry);
     of_reader_close(reader);
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t pixels[8 * 8 * 3];
-    of_image_shape shape;
+    of_image_info info;
     of_reader *reader = NULL;
     if (size == 0)
         return 0;
@@ -45,10 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         (void)of_reader_open_archive_memory(content, size, &target, &reader, NULL);
         break;
     case 3:
-        (void)of_image_decode(content, size, "image.png", &target, pixels, &shape, NULL);
+        (void)of_image_decode(content, size, "image.png", &target, pixels, &info, NULL);
         break;
     case 4:
-        (void)of_image_decode(content, size, "image.tga", &target, pixels, &shape, NULL);
+        (void)of_image_decode(content, size, "image.tga", &target, pixels, &info, NULL);
         break;
     case 5:
         (void)of_reader_open_mat_memory(content, size, &target, &reader, NULL);

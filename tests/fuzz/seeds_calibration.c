@@ -34,8 +34,10 @@ static of_status write_seed(const char *folder, bool with_general, of_error *err
     architecture.height = architecture.width = 2;
     architecture.scales = architecture.steps = architecture.hidden = 1;
     of_status status = of_model_create(&architecture, 1, &model, error);
-    const of_calibration_options options = {
-        .model = model, .general = with_general ? model : NULL, .source = "seed"};
+    const of_calibration_options options = {.size = sizeof options,
+                                            .model = model,
+                                            .general = with_general ? model : NULL,
+                                            .source = "seed"};
     if (status == OF_OK)
         status = of_calibrator_create(&options, &calibrator, error);
     if (status == OF_OK)

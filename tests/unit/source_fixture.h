@@ -15,6 +15,8 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "image_fixture.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <ftw.h>
@@ -70,11 +72,6 @@ static inline void write_file(void **state, const char *name, const void *bytes,
 }
 
 /* ---- Images --------------------------------------------------------------------------------- */
-
-typedef struct encoded {
-    uint8_t *bytes;
-    size_t size;
-} encoded;
 
 static inline encoded encode_png(const void *pixels, unsigned height, unsigned width,
                                  unsigned png_format) {

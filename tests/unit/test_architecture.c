@@ -232,8 +232,40 @@ static void bad_json_is_refused(void **state) {
     }
 }
 
+static void test_names_read_back(void **state) {
+    (void)state;
+    of_family family;
+    of_coupling coupling;
+    of_permutation permutation;
+    of_block block;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(of_family_parse(of_family_name((of_family)i), &family, NULL), OF_OK);
+        assert_int_equal(family, i);
+        assert_int_equal(of_coupling_parse(of_coupling_name((of_coupling)i), &coupling, NULL),
+                         OF_OK);
+        assert_int_equal(coupling, i);
+        assert_int_equal(of_block_parse(of_block_name((of_block)i), &block, NULL), OF_OK);
+        assert_int_equal(block, i);
+    }
+    for (int i = 0; i < 3; i++) {
+        const char *name = of_permutation_name((of_permutation)i);
+        assert_int_equal(of_permutation_parse(name, &permutation, NULL), OF_OK);
+        assert_int_equal(permutation, i);
+    }
+    assert_string_equal(of_family_name(OF_FAMILY_PATCH_GLOW), "patch-glow");
+    assert_string_equal(of_pixel_type_name(OF_PIXEL_F32), "f32");
+    assert_string_equal(of_block_name((of_block)2), "unknown");
+    assert_string_equal(of_score_need_name(OF_NEEDS_GENERAL), "a general model");
+    assert_int_equal(of_permutation_parse("rotate", &permutation, &error), OF_ERROR_ARGUMENT);
+    assert_string_equal(error.message,
+                        "unknown permutation 'rotate': use invconv, invconvfixed or shuffle");
+    assert_int_equal(of_family_parse(NULL, &family, &error), OF_ERROR_ARGUMENT);
+    assert_string_equal(error.message, "unknown family '': use glow or patch-glow");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_read_back),
         cmocka_unit_test(defaults_are_valid),
         cmocka_unit_test(scales_halve_and_split),
         cmocka_unit_test(patches_have_one_scale),

@@ -80,8 +80,10 @@ static void test_two_sided(void **state) {
     (void)state;
     of_model *model = make_model(1), *general = make_model(2);
     of_calibration *calibration;
-    assert_int_equal(calibrate(&(of_calibration_options){.model = model, .general = general}, 1,
-                               2000, &calibration, NULL),
+    assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
+                                                         .model = model,
+                                                         .general = general},
+                               1, 2000, &calibration, NULL),
                      OF_OK);
     double mean = 0;
     for (size_t i = 0; i < 500; i++) {
@@ -114,7 +116,9 @@ static void test_guarantee(void **state) {
     double flagged[4] = {0};
     for (uint64_t round = 0; round < ROUNDS; round++) {
         of_calibration *calibration;
-        assert_int_equal(calibrate(&(of_calibration_options){.model = model, .general = general},
+        assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
+                                                             .model = model,
+                                                             .general = general},
                                    100 + round, IMAGES, &calibration, NULL),
                          OF_OK);
         for (uint64_t i = 0; i < FRESH; i++) {
@@ -150,7 +154,11 @@ static void test_too_few(void **state) {
     of_model *model = make_model(1);
     of_calibration *calibration;
     of_error error;
-    const of_calibration_options options = {.model = model};
+    const of_calibration_options options = {.size = sizeof options, .model = model};
+    const of_calibration_options unset = {.model = model};
+    of_calibrator *calibrator = NULL;
+    expect_error(of_calibrator_create(&unset, &calibrator, &error), OF_ERROR_ARGUMENT, &error,
+                 "size is not set");
     expect_error(calibrate(&options, 1, 0, &calibration, &error), OF_ERROR_ARGUMENT, &error,
                  "0 images are too few");
     expect_error(calibrate(&options, 1, OF_CALIBRATION_LEAST - 1, &calibration, &error),
@@ -175,8 +183,10 @@ static void test_belongs_to_models(void **state) {
     of_error error;
     uint64_t known = of_model_fingerprint(general), unknown = of_model_fingerprint(other);
     assert_true(known != unknown && known != 0);
-    assert_int_equal(calibrate(&(of_calibration_options){.model = model, .general = general}, 1,
-                               200, &calibration, &error),
+    assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
+                                                         .model = model,
+                                                         .general = general},
+                               1, 200, &calibration, &error),
                      OF_OK);
     assert_int_equal(of_calibration_check(calibration, combined, known, 0, &error), OF_OK);
     assert_int_equal(of_calibration_check(calibration, nll, unknown, 0, &error), OF_OK);
@@ -211,7 +221,8 @@ static void test_round_trip(void **state) {
     of_calibration *calibration, *read;
     const of_score scores[] = {combined, typicality,          nll,
                                ratio,    {OF_SCORE_SCALE, 1}, {OF_SCORE_COMPLEXITY, 0}};
-    assert_int_equal(calibrate(&(of_calibration_options){.model = model,
+    assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
+                                                         .model = model,
                                                          .general = general,
                                                          .source = "held \"out\" \xc3\xbc"},
                                3, 3001, &calibration, NULL),
@@ -259,8 +270,10 @@ static void test_ratio_joins(void **state) {
     const of_architecture *architecture = of_model_architecture(model);
     of_calibration *calibration, *before, *read;
     of_error error;
-    assert_int_equal(calibrate(&(of_calibration_options){.model = model, .general = general}, 1,
-                               2000, &calibration, NULL),
+    assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
+                                                         .model = model,
+                                                         .general = general},
+                               1, 2000, &calibration, NULL),
                      OF_OK);
     const of_spread *spread = &calibration->combination.ratio;
     char *text = of_calibration_print(calibration);
@@ -325,8 +338,10 @@ static void test_hostile_text(void **state) {
     of_model *model = make_model(1);
     of_calibration *calibration, *read = NULL;
     of_error error;
-    assert_int_equal(calibrate(&(of_calibration_options){.model = model, .source = "a"}, 1, 120,
-                               &calibration, NULL),
+    assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
+                                                         .model = model,
+                                                         .source = "a"},
+                               1, 120, &calibration, NULL),
                      OF_OK);
     char *text = of_calibration_print(calibration);
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
@@ -381,9 +396,10 @@ static void check_store(of_dtype storage) {
     size_t size = data_section(path, &before);
     assert_int_equal(of_model_load(path, &loaded, NULL), OF_OK);
     for (size_t images = 120; images <= 140; images += 20) { /* the second replaces the first */
-        assert_int_equal(
-            calibrate(&(of_calibration_options){.model = loaded}, 1, images, &calibration, NULL),
-            OF_OK);
+        assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
+                                                             .model = loaded},
+                                   1, images, &calibration, NULL),
+                         OF_OK);
         assert_int_equal(of_calibration_store(calibration, path, NULL), OF_OK);
         of_calibration_free(calibration);
     }
@@ -417,7 +433,7 @@ static void test_degenerate(void **state) {
     of_model *model = make_model(1);
     of_calibrator *calibrator;
     of_calibration *calibration;
-    const of_calibration_options options = {.model = model};
+    const of_calibration_options options = {.size = sizeof options, .model = model};
     assert_int_equal(of_calibrator_create(&options, &calibrator, NULL), OF_OK);
     made_image made;
     for (uint64_t i = 0; i < 200; i++) {

@@ -136,8 +136,10 @@ static void test_photographs(void **state) {
     score_images(model, general, &set);
     for (uint64_t split = 0; split < SPLITS; split++) {
         shuffle(split, order);
-        of_calibration *calibration =
-            calibrate(&(of_calibration_options){.model = model, .general = general}, &set, order);
+        of_calibration *calibration = calibrate(
+            &(of_calibration_options){
+                .size = sizeof(of_calibration_options), .model = model, .general = general},
+            &set, order);
         for (size_t k = 0; k < SCORES; k++)
             flagged[k] += count_flagged(calibration, scores[k], &set, order, rate);
         of_calibration_free(calibration);

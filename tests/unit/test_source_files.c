@@ -204,13 +204,13 @@ static void test_empty_file(void **state) {
 
 static void test_every_truncation_of_a_png(void **state) {
     encoded file = encode_pattern(1);
-    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0};
+    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0, 0};
     uint8_t pixels[3072];
-    of_image_shape shape;
+    of_image_info info;
     assert_unreadable(state, "cut.png", file.bytes, file.size / 2, "truncated");
     for (size_t size = 0; size < file.size; size++) {
         of_entry entry = {.content = OF_CONTENT_FILE, .bytes = {file.bytes, size, size}};
-        assert_int_equal(of_entry_decode(&entry, &target, pixels, &shape, NULL), OF_ERROR_FORMAT);
+        assert_int_equal(of_entry_decode(&entry, &target, pixels, &info, NULL), OF_ERROR_FORMAT);
     }
     free(file.bytes);
 }
@@ -226,25 +226,9 @@ static void test_truncated_pnm(void **state) {
     assert_unreadable(state, "cut.pgm", "P5 4 4 255\n0123456789", 21, "truncated");
 }
 
-/* The smallest baseline JPEG of one grey block: all coefficients 0. */
-static const uint8_t
-    jpeg[] = {0xff, 0xd8, 0xff, 0xdb, 0,    67, 0, /* DQT */
-              1,    1,    1,    1,    1,    1,  1, 1, 1,  1, 1,    1,    1, 1, 1, 1,
-              1,    1,    1,    1,    1,    1,  1, 1, /* */
-              1,    1,    1,    1,    1,    1,  1, 1, 1,  1, 1,    1,    1, 1, 1, 1,
-              1,    1,    1,    1,    1,    1,  1, 1,                                /* */
-              1,    1,    1,    1,    1,    1,  1, 1, 1,  1, 1,    1,    1, 1, 1, 1, /* */
-              0xff, 0xc0, 0,    11,   8,    0,  8, 0, 8,  1, 1,    0x11, 0, /* SOF0 8 x 8 */
-              0xff, 0xc4, 0,    20,   0x00, 1,  0, 0, 0,  0, 0,    0,    0, 0, 0, 0,
-              0,    0,    0,    0,    0,    0, /* DC: 0 -> 0 */
-              0xff, 0xc4, 0,    20,   0x10, 1,  0, 0, 0,  0, 0,    0,    0, 0, 0, 0,
-              0,    0,    0,    0,    0,    0,                     /* AC: 0 -> EOB */
-              0xff, 0xda, 0,    8,    1,    1,  0, 0, 63, 0, 0x3f, /* SOS, one block */
-              0xff, 0xd9};
-
 static void test_jpeg(void **state) {
     of_source_options options = test_options(NULL);
-    write_file(state, "grey.jpg", jpeg, sizeof jpeg);
+    write_file(state, "grey.jpg", image_jpeg, sizeof image_jpeg);
     of_source *source = open_source(path_of(state, "grey.jpg"), &options);
     of_source_batch batch = next_batch(source, 1);
     assert_int_equal(batch.count, 1);
@@ -254,29 +238,29 @@ static void test_jpeg(void **state) {
 }
 
 static void test_truncated_jpeg(void **state) {
-    assert_unreadable(state, "cut.jpg", jpeg, sizeof jpeg - 2, "truncated");
-    assert_unreadable(state, "cut.jpg", jpeg, sizeof jpeg - 4, "truncated");
-    assert_unreadable(state, "cut.jpg", jpeg, 40, "truncated");
+    assert_unreadable(state, "cut.jpg", image_jpeg, sizeof image_jpeg - 2, "truncated");
+    assert_unreadable(state, "cut.jpg", image_jpeg, sizeof image_jpeg - 4, "truncated");
+    assert_unreadable(state, "cut.jpg", image_jpeg, 40, "truncated");
 }
 
 /* A Huffman table of 16 x 255 codes, which would run over a decoder's memory. */
 static void test_overlong_huffman_table(void **state) {
-    uint8_t bytes[2 + 4 + 17 + 4080 + sizeof jpeg] = {0xff, 0xd8, 0xff, 0xc4, 0x10, 0x03};
+    uint8_t bytes[2 + 4 + 17 + 4080 + sizeof image_jpeg] = {0xff, 0xd8, 0xff, 0xc4, 0x10, 0x03};
     memset(bytes + 7, 0xff, 16);
-    memcpy(bytes + 2 + 4 + 17 + 4080, jpeg + 2, sizeof jpeg - 2);
+    memcpy(bytes + 2 + 4 + 17 + 4080, image_jpeg + 2, sizeof image_jpeg - 2);
     assert_unreadable(state, "table.jpg", bytes, sizeof bytes - 2, "segment c4");
 }
 
 /* Every scan makes the decoder go over the whole image again. */
 static void test_too_many_scans(void **state) {
-    enum { SCAN = 11, BEFORE = sizeof jpeg - SCAN - 2, SCANS = 101 };
+    enum { SCAN = 11, BEFORE = sizeof image_jpeg - SCAN - 2, SCANS = 101 };
     static uint8_t bytes[BEFORE + SCANS * SCAN + 2];
-    memcpy(bytes, jpeg, BEFORE);
+    memcpy(bytes, image_jpeg, BEFORE);
     for (size_t i = 0; i < SCANS; i++)
-        memcpy(bytes + BEFORE + i * SCAN, jpeg + BEFORE, SCAN);
-    memcpy(bytes + BEFORE + SCANS * SCAN, jpeg + BEFORE + SCAN, 2);
+        memcpy(bytes + BEFORE + i * SCAN, image_jpeg + BEFORE, SCAN);
+    memcpy(bytes + BEFORE + SCANS * SCAN, image_jpeg + BEFORE + SCAN, 2);
     assert_unreadable(state, "scans.jpg", bytes, sizeof bytes, "too many scans");
-    memcpy(bytes + BEFORE + (SCANS - 1) * SCAN, jpeg + BEFORE + SCAN, 2);
+    memcpy(bytes + BEFORE + (SCANS - 1) * SCAN, image_jpeg + BEFORE + SCAN, 2);
     write_file(state, "100.jpg", bytes, sizeof bytes - SCAN);
     of_source_options options = test_options(NULL);
     of_source *source = open_source(path_of(state, "100.jpg"), &options);

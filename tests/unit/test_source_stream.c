@@ -276,6 +276,9 @@ static void test_bad_arguments(void **state) {
     of_source_options options = pixel_options(2);
     assert_int_equal(of_source_open(NULL, &options, &source, NULL), OF_ERROR_ARGUMENT);
     assert_int_equal(of_source_open("synthetic:flat", NULL, &source, NULL), OF_ERROR_ARGUMENT);
+    options.size = 0;
+    assert_int_equal(of_source_open("synthetic:flat", &options, &source, NULL), OF_ERROR_ARGUMENT);
+    options.size = sizeof options;
     assert_int_equal(of_source_open("synthetic:flat", &options, NULL, NULL), OF_ERROR_ARGUMENT);
     options.threads = 1000;
     assert_int_equal(of_source_open("synthetic:flat", &options, &source, NULL), OF_ERROR_ARGUMENT);

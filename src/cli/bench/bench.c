@@ -374,7 +374,7 @@ static int check(bench_settings *s, const of_option_table *table, const of_text_
                               "--%s and --model exclude each other: the file says it",
                               useless_option(s, table));
     if (read_grid(s, &error) != OF_OK)
-        return of_usage_error(console, &of_bench_command, "%s", error.message);
+        return of_usage_fail(console, &of_bench_command, &error);
     if (grid_rows(&s->grid) > MOST_ROWS)
         return of_usage_error(console, &of_bench_command, "more than %d rows", MOST_ROWS);
     if (s->affinity != OF_AFFINITY_NONE && of_processes_ranks() != NULL)

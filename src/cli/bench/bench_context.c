@@ -36,18 +36,13 @@ static void describe_time(char text[32]) {
         text[0] = '\0';
 }
 
-static const char *family_name(const of_architecture *a) {
-    return a->family == OF_FAMILY_PATCH_GLOW ? "patch-glow" : "glow";
-}
-
 /* "glow 3x32x32, 3 scales of 8 steps, hidden 128, affine" */
 static void describe_architecture(const of_architecture *a, char *text, size_t size) {
     uint32_t scales = of_architecture_scale_count(a);
     (void)snprintf(text, size, "%s %ux%ux%u, %u scale%s of %u step%s, hidden %u, %s%s",
-                   family_name(a), (unsigned)a->channels, (unsigned)a->height, (unsigned)a->width,
-                   (unsigned)scales, scales == 1 ? "" : "s", (unsigned)a->steps,
-                   a->steps == 1 ? "" : "s", (unsigned)a->hidden,
-                   a->coupling == OF_COUPLING_AFFINE ? "affine" : "additive",
+                   of_family_name(a->family), (unsigned)a->channels, (unsigned)a->height,
+                   (unsigned)a->width, (unsigned)scales, scales == 1 ? "" : "s", (unsigned)a->steps,
+                   a->steps == 1 ? "" : "s", (unsigned)a->hidden, of_coupling_name(a->coupling),
                    a->block == OF_BLOCK_DENSE ? ", dense" : "");
 }
 
@@ -100,15 +95,15 @@ void of_bench_context_print(const of_bench_context *context, FILE *file) {
 }
 
 static void record_architecture(const of_architecture *a, of_records *records) {
-    of_records_text(records, "family", family_name(a));
+    of_records_text(records, "family", of_family_name(a->family));
     of_records_count(records, "channels", a->channels);
     of_records_count(records, "height", a->height);
     of_records_count(records, "width", a->width);
     of_records_count(records, "scales", of_architecture_scale_count(a));
     of_records_count(records, "steps", a->steps);
     of_records_count(records, "hidden", a->hidden);
-    of_records_text(records, "coupling", a->coupling == OF_COUPLING_AFFINE ? "affine" : "additive");
-    of_records_text(records, "block", a->block == OF_BLOCK_DENSE ? "dense" : "conv");
+    of_records_text(records, "coupling", of_coupling_name(a->coupling));
+    of_records_text(records, "block", of_block_name(a->block));
     of_records_count(records, "classes", a->classes);
     of_records_real(records, "forward_gflop_per_image", of_architecture_flops(a) * 1e-9);
 }

@@ -30,6 +30,7 @@ void of_console_reader_gone(void) {
 }
 
 int of_console_fail(of_console *console, const of_error *error) {
+    char text[sizeof error->message + sizeof error->setting];
     of_progress_finish(&console->progress);
     if (reader_gone)
         return OF_EXIT_SIGNAL + SIGPIPE;
@@ -41,8 +42,8 @@ int of_console_fail(of_console *console, const of_error *error) {
                      strsignal(signal_number));
         return OF_EXIT_SIGNAL + signal_number;
     }
-    char hint[OF_HINT_SIZE];
-    of_log_write(&console->log, OF_LOG_ERROR, "%s%s", error->message, of_hint_text(error, hint));
+    of_log_write(&console->log, OF_LOG_ERROR, "%s",
+                 of_hint_text(console, error, text, sizeof text));
     return OF_EXIT_FAILURE;
 }
 

@@ -9,6 +9,10 @@
 #include <outflow/outflow.h>
 
 enum {
+    OF_CONSOLE_OPTIONS = 96 /* most options of a verb */
+};
+
+enum {
     OF_EXIT_FINE = 0,
     OF_EXIT_FAILURE = 1,
     OF_EXIT_USAGE = 2,
@@ -19,6 +23,8 @@ enum {
 typedef struct of_console {
     of_log log;
     of_progress progress;
+    const char *options[OF_CONSOLE_OPTIONS]; /* names of those of the running verb, for hints */
+    size_t option_count;
     bool quiet; /* neither progress nor summaries */
 } of_console;
 
@@ -34,7 +40,8 @@ FILE *of_console_progress_stream(const of_console *console);
  * without a message. The signal itself is ignored, so that nothing is left half written. */
 void of_console_reader_gone(void);
 
-/* Reports an error, or the signal that ended the run; returns the exit code. */
+/* Reports an error, with the option that would help if the verb has it, or the signal that ended
+ * the run; returns the exit code. */
 int of_console_fail(of_console *console, const of_error *error);
 
 /* From now on SIGINT, SIGHUP, SIGTERM and SIGUSR1 (sent by job schedulers ahead of the end) only

@@ -4,34 +4,40 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Settings whose option has another name, or none. */
+/* Settings whose option is not called like them. */
 static const struct {
     const char *setting, *option;
-} others[] = {{"rate", "lr"},
+} others[] = {{"cache_bytes", "cache"},
               {"memory_bytes", "memory"},
-              {"cache_bytes", "cache"},
+              {"rate", "lr"},
               {"init_file", "init"},
               {"height", "size"},
               {"data_shares", "data-share"},
-              {"beta1", NULL},
-              {"beta2", NULL},
-              {"general_shares", "general-share"},
-              {"epsilon", NULL},
-              {"module_folder", NULL}};
+              {"general_shares", "general-share"}};
 
-static const char *option_of(const char *setting) {
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (strcmp(others[i].setting, setting) == 0)
-            return others[i].option;
-    return setting[0] != '\0' ? setting : NULL;
+static const char *find_option(const of_console *console, const char *name) {
+    for (size_t i = 0; i < console->option_count; i++)
+        if (strcmp(console->options[i], name) == 0)
+            return console->options[i];
+    return NULL;
 }
 
-const char *of_hint_text(const of_error *error, char text[OF_HINT_SIZE]) {
-    const char *option = option_of(error->setting);
-    if (option == NULL)
-        return "";
-    (void)snprintf(text, OF_HINT_SIZE, " (--%s)", option);
-    for (char *c = text; *c != '\0'; c++)
+const char *of_hint_option(const of_console *console, const char *setting) {
+    char name[sizeof((of_error *)0)->setting];
+    (void)snprintf(name, sizeof name, "%s", setting);
+    for (char *c = name; *c != '\0'; c++)
         *c = *c == '_' ? '-' : *c;
+    const char *found = find_option(console, name);
+    for (size_t i = 0; found == NULL && i < sizeof others / sizeof *others; i++)
+        if (strcmp(others[i].setting, setting) == 0)
+            found = find_option(console, others[i].option);
+    return found;
+}
+
+const char *of_hint_text(const of_console *console, const of_error *error, char *text,
+                         size_t size) {
+    const char *option = of_hint_option(console, error->setting);
+    (void)snprintf(text, size, "%s%s%s", error->message, option != NULL ? "; see --" : "",
+                   option != NULL ? option : "");
     return text;
 }

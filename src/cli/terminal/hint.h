@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The library names settings, the program its options. */
+/* The library names settings, the program options. */
 #ifndef OF_CLI_TERMINAL_HINT_H
 #define OF_CLI_TERMINAL_HINT_H
 
-#include <outflow/outflow.h>
+#include "cli/terminal/console.h"
 
-enum { OF_HINT_SIZE = 48 };
+/* The option of the running verb that is this setting of the library, without dashes; NULL if it
+ * has none. "" is no setting. */
+const char *of_hint_option(const of_console *console, const char *setting);
 
-/* " (--general-model)" for an error whose setting is "general_model"; "" where no option would
- * help. */
-const char *of_hint_text(const of_error *error, char text[OF_HINT_SIZE]);
+/* The error as the program says it: "MESSAGE", or "MESSAGE; see --OPTION". Returns `text`. */
+const char *of_hint_text(const of_console *console, const of_error *error, char *text, size_t size);
 
 #endif

@@ -358,11 +358,19 @@ static of_status check_required(const of_option_table *table, of_error *error) {
     return OF_OK;
 }
 
+/* The names outlive the table, which is the verb's. */
+static void note_options(const of_option_table *table, of_console *console) {
+    for (size_t i = 0; i < table->count; i++)
+        console->options[i] = table->rows[i].name;
+    console->option_count = table->count;
+}
+
 bool of_options_parse(const of_command *command, of_option_table *table, int argc, char **argv,
                       of_text_list *operands, of_console *console, int *code) {
     option_parser parser = {
         .table = table, .argv = argv, .argc = argc, .next = 1, .operands = operands};
     of_error error;
+    note_options(table, console);
     of_status status = parse_all(&parser, &error);
     if (status == OF_OK && !parser.help)
         status = check_required(table, &error);
@@ -388,7 +396,7 @@ int of_usage_error(of_console *console, const of_command *command, const char *f
     return OF_EXIT_USAGE;
 }
 
-int of_usage_failure(of_console *console, const of_command *command, const of_error *error) {
-    char hint[OF_HINT_SIZE];
-    return of_usage_error(console, command, "%s%s", error->message, of_hint_text(error, hint));
+int of_usage_fail(of_console *console, const of_command *command, const of_error *error) {
+    char text[sizeof error->message + sizeof error->setting];
+    return of_usage_error(console, command, "%s", of_hint_text(console, error, text, sizeof text));
 }

@@ -47,7 +47,7 @@ typedef struct of_option {
 
 /* A verb's options, filled by the functions below in the order of the help text. */
 typedef struct of_option_table {
-    of_option rows[96];
+    of_option rows[OF_CONSOLE_OPTIONS];
     size_t count;
     char paths[4][OF_MODEL_PATH_SIZE];
     size_t path_count;
@@ -99,7 +99,7 @@ bool of_options_parse(const of_command *command, of_option_table *table, int arg
 __attribute__((format(printf, 3, 4))) int
 of_usage_error(of_console *console, const of_command *command, const char *format, ...);
 
-/* The same for an error of the library about what was asked for. */
-int of_usage_failure(of_console *console, const of_command *command, const of_error *error);
+/* The same for an error of the library, after the option that would help, if the verb has it. */
+int of_usage_fail(of_console *console, const of_command *command, const of_error *error);
 
 #endif

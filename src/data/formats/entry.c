@@ -102,18 +102,19 @@ size_t of_entry_decoding_bytes(const of_entry *entry, const of_target *target) {
 }
 
 of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_t *pixels,
-                          of_image_shape *shape, of_error *error) {
+                          of_image_info *info, of_error *error) {
     of_raster raster = entry->raster;
-    *shape = (of_image_shape){target->channels, target->height, target->width};
     switch (entry->content) {
     case OF_CONTENT_FILE:
         return of_image_decode(entry->bytes.data, entry->bytes.size, of_text(&entry->path), target,
-                               pixels, shape, error);
+                               pixels, info, error);
     case OF_CONTENT_PIXELS:
-        *shape = (of_image_shape){raster.channels < 3 ? 1 : 3, raster.height, raster.width};
+        *info = of_describe_image("record", raster.channels, raster.height, raster.width, target);
         raster.pixels = entry->bytes.data;
         return of_convert(&raster, target, pixels, error);
     case OF_CONTENT_SYNTHETIC:
+        *info =
+            of_describe_image("synthetic", target->channels, target->height, target->width, target);
         return of_synthetic_render(&entry->synthetic, entry->index, target, pixels, error);
     case OF_CONTENT_UNREADABLE:
         break;

@@ -39,10 +39,10 @@ of_status of_entry_begin(of_entry *entry, const char *path, const char *label, o
 /* About the memory that of_entry_decode takes for this entry while it runs, 0 if it is little. */
 size_t of_entry_decoding_bytes(const of_entry *entry, const of_target *target);
 
-/* Writes the entry as one target image; *shape is what it was before. Its failures concern this
- * image alone. */
+/* Writes the entry as one target image; on success *info says what it was before. Its failures
+ * concern this image alone. */
 of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_t *pixels,
-                          of_image_shape *shape, of_error *error);
+                          of_image_info *info, of_error *error);
 
 typedef struct of_reader of_reader;
 
@@ -106,12 +106,18 @@ of_status of_reader_open_mat(const char *path, const of_target *target, of_reade
 of_status of_reader_open_mat_memory(const void *bytes, size_t size, const of_target *target,
                                     of_reader **reader, of_error *error);
 
-/*
- * "FROM-TO:SRC", 0 <= FROM < TO <= 1: a part of any other source but standard input. Every image
- * has a number in [0, 1) that its path in the source decides; the part has those in [FROM, TO).
- */
-of_status of_reader_open_part(const char *text, const of_target *target, uint64_t seed,
-                              of_reader **reader, of_error *error);
+/* A part of a source. Every image has a number in [0, 1) that its path in the source decides; the
+ * part has those in [from, to). */
+typedef struct of_part_range {
+    double from, to;    /* 0 <= from < to <= 1 */
+    const char *source; /* any but standard input or another part; inside the text that was read */
+} of_part_range;
+
+/* Reads "FROM-TO:SRC", which follows "part:". */
+of_status of_part_parse(const char *text, of_part_range *part, of_error *error);
+/* The part of what `whole` reads, which it owns from here on, also on failure. */
+of_status of_reader_open_part(of_reader *whole, const of_part_range *part, of_reader **reader,
+                              of_error *error);
 /* That number. */
 double of_part_number(const char *path);
 /* Whether two sources, by their names, have images in common: the same ones, or parts of the same

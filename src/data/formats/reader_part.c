@@ -66,57 +66,51 @@ static bool parse_bound(const char **at, char after, double *value) {
     return true;
 }
 
-static of_status parse(const char **text, double *from, double *to, of_error *error) {
-    const char *at = *text;
-    if (!parse_bound(&at, '-', from) || !parse_bound(&at, ':', to) || *from >= *to || *at == '\0')
+of_status of_part_parse(const char *text, of_part_range *part, of_error *error) {
+    const char *at = text;
+    if (!parse_bound(&at, '-', &part->from) || !parse_bound(&at, ':', &part->to) ||
+        part->from >= part->to || *at == '\0')
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "part:%s: expected part:FROM-TO:SRC with 0 <= FROM < TO <= 1, for example "
                        "part:0-0.1:photos.tar",
-                       *text);
+                       text);
     if (strcmp(at, "-") == 0)
         return of_fail(error, OF_ERROR_ARGUMENT,
-                       "part:%s: no part of a list on standard input; give a shorter list", *text);
+                       "part:%s: no part of a list on standard input; give a shorter list", text);
     if (strncmp(at, "part:", 5) == 0)
-        return of_fail(error, OF_ERROR_ARGUMENT, "part:%s: a part of a part", *text);
-    *text = at;
+        return of_fail(error, OF_ERROR_ARGUMENT, "part:%s: a part of a part", text);
+    part->source = at;
     return OF_OK;
 }
 
-of_status of_reader_open_part(const char *text, const of_target *target, uint64_t seed,
-                              of_reader **reader, of_error *error) {
-    double from = 0, to = 0;
-    of_status status = parse(&text, &from, &to, error);
-    if (status != OF_OK)
-        return status;
-    part_reader *part = calloc(1, sizeof *part);
-    if (part == NULL)
+of_status of_reader_open_part(of_reader *whole, const of_part_range *part, of_reader **reader,
+                              of_error *error) {
+    part_reader *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        of_reader_close(whole);
         return of_fail_memory(error, "a part of a source");
-    status = of_reader_open(text, target, seed, &part->whole, error);
-    if (status != OF_OK) {
-        free(part);
-        return status;
     }
     /* How many images there will be is not known before they were named. */
-    part->reader = (of_reader){.next = next_of_part, .cancel = cancel_part, .close = close_part};
-    part->from = from;
-    part->to = to;
-    atomic_init(&part->cancelled, false);
-    *reader = &part->reader;
+    made->reader = (of_reader){.next = next_of_part, .cancel = cancel_part, .close = close_part};
+    made->whole = whole;
+    made->from = part->from;
+    made->to = part->to;
+    atomic_init(&made->cancelled, false);
+    *reader = &made->reader;
     return OF_OK;
 }
 
 /* A whole source is the part from 0 to 1 of itself. */
-static const char *whole_of(const char *source, double *from, double *to) {
+static of_part_range part_of(const char *source) {
+    of_part_range part;
     const char *text = source + strlen("part:");
-    *from = 0;
-    *to = 1;
-    return strncmp(source, "part:", strlen("part:")) == 0 && parse(&text, from, to, NULL) == OF_OK
-               ? text
-               : source;
+    if (strncmp(source, "part:", strlen("part:")) == 0 && of_part_parse(text, &part, NULL) == OF_OK)
+        return part;
+    return (of_part_range){0, 1, source};
 }
 
 bool of_sources_overlap(const char *a, const char *b) {
-    double from[2], to[2];
-    const char *first = whole_of(a, &from[0], &to[0]), *second = whole_of(b, &from[1], &to[1]);
-    return strcmp(first, second) == 0 && from[0] < to[1] && from[1] < to[0];
+    of_part_range first = part_of(a), second = part_of(b);
+    return strcmp(first.source, second.source) == 0 && first.from < second.to &&
+           second.from < first.to;
 }

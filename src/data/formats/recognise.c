@@ -20,6 +20,12 @@ typedef struct file_head {
     size_t size;
 } file_head;
 
+/* What is known of a file before it is opened as anything. */
+typedef struct candidate {
+    const char *path;
+    file_head head, unpacked; /* unpacked: the bytes that gzip hides, none of another file */
+} candidate;
+
 static bool has_bytes(const file_head *head, size_t at, const char *bytes, size_t length) {
     return head->size >= at + length && memcmp(head->bytes + at, bytes, length) == 0;
 }
@@ -31,28 +37,6 @@ static bool ends_with(const char *path, const char *end) {
 
 static bool is_gzip(const file_head *head) {
     return has_bytes(head, 0, "\x1f\x8b", 2);
-}
-
-/* Images, or labels: the reader says which it wants. */
-static bool is_idx(const file_head *head) {
-    return has_bytes(head, 0, "\0\0\x08", 3) && head->size >= 4 && head->bytes[3] >= 1 &&
-           head->bytes[3] <= 4;
-}
-
-static bool is_archive(const file_head *head) {
-    return has_bytes(head, 0, "PK\x03\x04", 4) || has_bytes(head, 0, "PK\x05\x06", 4) ||
-           has_bytes(head, 257, "ustar", 5) || has_bytes(head, 0, "BZh", 3) ||
-           has_bytes(head, 0, "\xfd\x37zXZ", 5) || has_bytes(head, 0, "\x28\xb5\x2f\xfd", 4) ||
-           is_gzip(head);
-}
-
-static bool has_archive_extension(const char *path) {
-    static const char *const ends[] = {".tar",    ".tar.gz",  ".tgz", ".tar.bz2",
-                                       ".tar.xz", ".tar.zst", ".zip"};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (ends_with(path, ends[i]))
-            return true;
-    return false;
 }
 
 /* The first bytes, or those that gzip hides. Damaged gzip data shows as what could be read. */
@@ -75,48 +59,109 @@ static of_status read_head(const char *path, bool unpack, file_head *head, of_er
     return failed ? of_fail(error, OF_ERROR_IO, "%s: %s", path, strerror(failed)) : OF_OK;
 }
 
-static of_status fail_unknown(const char *path, const file_head *head, of_error *error) {
-    return of_fail(error, OF_ERROR_FORMAT,
-                   "%s: %s; expected a folder, an image (%s), a .tar, .tar.gz or .zip archive, "
-                   "CIFAR .bin, IDX, .npy or MATLAB .mat",
-                   path, head->size == 0 ? "empty file" : "not recognised", OF_IMAGE_EXTENSIONS);
+/* ---- The formats ---------------------------------------------------------------------------- */
+
+static bool is_cifar(const candidate *file) {
+    return ends_with(file->path, ".bin");
+}
+
+/* Images, or labels: the reader says which it wants. */
+static bool begins_like_idx(const file_head *head) {
+    return has_bytes(head, 0, "\0\0\x08", 3) && head->size >= 4 && head->bytes[3] >= 1 &&
+           head->bytes[3] <= 4;
+}
+
+static bool is_idx(const candidate *file) {
+    return begins_like_idx(&file->head) || begins_like_idx(&file->unpacked) ||
+           ends_with(file->path, "idx3-ubyte");
+}
+
+static bool is_npy(const candidate *file) {
+    return has_bytes(&file->head, 0, "\x93NUMPY", 6) || ends_with(file->path, ".npy");
+}
+
+static bool is_mat(const candidate *file) {
+    return has_bytes(&file->head, 0, "MATLAB ", 7) || ends_with(file->path, ".mat");
+}
+
+static bool is_image(const candidate *file) {
+    return of_has_image_magic(file->head.bytes, file->head.size);
+}
+
+static bool is_archive(const candidate *file) {
+    static const char *const ends[] = {".tar",    ".tar.gz",  ".tgz", ".tar.bz2",
+                                       ".tar.xz", ".tar.zst", ".zip"};
+    const file_head *head = &file->head;
+    bool begins = has_bytes(head, 0, "PK\x03\x04", 4) || has_bytes(head, 0, "PK\x05\x06", 4) ||
+                  has_bytes(head, 257, "ustar", 5) || has_bytes(head, 0, "BZh", 3) ||
+                  has_bytes(head, 0, "\xfd\x37zXZ", 5) ||
+                  has_bytes(head, 0, "\x28\xb5\x2f\xfd", 4) || is_gzip(head);
+    for (size_t i = 0; !begins && i < sizeof ends / sizeof *ends; i++)
+        begins = ends_with(file->path, ends[i]);
+    return begins;
+}
+
+static bool is_called_image(const candidate *file) {
+    return of_has_image_extension(file->path);
+}
+
+static of_status open_cifar(const char *path, const of_target *target, of_reader **reader,
+                            of_error *error) {
+    return of_reader_open_cifar(&path, 1, target, reader, error);
+}
+
+/* The first row that matches. Records without a signature come first: they may begin like anything;
+ * a name that says little comes last. */
+static const struct {
+    const char *name; /* for people */
+    bool (*matches)(const candidate *file);
+    of_status (*open)(const char *path, const of_target *target, of_reader **reader,
+                      of_error *error);
+} formats[] = {
+    {"CIFAR .bin", is_cifar, open_cifar},
+    {"IDX", is_idx, of_reader_open_idx},
+    {".npy", is_npy, of_reader_open_npy},
+    {"MATLAB .mat", is_mat, of_reader_open_mat},
+    {"an image (" OF_IMAGE_EXTENSIONS ")", is_image, of_reader_open_file},
+    {"a .tar, .tar.gz or .zip archive", is_archive, of_reader_open_archive},
+    {NULL, is_called_image, of_reader_open_file},
+};
+
+enum { FORMATS = sizeof formats / sizeof *formats };
+
+static of_status fail_unknown(const candidate *file, of_error *error) {
+    char names[512] = "a folder";
+    size_t used = strlen(names);
+    for (size_t i = 0; i < FORMATS; i++)
+        if (formats[i].name != NULL && used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, ", %s", formats[i].name);
+    return of_fail(error, OF_ERROR_FORMAT, "%s: %s; expected one of %s", file->path,
+                   file->head.size == 0 ? "empty file" : "not recognised", names);
 }
 
 static of_status open_regular_file(const char *path, const of_target *target, of_reader **reader,
                                    of_error *error) {
-    file_head head = {.size = 0}, unpacked = {.size = 0};
-    of_status status = read_head(path, false, &head, error);
-    if (status == OF_OK && is_gzip(&head))
-        status = read_head(path, true, &unpacked, error);
+    candidate file = {.path = path};
+    of_status status = read_head(path, false, &file.head, error);
+    if (status == OF_OK && is_gzip(&file.head))
+        status = read_head(path, true, &file.unpacked, error);
     if (status != OF_OK)
         return status;
-    /* Records without a signature come first: they may begin like anything. */
-    if (ends_with(path, ".bin"))
-        return of_reader_open_cifar(&path, 1, target, reader, error);
-    if (is_idx(&head) || is_idx(&unpacked) || ends_with(path, "idx3-ubyte"))
-        return of_reader_open_idx(path, target, reader, error);
-    if (has_bytes(&head, 0, "\x93NUMPY", 6) || ends_with(path, ".npy"))
-        return of_reader_open_npy(path, target, reader, error);
-    if (has_bytes(&head, 0, "MATLAB ", 7) || ends_with(path, ".mat"))
-        return of_reader_open_mat(path, target, reader, error);
-    if (of_has_image_magic(head.bytes, head.size))
-        return of_reader_open_file(path, target, reader, error);
-    if (is_archive(&head) || has_archive_extension(path))
-        return of_reader_open_archive(path, target, reader, error);
-    if (of_has_image_extension(path))
-        return of_reader_open_file(path, target, reader, error);
-    return fail_unknown(path, &head, error);
+    for (size_t i = 0; i < FORMATS; i++)
+        if (formats[i].matches(&file))
+            return formats[i].open(path, target, reader, error);
+    return fail_unknown(&file, error);
 }
 
-of_status of_reader_open(const char *spec, const of_target *target, uint64_t seed,
-                         of_reader **reader, of_error *error) {
-    static const char synthetic[] = "synthetic:", part[] = "part:";
+/* ---- Sources -------------------------------------------------------------------------------- */
+
+static of_status open_whole(const char *spec, const of_target *target, uint64_t seed,
+                            of_reader **reader, of_error *error) {
+    static const char synthetic[] = "synthetic:";
     if (strcmp(spec, "-") == 0)
         return of_reader_open_list(STDIN_FILENO, target, reader, error);
     if (strncmp(spec, synthetic, sizeof synthetic - 1) == 0)
         return of_reader_open_synthetic(spec + sizeof synthetic - 1, seed, reader, error);
-    if (strncmp(spec, part, sizeof part - 1) == 0)
-        return of_reader_open_part(spec + sizeof part - 1, target, seed, reader, error);
     struct stat information;
     if (stat(spec, &information) != 0)
         return of_fail(error, OF_ERROR_IO, "%s: %s", spec, strerror(errno));
@@ -125,4 +170,17 @@ of_status of_reader_open(const char *spec, const of_target *target, uint64_t see
     if (S_ISREG(information.st_mode))
         return open_regular_file(spec, target, reader, error);
     return of_fail(error, OF_ERROR_UNSUPPORTED, "%s: neither a regular file nor a folder", spec);
+}
+
+of_status of_reader_open(const char *spec, const of_target *target, uint64_t seed,
+                         of_reader **reader, of_error *error) {
+    static const char prefix[] = "part:";
+    of_part_range part;
+    of_reader *whole;
+    if (strncmp(spec, prefix, sizeof prefix - 1) != 0)
+        return open_whole(spec, target, seed, reader, error);
+    of_status status = of_part_parse(spec + sizeof prefix - 1, &part, error);
+    if (status == OF_OK)
+        status = open_whole(part.source, target, seed, &whole, error);
+    return status == OF_OK ? of_reader_open_part(whole, &part, reader, error) : status;
 }

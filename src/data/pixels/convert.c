@@ -5,6 +5,7 @@
 #include "core/memory.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,16 +21,47 @@ of_status of_check_size(uint64_t height, uint64_t width, const of_target *target
         return of_fail(error, OF_ERROR_FORMAT, "image of %" PRIu64 " x %" PRIu64 " pixels", width,
                        height);
     if (height > OF_MAX_SIDE || width > OF_MAX_SIDE || height * width > target->max_pixels)
-        return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "image of %" PRIu64 " x %" PRIu64 " pixels is over the limit of %" PRIu64
-                       " pixels and %d a side",
-                       width, height, target->max_pixels, OF_MAX_SIDE);
+        return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_pixels",
+                               "image of %" PRIu64 " x %" PRIu64
+                               " pixels is over the limit of %" PRIu64 " pixels and %d a side",
+                               width, height, target->max_pixels, OF_MAX_SIDE);
     if (height < target->min_height || width < target->min_width)
-        return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "image of %" PRIu64 " x %" PRIu64 " pixels is smaller than %" PRIu32
-                       " x %" PRIu32 ", the least that is taken here",
-                       width, height, target->min_width, target->min_height);
+        return of_fail_setting(error, OF_ERROR_UNSUPPORTED,
+                               height < target->min_height ? "min_height" : "min_width",
+                               "image of %" PRIu64 " x %" PRIu64 " pixels is smaller than %" PRIu32
+                               " x %" PRIu32 ", the least that is taken here",
+                               width, height, target->min_width, target->min_height);
     return OF_OK;
+}
+
+of_status of_target_check(const of_target *target, const char *what, of_error *error) {
+    if (target->channels != 1 && target->channels != 3)
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "channels",
+                               "%s: %" PRIu32 " channels; expected 1 (grey) or 3 (RGB)", what,
+                               target->channels);
+    if (target->height == 0 || target->width == 0 || target->height > OF_MAX_SIDE ||
+        target->width > OF_MAX_SIDE || (uint64_t)target->height * target->width > OF_MAX_PIXELS)
+        return of_fail(error, OF_ERROR_ARGUMENT, "%s: %" PRIu32 " x %" PRIu32 " pixels asked for",
+                       what, target->width, target->height);
+    return OF_OK;
+}
+
+/* Shrunk to less than a quarter, or to another form: what the model sees is another image. */
+static bool is_reshaped(uint32_t height, uint32_t width, const of_target *target) {
+    double down = (double)height / target->height, across = (double)width / target->width;
+    return fmax(down, across) > 4 || fmax(down / across, across / down) > 1.25;
+}
+
+of_image_info of_describe_image(const char *format, uint32_t channels, uint32_t height,
+                                uint32_t width, const of_target *target) {
+    uint32_t stored = channels < 3 ? 1 : 3; /* without opacity */
+    return (of_image_info){.format = format,
+                           .channels = stored,
+                           .height = height,
+                           .width = width,
+                           .resized = height != target->height || width != target->width,
+                           .converted = stored != target->channels,
+                           .reshaped = is_reshaped(height, width, target)};
 }
 
 static uint8_t luma(uint8_t red, uint8_t green, uint8_t blue) {

@@ -12,7 +12,15 @@ typedef struct of_target {
     uint64_t max_pixels;            /* of an image before it is resized */
     size_t max_bytes;               /* of an encoded file */
     uint32_t min_height, min_width; /* of an image before it is resized; 0: any */
+    uint64_t max_memory;            /* of the decoder; 0: what the image can need */
 } of_target;
+
+/* A caller's limits, unless he sets them. */
+#define OF_MAX_PIXELS ((uint64_t)1 << 26)
+#define OF_MAX_FILE_BYTES ((size_t)256 << 20)
+
+/* Fails if no image can have this shape; `what` begins the message. */
+of_status of_target_check(const of_target *target, const char *what, of_error *error);
 
 /* Bytes of one target image. */
 static inline size_t of_target_bytes(const of_target *target) {
@@ -30,6 +38,10 @@ enum { OF_MAX_SIDE = 65535 };
 
 /* Fails if an image of this size is empty or beyond the target's limits. */
 of_status of_check_size(uint64_t height, uint64_t width, const of_target *target, of_error *error);
+
+/* What it does to an image to become the target. */
+of_image_info of_describe_image(const char *format, uint32_t channels, uint32_t height,
+                                uint32_t width, const of_target *target);
 
 /*
  * Writes `from` as a target image: opacity is dropped, colour becomes grey by Rec. 601 luma

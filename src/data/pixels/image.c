@@ -4,34 +4,70 @@
 
 #include "core/error.h"
 #include "data/pixels/image_check.h"
+#include "data/pixels/image_frames.h"
+#include "data/pixels/image_pnm.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 /*
  * The decoder believes lengths inside a file and lets a compressed stream grow as it likes, so
- * each of its allocations is held against a limit that follows from the file's size and header.
- * It has no place for a context in its allocator: the limit is the thread's.
+ * each of its allocations is held against a limit that follows from the file's size and header,
+ * and their sum against the caller's. It has no place for a context in its allocator: the limits
+ * are the thread's.
  */
 static _Thread_local struct {
-    size_t limit;
-    bool exceeded;
+    size_t limit;     /* of one allocation */
+    size_t most, all; /* of all that are in use; and what they are */
+    bool exceeded, scarce;
 } decoder_memory;
 
-static bool within_limit(size_t size) {
+/* Before each block stands its size; the union keeps the block aligned. */
+typedef union block_head {
+    size_t size;
+    max_align_t aligned;
+} block_head;
+
+static bool may_take(size_t size, size_t instead_of) {
+    decoder_memory.exceeded = decoder_memory.exceeded || size > decoder_memory.limit;
     if (size > decoder_memory.limit)
-        decoder_memory.exceeded = true;
-    return size <= decoder_memory.limit;
+        return false;
+    bool fits = size <= decoder_memory.most - (decoder_memory.all - instead_of);
+    decoder_memory.scarce = decoder_memory.scarce || !fits;
+    return fits;
 }
 
 /* Zeroed, because the decoder reads tables that a damaged file leaves undefined. */
 static void *decoder_malloc(size_t size) {
-    return within_limit(size) ? calloc(1, size) : NULL;
+    block_head *head = may_take(size, 0) ? calloc(1, sizeof *head + size) : NULL;
+    if (head == NULL)
+        return NULL;
+    head->size = size;
+    decoder_memory.all += size;
+    return head + 1;
 }
 
 static void *decoder_realloc(void *block, size_t size) {
-    return within_limit(size) ? realloc(block, size) : NULL;
+    if (block == NULL)
+        return decoder_malloc(size);
+    block_head *head = (block_head *)block - 1;
+    size_t before = head->size;
+    head = may_take(size, before) ? realloc(head, sizeof *head + size) : NULL;
+    if (head == NULL)
+        return NULL;
+    head->size = size;
+    decoder_memory.all += size - before;
+    return head + 1;
+}
+
+static void decoder_free(void *block) {
+    if (block == NULL)
+        return;
+    block_head *head = (block_head *)block - 1;
+    decoder_memory.all -= head->size;
+    free(head);
 }
 
 #define STB_IMAGE_IMPLEMENTATION
@@ -47,7 +83,7 @@ static void *decoder_realloc(void *block, size_t size) {
 #define STBI_ASSERT(condition) ((void)0)
 #define STBI_MALLOC(size) decoder_malloc(size)
 #define STBI_REALLOC(block, size) decoder_realloc(block, size)
-#define STBI_FREE(block) free(block)
+#define STBI_FREE(block) decoder_free(block)
 #if defined(__clang__)
 /* Its arithmetic on damaged JPEG data wraps around in signed integers. */
 #pragma clang attribute push(__attribute__((no_sanitize("undefined"))), apply_to = function)
@@ -137,6 +173,9 @@ static int memory_eof(void *user) {
 static const stbi_io_callbacks memory_callbacks = {memory_read, memory_skip, memory_eof};
 
 static of_status fail_decoding(const memory_file *file, of_error *error) {
+    if (decoder_memory.scarce)
+        return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_bytes",
+                               "image takes more than %zu bytes to decode", decoder_memory.most);
     if (file->truncated)
         return of_fail(error, OF_ERROR_FORMAT, "truncated image");
     if (decoder_memory.exceeded)
@@ -147,10 +186,13 @@ static of_status fail_decoding(const memory_file *file, of_error *error) {
                    reason != NULL ? reason : "unknown reason");
 }
 
-static void limit_decoder_memory(size_t file_size, size_t pixel_bytes) {
+static void limit_decoder_memory(size_t file_size, size_t pixel_bytes, const of_target *target) {
+    uint64_t most = target->max_memory;
     /* Chunks are gathered in a buffer that doubles; 1 MiB covers the decoder's tables. */
     decoder_memory.limit = pixel_bytes + 2 * file_size + (1u << 20);
-    decoder_memory.exceeded = false;
+    decoder_memory.most = most > 0 && most < SIZE_MAX ? (size_t)most : SIZE_MAX;
+    decoder_memory.all = 0;
+    decoder_memory.exceeded = decoder_memory.scarce = false;
 }
 
 /* What a header announces. The decoder reads a JPEG's tables together with its header and trusts
@@ -165,22 +207,64 @@ static of_status read_header(const uint8_t *bytes, size_t size, const of_target 
     if (status != OF_OK)
         return status;
     memory_file file = {.bytes = bytes, .size = size};
-    limit_decoder_memory(size, 0);
+    limit_decoder_memory(size, 0, target);
     if (!stbi_info_from_callbacks(&memory_callbacks, &file, &header->width, &header->height,
                                   &header->channels))
         return fail_decoding(&file, error);
-    return of_check_size(header->width < 0 ? 0 : (uint64_t)header->width,
-                         header->height < 0 ? 0 : (uint64_t)header->height, target, error);
+    return of_check_size(header->height < 0 ? 0 : (uint64_t)header->height,
+                         header->width < 0 ? 0 : (uint64_t)header->width, target, error);
 }
 
-static of_image_shape shape_of(const image_header *header) {
-    return (of_image_shape){header->channels < 3 ? 1 : 3, (uint32_t)header->height,
-                            (uint32_t)header->width};
+static bool is_16_bit(const uint8_t *bytes, size_t size) {
+    memory_file file = {.bytes = bytes, .size = size};
+    return stbi_is_16_bit_from_callbacks(&memory_callbacks, &file) != 0;
 }
 
-of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
-                          const of_target *target, uint8_t *pixels, of_image_shape *shape,
-                          of_error *error) {
+/* ---- What does not get through ----------------------------------------------------------------
+ */
+
+static const char *format_of(const uint8_t *bytes, size_t size) {
+    return is_png(bytes, size)                   ? "PNG"
+           : is_jpeg(bytes, size)                ? "JPEG"
+           : begins_with(bytes, size, "BM", 2)   ? "BMP"
+           : begins_with(bytes, size, "GIF8", 4) ? "GIF"
+           : of_has_image_magic(bytes, size)     ? "PNM"
+                                                 : "TGA";
+}
+
+static bool is_opaque(const of_raster *decoded) {
+    if (decoded->channels == 1 || decoded->channels == 3)
+        return true;
+    size_t count = (size_t)decoded->height * decoded->width, step = decoded->channels;
+    const uint8_t *opacity = decoded->pixels + step - 1;
+    for (size_t i = 0; i < count; i++)
+        if (opacity[i * step] != 255)
+            return false;
+    return true;
+}
+
+static uint32_t count_frames(const uint8_t *bytes, size_t size) {
+    if (is_png(bytes, size))
+        return of_png_frames(bytes, size);
+    return begins_with(bytes, size, "GIF8", 4) ? of_gif_frames(bytes, size) : 1;
+}
+
+static of_image_info describe(const uint8_t *bytes, size_t size, const of_raster *decoded,
+                              const of_target *target) {
+    of_image_info info = of_describe_image(format_of(bytes, size), decoded->channels,
+                                           decoded->height, decoded->width, target);
+    uint32_t frames = count_frames(bytes, size);
+    info.alpha_dropped = !is_opaque(decoded);
+    info.depth_reduced = is_16_bit(bytes, size);
+    info.frames_dropped = frames > 1 ? frames - 1 : 0;
+    return info;
+}
+
+/* ---- Decoding ---------------------------------------------------------------------------------
+ */
+
+static of_status check_file(const uint8_t *bytes, size_t size, const char *name,
+                            const of_target *target, of_error *error) {
     if (size == 0)
         return of_fail(error, OF_ERROR_FORMAT, "empty file");
     if (size > target->max_bytes)
@@ -189,26 +273,57 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     if (!of_has_image_magic(bytes, size) && !may_be_tga(name))
         return of_fail(error, OF_ERROR_FORMAT,
                        "content is not a PNG, JPEG, BMP, GIF, TGA or binary PNM image");
+    return is_png(bytes, size) ? of_check_png(bytes, size, error) : OF_OK;
+}
+
+/* Pixels as the decoder gives them, or NULL; to be freed with stbi_image_free. */
+static uint8_t *decode_file(memory_file *file, of_raster *raster) {
+    int width, height, channels;
+    uint8_t *decoded =
+        stbi_load_from_callbacks(&memory_callbacks, file, &width, &height, &channels, 0);
+    if (decoded == NULL || file->truncated || channels < 1 || channels > 4) {
+        stbi_image_free(decoded);
+        return NULL;
+    }
+    *raster = (of_raster){decoded, (uint32_t)height, (uint32_t)width, (uint32_t)channels, false};
+    return decoded;
+}
+
+static uint8_t *decode_deep_pnm(const of_deep_pnm *pnm, memory_file *file, of_raster *raster) {
+    uint8_t *decoded = decoder_malloc((size_t)pnm->height * pnm->width * pnm->channels);
+    file->truncated = decoded != NULL && !of_pnm_reduce(pnm, decoded);
+    if (decoded == NULL || file->truncated) {
+        stbi_image_free(decoded);
+        return NULL;
+    }
+    *raster = (of_raster){decoded, pnm->height, pnm->width, pnm->channels, false};
+    return decoded;
+}
+
+of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
+                          const of_target *target, uint8_t *pixels, of_image_info *info,
+                          of_error *error) {
     image_header header;
-    of_status status = is_png(bytes, size) ? of_check_png(bytes, size, error) : OF_OK;
+    of_status status = check_file(bytes, size, name, target, error);
     if (status == OF_OK)
         status = read_header(bytes, size, target, &header, error);
     if (status != OF_OK)
         return status;
-    *shape = shape_of(&header);
 
     /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks. */
-    limit_decoder_memory(size, ((size_t)header.width + 64) * ((size_t)header.height + 64) * 16);
+    limit_decoder_memory(size, ((size_t)header.width + 64) * ((size_t)header.height + 64) * 16,
+                         target);
     memory_file file = {.bytes = bytes, .size = size};
-    int width, height, channels;
+    of_raster raster;
+    of_deep_pnm pnm;
+    bool deep_pnm = of_pnm_is_deep(bytes, size, &pnm) && pnm.height == (uint32_t)header.height &&
+                    pnm.width == (uint32_t)header.width;
     uint8_t *decoded =
-        stbi_load_from_callbacks(&memory_callbacks, &file, &width, &height, &channels, 0);
-    if (decoded == NULL || file.truncated || channels < 1 || channels > 4)
-        status = fail_decoding(&file, error);
-    else
-        status = of_convert(
-            &(of_raster){decoded, (uint32_t)height, (uint32_t)width, (uint32_t)channels, false},
-            target, pixels, error);
+        deep_pnm ? decode_deep_pnm(&pnm, &file, &raster) : decode_file(&file, &raster);
+    if (decoded == NULL)
+        return fail_decoding(&file, error);
+    *info = describe(bytes, size, &raster, target);
+    status = of_convert(&raster, target, pixels, error);
     stbi_image_free(decoded);
     return status;
 }
@@ -218,13 +333,9 @@ of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *
     image_header header;
     of_status status = read_header(bytes, size, target, &header, error);
     if (status == OF_OK)
-        *shape = shape_of(&header);
+        *shape = (of_image_shape){header.channels < 3 ? 1 : 3, (uint32_t)header.height,
+                                  (uint32_t)header.width};
     return status;
-}
-
-static bool is_16_bit(const uint8_t *bytes, size_t size) {
-    memory_file file = {.bytes = bytes, .size = size};
-    return stbi_is_16_bit_from_callbacks(&memory_callbacks, &file) != 0;
 }
 
 size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_target *target) {

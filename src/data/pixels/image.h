@@ -20,10 +20,10 @@ bool of_has_image_magic(const uint8_t *bytes, size_t size);
  * memory for pixels is taken, and the decoder's memory is capped by that size; data that is
  * cut short, or a PNG whose checksums do not hold, is an error and never a half-filled image.
  * The name decides only whether a file without a signature may be TGA. The first frame of a
- * GIF is taken; of 16 bits a channel the upper 8. *shape is the image's own, if it could be read.
+ * GIF is taken; of 16 bits a channel the upper 8. On success *info says what was read.
  */
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
-                          const of_target *target, uint8_t *pixels, of_image_shape *shape,
+                          const of_target *target, uint8_t *pixels, of_image_info *info,
                           of_error *error);
 
 /* About the memory that of_image_decode takes for this file while it runs; 0 if that is too little

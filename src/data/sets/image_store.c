@@ -23,10 +23,11 @@ static of_status write_all(const of_image_store *store, const uint8_t *bytes, si
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return of_fail(error, OF_ERROR_IO,
-                           "cannot keep decoded images in a temporary file: %s; raise --cache, or "
-                           "point TMPDIR to a larger disk",
-                           strerror(errno));
+            return of_fail_setting(
+                error, OF_ERROR_IO, "cache_bytes",
+                "cannot keep decoded images in a temporary file: %s; raise the cache, or "
+                "point TMPDIR to a larger disk",
+                strerror(errno));
         bytes += written;
         size -= (size_t)written;
     }
@@ -41,10 +42,11 @@ static of_status create_file(of_image_store *store, of_error *error) {
                    folder != NULL && *folder != '\0' ? folder : "/var/tmp");
     store->descriptor = mkstemp(name);
     if (store->descriptor < 0)
-        return of_fail(error, OF_ERROR_IO,
-                       "decoded images exceed the cache of %zu bytes, and %s cannot be created: "
-                       "%s; raise --cache, or set TMPDIR",
-                       store->cap, name, strerror(errno));
+        return of_fail_setting(
+            error, OF_ERROR_IO, "cache_bytes",
+            "decoded images exceed the cache of %zu bytes, and %s cannot be created: "
+            "%s; raise the cache, or set TMPDIR",
+            store->cap, name, strerror(errno));
     (void)unlink(name);
     return OF_OK;
 }

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The public face: images out of the caller's memory. */
+#include "core/error.h"
+#include "core/options_read.h"
+#include "data/pixels/image.h"
+
+of_image_options of_image_options_default(const of_architecture *architecture) {
+    of_image_options options = {.size = sizeof options,
+                                .channels = 3,
+                                .height = 32,
+                                .width = 32,
+                                .max_pixels = OF_MAX_PIXELS};
+    if (architecture != NULL) {
+        options.channels = architecture->channels;
+        options.height = architecture->height;
+        options.width = architecture->width;
+    }
+    return options;
+}
+
+static of_status read_target(const of_image_options *given, of_target *target, of_error *error) {
+    of_image_options options = of_image_options_default(NULL);
+    of_status status =
+        of_options_read(&options, sizeof options, OF_SIZE_UP_TO(of_image_options, min_width), given,
+                        "image options", error);
+    if (status != OF_OK)
+        return status;
+    *target = (of_target){.channels = options.channels,
+                          .height = options.height,
+                          .width = options.width,
+                          .max_pixels = options.max_pixels > 0 ? options.max_pixels : OF_MAX_PIXELS,
+                          .max_bytes = OF_MAX_FILE_BYTES,
+                          .min_height = options.min_height,
+                          .min_width = options.min_width,
+                          .max_memory = options.max_bytes};
+    return of_target_check(target, "image", error);
+}
+
+of_status of_image_read(const void *bytes, size_t size, const char *name,
+                        const of_image_options *options, uint8_t *pixels, of_image_info *info,
+                        of_error *error) {
+    of_target target;
+    of_image_info own;
+    of_error reason;
+    if ((bytes == NULL && size > 0) || pixels == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_image_read: NULL argument");
+    of_status status = read_target(options, &target, error);
+    if (status != OF_OK)
+        return status;
+    status = of_image_decode(bytes, size, name != NULL ? name : "", &target, pixels, &own, &reason);
+    if (status != OF_OK)
+        return of_fail_setting(error, status, reason.setting, "%s: %s",
+                               name != NULL && name[0] != '\0' ? name : "image", reason.message);
+    if (info != NULL)
+        *info = own;
+    return OF_OK;
+}
