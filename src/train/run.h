@@ -75,9 +75,6 @@ uint64_t of_block_fingerprint(const of_model *model);
 
 /* ---- lanes.c: how many lanes, also of a resumed run, and which are the rank's ---- */
 of_status of_trainer_choose_lanes(of_trainer *trainer, of_error *error);
-/* Lanes of a batch on any number of processes up to that of the lanes: 4, fewer where a lane would
- * have few images or its gradient is large. */
-unsigned of_train_lanes(const of_model *model, uint64_t batch);
 
 /* ---- shards.c: each rank updates its share of the weights; nothing unless that is wished ---- */
 of_status of_trainer_open_shards(of_trainer *trainer, of_error *error);

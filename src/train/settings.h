@@ -76,6 +76,11 @@ of_status of_trainer_settings_open(const of_train_options *options, of_trainer_s
                                    of_error *error);
 void of_trainer_settings_close(of_trainer_settings *settings);
 
+/* lanes.c */
+/* Lanes of a batch on any number of processes up to that of the lanes: 4, fewer where a lane would
+ * have few images or its gradient is large. */
+unsigned of_train_lanes(const of_model *model, uint64_t batch);
+
 /* shape.c: the architecture, from `init`, or from the wish and a look at the data. */
 of_status of_trainer_settle_architecture(of_trainer_settings *settings, const of_architecture *wish,
                                          of_error *error);
