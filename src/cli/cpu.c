@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow cpu: what this machine offers and what would be used of it. */
-#include "cli/shared_options.h"
 #include "cli/layers.h"
+#include "cli/shared_options.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/processor.h"
 #include "cli/verbs.h"

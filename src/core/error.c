@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/error.h"
 
-#include "core/utf8.h"
+#include <outflow/output.h>
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/utf8.h"
 
+#include <outflow/output.h>
+
 #include <stdbool.h>
 
 static bool continues(unsigned char byte) {

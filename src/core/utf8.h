@@ -12,5 +12,4 @@ size_t of_utf8_length(const char *text);
  * C1), which it might obey. */
 size_t of_utf8_plain_length(const char *text);
 
-
 #endif

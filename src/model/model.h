@@ -7,7 +7,7 @@
 
 #include <outflow/outflow.h>
 
-enum { OF_PATCH_SIZE = 8, OF_MAX_SCALES = 6, OF_NO_PARAMETER = -1 };
+enum { OF_PATCH_SIZE = 8, OF_NO_PARAMETER = -1 };
 
 /* Geometry of one scale, after its squeeze. For patch-glow: of one patch. */
 typedef struct of_scale_shape {

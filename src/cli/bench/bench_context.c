@@ -2,7 +2,6 @@
 /* Machine, build and settings that a result of outflow bench depends on. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/bench/bench.h"
-#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/terminal/log.h"
 
-#include "core/utf8.h"
+#include <outflow/output.h>
 
 #include <stdarg.h>
 #include <stdlib.h>

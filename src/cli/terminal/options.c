@@ -4,7 +4,6 @@
 #include "cli/terminal/clashes.h"
 #include "cli/terminal/help.h"
 #include "cli/terminal/hint.h"
-#include "core/error.h"
 #include <outflow/output.h>
 
 #include <assert.h>
