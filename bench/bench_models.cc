@@ -16,7 +16,7 @@ extern "C" {
 #include "graph/gradient.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
-#include "train/trainer.h"
+#include "train/settings.h"
 }
 
 namespace {

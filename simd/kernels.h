@@ -13,7 +13,7 @@
 #ifndef OF_SIMD_KERNELS_H
 #define OF_SIMD_KERNELS_H
 
-#include <outflow/outflow.h>
+#include <outflow/train.h>
 
 /* An affine map of the C channels of a position, y = A x + b.
  * matrix: [C][2*half_padded]: row c is column c of A; outputs 0..C/2-1 stand at 0.., outputs
@@ -126,12 +126,6 @@ typedef struct of_coupling_backward {
     uint32_t half;
     bool affine;
 } of_coupling_backward;
-
-typedef enum of_optimizer_kind {
-    OF_OPTIMIZER_ADAMAX = 0,
-    OF_OPTIMIZER_ADAM = 1,
-    OF_OPTIMIZER_ADAMW = 2
-} of_optimizer_kind;
 
 /* One optimizer step on n values, in place. With g = gradient_scale * gradients[i]:
  *   adam, adamax: g += weight_decay * w

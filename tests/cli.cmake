@@ -19,6 +19,7 @@ endforeach()
 
 # The program's own text functions, which are not in the library.
 add_executable(cli_check_text cli/check_text.c ${PROJECT_SOURCE_DIR}/src/cli/rows.c
-               ${PROJECT_SOURCE_DIR}/src/cli/terminal/words.c)
+               ${PROJECT_SOURCE_DIR}/src/cli/terminal/words.c
+               ${PROJECT_SOURCE_DIR}/src/cli/terminal/command_line.c)
 target_link_libraries(cli_check_text PRIVATE outflow_internal PkgConfig::CMOCKA)
 add_test(NAME cli_text COMMAND cli_check_text)

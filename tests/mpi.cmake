@@ -13,6 +13,9 @@ function(outflow_mpi_test module)
     return()
   endif()
   set(scripts ranks ranks_score)
+  if(NOT OUTFLOW_SANITIZE)
+    list(APPEND scripts ranks_library)
+  endif()
   if(module STREQUAL openmpi)
     list(APPEND scripts ranks_network)
   endif()
@@ -20,7 +23,8 @@ function(outflow_mpi_test module)
     add_test(NAME mpi_${script}_${module}
              COMMAND ${POSIX_SHELL} ${CMAKE_CURRENT_SOURCE_DIR}/mpi/test_${script}.sh
                      $<TARGET_FILE:outflow_program> $<TARGET_FILE_DIR:cli_make_model>
-                     ${OUTFLOW_LAUNCHER_${module}})
+                     ${OUTFLOW_LAUNCHER_${module}} $<TARGET_FILE:mpi_ranks_check>
+                     $<TARGET_SONAME_FILE:outflow>)
     # MPI libraries keep memory to the end
     set_tests_properties(mpi_${script}_${module} PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77
                          ENVIRONMENT "ASAN_OPTIONS=detect_leaks=0")
@@ -31,6 +35,12 @@ if(OUTFLOW_SANITIZE MATCHES "thread")
   outflow_mpi_skip(ranks "the thread sanitizer does not know what an MPI library does")
   return()
 endif()
+# Finds the library by LD_LIBRARY_PATH alone, and lies in another folder.
+add_executable(mpi_ranks_check mpi/ranks_check.c)
+set_target_properties(mpi_ranks_check PROPERTIES OUTPUT_NAME ranks_check SKIP_BUILD_RPATH TRUE
+                      RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/mpi)
+target_link_libraries(mpi_ranks_check PRIVATE outflow outflow_flags m)
+
 if(NOT OUTFLOW_MPI_MODULES)
   outflow_mpi_skip(ranks "there is no MPI library; tools/setup --mpi installs one")
 endif()

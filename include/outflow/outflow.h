@@ -192,6 +192,20 @@ OF_API void of_cpu_name(char *name, size_t size);
 /** Seconds of a clock that only goes forward, from a start of its own. */
 OF_API double of_seconds(void);
 
+/** CPUs of this process as in "0-3,8", of `size` bytes, cut if it does not fit: those of the
+   calling thread, unless OpenMP has bound threads, then those of all its places. */
+OF_API void of_process_cpus(char *text, size_t size);
+
+/** CPUs that the calling thread may run on, in the same form. */
+OF_API void of_thread_cpus(char *text, size_t size);
+
+/** Lets the calling thread run on all CPUs of the process again, where OpenMP has bound it. */
+OF_API void of_thread_unbind(void);
+
+/** CPUs' worth of time that control groups (containers, job schedulers) grant this process; 0:
+   there is no limit. */
+OF_API double of_cpu_quota(void);
+
 /** The library that runs the convolutions, and its version: "oneDNN 2.6.3". */
 OF_API const char *of_convolutions(void);
 
@@ -229,6 +243,8 @@ OF_API of_status of_permutation_parse(const char *name, of_permutation *permutat
                                       of_error *error);
 OF_API of_status of_block_parse(const char *name, of_block *block, of_error *error);
 
+enum { OF_MAX_SCALES = 6 };
+
 /** Shape of a network; fully determines the names and shapes of its parameters. */
 typedef struct of_architecture {
     of_family family;
@@ -250,6 +266,20 @@ OF_API of_architecture of_architecture_default(void);
 
 /** Scales that are really run: `scales`, or 1 for patch-glow. */
 OF_API uint32_t of_architecture_scale_count(const of_architecture *architecture);
+
+/** Checks every field's range and their combination: OF_ERROR_ARGUMENT says what is wrong. */
+OF_API of_status of_architecture_check(const of_architecture *architecture, of_error *error);
+
+/** The architecture as weight files have it, a line of JSON, to be freed with of_free; NULL when
+    memory is exhausted. */
+OF_API char *of_architecture_print(const of_architecture *architecture);
+
+/** Units that go through the flow for one image: 1, or the number of patches. */
+OF_API uint32_t of_architecture_units(const of_architecture *architecture);
+
+/** Floating-point operations of one image's direct convolutions (or linear layers), multiplications
+    and additions counted each. */
+OF_API double of_architecture_flops(const of_architecture *architecture);
 
 /** channels * height * width. */
 OF_API size_t of_architecture_dimensions(const of_architecture *architecture);
@@ -343,6 +373,10 @@ OF_API of_tensor_info of_model_tensor(const of_model *model, size_t index);
 
 /** A metadata string (for example "training"), or NULL. Valid until it is set again. */
 OF_API const char *of_model_metadata(const of_model *model, const char *key);
+
+/** Key of metadata string `index`, in the order of the file; NULL beyond the last one. Valid until
+    metadata are set. */
+OF_API const char *of_model_metadata_key(const of_model *model, size_t index);
 
 /** Stores a copy of a metadata string (UTF-8); NULL as value removes the key. */
 OF_API of_status of_model_set_metadata(of_model *model, const char *key, const char *value,

@@ -122,6 +122,25 @@ OF_API void of_csv_write(FILE *file, const char *field);
 /** Writes text for a terminal: control characters and what is not UTF-8 become '?'. */
 OF_API void of_plain_write(FILE *file, const char *text);
 
+/** The same in place. */
+OF_API void of_plain_text(char *text);
+
+/* ---- Mistyped words ------------------------------------------------------------------------ */
+
+/** For "did you mean ...?". Nothing to be freed; the words must outlive it. */
+typedef struct of_nearest {
+    const char *wanted;
+    size_t length, distance;
+    const char *word; /**< the best so far, NULL while none is near enough */
+} of_nearest;
+
+/** Begins with what was typed, `length` bytes of it. */
+OF_API of_nearest of_nearest_to(const char *wanted, size_t length);
+
+/** Takes `word` if it is nearer than what was offered before: fewer letters changed, or a word that
+    starts with what was typed. */
+OF_API void of_nearest_offer(of_nearest *nearest, const char *word);
+
 #ifdef __cplusplus
 }
 #endif

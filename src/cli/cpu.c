@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow cpu: what this machine offers and what would be used of it. */
-#include "cli/engine.h"
 #include "cli/layers.h"
+#include "cli/shared_options.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/processor.h"
 #include "cli/verbs.h"
@@ -35,10 +35,10 @@ static void print_instruction_sets(FILE *file) {
 }
 
 /* The smallest network that has every kind of layer. */
-static of_status compile_small(const of_engine_settings *settings, of_plan **plan,
+static of_status compile_small(const of_shared_settings *settings, of_plan **plan,
                                of_error *error) {
     of_architecture architecture = of_architecture_default();
-    of_plan_options options = of_engine_plan_wish(settings);
+    of_plan_options options = of_shared_plan_wish(settings);
     of_model *model = NULL;
     options.latency = false; /* nothing is run */
     architecture.scales = 2;
@@ -50,7 +50,7 @@ static of_status compile_small(const of_engine_settings *settings, of_plan **pla
     return status;
 }
 
-static of_status print_choices(const of_engine_settings *settings, FILE *file, of_error *error) {
+static of_status print_choices(const of_shared_settings *settings, FILE *file, of_error *error) {
     of_plan *plan = NULL;
     of_status status = compile_small(settings, &plan, error);
     if (status != OF_OK)
@@ -70,13 +70,13 @@ static of_status print_choices(const of_engine_settings *settings, FILE *file, o
 }
 
 int of_verb_cpu(int argc, char **argv, of_console *console) {
-    of_engine_settings settings = {0};
+    of_shared_settings settings = {0};
     of_option_table table = {.count = 0};
     of_text_list operands = {0};
     of_error error;
     int code;
-    of_engine_plan_options(&settings, &table);
-    of_engine_precision_option(&settings, &table);
+    of_shared_plan_options(&settings, &table);
+    of_shared_precision_option(&settings, &table);
     if (of_options_parse(&of_cpu_command, &table, argc, argv, &operands, console, &code)) {
         if (operands.count > 0)
             code = of_usage_error(console, &of_cpu_command, "unexpected operand '%s'",

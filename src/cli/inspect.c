@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow inspect: what a weight file holds and how it runs on this machine. */
-#include "cli/engine.h"
 #include "cli/layers.h"
+#include "cli/shared_options.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/processor.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
-#include "model/model.h"
-#include "train/trainer.h"
 
 #include <inttypes.h>
+#include <outflow/train.h>
 #include <string.h>
 
 const of_command of_inspect_command = {
@@ -29,7 +28,7 @@ const of_command of_inspect_command = {
 };
 
 typedef struct inspect_settings {
-    of_engine_settings engine;
+    of_shared_settings shared;
     uint64_t micro_batch;
     bool json, layers, train;
 } inspect_settings;
@@ -37,12 +36,11 @@ typedef struct inspect_settings {
 /* What training would take; `micro_batch` 0: it was not asked for. */
 typedef struct training_cost {
     unsigned micro_batch;
-    of_training_memory memory;
-    size_t optimizer; /* gradients of the parameters and two moments */
+    of_train_memory memory;
 } training_cost;
 
 static void declare(inspect_settings *settings, of_option_table *table) {
-    of_option_model(table, 'm', "model", &settings->engine.model,
+    of_option_model(table, 'm', "model", &settings->shared.model,
                     "Weight file (safetensors), or the name of an installed model: the same as the "
                     "operand M.");
     of_option_flag(table, 0, "json", &settings->json, "Print JSON, with every layer.");
@@ -53,8 +51,8 @@ static void declare(inspect_settings *settings, of_option_table *table) {
                    "settings.");
     of_option_count(table, 0, "micro-batch", &settings->micro_batch, 1, 4096,
                     "Images a thread holds in flight; without it, chosen.");
-    of_engine_plan_options(&settings->engine, table);
-    of_engine_precision_option(&settings->engine, table);
+    of_shared_plan_options(&settings->shared, table);
+    of_shared_precision_option(&settings->shared, table);
 }
 
 static uint64_t trained_parameters(const of_model *model) {
@@ -111,12 +109,12 @@ static void print_training(const training_cost *cost, FILE *file) {
                   "training", of_bytes_text(cost->memory.weights, weights),
                   of_bytes_text(cost->memory.gradients, gradients),
                   of_bytes_text(cost->memory.activations, activations), cost->micro_batch,
-                  100 * cost->memory.kept_share, of_bytes_text(cost->optimizer, optimizer));
+                  100 * cost->memory.kept_share, of_bytes_text(cost->memory.optimizer, optimizer));
 }
 
 /* The text of a calibration holds thousands of numbers; what is to be known of it is printed. */
-static bool is_calibration(const of_metadata_entry *entry) {
-    return strcmp(entry->key, "calibration") == 0;
+static bool is_calibration(const char *key) {
+    return strcmp(key, "calibration") == 0;
 }
 
 static void print_calibration(const of_model *model, FILE *file) {
@@ -159,12 +157,12 @@ static void write_calibration(of_json *json, const of_model *model) {
 }
 
 static void print_metadata(const of_model *model, FILE *file) {
-    for (size_t i = 0; i < model->metadata_count; i++) {
+    const char *key;
+    for (size_t i = 0; (key = of_model_metadata_key(model, i)) != NULL; i++) {
         (void)fprintf(file, "%-14s ", i == 0 ? "metadata" : "");
-        of_plain_write(file, model->metadata[i].key);
+        of_plain_write(file, key);
         (void)fputs(": ", file);
-        of_plain_write(file, is_calibration(&model->metadata[i]) ? "see above"
-                                                                 : model->metadata[i].value);
+        of_plain_write(file, is_calibration(key) ? "see above" : of_model_metadata(model, key));
         (void)fputc('\n', file);
     }
 }
@@ -208,9 +206,10 @@ static void write_architecture(of_json *json, const of_architecture *a) {
 
 static void write_metadata(of_json *json, const of_model *model) {
     of_json_object(json, "metadata");
-    for (size_t i = 0; i < model->metadata_count; i++)
-        if (!is_calibration(&model->metadata[i]))
-            of_json_text(json, model->metadata[i].key, model->metadata[i].value);
+    const char *key;
+    for (size_t i = 0; (key = of_model_metadata_key(model, i)) != NULL; i++)
+        if (!is_calibration(key))
+            of_json_text(json, key, of_model_metadata(model, key));
     of_json_end(json);
 }
 
@@ -261,7 +260,7 @@ static void write_training(of_json *json, const training_cost *cost) {
     of_json_count(json, "gradient_bytes", cost->memory.gradients);
     of_json_count(json, "activation_bytes", cost->memory.activations);
     of_json_real(json, "hidden_kept_share", cost->memory.kept_share);
-    of_json_count(json, "optimizer_bytes", cost->optimizer);
+    of_json_count(json, "optimizer_bytes", cost->memory.optimizer);
     of_json_end(json);
 }
 
@@ -288,22 +287,19 @@ static of_status write_json(const char *path, const of_model *model, const of_pl
 
 /* ---- The verb ----------------------------------------------------------------------------- */
 
-static of_status measure_training(const inspect_settings *settings, const of_model *model,
+static of_status measure_training(const inspect_settings *settings, of_model *model,
                                   training_cost *cost, of_error *error) {
-    of_train_options defaults = of_train_defaults();
-    of_training_options options = {.threads = of_engine_plan_wish(&settings->engine).threads,
-                                   .isa = (of_isa)settings->engine.isa,
-                                   .lanes = of_train_lanes(model, defaults.batch),
-                                   .micro_batch = of_train_micro_batch(defaults.batch),
-                                   .batch = defaults.batch};
-    of_training_plan *plan = NULL;
+    of_train_loop_options options = of_train_loop_options_default();
+    of_train_loop *loop = NULL;
     if (!settings->train)
         return OF_OK;
-    of_status status = of_training_compile(model, &options, &plan, error);
+    options.threads = of_shared_plan_wish(&settings->shared).threads;
+    options.isa = (of_isa)settings->shared.isa;
+    of_status status = of_train_loop_create(model, &options, &loop, error);
     if (status == OF_OK)
-        *cost = (training_cost){options.micro_batch, of_training_memory_use(plan),
-                                2 * model->value_bytes};
-    of_training_free(plan);
+        *cost =
+            (training_cost){of_train_loop_describe(loop).micro_batch, of_train_loop_memory(loop)};
+    of_train_loop_free(loop);
     return status;
 }
 
@@ -311,7 +307,7 @@ static of_status inspect_file(const inspect_settings *settings, const char *path
     of_model *model = NULL;
     of_plan *plan = NULL;
     training_cost cost = {0};
-    of_plan_options options = of_engine_plan_wish(&settings->engine);
+    of_plan_options options = of_shared_plan_wish(&settings->shared);
     options.micro_batch = (unsigned)settings->micro_batch;
     options.latency = false; /* nothing is run */
     char named[OF_MODEL_PATH_SIZE];
@@ -340,7 +336,7 @@ int of_verb_inspect(int argc, char **argv, of_console *console) {
     int code;
     declare(&settings, &table);
     if (of_options_parse(&of_inspect_command, &table, argc, argv, &operands, console, &code)) {
-        const char *model = settings.engine.model;
+        const char *model = settings.shared.model;
         if (operands.count + (model != NULL) != 1)
             code = of_usage_error(console, &of_inspect_command, "one weight file must be given");
         else if (inspect_file(&settings, model != NULL ? model : operands.items[0], &error) !=

@@ -2,7 +2,6 @@
 #include "cli/layers.h"
 
 #include "cli/terminal/words.h"
-#include "core/error.h"
 
 #include <stdlib.h>
 #include <string.h>

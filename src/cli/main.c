@@ -5,7 +5,7 @@
 #include "cli/terminal/help.h"
 #include "cli/terminal/output.h"
 #include "cli/verbs.h"
-#include "core/nearest.h"
+#include <outflow/output.h>
 
 #include <signal.h>
 #include <stdio.h>

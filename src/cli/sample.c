@@ -2,8 +2,8 @@
 /* outflow sample: images drawn from a model, as a PNG grid. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/shared_options.h"
-#include "cli/terminal/output.h"
 #include "cli/terminal/grid.h"
+#include "cli/terminal/output.h"
 #include "cli/terminal/words.h"
 #include "cli/verbs.h"
 

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow train: weights from images. */
-#define _POSIX_C_SOURCE 200809L
 #include "cli/processes.h"
+#include "cli/terminal/command_line.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/warnings.h"
 #include "cli/terminal/words.h"
-#include "cli/train_log.h"
 #include "cli/train_settings.h"
 #include "cli/verbs.h"
-#include "core/error.h"
-#include "ranks/ranks.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -48,11 +45,10 @@ const of_command of_train_command = {
 typedef struct watcher {
     of_console *console;
     of_warnings warnings;
-    of_train_log log;
-    of_error log_failure; /* of the log; no more is written to it */
     uint64_t resumed_images, total_images;
     const char *loading; /* the source; NULL: none */
     uint64_t loaded;     /* of it */
+    bool watching;       /* for signals */
     char note[96];
 } watcher;
 
@@ -82,24 +78,16 @@ static void tell_memory(const of_log *log, const of_train_start *start) {
         of_bytes_text(start->memory.weights, weights),
         of_bytes_text(start->memory.gradients, gradients),
         of_bytes_text(start->memory.activations, activations), 100 * start->memory.kept_share,
-        of_bytes_text(start->optimizer_bytes, optimizer), of_bytes_text(start->data_bytes, data));
-}
-
-/* Figures are not worth the run: it goes on without them, and fails at its end. */
-static void tell_log_failure(const watcher *watch) {
-    of_log_write(&watch->console->log, OF_LOG_WARNING, "%s; training goes on without this log",
-                 watch->log_failure.message);
+        of_bytes_text(start->memory.optimizer, optimizer), of_bytes_text(start->data_bytes, data));
 }
 
 static void tell_start(void *user, const of_train_start *start) {
     watcher *watch = user;
     const of_log *log = &watch->console->log;
-    char *architecture = of_architecture_print(start->architecture);
     of_progress_finish(&watch->console->progress);
     of_warnings_finish(&watch->warnings);
     of_log_write(log, OF_LOG_INFO, "model: %s, %zu parameters, %zu of them trained",
-                 architecture != NULL ? architecture : "", start->parameters, start->trained);
-    free(architecture);
+                 start->architecture_json, start->parameters, start->trained);
     of_log_write(
         log, OF_LOG_INFO,
         "data: %zu image%s, %zu general, %zu for validation; %u thread%s, %u image%s each at "
@@ -120,8 +108,6 @@ static void tell_start(void *user, const of_train_start *start) {
         &watch->console->progress, of_console_progress_stream(watch->console), "train", "images",
         start->total_images > start->resumed_images ? start->total_images - start->resumed_images
                                                     : 0);
-    if (of_train_log_resume(&watch->log, start->resumed_step, &watch->log_failure) != OF_OK)
-        tell_log_failure(watch);
 }
 
 static void tell_progress(void *user, uint64_t images, double bits_per_dim, double rate) {
@@ -162,9 +148,6 @@ static of_status take_report(void *user, const of_train_report *report, of_error
     watcher *watch = user;
     if (report->validation != NULL)
         tell_validation(watch, report);
-    if (watch->log_failure.status == OF_OK &&
-        of_train_log_write(&watch->log, report, &watch->log_failure) != OF_OK)
-        tell_log_failure(watch);
     return OF_OK;
 }
 
@@ -178,26 +161,17 @@ static void warn(void *user, const char *text) {
     of_log_write(&watch->console->log, OF_LOG_WARNING, "%s", text);
 }
 
+/* Asked first when there is something to lose. Until then, while the first image is looked for, a
+ * signal ends the process as it is. */
 static bool is_interrupted(void *user) {
-    (void)user;
+    watcher *watch = user;
+    if (!watch->watching)
+        of_interrupt_watch();
+    watch->watching = true;
     return of_interrupted() != 0;
 }
 
 /* ---- The verb ----------------------------------------------------------------------------- */
-
-/* "outflow train ..." as it was given. */
-static char *join_command(int argc, char **argv) {
-    size_t size = sizeof "outflow";
-    for (int i = 0; i < argc; i++)
-        size += strlen(argv[i]) + 1;
-    char *text = malloc(size), *at = text;
-    if (text == NULL)
-        return NULL;
-    at += snprintf(at, size, "outflow");
-    for (int i = 0; i < argc; i++)
-        at += snprintf(at, size - (size_t)(at - text), " %s", argv[i]);
-    return text;
-}
 
 static void summarise(const of_console *console, const of_train_settings *settings,
                       const of_train_result *result) {
@@ -216,49 +190,45 @@ static void summarise(const of_console *console, const of_train_settings *settin
         of_log_write(&console->log, OF_LOG_INFO, "wrote %s", settings->train.out);
 }
 
+/* Ranks but the first are only asked. */
+static of_train_observer observe(watcher *watch) {
+    of_train_observer observer = of_train_observer_default();
+    observer.user = watch;
+    observer.stop = is_interrupted;
+    if (of_ranks_rank(of_processes_ranks()) > 0)
+        return observer;
+    observer.started = tell_start;
+    observer.progressed = tell_progress;
+    observer.loading = tell_loading;
+    observer.validating = tell_validating;
+    observer.report = take_report;
+    observer.unreadable = warn_unreadable;
+    observer.warn = warn;
+    return observer;
+}
+
 static int train_with(of_train_settings *settings, const of_option_table *table,
                       of_console *console) {
     of_error error;
     watcher watch = {.console = console, .warnings = {.console = console}};
-    of_train_result result = {0};
-    of_train_observer observer = {.user = &watch,
-                                  .started = tell_start,
-                                  .progressed = tell_progress,
-                                  .loading = tell_loading,
-                                  .validating = tell_validating,
-                                  .report = take_report,
-                                  .unreadable = warn_unreadable,
-                                  .warn = warn,
-                                  .stop = is_interrupted};
-    if (of_ranks_rank(of_processes_ranks()) > 0)
-        observer = (of_train_observer){.stop = is_interrupted};
+    of_train_result result;
+    of_train_observer observer = observe(&watch);
     if (settings->quiet)
         of_console_quiet(console);
-    of_ranks *ranks = of_processes_ranks();
-    bool first = of_ranks_rank(ranks) == 0;
     of_processes_show(console, settings->train.threads);
-    if (settings->train.threads == 0)
-        settings->train.threads = of_ranks_threads(of_processes_ranks());
-    settings->train.ranks_here = of_ranks_here(of_processes_ranks());
-    settings->train.communicator = of_ranks_communicator(ranks);
+    settings->train.ranks = of_processes_ranks();
     of_status status = of_train_settings_settle(settings, table, &error);
-    /* Not earlier: while the first image is looked for there is nothing to lose, and a signal ends
-     * the process as it is. */
-    of_interrupt_watch();
-    if (status == OF_OK && first)
-        status = of_train_log_open(settings->log, &watch.log, &error);
-    status = of_ranks_agree(ranks, status, &error);
+    status = of_ranks_agree(settings->train.ranks, status, &error);
     watch.warnings.several = of_train_sources_count(&settings->train) > 1;
     if (status == OF_OK)
         status = of_train(&settings->train, &observer, &result, &error);
     of_warnings_finish(&watch.warnings);
-    of_train_log_close(&watch.log);
     of_progress_finish(&console->progress);
     if (status != OF_OK)
         return of_processes_fail(console, &error);
     summarise(console, settings, &result);
-    if (watch.log_failure.status != OF_OK)
-        return of_processes_fail(console, &watch.log_failure);
+    if (result.log_error.status != OF_OK)
+        return of_processes_fail(console, &result.log_error);
     return result.unreadable > 0 && result.end != OF_TRAIN_INTERRUPTED ? OF_EXIT_UNREADABLE
                                                                        : OF_EXIT_FINE;
 }
@@ -270,15 +240,15 @@ int of_verb_train(int argc, char **argv, of_console *console) {
     of_error error;
     int code;
     of_train_settings_declare(&settings, &table);
-    char *command = join_command(argc, argv);
+    char *command = of_command_line(argc, argv);
     if (of_options_parse(&of_train_command, &table, argc, argv, &operands, console, &code)) {
-        settings.train.command = command;
+        settings.train.record = command;
         if (operands.count > 0)
             code = of_usage_error(console, &of_train_command,
                                   "'%s' is no option: give images with "
                                   "--data SRC",
                                   operands.items[0]);
-        else if (of_train_settings_check(&settings, &table, &error) != OF_OK)
+        else if (of_train_settings_check(&settings, &error) != OF_OK)
             code = of_usage_fail(console, &of_train_command, &error);
         else
             code = train_with(&settings, &table, console);

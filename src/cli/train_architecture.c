@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The architecture of a run: from --init, or from options and a look at the data. */
+/* The architecture that is wished for: what was given of it on the command line, over that of the
+ * weights to start from, or over the default one. */
 #include "cli/train_settings.h"
 
-#include "core/error.h"
-#include "data/probe.h"
-
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Larger models are possible, but hardly what somebody means who gives a folder of photographs. */
-enum { LARGEST_CHOSEN = 128 };
 
 /* "32" or "32x48": height x width. */
 static of_status parse_size(const char *text, uint32_t *height, uint32_t *width, of_error *error) {
@@ -54,76 +47,20 @@ static of_status apply_options(const of_train_settings *settings, const of_optio
                : OF_OK;
 }
 
-static bool same(const of_architecture *a, const of_architecture *b) {
-    return a->family == b->family && a->channels == b->channels && a->height == b->height &&
-           a->width == b->width && a->scales == b->scales && a->steps == b->steps &&
-           a->hidden == b->hidden && a->coupling == b->coupling &&
-           a->permutation == b->permutation && a->lu == b->lu && a->block == b->block;
-}
-
-static of_status settle_from_init(of_train_settings *settings, const of_option_table *table,
-                                  of_error *error) {
-    of_train_options *train = &settings->train;
-    of_status status = of_model_open(settings->init, &settings->init_model, error);
-    if (status != OF_OK)
-        return status;
-    const of_architecture *init = of_model_architecture(settings->init_model);
-    of_architecture wanted = *init;
-    status = apply_options(settings, table, &wanted, error);
-    if (status == OF_OK && !same(init, &wanted))
-        status = of_fail(error, OF_ERROR_MISMATCH,
-                         "%s has another architecture than the options ask for; leave them out, "
-                         "it is taken from the file",
-                         settings->init);
-    train->architecture = *init;
-    train->class_conditional = train->class_conditional || init->classes > 0;
-    train->init = settings->init_model;
-    train->init_name = settings->init;
-    return status;
-}
-
-static uint32_t round_up(uint32_t value, uint32_t multiple) {
-    return (value + multiple - 1) / multiple * multiple;
-}
-
-static of_status take_shape(const of_train_settings *settings, const of_option_table *table,
-                            of_architecture *architecture, of_error *error) {
-    of_image_shape shape;
-    of_status status = of_probe_source(settings->train.data.items[0], &shape, error);
-    if (status != OF_OK)
-        return status;
-    uint32_t multiple =
-        architecture->family == OF_FAMILY_PATCH_GLOW ? OF_PATCH_SIZE : 1u << architecture->scales;
-    if (!of_option_given(table, "channels"))
-        architecture->channels = shape.channels;
-    if (of_option_given(table, "size"))
-        return OF_OK;
-    if (shape.height > LARGEST_CHOSEN || shape.width > LARGEST_CHOSEN)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "%s: its first image has %" PRIu32 " x %" PRIu32
-                       " pixels: say with --size what the model shall take, for example "
-                       "--size 32x32",
-                       settings->train.data.items[0], shape.width, shape.height);
-    architecture->height = round_up(shape.height, multiple);
-    architecture->width = round_up(shape.width, multiple);
-    return OF_OK;
-}
-
 of_status of_train_settings_settle(of_train_settings *settings, const of_option_table *table,
                                    of_error *error) {
     of_train_options *train = &settings->train;
-    if (train->general_model != NULL &&
-        of_model_locate(train->general_model, (char[OF_MODEL_PATH_SIZE]){0}, OF_MODEL_PATH_SIZE,
-                        error) != OF_OK)
-        return OF_ERROR_IO;
-    if (settings->init != NULL)
-        return settle_from_init(settings, table, error);
-    of_architecture *architecture = &train->architecture;
-    of_status status = apply_options(settings, table, architecture, error);
-    bool complete = of_option_given(table, "size") && of_option_given(table, "channels");
-    if (status == OF_OK && !complete)
-        status = take_shape(settings, table, architecture, error);
-    if (architecture->permutation != OF_PERMUTATION_INVCONV)
-        architecture->lu = false;
-    return status == OF_OK ? of_architecture_check(architecture, error) : status;
+    of_status status =
+        train->init_file != NULL ? of_model_open(train->init_file, &settings->init, error) : OF_OK;
+    if (status != OF_OK)
+        return status;
+    train->init = settings->init;
+    train->architecture = &settings->architecture;
+    settings->architecture = of_architecture_default();
+    if (train->init != NULL)
+        settings->architecture = *of_model_architecture(train->init);
+    else /* those of the data's first image */
+        settings->architecture.channels = settings->architecture.height =
+            settings->architecture.width = 0;
+    return apply_options(settings, table, &settings->architecture, error);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of `outflow train`: their text, and which of them go together. */
-#define _POSIX_C_SOURCE 200809L
 #include "cli/train_settings.h"
-
-#include "core/error.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +18,7 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                        "Weight file to write; the state of the run is kept in FILE.checkpoint.");
     out->required = true;
     out->role = OF_ROLE_WRITTEN;
-    of_option_model(table, 0, "init", &settings->init,
+    of_option_model(table, 0, "init", &train->init_file,
                     "Start from these weights, with their architecture.");
     of_option_list(table, "general-data", "SRC", &settings->general_data,
                    "Images of the general distribution, the outliers of the outlier loss; may be "
@@ -32,7 +29,7 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                    "once for each, in their order. Without it, by the numbers of images.");
     of_option_list(table, "general-share", "S", &settings->general_shares,
                    "The same for each --general-data SRC.");
-    of_option_real(table, 0, "hold-out", "SHARE", &settings->hold_out, 1e-6, 1 - 1e-6,
+    of_option_real(table, 0, "hold-out", "SHARE", &train->hold_out, 1e-6, 1 - 1e-6,
                    "Do not train on this share of --data, but validate on it: with 0.1, train on "
                    "part:0.1-1:SRC and validate on part:0-0.1:SRC, names that every verb takes.");
     of_option_model(table, 'g', "general-model", &train->general_model,
@@ -71,8 +68,7 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
 static void declare_model(of_train_settings *settings, of_option_table *table) {
     of_option_choice(table, "family", "glow|patch-glow", &settings->family,
                      "patch-glow: one scale over 8x8 patches. Without it, glow.");
-    of_option_count(table, 0, "scales", &settings->scales, 1, OF_MAX_SCALES,
-                    "Scales; without it, 3.");
+    of_option_count(table, 0, "scales", &settings->scales, 1, 6, "Scales; without it, 3.");
     of_option_count(table, 0, "steps", &settings->steps, 1, 256,
                     "Flow steps a scale; without it, 8.");
     of_option_count(table, 0, "hidden", &settings->hidden, 1, 8192,
@@ -110,11 +106,11 @@ static void declare_steps(of_train_settings *settings, of_option_table *table) {
                      "Course of the learning rate after the warm-up; without it, constant.");
     of_option_count(table, 0, "warmup", &train->warmup, 0, 1e12,
                     "Steps over which the learning rate grows from 0; without it, 0.");
-    of_option_real(table, 0, "weight-decay", "W", &train->optimizer.weight_decay, 0, 1,
+    of_option_real(table, 0, "weight-decay", "W", &train->weight_decay, 0, 1,
                    "Without it, 0.00005.");
-    of_option_real(table, 0, "clip", "NORM", &train->optimizer.clip, 0, 1e12,
+    of_option_real(table, 0, "clip", "NORM", &train->clip, 0, 1e12,
                    "Largest norm of the gradient of bits/dim; without it, 50; 0: not clipped.");
-    of_option_real(table, 0, "ema", "DECAY", &train->optimizer.ema, 0, 0.999999,
+    of_option_real(table, 0, "ema", "DECAY", &train->ema, 0, 0.999999,
                    "Save and validate weights averaged over the steps, for example 0.999.");
     of_option_count(table, 0, "init-images", &train->init_images, 2, 65536,
                     "Images from which a new model's ActNorms are set; without it, 512.");
@@ -135,7 +131,7 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
     of_option_count(table, 0, "patience", &train->patience, 1, 1e9,
                     "Keep the best validated weights, and end after N validations without "
                     "improvement: of bits/dim, or with an outlier loss of the mean AUROC.");
-    of_option_text(table, 0, "log", "FILE", &settings->log,
+    of_option_text(table, 0, "log", "FILE", &train->log,
                    "Write figures to FILE, a JSON object a line.")
         ->role = OF_ROLE_WRITTEN;
     of_option_count(table, 0, "log-every", &train->log_every, 1, 1e9,
@@ -173,7 +169,7 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
 }
 
 void of_train_settings_declare(of_train_settings *settings, of_option_table *table) {
-    *settings = (of_train_settings){.train = of_train_defaults()};
+    *settings = (of_train_settings){.train = of_train_options_default()};
     declare_data(settings, table);
     declare_model(settings, table);
     declare_steps(settings, table);
@@ -181,88 +177,22 @@ void of_train_settings_declare(of_train_settings *settings, of_option_table *tab
 }
 
 void of_train_settings_free(of_train_settings *settings) {
-    of_model_free(settings->init_model);
+    of_model_free(settings->init);
     of_train_sources_free(settings);
 }
 
-/* ---- What goes together ------------------------------------------------------------------- */
-
-static of_status check_outlier_loss(const of_train_settings *settings, const of_option_table *table,
-                                    of_error *error) {
-    const of_train_options *train = &settings->train;
-    bool full_label = train->class_conditional && train->general_model != NULL;
-    bool ratio = settings->outlier_loss == OF_OUTLIER_RATIO;
-    if (settings->outlier_loss != OF_OUTLIER_NONE && train->general_data.count == 0)
-        return of_fail(error, OF_ERROR_ARGUMENT, "--outlier-loss needs --general-data");
-    if (ratio && train->general_model == NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT, "--outlier-loss ratio needs --general-model");
-    if (settings->outlier_loss == OF_OUTLIER_NONE && train->general_data.count > 0)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "--general-data is of no use without --outlier-loss ratio or margin");
-    if (train->general_model != NULL && !ratio && train->out_of[0].name == NULL &&
-        !train->class_conditional)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "--general-model is of no use without --outlier-loss ratio, "
-                       "--class-conditional or --out-of");
-    if (of_option_given(table, "temperature") && !ratio && !full_label)
-        return of_fail(error, OF_ERROR_ARGUMENT, "--temperature is of no use without a ratio loss");
-    if (of_option_given(table, "outlier-weight") && settings->outlier_loss == OF_OUTLIER_NONE &&
-        !full_label)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "--outlier-weight is of no use without --outlier-loss");
-    if (of_option_given(table, "general-batch") && settings->outlier_loss == OF_OUTLIER_NONE)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "--general-batch is of no use without --outlier-loss");
-    return OF_OK;
-}
-
-static of_status check_validation(const of_train_settings *settings, const of_option_table *table,
-                                  of_error *error) {
-    const of_train_options *train = &settings->train;
-    static const char *const names[] = {"out-of", "valid-every", "patience"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (train->valid.count == 0 && of_option_given(table, names[i]))
-            return of_fail(error, OF_ERROR_ARGUMENT, "--%s needs --valid or --hold-out", names[i]);
-    if (train->patience > 0 && settings->outlier_loss != OF_OUTLIER_NONE &&
-        settings->out_of.count == 0)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "with an outlier loss, --patience needs --out-of: bits/dim are given up for "
-                       "separation, so they cannot tell the best weights");
-    return OF_OK;
-}
-
-static of_status check_length(of_train_settings *settings, const of_option_table *table,
-                              of_error *error) {
-    of_train_options *train = &settings->train;
-    bool epochs = of_option_given(table, "epochs"), images = of_option_given(table, "images");
-    bool minutes = of_option_given(table, "minutes");
-    if (settings->schedule == OF_SCHEDULE_COSINE && minutes && !epochs && !images)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "--schedule cosine needs an end that is known: --epochs or --images");
-    if (!epochs && (images || minutes))
-        train->epochs = 0;
-    if (train->resume && train->overwrite)
-        return of_fail(error, OF_ERROR_ARGUMENT, "--resume and --overwrite exclude each other");
-    if (settings->channels == 2)
-        return of_fail(error, OF_ERROR_ARGUMENT, "option --channels: 2 is neither 1 nor 3");
-    return OF_OK;
-}
-
-of_status of_train_settings_check(of_train_settings *settings, const of_option_table *table,
-                                  of_error *error) {
+of_status of_train_settings_check(of_train_settings *settings, of_error *error) {
     of_train_options *train = &settings->train;
     train->outlier_loss = (of_outlier_loss)settings->outlier_loss;
-    train->optimizer.kind = (of_optimizer_kind)settings->optimizer;
+    train->optimizer = (of_optimizer_kind)settings->optimizer;
     train->schedule = (of_schedule_kind)settings->schedule;
     train->isa = (of_isa)settings->isa;
     train->threads = (unsigned)settings->threads;
     train->lanes = (unsigned)settings->lanes;
     train->micro_batch = (unsigned)settings->micro_batch;
     train->memory_bytes = (size_t)settings->memory;
-    of_status status = of_train_sources_check(settings, table, error);
-    if (status == OF_OK)
-        status = check_outlier_loss(settings, table, error);
-    if (status == OF_OK)
-        status = check_validation(settings, table, error);
-    return status == OF_OK ? check_length(settings, table, error) : status;
+    if (settings->channels == 2)
+        return of_fail(error, OF_ERROR_ARGUMENT, "option --channels: 2 is neither 1 nor 3");
+    of_status status = of_train_sources_take(settings, error);
+    return status == OF_OK ? of_train_options_check(train, error) : status;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many CPUs this process may use, and which. */
 #define _GNU_SOURCE
-#include "core/cpus.h"
 
 #include "core/cgroup.h"
 
@@ -116,9 +115,13 @@ void of_thread_unbind(void) {
     CPU_FREE(cpus.set);
 }
 
+double of_cpu_quota(void) {
+    return of_cgroup_cpus(of_cgroup_self());
+}
+
 unsigned of_cpu_count(void) {
     unsigned count = count_of(process_set());
-    double quota = of_cgroup_cpus(of_cgroup_self());
+    double quota = of_cpu_quota();
     if (quota > 0 && ceil(quota) < (double)count)
         count = (unsigned)ceil(quota);
     return count > 0 ? count : 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/error.h"
 
-#include "core/utf8.h"
+#include <outflow/output.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,9 +45,9 @@ static void fill(of_error *error, of_status status, const char *setting, const c
                  va_list arguments) {
     error->status = status;
     (void)vsnprintf(error->message, sizeof error->message, format, arguments);
-    of_utf8_make_plain(error->message);
+    of_plain_text(error->message);
     (void)snprintf(error->setting, sizeof error->setting, "%s", setting);
-    of_utf8_make_plain(error->setting);
+    of_plain_text(error->setting);
 }
 
 of_status of_fail(of_error *error, of_status status, const char *format, ...) {

@@ -2,6 +2,8 @@
 #define _DEFAULT_SOURCE /* madvise */
 #include "core/memory.h"
 
+#include <outflow/outflow.h>
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/nearest.h"
+#include <outflow/output.h>
 
 #include <string.h>
 

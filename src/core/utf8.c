@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/utf8.h"
 
+#include <outflow/output.h>
+
 #include <stdbool.h>
 
 static bool continues(unsigned char byte) {
@@ -32,7 +34,7 @@ size_t of_utf8_plain_length(const char *text) {
     return control ? 0 : of_utf8_length(text);
 }
 
-void of_utf8_make_plain(char *text) {
+void of_plain_text(char *text) {
     while (*text != '\0') {
         size_t length = of_utf8_plain_length(text);
         if (length == 0)

@@ -12,7 +12,4 @@ size_t of_utf8_length(const char *text);
  * C1), which it might obey. */
 size_t of_utf8_plain_length(const char *text);
 
-/* '?' in place of every byte that is not part of such a character. */
-void of_utf8_make_plain(char *text);
-
 #endif

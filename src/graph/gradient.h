@@ -77,7 +77,8 @@ of_status of_training_finish_gradient(of_training_plan *training, const of_model
                                       of_error *error);
 
 /* The finished gradient: of parameter p at values + places[p]; zero outside the LU masks. Fixed
- * parameters have no place. Lives as long as the plan; places never change. */
+ * parameters have OF_NO_PLACE. Lives as long as the plan; places never change. */
+#define OF_NO_PLACE SIZE_MAX
 typedef struct of_gradient_view {
     float *values;
     const size_t *places; /* [parameters of the model] */

@@ -111,6 +111,8 @@ static of_status place_gradients(of_training_plan *training, const of_model *mod
         of_arena_take(&training->arena, model->parameter_count, sizeof *training->places);
     if (training->places == NULL)
         return of_fail_memory(error, "the places of gradients");
+    for (size_t p = 0; p < model->parameter_count; p++)
+        training->places[p] = OF_NO_PLACE;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         const of_gradient_layout *layout = &training->layouts[s];
         for (uint32_t k = 0; k < plan->architecture.steps; k++)

@@ -90,6 +90,10 @@ const char *of_model_metadata(const of_model *model, const char *key) {
     return i < model->metadata_count ? model->metadata[i].value : NULL;
 }
 
+const char *of_model_metadata_key(const of_model *model, size_t index) {
+    return index < model->metadata_count ? model->metadata[index].key : NULL;
+}
+
 static bool is_reserved(const char *key) {
     return strcmp(key, "format") == 0 || strcmp(key, "version") == 0 ||
            strcmp(key, "architecture") == 0;

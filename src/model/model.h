@@ -7,7 +7,7 @@
 
 #include <outflow/outflow.h>
 
-enum { OF_PATCH_SIZE = 8, OF_MAX_SCALES = 6, OF_NO_PARAMETER = -1 };
+enum { OF_PATCH_SIZE = 8, OF_NO_PARAMETER = -1 };
 
 /* Geometry of one scale, after its squeeze. For patch-glow: of one patch. */
 typedef struct of_scale_shape {
@@ -19,15 +19,6 @@ typedef struct of_scale_shape {
 
 of_scale_shape of_architecture_scale(const of_architecture *architecture, uint32_t scale);
 
-/* Units that go through the flow for one image: 1, or the number of patches. */
-uint32_t of_architecture_units(const of_architecture *architecture);
-
-/* Floating-point operations of one image's direct convolutions (or linear layers). */
-double of_architecture_flops(const of_architecture *architecture);
-
-/* Checks every field's range and their combination. */
-of_status of_architecture_check(const of_architecture *architecture, of_error *error);
-
 /* Checks that one image can be given to both; OF_ERROR_MISMATCH names the two sizes and `what` the
  * other model is ("the general model"). */
 of_status of_architecture_check_images(const of_architecture *architecture,
@@ -38,8 +29,6 @@ of_status of_architecture_check_images(const of_architecture *architecture,
  * refused; keys that are absent take the default. */
 of_status of_architecture_parse(const char *json, const char *place, of_architecture *architecture,
                                 of_error *error);
-/* Allocated text, freed with free(); NULL when memory is exhausted. */
-char *of_architecture_print(const of_architecture *architecture);
 
 typedef enum of_parameter_kind {
     OF_PARAMETER_TRAINED,

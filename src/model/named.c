@@ -3,7 +3,7 @@
 #include "model/named.h"
 
 #include "core/error.h"
-#include "core/nearest.h"
+#include <outflow/output.h>
 
 #include <dirent.h>
 #include <dlfcn.h>

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "ranks/ranks.h"
 
-#include "core/cpus.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/options_read.h"

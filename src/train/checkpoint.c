@@ -119,7 +119,7 @@ static of_status check_format(const char *path, const of_safetensors *file, of_e
                        format != NULL ? format : "");
     if (version == NULL || strcmp(version, version_text) != 0)
         return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "%s: checkpoint version '%.64s'; this program reads %s", path,
+                       "%s: checkpoint version '%.64s'; this version reads %s", path,
                        version != NULL ? version : "", version_text);
     return OF_OK;
 }
@@ -149,11 +149,12 @@ static of_status check_identity(const char *path, const of_safetensors *file, co
         if (a != b || memcmp(stored, wanted, a) != 0) {
             size_t name = strcspn(wanted, "=\n");
             bool same_name = strncmp(stored, wanted, name + 1) == 0;
-            return of_fail(error, OF_ERROR_MISMATCH,
-                           "%s: the checkpoint belongs to another run: '%.*s' there, '%.*s' here; "
-                           "give the same command, or start anew without --resume",
-                           path, (int)a, stored, (int)(same_name ? b - name - 1 : b),
-                           same_name ? wanted + name + 1 : wanted);
+            return of_fail_setting(
+                error, OF_ERROR_MISMATCH, "resume",
+                "%s: the checkpoint belongs to another run: '%.*s' there, '%.*s' here; "
+                "the same options go on with it, others start a new run",
+                path, (int)a, stored, (int)(same_name ? b - name - 1 : b),
+                same_name ? wanted + name + 1 : wanted);
         }
         stored += a + (stored[a] == '\n');
         wanted += b + (wanted[b] == '\n');

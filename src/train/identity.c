@@ -29,7 +29,7 @@ static void print_shares(FILE *file, const char *name, const double *shares,
 }
 
 static void print_data(FILE *file, const of_trainer *trainer) {
-    const of_train_options *o = &trainer->options;
+    const of_trainer_settings *o = &trainer->options;
     (void)fprintf(file, "data=%zu images, fingerprint %016" PRIx64 "\n", trainer->data.count,
                   trainer->data.fingerprint);
     if (o->general_data.count > 0)
@@ -54,18 +54,16 @@ static void print_validation(FILE *file, const of_trainer *trainer) {
 }
 
 static void print_steps(FILE *file, const of_trainer *trainer) {
-    static const char *const optimizers[] = {"adamax", "adam", "adamw"};
-    static const char *const losses[] = {"none", "ratio", "margin"};
-    const of_train_options *o = &trainer->options;
+    const of_trainer_settings *o = &trainer->options;
     (void)fprintf(file, "init=%s, fingerprint %016" PRIx64 "\n",
                   o->init != NULL ? "given" : "random", trainer->init_fingerprint);
     (void)fprintf(file, "seed=%" PRIu64 "\nbatch=%" PRIu64 "\n", o->seed, o->batch);
     (void)fprintf(file, "optimizer=%s\nlr=%.17g\nweight-decay=%.17g\nclip=%.17g\nema=%.17g\n",
-                  optimizers[o->optimizer.kind], o->rate, o->optimizer.weight_decay,
+                  of_optimizer_kind_name(o->optimizer.kind), o->rate, o->optimizer.weight_decay,
                   o->optimizer.clip, o->optimizer.ema);
     (void)fprintf(file, "betas=%.17g %.17g\nepsilon=%.17g\nwarmup=%" PRIu64 "\n",
                   o->optimizer.beta1, o->optimizer.beta2, o->optimizer.epsilon, o->warmup);
-    (void)fprintf(file, "schedule=%s\n", o->schedule == OF_SCHEDULE_COSINE ? "cosine" : "constant");
+    (void)fprintf(file, "schedule=%s\n", of_schedule_kind_name(o->schedule));
     if (o->schedule == OF_SCHEDULE_COSINE)
         (void)fprintf(file, "total-images=%" PRIu64 "\n", trainer->total_images);
     if (o->init == NULL)
@@ -73,7 +71,7 @@ static void print_steps(FILE *file, const of_trainer *trainer) {
     if (o->lanes > 1)
         (void)fprintf(file, "lanes=%u\n", o->lanes);
     (void)fprintf(file, "micro-batch=%u\noutlier-loss=%s\n", o->micro_batch,
-                  losses[o->outlier_loss]);
+                  of_outlier_loss_name(o->outlier_loss));
     if (o->general_model != NULL || o->outlier_loss != OF_OUTLIER_NONE)
         (void)fprintf(file, "outlier-weight=%.17g\ntemperature=%.17g\n", o->outlier_weight,
                       o->temperature);

@@ -29,21 +29,20 @@ static bool is_file(const char *path) {
 
 /* Weights and checkpoints are work that may not be meant to be lost. */
 static of_status check_replaced(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     bool resumable = is_file(trainer->checkpoint_path);
     if (options->overwrite || (options->resume && resumable))
         return OF_OK;
     if (resumable)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "%s is there already: go on from it with --resume, or let it be replaced "
-                       "with --overwrite",
-                       trainer->checkpoint_path);
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "resume",
+                               "%s is there already: it is gone on from, or overwritten, only if "
+                               "that is asked for",
+                               trainer->checkpoint_path);
     if (is_file(options->out))
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "%s is there already%s: let it be replaced with --overwrite, or give "
-                       "another --out",
-                       options->out,
-                       options->resume ? ", without a checkpoint to resume from" : "");
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "overwrite",
+                               "%s is there already%s: it is overwritten only if that is asked for",
+                               options->out,
+                               options->resume ? ", without a checkpoint to resume from" : "");
     if (options->resume)
         of_trainer_warn(trainer, "there is no %s to resume from: starting anew",
                         trainer->checkpoint_path);
@@ -52,7 +51,7 @@ static of_status check_replaced(of_trainer *trainer, of_error *error) {
 }
 
 of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
-    of_train_options *options = &trainer->options;
+    of_trainer_settings *options = &trainer->options;
     size_t size = strlen(options->out) + sizeof ".checkpoint";
     trainer->checkpoint_path = malloc(size);
     if (trainer->checkpoint_path == NULL)
@@ -63,7 +62,9 @@ of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
     of_status status = check_writable(options->out, error);
     if (status == OF_OK)
         status = check_writable(trainer->checkpoint_path, error);
-    return status == OF_OK ? check_replaced(trainer, error) : status;
+    if (status == OF_OK)
+        status = check_replaced(trainer, error);
+    return status == OF_OK ? of_run_log_open(options->log, &trainer->log, error) : status;
 }
 
 /* ---- Data --------------------------------------------------------------------------------- */
@@ -86,7 +87,7 @@ static void tell_unreadable(void *user, const char *source, const char *path, co
         observer->unreadable(observer->user, source, path, reason);
 }
 
-static unsigned count_sets(const of_train_options *options) {
+static unsigned count_sets(const of_trainer_settings *options) {
     unsigned general = options->general_data.count > 0 ? 1 : 0;
     return 1 + general + (options->valid.count > 0 ? 1 + (unsigned)options->out_of_count : 0);
 }
@@ -94,11 +95,10 @@ static unsigned count_sets(const of_train_options *options) {
 /* An image of less than half the model's size would be mostly made up by enlarging it. */
 static of_status load_set(of_trainer *trainer, const of_source_list *sources, bool trained_on,
                           bool with_classes, of_dataset *dataset, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_dataset_options wish = {.source = of_source_options_default(&options->architecture),
                                .cache_bytes = options->cache_bytes,
-                               .sharers = count_sets(options) *
-                                          (options->ranks_here > 0 ? options->ranks_here : 1),
+                               .sharers = count_sets(options) * options->ranks_here,
                                .with_classes = with_classes,
                                .on_loaded = tell_loaded,
                                .on_unreadable = tell_unreadable,
@@ -123,7 +123,7 @@ static of_status load_set(of_trainer *trainer, const of_source_list *sources, bo
 }
 
 static of_status load_held_out(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_validation *validation = &trainer->validation;
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && options->valid.count > 0 && i <= options->out_of_count;
@@ -138,7 +138,7 @@ static of_status load_held_out(of_trainer *trainer, of_error *error) {
 }
 
 static of_status take_classes(of_trainer *trainer, of_error *error) {
-    of_train_options *options = &trainer->options;
+    of_trainer_settings *options = &trainer->options;
     size_t classes = trainer->data.class_count;
     const of_architecture *init =
         options->init != NULL ? of_model_architecture(options->init) : NULL;
@@ -152,7 +152,7 @@ static of_status take_classes(of_trainer *trainer, of_error *error) {
 }
 
 of_status of_trainer_load_data(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_status status = of_architecture_check(&options->architecture, error);
     if (status == OF_OK)
         status = load_set(trainer, &options->data, true, options->class_conditional, &trainer->data,

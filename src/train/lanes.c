@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many lanes a batch is divided among, and which of them a rank has. Weights depend on the
- * number of lanes, so without --lanes it follows from the run alone wherever it can: one process
+ * number of lanes, so without a wish it follows from the run alone wherever it can: one process
  * and four ranks then make the same weights. */
 #include "core/error.h"
 #include "model/parameters.h"
@@ -23,6 +23,15 @@ static of_status read_lanes(const of_trainer *trainer, unsigned *lanes, of_error
     return status;
 }
 
+/* A thread needs a few images at a time to use its weights well, and a batch enough groups to keep
+ * the threads busy. */
+unsigned of_train_micro_batch(uint64_t batch) {
+    unsigned images = 1;
+    while (images < 8 && (uint64_t)8 * images < batch)
+        images *= 2;
+    return images;
+}
+
 unsigned of_train_lanes(const of_model *model, uint64_t batch) {
     unsigned lanes = DEFAULT_LANES;
     while (lanes > 1 &&
@@ -31,7 +40,8 @@ unsigned of_train_lanes(const of_model *model, uint64_t batch) {
     return lanes;
 }
 
-static of_status default_lanes(const of_train_options *options, unsigned *lanes, of_error *error) {
+static of_status default_lanes(const of_trainer_settings *options, unsigned *lanes,
+                               of_error *error) {
     of_model *described = NULL;
     uint64_t batch = options->batch, general = options->general_batch;
     unsigned ranks = of_communicator_size(options->communicator);
@@ -52,7 +62,7 @@ typedef struct choice {
 } choice;
 
 static of_status choose_first(const of_trainer *trainer, choice *made, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     unsigned ranks = of_communicator_size(options->communicator);
     of_status status = OF_OK;
     *made = (choice){options->lanes, options->resume};
@@ -62,12 +72,12 @@ static of_status choose_first(const of_trainer *trainer, choice *made, of_error 
     if (status != OF_OK)
         return status;
     if (made->lanes < ranks || (made->lanes + ranks - 1) / ranks > OF_TRAIN_MOST_LANES)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "%u lanes cannot be divided among %u ranks: a rank takes 1 to %d%s",
-                       made->lanes, ranks, (int)OF_TRAIN_MOST_LANES,
-                       options->resume ? "; the run that is resumed has so many, and a new one can "
-                                         "be given more with --lanes"
-                                       : "");
+        return of_fail_setting(
+            error, OF_ERROR_ARGUMENT, "lanes",
+            "%u lanes cannot be divided among %u ranks: a rank takes 1 to %d%s", made->lanes, ranks,
+            (int)OF_TRAIN_MOST_LANES,
+            options->resume ? "; the run that is resumed has so many, a new one can have more"
+                            : "");
     return OF_OK;
 }
 

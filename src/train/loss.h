@@ -22,12 +22,6 @@
 double of_softplus(double x);
 double of_sigmoid(double x);
 
-typedef enum of_outlier_loss {
-    OF_OUTLIER_NONE = 0,
-    OF_OUTLIER_RATIO = 1,
-    OF_OUTLIER_MARGIN = 2
-} of_outlier_loss;
-
 /* The loss of one batch: what of_loss_gradient functions get as `user`. The arrays have one value
  * an image of the batch. Each image is written by one thread only. */
 typedef struct of_batch_loss {

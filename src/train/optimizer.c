@@ -3,7 +3,9 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "graph/gradient.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -25,6 +27,7 @@ static size_t cut(const of_model *model, const size_t *places, of_piece *pieces)
         const of_parameter *parameter = &model->parameters[i];
         if (parameter->kind != OF_PARAMETER_TRAINED)
             continue;
+        assert(places == NULL || places[i] != OF_NO_PLACE); /* it would be trained on another's */
         for (size_t done = 0; done < parameter->count; done += PIECE_FLOATS) {
             size_t left = parameter->count - done, begin = parameter->offset / sizeof(float);
             if (pieces != NULL)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told of a run at every log interval. */
+/* What is told of a run, at its start and at every log interval. */
 #define _POSIX_C_SOURCE 200809L
 #include "train/run.h"
 
@@ -23,7 +23,7 @@ static const double log_2 = 0.6931471805599453;
 static const double alarming_condition = 1e6;
 
 void of_trainer_warn(const of_trainer *trainer, const char *format, ...) {
-    char text[512];
+    char text[1200];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
@@ -47,6 +47,78 @@ static size_t resident_bytes(void) {
         pages = strtoul(line + strcspn(line, " "), NULL, 10);
     (void)fclose(file);
     return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- The log ------------------------------------------------------------------------------ */
+
+/* Figures are not worth the run: it goes on without them, and tells at its end. */
+static void give_up_log(of_trainer *trainer, const of_error *failure) {
+    trainer->log_error = *failure;
+    of_trainer_warn(trainer, "%s; training goes on without this log", failure->message);
+}
+
+static void resume_log(of_trainer *trainer) {
+    of_error failure;
+    if (of_run_log_resume(&trainer->log, trainer->state.counters.step, &failure) != OF_OK)
+        give_up_log(trainer, &failure);
+}
+
+static void write_log(of_trainer *trainer, const of_train_report *report) {
+    of_error failure;
+    if (trainer->log_error.status == OF_OK &&
+        of_run_log_write(&trainer->log, report, &failure) != OF_OK)
+        give_up_log(trainer, &failure);
+}
+
+/* ---- The start ---------------------------------------------------------------------------- */
+
+static size_t trained_values(const of_trainer *trainer) {
+    size_t count = 0;
+    for (size_t i = 0; i < trainer->optimizer.piece_count; i++)
+        count += trainer->optimizer.pieces[i].count;
+    return count;
+}
+
+static size_t in_memory(const of_dataset *dataset) {
+    return dataset->in_file ? 0 : dataset->count * dataset->image_bytes;
+}
+
+void of_trainer_tell_start(of_trainer *trainer) {
+    const of_trainer_settings *options = &trainer->options;
+    const of_validation *validation = &trainer->validation;
+    of_training_memory memory = of_training_memory_use(trainer->plan);
+    char *architecture = of_architecture_print(&options->architecture);
+    size_t blocks = 0u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
+    of_train_start start = {
+        .architecture = &options->architecture,
+        .architecture_json = architecture != NULL ? architecture : "",
+        .parameters = of_model_parameter_count(trainer->model),
+        .trained = trained_values(trainer),
+        .memory = {.weights = memory.weights,
+                   .gradients = memory.gradients,
+                   .activations = memory.activations,
+                   .optimizer = blocks * trainer->model->value_bytes +
+                                2 * of_trainer_shard_floats(trainer) * sizeof(float),
+                   .kept_share = memory.kept_share},
+        .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
+        .threads = options->threads,
+        .micro_batch = options->micro_batch,
+        .ranks = of_communicator_size(options->communicator),
+        .lanes = options->lanes,
+        .isa = of_plan_describe(of_session_plan(of_training_session(trainer->plan))).isa,
+        .images = trainer->data.count,
+        .general_images = trainer->general_data.count,
+        .valid_images = validation->set_count > 0 ? validation->sets[0].data.count : 0,
+        .total_images = trainer->total_images,
+        .resumed_step = trainer->state.counters.step,
+        .resumed_images = trainer->state.counters.images,
+    };
+    for (size_t i = 0; i < validation->set_count; i++)
+        start.data_bytes += in_memory(&validation->sets[i].data);
+    if (trainer->observer->started != NULL)
+        trainer->observer->started(trainer->observer->user, &start);
+    free(architecture);
+    resume_log(trainer);
 }
 
 /* ---- Conditioning of the mixing matrices -------------------------------------------------- */
@@ -122,7 +194,7 @@ static double judge_mixing(const of_trainer *trainer) {
 
 /* ---- The report --------------------------------------------------------------------------- */
 
-static void describe_sums(const of_trainer *trainer, of_train_report *report) {
+static void describe_sums(const of_trainer *trainer, of_train_report *report, double *scale_bits) {
     const of_train_counters *counters = &trainer->state.counters;
     const of_train_figures *figures = &trainer->state.figures;
     double dimensions = (double)of_architecture_dimensions(&trainer->options.architecture);
@@ -130,7 +202,7 @@ static void describe_sums(const of_trainer *trainer, of_train_report *report) {
     report->loss = images > 0 ? figures->loss / (double)counters->report_steps : (double)NAN;
     report->bits_per_dim = images > 0 ? figures->nll / images / (dimensions * log_2) : (double)NAN;
     for (uint32_t s = 0; s < report->scales; s++)
-        report->scale_bits[s] =
+        scale_bits[s] =
             images > 0 ? -figures->contributions[s] / images / (dimensions * log_2) : (double)NAN;
     report->outlier_loss = (double)NAN;
     report->general_bits_per_dim = (double)NAN;
@@ -155,12 +227,13 @@ of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validati
     const of_train_observer *observer = trainer->observer;
     const of_train_counters *counters = &trainer->state.counters;
     double seconds = of_trainer_seconds(trainer);
-    double passed = seconds - trainer->state.figures.report_seconds;
+    double scale_bits[OF_MAX_SCALES], passed = seconds - trainer->state.figures.report_seconds;
     of_train_report report = {
         .step = counters->step,
         .images = counters->images,
         .skipped = counters->skipped,
         .epoch = (double)counters->images / (double)trainer->data.count,
+        .scale_bits = scale_bits,
         .scales = of_architecture_scale_count(&trainer->options.architecture),
         .rate = trainer->state.figures.rate,
         .grad_norm = trainer->state.figures.grad_norm,
@@ -172,7 +245,7 @@ of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validati
         .resident_bytes = resident_bytes(),
         .validation = validation,
     };
-    describe_sums(trainer, &report);
+    describe_sums(trainer, &report, scale_bits);
     if (trainer->reduction != NULL)
         report.reduction_seconds =
             of_reduction_seconds(trainer->reduction, &report.reduction_waited);
@@ -180,5 +253,7 @@ of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validati
     forget_sums(trainer, seconds);
     of_status status =
         observer->report != NULL ? observer->report(observer->user, &report, error) : OF_OK;
+    if (status == OF_OK)
+        write_log(trainer, &report);
     return of_communicator_agree(trainer->options.communicator, status, error);
 }

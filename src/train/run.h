@@ -4,10 +4,12 @@
 #define OF_TRAIN_RUN_H
 
 #include "data/sets/dataset.h"
+#include "graph/gradient.h"
 #include "ranks/reduction.h"
 #include "train/feeder.h"
+#include "train/run_log.h"
+#include "train/settings.h"
 #include "train/state.h"
-#include "train/trainer.h"
 #include "train/validate.h"
 
 /* What all ranks do, because one of them wants it. Only kept where there are several. */
@@ -16,8 +18,10 @@ typedef struct of_train_decisions {
 } of_train_decisions;
 
 typedef struct of_trainer {
-    of_train_options options; /* with what was chosen filled in */
+    of_trainer_settings options; /* with what was chosen filled in */
     const of_train_observer *observer;
+    of_run_log log;
+    of_error log_error; /* after one no more is written to the log */
     char *checkpoint_path, *identity;
     uint64_t total_images;                          /* 0: only time ends the run */
     uint64_t init_fingerprint, general_fingerprint; /* of the two models' values */
@@ -63,7 +67,7 @@ of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error);
 of_status of_trainer_load_data(of_trainer *trainer, of_error *error);
 
 /* ---- setup.c: everything up to the first step ---- */
-of_status of_trainer_open(of_trainer *trainer, of_error *error);
+of_status of_trainer_open(of_trainer *trainer, const of_train_options *options, of_error *error);
 void of_trainer_close(of_trainer *trainer);
 
 /* ---- identity.c ---- */
@@ -114,13 +118,15 @@ of_status of_trainer_end_reduction(of_trainer *trainer, of_error *error);
 /* ---- step.c ---- */
 of_status of_trainer_step(of_trainer *trainer, of_error *error);
 
-/* ---- report.c ---- */
+/* ---- records.c ---- */
 /* `validation` may be NULL. */
 of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validation,
                             of_error *error);
 double of_trainer_seconds(const of_trainer *trainer);
+/* Once the state is known. A failure of the log ends the log, not the run. */
+void of_trainer_tell_start(of_trainer *trainer);
 
-/* ---- output.c ---- */
+/* ---- save.c ---- */
 of_status of_trainer_checkpoint(of_trainer *trainer, of_error *error);
 of_status of_trainer_resume(of_trainer *trainer, of_error *error);
 /* The weights that count: averaged ones if they are kept, else the trained ones. */

@@ -134,13 +134,12 @@ static bool describe_settings(cJSON *object, const char *identity) {
 }
 
 static bool describe_run(const of_trainer *trainer, cJSON *object) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     const of_train_counters *counters = &trainer->state.counters;
     const of_train_figures *figures = &trainer->state.figures;
     bool best = trainer->best != NULL && counters->has_best != 0;
     bool complete =
-        add_text(object, "outflow", of_version()) &&
-        add_text(object, "command", options->command) &&
+        add_text(object, "outflow", of_version()) && add_text(object, "command", options->record) &&
         add_text(object, "init", options->init_name) &&
         describe_set(object, "data", &options->data, &trainer->data) &&
         describe_set(object, "general_data", &options->general_data, &trainer->general_data) &&

@@ -3,9 +3,7 @@
 #ifndef OF_TRAIN_SCHEDULE_H
 #define OF_TRAIN_SCHEDULE_H
 
-#include <stdint.h>
-
-typedef enum of_schedule_kind { OF_SCHEDULE_CONSTANT = 0, OF_SCHEDULE_COSINE = 1 } of_schedule_kind;
+#include <outflow/train.h>
 
 typedef struct of_schedule {
     of_schedule_kind kind;

@@ -25,7 +25,7 @@ static void copy_parameters(const of_model *from, of_model *to) {
 }
 
 static of_status make_model(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_status status =
         of_model_create(&options->architecture, options->seed, &trainer->model, error);
     if (status == OF_OK && options->init != NULL)
@@ -50,7 +50,7 @@ static const of_plan *plan_of(const of_trainer *trainer) {
 }
 
 static of_status load_general_model(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_plan_options wish = of_plan_options_default();
     wish.threads = options->threads;
     wish.isa = options->isa;
@@ -58,7 +58,7 @@ static of_status load_general_model(of_trainer *trainer, of_error *error) {
     of_model *model = NULL;
     if (options->general_model == NULL)
         return OF_OK;
-    of_status status = of_model_load(options->general_model, &model, error);
+    of_status status = of_model_open(options->general_model, &model, error);
     if (status == OF_OK)
         status = of_architecture_check_images(&options->architecture, of_model_architecture(model),
                                               "the general model", error);
@@ -73,7 +73,7 @@ static of_status load_general_model(of_trainer *trainer, of_error *error) {
 }
 
 static of_status compile(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_training_options wish = {.threads = options->threads,
                                 .isa = options->isa,
                                 .lanes = trainer->own_lanes,
@@ -85,7 +85,7 @@ static of_status compile(of_trainer *trainer, of_error *error) {
 }
 
 static void choose(of_trainer *trainer) {
-    of_train_options *options = &trainer->options;
+    of_trainer_settings *options = &trainer->options;
     if (options->threads == 0)
         options->threads = of_cpu_count();
     uint64_t lane_images = options->batch / options->lanes;
@@ -120,7 +120,7 @@ static void choose(of_trainer *trainer) {
 /* ---- Memory ------------------------------------------------------------------------------- */
 
 static of_status allocate_batches(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     size_t scales = of_architecture_scale_count(&options->architecture);
     size_t batch = (size_t)options->batch, general = (size_t)options->general_batch;
     trainer->logp = of_allocate(batch, sizeof(double));
@@ -152,13 +152,13 @@ static of_status allocate_blocks(of_trainer *trainer, of_error *error) {
                              trainer->options.threads, &trainer->optimizer, error);
 }
 
-static bool augments(const of_train_options *options) {
+static bool augments(const of_trainer_settings *options) {
     return options->flip || options->shift > 0 || options->zoom > 0 || options->color > 0;
 }
 
 /* Only where the general model's nll is wanted again and again for the same pixels. */
 static of_status allocate_general_nll(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     size_t count = trainer->general_data.count;
     if (options->outlier_loss != OF_OUTLIER_RATIO || augments(options))
         return OF_OK;
@@ -174,7 +174,7 @@ static of_status allocate_general_nll(of_trainer *trainer, of_error *error) {
 }
 
 static of_feeder_options feeding(const of_trainer *trainer, bool general) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     const of_architecture *architecture = &options->architecture;
     return (of_feeder_options){
         .dataset = general ? &trainer->general_data : &trainer->data,
@@ -211,7 +211,7 @@ static of_status open_feeders(of_trainer *trainer, of_error *error) {
 
 /* ActNorms from the first images of an order of their own, with noise but not moved. */
 static of_status initialise(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     size_t count = trainer->data.count;
     of_feeder_options wish = feeding(trainer, false);
     of_feeder *feeder = NULL;
@@ -260,58 +260,17 @@ static of_status start_state(of_trainer *trainer, of_error *error) {
     return status;
 }
 
-static size_t trained_values(const of_trainer *trainer) {
-    size_t count = 0;
-    for (size_t i = 0; i < trainer->optimizer.piece_count; i++)
-        count += trainer->optimizer.pieces[i].count;
-    return count;
-}
-
-static size_t in_memory(const of_dataset *dataset) {
-    return dataset->in_file ? 0 : dataset->count * dataset->image_bytes;
-}
-
-static void tell_start(const of_trainer *trainer) {
-    const of_train_options *options = &trainer->options;
-    const of_validation *validation = &trainer->validation;
-    size_t blocks = 0u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
-    of_train_start start = {
-        .architecture = &options->architecture,
-        .parameters = of_model_parameter_count(trainer->model),
-        .trained = trained_values(trainer),
-        .memory = of_training_memory_use(trainer->plan),
-        .optimizer_bytes = blocks * trainer->model->value_bytes +
-                           2 * of_trainer_shard_floats(trainer) * sizeof(float),
-        .data_bytes = in_memory(&trainer->data) + in_memory(&trainer->general_data),
-        .threads = options->threads,
-        .micro_batch = options->micro_batch,
-        .ranks = of_communicator_size(options->communicator),
-        .lanes = options->lanes,
-        .isa = of_plan_describe(plan_of(trainer)).isa,
-        .images = trainer->data.count,
-        .general_images = trainer->general_data.count,
-        .valid_images = validation->set_count > 0 ? validation->sets[0].data.count : 0,
-        .total_images = trainer->total_images,
-        .resumed_step = trainer->state.counters.step,
-        .resumed_images = trainer->state.counters.images,
-    };
-    for (size_t i = 0; i < validation->set_count; i++)
-        start.data_bytes += in_memory(&validation->sets[i].data);
-    if (trainer->observer->started != NULL)
-        trainer->observer->started(trainer->observer->user, &start);
-}
-
 /* Every lane needs an image of every batch. */
 static bool options_too_few(const of_trainer *trainer) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     return options->batch < options->lanes || options->general_batch < options->lanes;
 }
 
 static of_status fail_too_few(const of_trainer *trainer, of_error *error) {
-    return of_fail(error, OF_ERROR_ARGUMENT,
-                   "a batch of fewer images than the %u lanes it is divided among: raise --batch, "
-                   "or start fewer ranks",
-                   trainer->options.lanes);
+    return of_fail_setting(error, OF_ERROR_ARGUMENT, "batch",
+                           "a batch of fewer images than the %u lanes it is divided among: it "
+                           "needs more images, or fewer ranks",
+                           trainer->options.lanes);
 }
 
 static of_status build(of_trainer *trainer, of_error *error) {
@@ -347,11 +306,24 @@ static of_status open_sets(of_trainer *trainer, of_error *error) {
     return status;
 }
 
+/* Whoever wants to be asked before signals end the process without a trace is asked from here on.
+ */
+static of_status settle(of_trainer *trainer, const of_train_options *options, of_error *error) {
+    of_status status = of_trainer_settings_open(options, &trainer->options, error);
+    return status == OF_OK && of_trainer_stopped(trainer)
+               ? of_fail(error, OF_ERROR_IO, "interrupted before training began")
+               : status;
+}
+
 /* Ranks agree after each part that may fail in one of them alone. */
-of_status of_trainer_open(of_trainer *trainer, of_error *error) {
-    of_communicator *communicator = trainer->options.communicator;
-    of_status status = of_trainer_check_outputs(trainer, error);
+of_status of_trainer_open(of_trainer *trainer, const of_train_options *options, of_error *error) {
+    of_communicator *communicator = of_ranks_communicator(options->ranks);
+    of_status status = settle(trainer, options, error);
     status = of_communicator_agree(communicator, status, error);
+    if (status == OF_OK) {
+        status = of_trainer_check_outputs(trainer, error);
+        status = of_communicator_agree(communicator, status, error);
+    }
     if (status == OF_OK) {
         status = of_trainer_load_data(trainer, error);
         status = of_communicator_agree(communicator, status, error);
@@ -382,7 +354,7 @@ of_status of_trainer_open(of_trainer *trainer, of_error *error) {
     if (status == OF_OK)
         status = of_validation_score_general(&trainer->validation, trainer->observer, error);
     if (status == OF_OK)
-        tell_start(trainer);
+        of_trainer_tell_start(trainer);
     return status == OF_OK ? of_trainer_checkpoint(trainer, error) : status;
 }
 
@@ -411,6 +383,8 @@ void of_trainer_close(of_trainer *trainer) {
     of_free(trainer->missing_pixels);
     of_free(trainer->missing);
     of_free(trainer->best);
+    of_run_log_close(&trainer->log);
     free(trainer->checkpoint_path);
     free(trainer->identity);
+    of_trainer_settings_close(&trainer->options);
 }

@@ -36,9 +36,10 @@ of_status of_trainer_open_shards(of_trainer *trainer, of_error *error) {
     if (!trainer->options.shard_optimizer || ranks == 1)
         return OF_OK;
     if (trainer->optimizer.block_bytes > INT_MAX)
-        return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "weights of %zu bytes are too many for --shard-optimizer: at most %d",
-                       trainer->optimizer.block_bytes, INT_MAX);
+        return of_fail_setting(
+            error, OF_ERROR_UNSUPPORTED, "shard_optimizer",
+            "weights of %zu bytes are too many for a divided optimizer: at most %d",
+            trainer->optimizer.block_bytes, INT_MAX);
     trainer->shards = of_allocate(ranks + 1u, sizeof *trainer->shards);
     if (trainer->shards == NULL)
         return of_fail_memory(error, "the division of the optimizer's state");

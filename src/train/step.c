@@ -5,12 +5,14 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "train/loss.h"
+#include "train/schedule.h"
 
 #include <math.h>
 #include <string.h>
 
 static of_batch_loss inlier_loss(of_trainer *trainer, const of_feed *feed) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     return (of_batch_loss){.architecture = options->architecture,
                            .count = (size_t)options->batch,
                            .weight = options->label_weight,
@@ -31,7 +33,7 @@ static of_status general_forward(of_trainer *trainer, const of_batch *batch, dou
 }
 
 static of_status inlier_gradient(of_trainer *trainer, const of_feed *feed, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_batch_loss loss = inlier_loss(trainer, feed);
     const of_batch batch = {OF_PIXEL_F32, feed->pixels, feed->count};
     of_loss_gradient gradient = of_loss_nll;
@@ -44,7 +46,7 @@ static of_status inlier_gradient(of_trainer *trainer, const of_feed *feed, of_er
         return status;
     const of_likelihoods out = {.logp = trainer->logp, .contributions = trainer->contributions};
     return of_training_gradient(trainer->plan, trainer->model, &batch, &out, gradient, &loss, false,
-                            error);
+                                error);
 }
 
 /* Where general images are not moved, the frozen model's nll of an image is computed once, under
@@ -73,7 +75,7 @@ static of_status kept_general_nll(of_trainer *trainer, const of_feed *feed, of_e
 
 /* The margin loss compares image i of the whole general batch with inlier i. */
 static void pair_with_inliers(of_trainer *trainer, const of_feed *feed) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     for (size_t i = 0; i < feed->count; i++)
         trainer->outlier_general[i] =
             trainer->nll[of_lane_image(i, options->lanes, trainer->first_lane, trainer->own_lanes) %
@@ -81,7 +83,7 @@ static void pair_with_inliers(of_trainer *trainer, const of_feed *feed) {
 }
 
 static of_status outlier_gradient(of_trainer *trainer, const of_feed *feed, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     bool ratio = options->outlier_loss == OF_OUTLIER_RATIO;
     of_batch_loss loss = {.architecture = options->architecture,
                           .count = (size_t)options->general_batch,
@@ -107,7 +109,7 @@ static of_status outlier_gradient(of_trainer *trainer, const of_feed *feed, of_e
         return status;
     const of_likelihoods out = {.logp = trainer->general_logp};
     return of_training_gradient(trainer->plan, trainer->model, &batch, &out,
-                            ratio ? of_loss_ratio : of_loss_margin, &loss, true, error);
+                                ratio ? of_loss_ratio : of_loss_margin, &loss, true, error);
 }
 
 static double sum_of(const double *values, size_t count) {
@@ -147,7 +149,7 @@ static void account(of_trainer *trainer, bool general) {
 }
 
 static bool is_finite_step(const of_trainer *trainer, bool general, double norm) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     return isfinite(norm) && isfinite(sum_of(trainer->loss, (size_t)options->batch)) &&
            (!general || isfinite(sum_of(trainer->outlier_loss, (size_t)options->general_batch)));
 }
@@ -155,32 +157,33 @@ static bool is_finite_step(const of_trainer *trainer, bool general, double norm)
 static of_status skip(of_trainer *trainer, of_error *error) {
     of_train_counters *counters = &trainer->state.counters;
     counters->skipped++;
-    if (++counters->skipped_in_row < OF_TRAIN_MAX_SKIPPED)
+    if (++counters->skipped_in_row < OF_TRAIN_MOST_SKIPPED)
         return OF_OK;
     of_status status =
-        of_fail(error, OF_ERROR_NUMERIC,
-                "the loss or its gradient was not finite in %d steps in a row; lower --lr or "
-                "--clip; %s still holds the last good state",
-                (int)OF_TRAIN_MAX_SKIPPED, trainer->checkpoint_path);
+        of_fail_setting(error, OF_ERROR_NUMERIC, "rate",
+                        "the loss or its gradient was not finite in %d steps in a row: a lower "
+                        "rate, or clipping to a lower norm, may help; %s still holds the last good "
+                        "state",
+                        (int)OF_TRAIN_MOST_SKIPPED, trainer->checkpoint_path);
     return of_communicator_agree(trainer->options.communicator, status, error);
 }
 
 /* The loss is in nats an image, its gradient's norm is told and clipped in bits/dim: so one setting
- * of --clip suits images of every size. */
+ * of `clip` suits images of every size. */
 static double nats_per_bit(const of_trainer *trainer) {
     return (double)of_architecture_dimensions(&trainer->options.architecture) * log(2.0);
 }
 
 static of_status update(of_trainer *trainer, double norm, of_error *error) {
     of_train_counters *counters = &trainer->state.counters;
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     of_schedule schedule = {options->schedule, options->rate, options->warmup,
                             (trainer->total_images + options->batch - 1) / options->batch};
     double rate = of_schedule_rate(&schedule, counters->step);
     double clip = options->optimizer.clip * nats_per_bit(trainer);
     of_optimizer_apply(&trainer->optimizer, trainer->model,
-                       of_training_gradient_view(trainer->plan).values, of_clip_scale(clip, norm), rate,
-                       counters->applied);
+                       of_training_gradient_view(trainer->plan).values, of_clip_scale(clip, norm),
+                       rate, counters->applied);
     of_status status = of_trainer_share_weights(trainer, error);
     if (status != OF_OK)
         return status;
@@ -209,7 +212,8 @@ static of_status gradients(of_trainer *trainer, const of_feed *feed, const of_fe
         status = of_training_finish_gradient(trainer->plan, trainer->model, error);
     *norm = (double)NAN;
     if (status == OF_OK)
-        *norm = of_optimizer_norm(&trainer->optimizer, of_training_gradient_view(trainer->plan).values);
+        *norm =
+            of_optimizer_norm(&trainer->optimizer, of_training_gradient_view(trainer->plan).values);
     return status == OF_ERROR_NUMERIC ? OF_OK : status;
 }
 

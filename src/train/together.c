@@ -22,7 +22,7 @@ typedef struct set_print {
     uint64_t count, fingerprint;
 } set_print;
 
-enum { MOST_SETS = OF_TRAIN_MAX_OUT_SETS + 3 };
+enum { MOST_SETS = OF_TRAIN_MOST_OUT_SETS + 3 };
 
 static size_t print_sets(const of_trainer *trainer, set_print *prints) {
     const of_validation *validation = &trainer->validation;
@@ -35,7 +35,7 @@ static size_t print_sets(const of_trainer *trainer, set_print *prints) {
     return count;
 }
 
-static const char *source_of(const of_train_options *options, size_t set) {
+static const char *source_of(const of_trainer_settings *options, size_t set) {
     if (set == 0)
         return options->data.items[0];
     if (set == 1)
@@ -115,7 +115,7 @@ static of_status align(of_trainer *trainer, of_error *error) {
 }
 
 of_status of_trainer_decide(of_trainer *trainer, of_error *error) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     unsigned ranks = of_communicator_size(ranks_of(trainer));
     if (ranks == 1)
         return OF_OK;

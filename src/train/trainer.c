@@ -1,32 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "train/trainer.h"
-
+/* A run from its first step to its end. */
 #include "core/error.h"
+#include "core/options_read.h"
 #include "train/run.h"
 
 #include <stdio.h>
-
-of_train_options of_train_defaults(void) {
-    return (of_train_options){.architecture = of_architecture_default(),
-                              .outlier_loss = OF_OUTLIER_NONE,
-                              .temperature = 1000,
-                              .batch = 64,
-                              .optimizer = of_optimizer_defaults(),
-                              .rate = 5e-4,
-                              .init_images = 512,
-                              .epochs = 50,
-                              .checkpoint_every = 300,
-                              .log_every = 50};
-}
-
-/* A thread needs a few images at a time to use its weights well, and a batch enough groups to keep
- * the threads busy. */
-unsigned of_train_micro_batch(uint64_t batch) {
-    unsigned images = 1;
-    while (images < 8 && (uint64_t)8 * images < batch)
-        images *= 2;
-    return images;
-}
 
 static bool is_over(const of_trainer *trainer) {
     double minutes = trainer->options.minutes;
@@ -38,7 +16,7 @@ static bool is_over(const of_trainer *trainer) {
 }
 
 static bool is_stale(const of_trainer *trainer) {
-    const of_train_options *options = &trainer->options;
+    const of_trainer_settings *options = &trainer->options;
     return options->patience > 0 && trainer->state.counters.since_best >= options->patience;
 }
 
@@ -112,21 +90,37 @@ static void fill_result(const of_trainer *trainer, of_train_result *result) {
     result->bits_per_dim = result->end == OF_TRAIN_INTERRUPTED ? trainer->state.figures.recent_bits
                                                                : trainer->state.figures.last_bits;
     result->seconds = of_trainer_seconds(trainer);
+    result->log_error = trainer->log_error;
     (void)snprintf(result->checkpoint, sizeof result->checkpoint, "%s", trainer->checkpoint_path);
 }
 
-of_status of_train(const of_train_options *options, const of_train_observer *observer,
-                   of_train_result *result, of_error *error) {
-    of_trainer trainer = {.options = *options, .observer = observer};
-    of_status status = of_trainer_open(&trainer, error);
+static of_status run(const of_train_options *options, const of_train_observer *observer,
+                     of_train_result *result, of_error *error) {
+    of_trainer trainer = {.observer = observer};
+    of_status status = of_trainer_open(&trainer, options, error);
     if (status == OF_OK)
         status = run_steps(&trainer, &result->end, error);
     if (status == OF_OK)
         status = keep(&trainer, result->end, error);
     if (status == OF_OK)
         fill_result(&trainer, result);
-    if (status == OF_OK || !of_trainer_is_split(&trainer) ||
-        of_communicator_is_agreed(options->communicator))
+    if (status == OF_OK || !of_trainer_is_split(&trainer) || of_ranks_agreed(options->ranks))
         of_trainer_close(&trainer);
     return status;
+}
+
+of_status of_train(const of_train_options *options, const of_train_observer *observer,
+                   of_train_result *result, of_error *error) {
+    of_train_options own;
+    of_train_observer watching = of_train_observer_default();
+    of_status status = of_options_read(&watching, sizeof watching, sizeof watching, observer,
+                                       "observer of training", error);
+    if (status == OF_OK && result == NULL)
+        status = of_fail(error, OF_ERROR_ARGUMENT, "a result has nowhere to go");
+    if (status == OF_OK)
+        status = of_train_options_read(options, &own, error);
+    if (status != OF_OK)
+        return status;
+    *result = (of_train_result){.end = OF_TRAIN_FINISHED};
+    return run(&own, &watching, result, error);
 }

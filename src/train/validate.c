@@ -233,8 +233,9 @@ of_status of_validation_run(of_validation *validation, of_session *session,
     report->bits_per_dim = mean_bits(&validation->sets[0], architecture, &report->non_finite);
     report->valid_non_finite = report->non_finite;
     report->out_of_count = validation->set_count - 1;
+    report->out_of = validation->results;
     for (size_t i = 1; status == OF_OK && i < validation->set_count; i++) {
-        of_valid_set *result = &report->out_of[i - 1];
+        of_valid_set *result = &validation->results[i - 1];
         result->name = validation->sets[i].name;
         result->bits_per_dim = mean_bits(&validation->sets[i], architecture, &report->non_finite);
         status = compare(&validation->sets[0], &validation->sets[i], result, error);

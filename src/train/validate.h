@@ -4,7 +4,7 @@
 #define OF_TRAIN_VALIDATE_H
 
 #include "data/sets/dataset.h"
-#include "train/trainer.h"
+#include "train/settings.h"
 
 /* A held-out set with its scores. */
 typedef struct of_held_out {
@@ -15,10 +15,11 @@ typedef struct of_held_out {
 } of_held_out;
 
 typedef struct of_validation {
-    of_held_out sets[OF_TRAIN_MAX_OUT_SETS + 1]; /* [0]: the validation set */
-    size_t set_count;                            /* 0: there is no validation */
-    of_session *general;                         /* NULL: no ratio */
-    of_communicator *communicator;               /* each rank scores its part of every set */
+    of_held_out sets[OF_TRAIN_MOST_OUT_SETS + 1]; /* [0]: the validation set */
+    size_t set_count;                             /* 0: there is no validation */
+    of_valid_set results[OF_TRAIN_MOST_OUT_SETS]; /* of the last validation */
+    of_session *general;                          /* NULL: no ratio */
+    of_communicator *communicator;                /* each rank scores its part of every set */
 } of_validation;
 
 /* Allocates what the loaded sets need. */

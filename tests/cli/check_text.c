@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers, CSV fields, JSON text and "did you mean" of the command line. */
+/* Numbers, CSV fields, JSON text, commands and "did you mean" of the command line. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/rows.h"
+#include "cli/terminal/command_line.h"
 #include "cli/terminal/words.h"
-#include "core/nearest.h"
 #include "core/random.h"
 #include "core/utf8.h"
+#include <outflow/output.h>
 
 #include <float.h>
 #include <math.h>
@@ -17,6 +18,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "../unit/detector_fixture.h"
 
 static void test_numbers_read_back(void **state) {
     (void)state;
@@ -195,7 +198,7 @@ static void test_plain_text(void **state) {
         of_plain_write(written.file, pairs[i][0]);
         capture_equals(&written, pairs[i][1]);
         (void)snprintf(text, sizeof text, "%s", pairs[i][0]);
-        of_utf8_make_plain(text);
+        of_plain_text(text);
         assert_string_equal(text, pairs[i][1]);
     }
 }
@@ -206,22 +209,24 @@ static void write_rows(of_row_format format, const char *expected) {
     const double fine[] = {-1, -2}, broken[] = {-(double)INFINITY, -2};
     const of_image_likelihood images[] = {{.logp = -3, .contributions = fine},
                                           {.logp = (double)NAN, .contributions = broken}};
-    of_architecture architecture = of_architecture_default();
+    of_architecture architecture = small_architecture(16, 2);
     of_score last = {OF_SCORE_LAST, 0}, first_scale = {OF_SCORE_SCALE, 0};
     capture written;
     of_rows rows;
-    architecture.scales = 2;
     capture_open(&written);
-    assert_int_equal(of_rows_open(&rows, written.file, format, &architecture, NULL, NULL), OF_OK);
+    fixture f = {.model = make_model(&architecture)};
+    f.detector = detector_of(f.model, NULL, 1);
+    assert_int_equal(of_rows_open(&rows, written.file, format, f.detector, NULL), OF_OK);
     rows.count = 0; /* the columns whose values can be written out here */
     of_rows_add_score(&rows, last);
     of_rows_add_score(&rows, first_scale);
-    of_rows_add_threshold(&rows, first_scale, 1.5);
+    of_rows_add_flag(&rows, (of_flag_rule){.score = first_scale, .threshold = 1.5});
     for (size_t i = 0; i < 2; i++)
         of_rows_write(&rows, "", &item, &images[i]);
     assert_int_equal(rows.non_finite, 1);
     assert_int_equal(rows.anomalous, 1);
     of_rows_close(&rows);
+    free_fixture(&f);
     capture_equals(&written, expected);
 }
 
@@ -246,6 +251,19 @@ static void test_units(void **state) {
     assert_string_equal(of_scaled_text(237e6, text), "237.00 M");
 }
 
+/* A shell reads back what was given. */
+static void test_command_line(void **state) {
+    (void)state;
+    char *const plain[] = {"train", "--data", "synthetic:shapes:60", "--lr=0.1"};
+    char *const odd[] = {"train", "my photos", "it's", "", "$HOME"};
+    char *text = of_command_line(4, plain);
+    assert_string_equal(text, "outflow train --data synthetic:shapes:60 --lr=0.1");
+    free(text);
+    text = of_command_line(5, odd);
+    assert_string_equal(text, "outflow train 'my photos' 'it'\\''s' '' '$HOME'");
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_read_back),
@@ -256,6 +274,7 @@ int main(void) {
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_units),
+        cmocka_unit_test(test_command_line),
         cmocka_unit_test(test_rows_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,7 @@ expect_silent_or_summary
 small='--data images.tar --steps 1 --hidden 8 --batch 2 --quiet'
 # shellcheck disable=SC2086
 {
-    expect_failure 1 'in.model is there already: let it be replaced with --overwrite' train $small --images 4 \
+    expect_failure 1 'in.model is there already: it is overwritten only if that is asked for; see --overwrite' train $small --images 4 \
         --out in.model
     expect_failure 1 'there already, without a checkpoint to resume from' train $small --images 4 \
         --out in.model --resume

@@ -85,6 +85,11 @@ run 0 eval -m held.model --in part:0-0.25:synthetic:shapes:80 --out-of x=synthet
 cp "$out" eval.json
 expect_equal 'held-out images of eval' "$(json eval.json in/images)" "$(lines held.list)"
 
+# ---- the record of a run is a command that a shell reads back
+train 'with blank' --data synthetic:shapes:40
+run 0 inspect 'with blank.model'
+expect_out "\"command\":\"outflow train .*--out 'with blank.model' --data synthetic:shapes:40\""
+
 # ---- what does not go together
 bad() {
     pattern=$1

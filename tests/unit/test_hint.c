@@ -11,13 +11,14 @@
 
 static void setting_is_an_option_of_the_verb(void **state) {
     (void)state;
-    const of_console console = {.options = {"model", "general-model", "cache", "lr"},
-                                .option_count = 4};
+    const of_console console = {.options = {"model", "general-model", "cache", "lr", "init"},
+                                .option_count = 5};
     const of_console other = {.options = {"model", "cache"}, .option_count = 1};
     assert_string_equal(of_hint_option(&console, "model"), "model");
     assert_string_equal(of_hint_option(&console, "general_model"), "general-model");
     assert_string_equal(of_hint_option(&console, "cache_bytes"), "cache");
     assert_string_equal(of_hint_option(&console, "rate"), "lr");
+    assert_string_equal(of_hint_option(&console, "init_file"), "init");
     assert_null(of_hint_option(&console, "memory_bytes"));
     assert_null(of_hint_option(&console, ""));
     assert_null(of_hint_option(&other, "cache_bytes"));

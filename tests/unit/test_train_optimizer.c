@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The optimizer against a plain implementation in double, and the learning rate's course. */
 #include "core/random.h"
+#include "graph/gradient.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -241,6 +242,57 @@ static void rates_follow_the_schedule(void **state) {
     assert_rate(&(of_schedule){OF_SCHEDULE_CONSTANT, 0.4, 0, 0}, 0, 0.4);
 }
 
+/* ---- Where gradients stand ---------------------------------------------------------------- */
+
+static bool overlap(size_t a, size_t a_count, size_t b, size_t b_count) {
+    return a < b + b_count && b < a + a_count;
+}
+
+static void check_places(const of_architecture *architecture) {
+    const of_training_options options = {.threads = 1, .lanes = 1};
+    of_model *model = NULL;
+    of_training_plan *plan = NULL;
+    float *block;
+    assert_int_equal(of_model_create(architecture, 7, &model, NULL), OF_OK);
+    assert_int_equal(of_training_compile(model, &options, &plan, NULL), OF_OK);
+    const size_t *places = of_training_gradient_view(plan).places;
+    size_t floats = of_training_lane_blocks(plan, &block);
+    for (size_t p = 0; p < model->parameter_count; p++) {
+        const of_parameter *one = &model->parameters[p];
+        if (one->kind != OF_PARAMETER_TRAINED) {
+            assert_true(places[p] == OF_NO_PLACE);
+            continue;
+        }
+        assert_true(places[p] != OF_NO_PLACE && places[p] + one->count <= floats);
+        for (size_t q = 0; q < p; q++)
+            assert_false(places[q] != OF_NO_PLACE &&
+                         overlap(places[p], one->count, places[q], model->parameters[q].count));
+    }
+    of_training_free(plan);
+    of_model_free(model);
+}
+
+static void trained_parameters_have_places_of_their_own(void **state) {
+    (void)state;
+    of_architecture a = of_architecture_default();
+    a.height = a.width = 8;
+    a.scales = 2;
+    a.steps = 2;
+    a.hidden = 8;
+    a.classes = 3;
+    for (int permutation = 0; permutation <= OF_PERMUTATION_SHUFFLE; permutation++)
+        for (int block = 0; block <= OF_BLOCK_DENSE; block++)
+            for (int lu = 0; lu < 2; lu++) {
+                a.permutation = (of_permutation)permutation;
+                a.block = (of_block)block;
+                a.lu = lu == 1 && permutation == OF_PERMUTATION_INVCONV;
+                check_places(&a);
+            }
+    a.family = OF_FAMILY_PATCH_GLOW;
+    a.block = OF_BLOCK_CONV;
+    check_places(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_match_plain_implementation),
@@ -248,6 +300,7 @@ int main(void) {
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(norm_shows_what_is_not_finite),
         cmocka_unit_test(rates_follow_the_schedule),
+        cmocka_unit_test(trained_parameters_have_places_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

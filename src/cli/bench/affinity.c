@@ -2,9 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/bench/affinity.h"
 
-#include "core/cpus.h"
-#include "core/error.h"
-
 #include <errno.h>
 #include <omp.h>
 #include <stdio.h>

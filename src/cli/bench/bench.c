@@ -5,8 +5,6 @@
 #include "cli/processes.h"
 #include "cli/terminal/output.h"
 #include "cli/verbs.h"
-#include "core/error.h"
-#include "model/model.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,9 +2,6 @@
 /* Machine, build and settings that a result of outflow bench depends on. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/bench/bench.h"
-#include "core/cgroup.h"
-#include "core/cpus.h"
-#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -54,7 +51,7 @@ of_status of_bench_context_open(const of_model *model, const char *path, of_affi
                                   .parameters = of_model_parameter_count(model),
                                   .flops_per_image = of_architecture_flops(architecture),
                                   .cpu_count = of_cpu_count(),
-                                  .quota = of_cgroup_cpus(of_cgroup_self()),
+                                  .quota = of_cpu_quota(),
                                   .affinity = affinity,
                                   .proc_bind = of_affinity_in_force(),
                                   .places = getenv("OMP_PLACES"),

@@ -2,8 +2,6 @@
 /* outflow bench --cost: how the time of a call grows with the steps of the flow, the images and the
  * pixels. Each is varied alone; a straight line is fitted to the times. */
 #include "cli/bench/bench.h"
-#include "core/error.h"
-#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>

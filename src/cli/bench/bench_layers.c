@@ -3,8 +3,6 @@
  * Steps of a scale share a line. */
 #include "cli/bench/bench_profile.h"
 #include "cli/terminal/words.h"
-#include "core/error.h"
-#include "model/model.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,9 +2,6 @@
 /* One configuration of outflow bench: whole calls timed. */
 #include "cli/bench/bench_subject.h"
 
-#include "core/clock.h"
-#include "core/error.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -111,7 +108,7 @@ static of_status measure(of_bench_subject *s, of_bench_row *row, of_error *error
 
 /* What the plan tells, and what is measured beside the calls. */
 static of_status complete(const of_bench_subject *s, of_bench_row *row, of_error *error) {
-    of_plan_info info = of_plan_describe(of_bench_plan(s));
+    of_plan_info info = of_bench_describe(s);
     row->threads = info.threads;
     row->isa = info.isa;
     row->precision = info.precision;

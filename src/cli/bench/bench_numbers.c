@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench/bench.h"
 
-#include "core/error.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

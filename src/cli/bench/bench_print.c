@@ -2,7 +2,6 @@
 /* The result of outflow bench in its formats. */
 #include "cli/bench/bench.h"
 #include "cli/terminal/words.h"
-#include "core/error.h"
 
 #include <math.h>
 #include <string.h>

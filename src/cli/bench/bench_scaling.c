@@ -8,14 +8,19 @@
  * reduction starts when the last micro-batch's backward pass has left it, and one follows the
  * other; what is not over when the first scale is done adds to the step. */
 #include "cli/bench/bench_subject.h"
-#include "core/error.h"
-#include "train/trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCHES = 4, MOST_RANKS = 1024, SIZES = 6, REPEATS = 10, MOST_NETWORKS = 8 };
+enum {
+    BATCHES = 4,
+    MOST_SCALES = 6,
+    MOST_RANKS = 1024,
+    SIZES = 6,
+    REPEATS = 10,
+    MOST_NETWORKS = 8
+};
 
 /* Of one connection. */
 typedef struct network {
@@ -27,8 +32,8 @@ typedef struct network {
 typedef struct step_cost {
     double batches[BATCHES], seconds[BATCHES]; /* measured */
     of_bench_line line;                        /* seconds against images */
-    size_t bytes[OF_MAX_SCALES];               /* of a scale's gradient */
-    double backward[OF_MAX_SCALES];            /* seconds of the last micro-batch */
+    size_t bytes[MOST_SCALES];                 /* of a scale's gradient */
+    double backward[MOST_SCALES];              /* seconds of the last micro-batch */
     uint32_t scales;
     uint64_t batch;
     unsigned threads;
@@ -73,8 +78,7 @@ static of_status divide_step(of_model *model, const of_bench_wish *wish, step_co
     of_status status = of_bench_set_up(model, wish, &subject, error);
     cost->scales = of_architecture_scale_count(a);
     for (uint32_t s = 0; status == OF_OK && s < cost->scales; s++) {
-        size_t begin;
-        cost->bytes[s] = of_training_scale_part(subject.training, s, &begin) * sizeof(float);
+        cost->bytes[s] = of_train_loop_scale_bytes(subject.loop, s);
         cost->backward[s] = share;
         positions += share;
         share /= 4;

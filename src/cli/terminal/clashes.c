@@ -2,8 +2,6 @@
 #define _XOPEN_SOURCE 700
 #include "cli/terminal/clashes.h"
 
-#include "core/error.h"
-
 #include <libgen.h>
 #include <stdbool.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 #include "cli/terminal/console.h"
 
 #include "cli/terminal/hint.h"
-#include "core/error.h"
 
 #include <signal.h>
 #include <string.h>

@@ -7,7 +7,13 @@
 /* Settings whose option is not called like them. */
 static const struct {
     const char *setting, *option;
-} others[] = {{"cache_bytes", "cache"}, {"memory_bytes", "memory"}, {"rate", "lr"}};
+} others[] = {{"cache_bytes", "cache"},
+              {"memory_bytes", "memory"},
+              {"rate", "lr"},
+              {"init_file", "init"},
+              {"height", "size"},
+              {"data_shares", "data-share"},
+              {"general_shares", "general-share"}};
 
 static const char *find_option(const of_console *console, const char *name) {
     for (size_t i = 0; i < console->option_count; i++)

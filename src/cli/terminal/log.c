@@ -2,7 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/terminal/log.h"
 
-#include "core/utf8.h"
+#include <outflow/output.h>
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ void of_log_write(const of_log *log, of_log_level level, const char *format, ...
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    of_utf8_make_plain(text);
+    of_plain_text(text);
     if (log->progress != NULL)
         of_progress_hide(log->progress);
     bool colour = log->colour && level < OF_LOG_INFO;

@@ -4,8 +4,7 @@
 #include "cli/terminal/clashes.h"
 #include "cli/terminal/help.h"
 #include "cli/terminal/hint.h"
-#include "core/error.h"
-#include "core/nearest.h"
+#include <outflow/output.h>
 
 #include <assert.h>
 #include <errno.h>

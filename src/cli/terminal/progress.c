@@ -2,9 +2,8 @@
 #define _DEFAULT_SOURCE
 #include "cli/terminal/progress.h"
 
-#include "core/clock.h"
-
 #include <inttypes.h>
+#include <outflow/outflow.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>

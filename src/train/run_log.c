@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/train_log.h"
+#include "train/run_log.h"
 
 #include "core/error.h"
 
@@ -12,12 +12,12 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-static of_status fail_log(const of_train_log *log, of_error *error) {
+static of_status fail_log(const of_run_log *log, of_error *error) {
     return of_fail(error, OF_ERROR_IO, "cannot write %s: %s", log->path, strerror(errno));
 }
 
-of_status of_train_log_open(const char *path, of_train_log *log, of_error *error) {
-    *log = (of_train_log){.path = path};
+of_status of_run_log_open(const char *path, of_run_log *log, of_error *error) {
+    *log = (of_run_log){.path = path};
     if (path == NULL)
         return OF_OK;
     log->file = fopen(path, "a+e");
@@ -25,7 +25,7 @@ of_status of_train_log_open(const char *path, of_train_log *log, of_error *error
         return fail_log(log, error);
     of_status status = of_json_create(log->file, false, &log->json, error);
     if (status != OF_OK)
-        of_train_log_close(log);
+        of_run_log_close(log);
     return status;
 }
 
@@ -40,7 +40,7 @@ static double step_of(const char *line, size_t length) {
     return number;
 }
 
-of_status of_train_log_resume(of_train_log *log, uint64_t step, of_error *error) {
+of_status of_run_log_resume(of_run_log *log, uint64_t step, of_error *error) {
     char *line = NULL;
     size_t size = 0;
     off_t kept = 0;
@@ -114,7 +114,7 @@ static void write_report(of_json *json, const of_train_report *report) {
     of_json_end(json);
 }
 
-of_status of_train_log_write(of_train_log *log, const of_train_report *report, of_error *error) {
+of_status of_run_log_write(of_run_log *log, const of_train_report *report, of_error *error) {
     if (log->file == NULL)
         return OF_OK;
     write_report(log->json, report);
@@ -122,9 +122,9 @@ of_status of_train_log_write(of_train_log *log, const of_train_report *report, o
     return fflush(log->file) != 0 || ferror(log->file) ? fail_log(log, error) : OF_OK;
 }
 
-void of_train_log_close(of_train_log *log) {
+void of_run_log_close(of_run_log *log) {
     if (log->file != NULL)
         (void)fclose(log->file);
     of_json_free(log->json);
-    *log = (of_train_log){0};
+    *log = (of_run_log){0};
 }
