@@ -32,7 +32,7 @@ library_dir=$(dirname "$(find "$scratch/prefix" -name liboutflow.so)")
 export PKG_CONFIG_PATH=$library_dir/pkgconfig
 warnings=(-std=c11 -Wall -Wextra -Wpedantic -Werror)
 read -ra shared < <(pkg-config --cflags --libs outflow)
-read -ra static < <(pkg-config --static --cflags --libs outflow)
+read -ra static_flags < <(pkg-config --static --cflags --libs outflow)
 {
     echo 'cmake_minimum_required(VERSION 3.16)'
     echo 'project(api LANGUAGES C)'
@@ -46,7 +46,7 @@ mkdir -p shared static project
 mv CMakeLists.txt project/
 for name in "${programs[@]}"; do
     "$compiler" "${warnings[@]}" "$@" "$name.c" "${shared[@]}" -o "shared/$name"
-    "$compiler" "${warnings[@]}" "$@" "$name.c" "${static[@]/#-loutflow/-l:liboutflow.a}" \
+    "$compiler" "${warnings[@]}" "$@" "$name.c" "${static_flags[@]/#-loutflow/-l:liboutflow.a}" \
         -o "static/$name"
 done
 CMAKE_PREFIX_PATH=$scratch/prefix cmake -G Ninja -S project -B found \
@@ -91,14 +91,16 @@ if ./shared/score "$0" heat.png $model $general >bad.txt 2>bad.err; then
 fi
 [[ $(wc -l <bad.err) == 1 ]] || fail "no line of error for a bad image"
 
-./static/calibrate synthetic:shapes:300 bundle.safetensors $model $general >calibrate.txt
+# linked into a program that lies anywhere, the library has nothing beside it
+static=(env OUTFLOW_MODELS="$scratch/prefix/share/outflow/models" ./static/calibrate)
+"${static[@]}" synthetic:shapes:300 bundle.safetensors $model $general >calibrate.txt
 "$outflow" score --quiet --model bundle.safetensors --fpr 0.05 --out bundle.csv image.png
 for name in ratio combined p_value anomalous; do
     "$outflow" score --quiet --model calibrated.safetensors --general-model $general --fpr 0.05 \
         --out row.csv image.png
     same "bundle: $name" "$(column bundle.csv $name)" "$(column row.csv $name)"
 done
-if ./static/calibrate synthetic:shapes:20 few.safetensors $model $general 2>/dev/null; then
+if "${static[@]}" synthetic:shapes:20 few.safetensors $model $general 2>/dev/null; then
     fail "20 images were enough to calibrate"
 fi
 [[ ! -e few.safetensors ]] || fail "a failed calibration left a file"

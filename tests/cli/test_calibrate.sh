@@ -62,8 +62,8 @@ if grep -q p_value "$out"; then fail 'the calibration is still there'; fi
 cp general.model installed/general.safetensors
 run 0 calibrate -q -m in.model -g general --data synthetic:shapes:200 --out pair.model
 run 0 score -m pair.model --limit 2 synthetic:shapes
-expect_err 'warning: no p-values: .*(it is installed: --general-model general)'
-expect_failure 1 'it is installed: --general-model general' score -m pair.model -g in.model \
+expect_err 'warning: no p-values: .*(it is installed: general); see --general-model'
+expect_failure 1 'it is installed: general.*see --general-model' score -m pair.model -g in.model \
     --fpr 0.1 synthetic:shapes
 unset OUTFLOW_MODELS
 
@@ -154,7 +154,7 @@ expect_err 'warning: no p-values: .*another general model'
 run 0 score -m in.model --score nll --fpr 0.1 --limit 1 synthetic:shapes
 
 # ---- ensembles
-expect_failure 1 'give --ensemble' score -m in.model --score ensemble --limit 1 synthetic:shapes
+expect_failure 1 'see --ensemble' score -m in.model --score ensemble --limit 1 synthetic:shapes
 run 0 score -m in.model --ensemble general.model --ensemble other.model --score ensemble \
     --limit 3 synthetic:shapes
 cp "$out" ensemble.csv
