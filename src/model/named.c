@@ -42,11 +42,14 @@ static bool exists_in(const char *folder, const char *name) {
     return written > 0 && (size_t)written < sizeof path && access(path, F_OK) == 0;
 }
 
-/* "FOLDER/up", if that fits. */
+/* "FOLDER/up" without its "..", if there is such a folder. */
 static bool visit_beside(const char *folder, const char *up, folder_visitor visit, void *user) {
     char path[PATH_SIZE];
     int written = snprintf(path, sizeof path, "%s/%s", folder, up);
-    return written > 0 && (size_t)written < sizeof path && visit(path, user);
+    char *plain = written > 0 && (size_t)written < sizeof path ? realpath(path, NULL) : NULL;
+    bool found = plain != NULL && visit(plain, user);
+    free(plain);
+    return found;
 }
 
 /* Where models lie from a folder that holds the library or a program: an installed one (lib or
