@@ -15,7 +15,7 @@
 extern "C" {
 #include "graph/gradient.h"
 #include "train/loss.h"
-#include "train/optimizer.h"
+#include "train/optimizers.h"
 #include "train/settings.h"
 }
 

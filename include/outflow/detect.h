@@ -328,9 +328,9 @@ OF_API of_score of_detector_heat_score(const of_detector *detector, of_score sco
 
 /**
  * `heat` gets [count][height][width] in nats a pixel, higher is more anomalous: the share of each
- * position of each scale (of_session_maps) spread over the pixels that it covers. An image's heat
- * sums to the value of of_detector_heat_score, with classes of the likeliest one. Much slower than
- * scoring.
+ * position of each scale (of_session_position_contributions) spread over the pixels that it covers.
+ * An image's heat sums to the value of of_detector_heat_score, with classes of the likeliest one.
+ * Much slower than scoring.
  */
 OF_API of_status of_detector_heat(const of_detector *detector, of_score score,
                                   const of_batch *batch, double *heat, of_error *error);

@@ -493,28 +493,28 @@ OF_API size_t of_session_bytes(const of_session *session);
 OF_API of_status of_session_forward(of_session *session, const of_batch *batch,
                                     const of_likelihoods *out, of_error *error);
 
-/** Height and width of a scale's map of positions: those of the image over 2^(scale + 1). */
-OF_API void of_architecture_map_shape(const of_architecture *architecture, uint32_t scale,
-                                      uint32_t *height, uint32_t *width);
+/** Height and width of a scale's grid of positions: those of the image over 2^(scale + 1). */
+OF_API void of_architecture_position_shape(const of_architecture *architecture, uint32_t scale,
+                                           uint32_t *height, uint32_t *width);
 
-/** Positions of the maps of all scales together. */
-OF_API size_t of_architecture_map_size(const of_architecture *architecture);
+/** Positions of all scales together. */
+OF_API size_t of_architecture_position_count(const of_architecture *architecture);
 
 /**
- * Where in an image its likelihood comes from. `maps` gets [count][of_architecture_map_size]: for
- * each image the maps of its scales one after the other, each [height][width] in the shape above,
- * in nats. A position of scale i covers 2^(i+1) x 2^(i+1) pixels, though through its coupling
- * networks it sees more. The map of a scale sums to its contribution (of_likelihoods), within
- * rounding: its terms are sums over positions, but for the log-determinants of channel mixing,
- * which are the same everywhere, and those of dense blocks' couplings, which have no place and are
- * spread evenly.
+ * Where in an image its likelihood comes from. `contributions` gets
+ * [count][of_architecture_position_count]: for each image its scales one after the other, each a
+ * grid [height][width] in the shape above, in nats. A position of scale i covers
+ * 2^(i+1) x 2^(i+1) pixels, though through its coupling networks it sees more. The grid of a scale
+ * sums to its contribution (of_likelihoods), within rounding: its terms are sums over positions,
+ * but for the log-determinants of channel mixing, which are the same everywhere, and those of dense
+ * blocks' couplings, which have no place and are spread evenly.
  *
- * With class-conditional densities the maps are those of the likeliest class, and all maps of an
- * image together sum to its largest class_logp. Patches of a patch-glow tile the map. Much slower
+ * With class-conditional densities the grids are those of the likeliest class, and all grids of an
+ * image together sum to its largest class_logp. Patches of a patch-glow tile the grid. Much slower
  * than of_session_forward: for images that somebody will look at.
  */
-OF_API of_status of_session_maps(of_session *session, const of_batch *batch, double *maps,
-                                 of_error *error);
+OF_API of_status of_session_position_contributions(of_session *session, const of_batch *batch,
+                                                   double *contributions, of_error *error);
 
 /**
  * Runs latents ([count][dimensions], as of_session_forward gives them) backwards. `images` gets

@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "detect/detector.h"
 #include "model/named.h"
-#include "score/table.h"
+#include "score/score_table.h"
 
 #include <math.h>
 #include <stdio.h>

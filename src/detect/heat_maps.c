@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Images whose maps are in memory at a time. */
+/* Images whose position contributions are in memory at a time. */
 enum { AT_ONCE = 32 };
 
 /* The strongest colour stands for the |heat| that all but this share of the pixels stay below. */
@@ -31,24 +31,25 @@ of_score of_detector_heat_score(const of_detector *detector, of_score score) {
 
 /* ---- Making it ----------------------------------------------------------------------------- */
 
-static of_status make_maps(of_session *session, const of_batch *batch, double **maps,
-                           of_error *error) {
+static of_status make_grids(of_session *session, const of_batch *batch, double **grids,
+                            of_error *error) {
     size_t count;
-    *maps = NULL;
+    *grids = NULL;
     if (session == NULL)
         return OF_OK;
     const of_architecture *a = of_plan_architecture(of_session_plan(session));
-    if (of_multiply(batch->count, of_architecture_map_size(a), &count))
-        *maps = of_allocate(count, sizeof **maps);
-    return *maps != NULL ? of_session_maps(session, batch, *maps, error)
-                         : of_fail_memory(error, "maps of images");
+    if (of_multiply(batch->count, of_architecture_position_count(a), &count))
+        *grids = of_allocate(count, sizeof **grids);
+    return *grids != NULL ? of_session_position_contributions(session, batch, *grids, error)
+                          : of_fail_memory(error, "position contributions of images");
 }
 
-static of_heat_maps maps_of(const of_session *session, const double *maps, size_t image) {
-    of_heat_maps result = {NULL, NULL};
+static of_position_contributions grids_of(const of_session *session, const double *grids,
+                                          size_t image) {
+    of_position_contributions result = {NULL, NULL};
     if (session != NULL) {
         result.architecture = of_plan_architecture(of_session_plan(session));
-        result.maps = maps + image * of_architecture_map_size(result.architecture);
+        result.grids = grids + image * of_architecture_position_count(result.architecture);
     }
     return result;
 }
@@ -58,15 +59,15 @@ static of_status heat_part(const of_detector *detector, of_runner *runner, of_sc
                            const of_batch *batch, double *heat, of_error *error) {
     of_session *own = runner->sessions[OF_PLACE_MODEL];
     of_session *general = of_score_needs_general(score) ? runner->sessions[OF_PLACE_GENERAL] : NULL;
-    double *own_maps = NULL, *general_maps = NULL;
-    of_status status = make_maps(own, batch, &own_maps, error);
+    double *own_grids = NULL, *general_grids = NULL;
+    of_status status = make_grids(own, batch, &own_grids, error);
     if (status == OF_OK)
-        status = make_maps(general, batch, &general_maps, error);
+        status = make_grids(general, batch, &general_grids, error);
     for (size_t i = 0; status == OF_OK && i < batch->count; i++)
-        of_heat_of_score(score, maps_of(own, own_maps, i), maps_of(general, general_maps, i),
+        of_heat_of_score(score, grids_of(own, own_grids, i), grids_of(general, general_grids, i),
                          heat + i * pixel_count(detector));
-    of_free(own_maps);
-    of_free(general_maps);
+    of_free(own_grids);
+    of_free(general_grids);
     return status;
 }
 

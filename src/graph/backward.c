@@ -25,8 +25,8 @@ typedef struct chunk {
     size_t positions; /* of all units */
 } chunk;
 
-static void stop(const chunk *c, double start, uint32_t k, int part) {
-    of_profile_stop(c->run, start, c->s, k, part);
+static void stop(const chunk *c, double start, uint32_t k, int stage) {
+    of_profile_stop(c->run, start, c->s, k, stage);
 }
 
 static float *kept(const chunk *c, float *array, uint32_t k) {
@@ -46,12 +46,12 @@ static of_status backward_layer(const chunk *c, uint32_t k, int layer, size_t ou
     double start = of_profile_start(c->run);
     of_status status = of_weight_product(outputs, inputs, c->positions, g, x, c->first > 0,
                                          c->sums + c->layout->weights[layer], error);
-    stop(c, start, k, OF_PART_BACK_WEIGHTS + layer);
+    stop(c, start, k, OF_STAGE_BACK_WEIGHTS + layer);
     start = of_profile_start(c->run);
     if (status == OF_OK)
         status = of_data_product(c->positions, inputs, outputs, g, c->buffers->weights[layer], g_x,
                                  error);
-    stop(c, start, k, OF_PART_BACK_DATA + layer);
+    stop(c, start, k, OF_STAGE_BACK_DATA + layer);
     return status;
 }
 
@@ -86,7 +86,7 @@ static void add_sums(const of_run *run, const of_turns *turns, const float *sums
     if (!turns->first)
         run->plan->kernels->accumulate(sums, turns->lane->block + place, floats);
     end_turn(turns);
-    of_profile_stop(run, start, 0, 0, OF_PART_SUMS);
+    of_profile_stop(run, start, 0, 0, OF_STAGE_SUMS);
 }
 
 static void add_scalars(const of_plan *plan, const of_turns *turns, const of_lane *group) {
@@ -227,7 +227,7 @@ static of_status backward_map(const chunk *c, uint32_t k, const float *pass, con
                               of_error *error) {
     double start = of_profile_start(c->run);
     of_status status = run_backward_map(c, k, pass, rest, error);
-    stop(c, start, k, OF_PART_BACK_MAP);
+    stop(c, start, k, OF_STAGE_BACK_MAP);
     return status;
 }
 
@@ -272,7 +272,7 @@ static void backward_coupling(const chunk *c, uint32_t k) {
                                     c->sums + c->layout->layer_bias[OF_LAYER_LAST]);
     scatter_taps(c, c->buffers->g_coefficients, scale->outputs, scale->tap_stride, false,
                  c->buffers->g_taps);
-    stop(c, start, k, OF_PART_BACK_COUPLING);
+    stop(c, start, k, OF_STAGE_BACK_COUPLING);
 }
 
 /* Adds a network's input gradients, as taps, to g_pass. */
@@ -312,7 +312,7 @@ static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_err
     for (int layer = OF_LAYER_FIRST; status == OF_OK && layer <= OF_LAYER_MIDDLE; layer++)
         if (c->buffers->kept.hidden[layer][c->s][k] == NULL)
             status = of_flow_hidden_layer(&run, c->s, k, layer, c->first, c->count, pass, error);
-    stop(c, start, k, OF_PART_BACK_RECOMPUTE);
+    stop(c, start, k, OF_STAGE_BACK_RECOMPUTE);
     return status;
 }
 
@@ -321,13 +321,13 @@ static void backward_relu(const chunk *c, uint32_t k, int layer, const float *ou
     double start = of_profile_start(c->run);
     c->plan->kernels->relu_backward(outputs, g, c->positions, c->plan->hidden,
                                     c->sums + c->layout->layer_bias[layer]);
-    stop(c, start, k, OF_PART_BACK_RELU);
+    stop(c, start, k, OF_STAGE_BACK_RELU);
 }
 
 static void gather_neighbours(const chunk *c, uint32_t k, const float *pass) {
     double start = of_profile_start(c->run);
     scatter_taps(c, pass, c->scale->half, c->scale->gather_stride, true, c->buffers->gathered);
-    stop(c, start, k, OF_PART_BACK_GATHER);
+    stop(c, start, k, OF_STAGE_BACK_GATHER);
 }
 
 static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
@@ -354,7 +354,7 @@ static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
     double start = of_profile_start(c->run);
     if (status == OF_OK)
         add_input_gradient(c, gathered);
-    stop(c, start, k, OF_PART_BACK_TAPS);
+    stop(c, start, k, OF_STAGE_BACK_TAPS);
     return status;
 }
 
@@ -422,7 +422,7 @@ static of_status backward_step(const of_run *run, const of_model *model,
     float *sums = sums_of(turns, buffers, place);
     double start = of_profile_start(run);
     fold_weights(run->plan, model, s, k, buffers);
-    of_profile_stop(run, start, s, k, OF_PART_BACK_FOLD);
+    of_profile_stop(run, start, s, k, OF_STAGE_BACK_FOLD);
     /* the products overwrite their sums */
     memset(sums, 0, layout->weights[OF_LAYER_FIRST] * sizeof(float));
     for (uint32_t first = 0; first < units;) {
@@ -445,7 +445,7 @@ static void backward_priors(const of_run *run, of_backward_buffers *buffers, con
         const chunk c = chunk_at(run, buffers, sums, s, first, units);
         double start = of_profile_start(run);
         backward_prior(&c);
-        stop(&c, start, 0, OF_PART_BACK_PRIOR);
+        stop(&c, start, 0, OF_STAGE_BACK_PRIOR);
         first += c.count;
     }
     add_sums(run, turns, sums, layout->priors, layout->prior_floats);
@@ -463,7 +463,7 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
     double start = of_profile_start(run);
     for (uint32_t u = 0; u < units; u++)
         of_pixels_leave(&on_gradients, s, u, NULL, 0);
-    of_profile_stop(run, start, s, 0, OF_PART_BACK_SPLIT);
+    of_profile_stop(run, start, s, 0, OF_STAGE_BACK_SPLIT);
 }
 
 of_status of_backward_scale(const of_run *run, const of_model *model, of_backward_buffers *buffers,

@@ -29,14 +29,14 @@ static size_t layers_per_scale(const of_plan *plan) {
     return plan->architecture.steps * layers_per_step(plan) + 2;
 }
 
-size_t of_layer_number(const of_plan *plan, uint32_t s, uint32_t k, int part) {
+size_t of_layer_number(const of_plan *plan, uint32_t s, uint32_t k, int stage) {
     size_t first = s * layers_per_scale(plan);
-    if (part == OF_PART_ENTER)
+    if (stage == OF_STAGE_ENTER)
         return first;
-    if (part == OF_PART_PRIOR)
+    if (stage == OF_STAGE_PRIOR)
         return first + layers_per_scale(plan) - 1;
-    int skipped = plan->architecture.block == OF_BLOCK_DENSE ? OF_PART_MIX : OF_PART_FIRST;
-    return first + 1 + k * layers_per_step(plan) + (size_t)(part - skipped);
+    int skipped = plan->architecture.block == OF_BLOCK_DENSE ? OF_STAGE_MIX : OF_STAGE_FIRST;
+    return first + 1 + k * layers_per_step(plan) + (size_t)(stage - skipped);
 }
 
 size_t of_plan_layer_count(const of_plan *plan) {
@@ -122,12 +122,12 @@ of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info, 
         return OF_OK;
     }
     uint32_t step = (uint32_t)((within - 1) / layers_per_step(plan));
-    size_t part = (within - 1) % layers_per_step(plan);
-    if (dense && part == 0)
+    size_t stage = (within - 1) % layers_per_step(plan);
+    if (dense && stage == 0)
         describe_convolution(plan, scale, s, step, OF_LAYER_MIX, info);
-    else if (part + 1 == layers_per_step(plan))
+    else if (stage + 1 == layers_per_step(plan))
         describe_tail(plan, scale, s, step, info);
     else
-        describe_convolution(plan, scale, s, step, (int)(part - (dense ? 1 : 0)), info);
+        describe_convolution(plan, scale, s, step, (int)(stage - (dense ? 1 : 0)), info);
     return OF_OK;
 }

@@ -1,36 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a step of training consists of, for people: the forward layers, then for each scale its
- * prior, its split, and the parts of every step; then what is done once a batch. */
+ * prior, its split, and the stages of every step; then what is done once a batch. */
 #include "graph/training.h"
 
 #include <stdio.h>
 
 enum {
-    STEP_PARTS = OF_PART_BACK_PRIOR - OF_PART_BACK_MAP,
-    SCALE_PARTS = OF_PART_SUMS - OF_PART_BACK_PRIOR,
-    BATCH_PARTS = OF_PARTS - OF_PART_SUMS
+    STEP_STAGES = OF_STAGE_BACK_PRIOR - OF_STAGE_BACK_MAP,
+    SCALE_STAGES = OF_STAGE_SUMS - OF_STAGE_BACK_PRIOR,
+    BATCH_STAGES = OF_STAGES - OF_STAGE_SUMS
 };
 
-static size_t parts_per_scale(const of_plan *plan) {
-    return SCALE_PARTS + (size_t)plan->architecture.steps * STEP_PARTS;
+static size_t stages_per_scale(const of_plan *plan) {
+    return SCALE_STAGES + (size_t)plan->architecture.steps * STEP_STAGES;
 }
 
 size_t of_training_layer_count(const of_training_plan *training) {
     const of_plan *plan = training->plan;
-    return of_plan_layer_count(plan) + plan->scale_count * parts_per_scale(plan) + BATCH_PARTS;
+    return of_plan_layer_count(plan) + plan->scale_count * stages_per_scale(plan) + BATCH_STAGES;
 }
 
-size_t of_training_layer_number(const of_plan *plan, uint32_t s, uint32_t k, int part) {
+size_t of_training_layer_number(const of_plan *plan, uint32_t s, uint32_t k, int stage) {
     size_t forward = of_plan_layer_count(plan);
-    if (part >= OF_PART_SUMS)
-        return forward + plan->scale_count * parts_per_scale(plan) + (size_t)(part - OF_PART_SUMS);
-    size_t scale = forward + s * parts_per_scale(plan);
-    if (part >= OF_PART_BACK_PRIOR)
-        return scale + (size_t)(part - OF_PART_BACK_PRIOR);
-    return scale + SCALE_PARTS + (size_t)k * STEP_PARTS + (size_t)(part - OF_PART_BACK_MAP);
+    if (stage >= OF_STAGE_SUMS)
+        return forward + plan->scale_count * stages_per_scale(plan) +
+               (size_t)(stage - OF_STAGE_SUMS);
+    size_t scale = forward + s * stages_per_scale(plan);
+    if (stage >= OF_STAGE_BACK_PRIOR)
+        return scale + (size_t)(stage - OF_STAGE_BACK_PRIOR);
+    return scale + SCALE_STAGES + (size_t)k * STEP_STAGES + (size_t)(stage - OF_STAGE_BACK_MAP);
 }
 
-/* What is described: a part of the backward pass of a scale's step. */
+/* What is described: a stage of the backward pass of a scale's step. */
 typedef struct subject {
     const of_training_plan *training;
     const of_plan *plan;
@@ -49,9 +50,9 @@ static void measure_layer(const subject *t, int layer, size_t *outputs, size_t *
     *inputs = layer == OF_LAYER_FIRST ? t->scale->gather_stride : hidden;
 }
 
-static void describe_network_layer(const subject *t, int part, of_layer_info *info) {
-    bool weights = part < OF_PART_BACK_DATA;
-    int layer = part - (weights ? OF_PART_BACK_WEIGHTS : OF_PART_BACK_DATA);
+static void describe_network_layer(const subject *t, int stage, of_layer_info *info) {
+    bool weights = stage < OF_STAGE_BACK_DATA;
+    int layer = stage - (weights ? OF_STAGE_BACK_WEIGHTS : OF_STAGE_BACK_DATA);
     size_t outputs, inputs;
     measure_layer(t, layer, &outputs, &inputs);
     info->kernel = "onednn gemm";
@@ -119,24 +120,24 @@ static void describe_relu(const subject *t, of_layer_info *info) {
     info->output_bytes = hidden;
 }
 
-static void describe_step_part(const subject *t, uint32_t s, uint32_t k, int part,
-                               of_layer_info *info) {
+static void describe_step_stage(const subject *t, uint32_t s, uint32_t k, int stage,
+                                of_layer_info *info) {
     size_t half = t->position_bytes * t->scale->half;
     size_t gathered = t->position_bytes * t->scale->gather_stride;
-    if (part == OF_PART_BACK_MAP) {
+    if (stage == OF_STAGE_BACK_MAP) {
         describe_map(t, info);
-    } else if (part == OF_PART_BACK_COUPLING) {
+    } else if (stage == OF_STAGE_BACK_COUPLING) {
         describe_coupling(t, info);
-    } else if (part == OF_PART_BACK_RECOMPUTE) {
+    } else if (stage == OF_STAGE_BACK_RECOMPUTE) {
         describe_recompute(t, &t->training->buffers[0].kept, s, k, info);
-    } else if (part == OF_PART_BACK_FOLD) {
+    } else if (stage == OF_STAGE_BACK_FOLD) {
         (void)snprintf(info->operation, sizeof info->operation, "weights for the way back");
         info->kernel = "double";
-    } else if (part < OF_PART_BACK_RELU) {
-        describe_network_layer(t, part, info);
-    } else if (part == OF_PART_BACK_RELU) {
+    } else if (stage < OF_STAGE_BACK_RELU) {
+        describe_network_layer(t, stage, info);
+    } else if (stage == OF_STAGE_BACK_RELU) {
         describe_relu(t, info);
-    } else if (part == OF_PART_BACK_GATHER) {
+    } else if (stage == OF_STAGE_BACK_GATHER) {
         (void)snprintf(info->operation, sizeof info->operation, "neighbourhoods of the input");
         info->input_bytes = half;
         info->output_bytes = gathered;
@@ -147,29 +148,29 @@ static void describe_step_part(const subject *t, uint32_t s, uint32_t k, int par
     }
 }
 
-static void name_step_part(const of_plan *plan, uint32_t s, uint32_t k, int part,
-                           of_layer_info *info) {
-    static const char *const names[] = {[OF_PART_BACK_MAP - OF_PART_BACK_MAP] = "map",
-                                        [OF_PART_BACK_COUPLING - OF_PART_BACK_MAP] = "coupling",
-                                        [OF_PART_BACK_FOLD - OF_PART_BACK_MAP] = "fold",
-                                        [OF_PART_BACK_RECOMPUTE - OF_PART_BACK_MAP] = "recompute",
-                                        [OF_PART_BACK_RELU - OF_PART_BACK_MAP] = "relu",
-                                        [OF_PART_BACK_GATHER - OF_PART_BACK_MAP] = "gather",
-                                        [OF_PART_BACK_TAPS - OF_PART_BACK_MAP] = "taps"};
-    const char *name = names[part - OF_PART_BACK_MAP], *suffix = "";
+static void name_step_stage(const of_plan *plan, uint32_t s, uint32_t k, int stage,
+                            of_layer_info *info) {
+    static const char *const names[] = {[OF_STAGE_BACK_MAP - OF_STAGE_BACK_MAP] = "map",
+                                        [OF_STAGE_BACK_COUPLING - OF_STAGE_BACK_MAP] = "coupling",
+                                        [OF_STAGE_BACK_FOLD - OF_STAGE_BACK_MAP] = "fold",
+                                        [OF_STAGE_BACK_RECOMPUTE - OF_STAGE_BACK_MAP] = "recompute",
+                                        [OF_STAGE_BACK_RELU - OF_STAGE_BACK_MAP] = "relu",
+                                        [OF_STAGE_BACK_GATHER - OF_STAGE_BACK_MAP] = "gather",
+                                        [OF_STAGE_BACK_TAPS - OF_STAGE_BACK_MAP] = "taps"};
+    const char *name = names[stage - OF_STAGE_BACK_MAP], *suffix = "";
     if (name == NULL) {
-        bool weights = part < OF_PART_BACK_DATA;
-        name = of_describe_layer_name(plan,
-                                      part - (weights ? OF_PART_BACK_WEIGHTS : OF_PART_BACK_DATA));
+        bool weights = stage < OF_STAGE_BACK_DATA;
+        name = of_describe_layer_name(
+            plan, stage - (weights ? OF_STAGE_BACK_WEIGHTS : OF_STAGE_BACK_DATA));
         suffix = weights ? ".weights" : ".inputs";
     }
     (void)snprintf(info->name, sizeof info->name, "scales.%u.steps.%u.backward.%s%s", (unsigned)s,
                    (unsigned)k, name, suffix);
 }
 
-static void describe_scale_part(const subject *t, uint32_t s, int part, of_layer_info *info) {
+static void describe_scale_stage(const subject *t, uint32_t s, int stage, of_layer_info *info) {
     size_t state = of_describe_state_bytes(t->plan, t->scale);
-    bool prior = part == OF_PART_BACK_PRIOR;
+    bool prior = stage == OF_STAGE_BACK_PRIOR;
     (void)snprintf(info->name, sizeof info->name, "scales.%u.backward.%s", (unsigned)s,
                    prior ? "prior" : "split");
     (void)snprintf(info->operation, sizeof info->operation, "%s",
@@ -183,8 +184,8 @@ static void describe_scale_part(const subject *t, uint32_t s, int part, of_layer
 }
 
 /* Once a batch, so there are no figures of an image. */
-static void describe_batch_part(const of_training_plan *training, int part, of_layer_info *info) {
-    bool sums = part == OF_PART_SUMS;
+static void describe_batch_stage(const of_training_plan *training, int stage, of_layer_info *info) {
+    bool sums = stage == OF_STAGE_SUMS;
     info->images_per_call = 0;
     (void)snprintf(info->name, sizeof info->name, "gradients.%s", sums ? "sums" : "unfold");
     if (sums)
@@ -204,22 +205,22 @@ of_status of_training_layer(const of_training_plan *training, size_t index, of_l
     if (index >= total)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_training_layer: no layer %zu", index);
     *info = (of_layer_info){.kernel = of_isa_name(plan->kernels->isa), .images_per_call = 1};
-    if (index >= total - BATCH_PARTS) {
-        describe_batch_part(training, OF_PART_SUMS + (int)(index - (total - BATCH_PARTS)), info);
+    if (index >= total - BATCH_STAGES) {
+        describe_batch_stage(training, OF_STAGE_SUMS + (int)(index - (total - BATCH_STAGES)), info);
         return OF_OK;
     }
-    uint32_t s = (uint32_t)((index - forward) / parts_per_scale(plan));
-    size_t within = (index - forward) % parts_per_scale(plan);
+    uint32_t s = (uint32_t)((index - forward) / stages_per_scale(plan));
+    size_t within = (index - forward) % stages_per_scale(plan);
     const of_scale_plan *scale = &plan->scales[s];
     const subject t = {training, plan, scale,
                        (size_t)plan->units * scale->positions * sizeof(float)};
-    if (within < SCALE_PARTS) {
-        describe_scale_part(&t, s, OF_PART_BACK_PRIOR + (int)within, info);
+    if (within < SCALE_STAGES) {
+        describe_scale_stage(&t, s, OF_STAGE_BACK_PRIOR + (int)within, info);
         return OF_OK;
     }
-    uint32_t k = (uint32_t)((within - SCALE_PARTS) / STEP_PARTS);
-    int part = OF_PART_BACK_MAP + (int)((within - SCALE_PARTS) % STEP_PARTS);
-    name_step_part(plan, s, k, part, info);
-    describe_step_part(&t, s, k, part, info);
+    uint32_t k = (uint32_t)((within - SCALE_STAGES) / STEP_STAGES);
+    int stage = OF_STAGE_BACK_MAP + (int)((within - SCALE_STAGES) % STEP_STAGES);
+    name_step_stage(plan, s, k, stage, info);
+    describe_step_stage(&t, s, k, stage, info);
     return OF_OK;
 }

@@ -12,7 +12,8 @@ uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left) {
 
 static of_status run_layer(const of_run *run, uint32_t s, uint32_t k, int layer, uint32_t count,
                            const void *source, void *target, of_error *error) {
-    static const int parts[OF_LAYERS] = {OF_PART_FIRST, OF_PART_MIDDLE, OF_PART_LAST, OF_PART_MIX};
+    static const int parts[OF_LAYERS] = {OF_STAGE_FIRST, OF_STAGE_MIDDLE, OF_STAGE_LAST,
+                                         OF_STAGE_MIX};
     const of_scale_plan *scale = &run->plan->scales[s];
     const of_step_plan *step = &scale->steps[k];
     const of_packed_layer *packed = &step->layers[layer];
@@ -40,7 +41,7 @@ static const void *network_input(const of_run *run, uint32_t s, uint32_t k, uint
         return pass;
     double start = of_profile_start(run);
     run->plan->kernels->round_to_bf16(pass, run->worker->rounded, count * of_state_floats(scale));
-    of_profile_stop(run, start, s, k, OF_PART_FIRST);
+    of_profile_stop(run, start, s, k, OF_STAGE_FIRST);
     return run->worker->rounded;
 }
 
@@ -117,7 +118,7 @@ void of_flow_tail(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uin
         if (!inverse)
             run->worker->contributions[(size_t)(first + u) * plan->scale_count + s] += log_det;
     }
-    of_profile_stop(run, start, s, k, OF_PART_TAIL);
+    of_profile_stop(run, start, s, k, OF_STAGE_TAIL);
 }
 
 of_status of_flow_mix(const of_run *run, uint32_t s, uint32_t k, uint32_t first, uint32_t count,

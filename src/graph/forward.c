@@ -141,7 +141,7 @@ void of_forward_finish_units(const of_run *run, const of_group *work, uint32_t s
     double start = of_profile_start(run);
     for (uint32_t u = first; u < first + count; u++)
         finish_unit(run, work, s, u);
-    of_profile_stop(run, start, s, 0, OF_PART_PRIOR);
+    of_profile_stop(run, start, s, 0, OF_STAGE_PRIOR);
 }
 
 of_status of_forward_units(const of_run *run, const of_group *work, uint32_t begin, uint32_t units,
@@ -152,7 +152,7 @@ of_status of_forward_units(const of_run *run, const of_group *work, uint32_t beg
             count = of_flow_chunk(&plan->scales[s], begin + units - first);
             double start = of_profile_start(run);
             enter_scale(run, work, s, first, count);
-            of_profile_stop(run, start, s, 0, OF_PART_ENTER);
+            of_profile_stop(run, start, s, 0, OF_STAGE_ENTER);
             of_status status = run_steps(run, s, first, count, error);
             if (status != OF_OK)
                 return status;

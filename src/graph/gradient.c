@@ -202,12 +202,12 @@ of_status of_training_finish_gradient(of_training_plan *training, const of_model
     double start = of_profile_start(&run);
     if (!training->exchanged)
         add_lanes(training, lanes);
-    of_profile_stop(&run, start, 0, 0, OF_PART_SUMS);
+    of_profile_stop(&run, start, 0, 0, OF_STAGE_SUMS);
     for (unsigned lane = 0; lane < lanes; lane++)
         training->lane[lane].holds = false;
     start = of_profile_start(&run);
     of_status status = of_unfold_gradients(training, model, error);
-    of_profile_stop(&run, start, 0, 0, OF_PART_UNFOLD);
+    of_profile_stop(&run, start, 0, 0, OF_STAGE_UNFOLD);
     return status;
 }
 

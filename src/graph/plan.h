@@ -172,33 +172,33 @@ size_t of_workspace_bytes(const of_plan *plan, unsigned threads);
  * of_training_layer, which starts with the former ---- */
 
 enum {
-    OF_PART_ENTER,
-    OF_PART_MIX,
-    OF_PART_FIRST,
-    OF_PART_MIDDLE,
-    OF_PART_LAST,
-    OF_PART_TAIL,
-    OF_PART_PRIOR,
+    OF_STAGE_ENTER,
+    OF_STAGE_MIX,
+    OF_STAGE_FIRST,
+    OF_STAGE_MIDDLE,
+    OF_STAGE_LAST,
+    OF_STAGE_TAIL,
+    OF_STAGE_PRIOR,
     /* backward, in every step */
-    OF_PART_BACK_MAP,
-    OF_PART_BACK_COUPLING, /* bias gradients and the scattering of taps included */
-    OF_PART_BACK_FOLD,
-    OF_PART_BACK_RECOMPUTE,
-    OF_PART_BACK_WEIGHTS,                                    /* + FIRST, MIDDLE or LAST */
-    OF_PART_BACK_DATA = OF_PART_BACK_WEIGHTS + OF_LAYER_MIX, /* likewise */
-    OF_PART_BACK_RELU = OF_PART_BACK_DATA + OF_LAYER_MIX,
-    OF_PART_BACK_GATHER,
-    OF_PART_BACK_TAPS,
+    OF_STAGE_BACK_MAP,
+    OF_STAGE_BACK_COUPLING, /* bias gradients and the scattering of taps included */
+    OF_STAGE_BACK_FOLD,
+    OF_STAGE_BACK_RECOMPUTE,
+    OF_STAGE_BACK_WEIGHTS,                                     /* + FIRST, MIDDLE or LAST */
+    OF_STAGE_BACK_DATA = OF_STAGE_BACK_WEIGHTS + OF_LAYER_MIX, /* likewise */
+    OF_STAGE_BACK_RELU = OF_STAGE_BACK_DATA + OF_LAYER_MIX,
+    OF_STAGE_BACK_GATHER,
+    OF_STAGE_BACK_TAPS,
     /* in every scale */
-    OF_PART_BACK_PRIOR,
-    OF_PART_BACK_SPLIT,
+    OF_STAGE_BACK_PRIOR,
+    OF_STAGE_BACK_SPLIT,
     /* once a batch */
-    OF_PART_SUMS,
-    OF_PART_UNFOLD,
-    OF_PARTS
+    OF_STAGE_SUMS,
+    OF_STAGE_UNFOLD,
+    OF_STAGES
 };
-size_t of_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int part);
-size_t of_training_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int part);
+size_t of_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int stage);
+size_t of_training_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int stage);
 
 /* Bytes of an image's pass and rest, and FLOP of a map on it. */
 size_t of_describe_state_bytes(const of_plan *plan, const of_scale_plan *scale);

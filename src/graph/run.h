@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running a plan. Files of this folder that run it use each other one way, from the top down:
- *     maps, inverse                 images to maps, latents to images
+ *     positions, inverse            where likelihoods come from, latents to images
  *     session                       the callers' handle, and which way a batch goes
  *     bands, forward                threads share an image; a thread takes images
  *     flow, pixels                  parts of a step and of a scale
@@ -76,7 +76,7 @@ of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_erro
 
 /* Time stamp in seconds if the run is profiled, and what has passed since added to a layer. */
 double of_profile_start(const of_run *run);
-void of_profile_stop(const of_run *run, double start, uint32_t scale, uint32_t step, int part);
+void of_profile_stop(const of_run *run, double start, uint32_t scale, uint32_t step, int stage);
 
 /* ---- pixels.c: squeezing between images and the first state of a scale ---- */
 

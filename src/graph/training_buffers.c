@@ -12,18 +12,19 @@ static size_t group_units(const of_plan *plan) {
     return (size_t)plan->group_images * plan->units;
 }
 
-typedef struct taker {
+typedef struct buffer_taker {
     of_arena *arena;
     bool failed;
-} taker;
+} buffer_taker;
 
-static void take(taker *from, size_t count, float **floats) {
+static void take(buffer_taker *from, size_t count, float **floats) {
     *floats = from->failed ? NULL : of_arena_take(from->arena, count, sizeof(float));
     if (*floats == NULL)
         from->failed = true;
 }
 
-static void take_states(const of_plan *plan, uint32_t s, taker *from, of_backward_buffers *b) {
+static void take_states(const of_plan *plan, uint32_t s, buffer_taker *from,
+                        of_backward_buffers *b) {
     size_t state = group_units(plan) * of_state_floats(&plan->scales[s]);
     size_t steps = plan->architecture.steps;
     take(from, state, &b->g_pass[s]);
@@ -43,35 +44,36 @@ static void take_states(const of_plan *plan, uint32_t s, taker *from, of_backwar
 /* ---- Hidden activations: kept where that saves most ---------------------------------------- */
 
 /* Those of one layer of a scale's steps, and what computing one of them again costs. */
-typedef struct candidate {
+typedef struct kept_candidate {
     uint32_t scale;
     int layer;
     size_t floats; /* of a step */
     size_t cost;   /* multiplications a float */
-} candidate;
+} kept_candidate;
 
 static int by_cost(const void *a, const void *b) {
-    const candidate *first = a, *second = b;
+    const kept_candidate *first = a, *second = b;
     return first->cost < second->cost ? 1 : first->cost > second->cost ? -1 : 0;
 }
 
-static size_t list_candidates(const of_plan *plan, candidate *list) {
+static size_t list_candidates(const of_plan *plan, kept_candidate *list) {
     size_t count = 0;
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         const of_scale_plan *scale = &plan->scales[s];
         size_t floats = group_units(plan) * scale->positions * plan->hidden;
         size_t inputs = (size_t)(dense ? 1 : 9) * scale->half;
-        list[count++] = (candidate){s, OF_LAYER_FIRST, floats, inputs};
-        list[count++] = (candidate){s, OF_LAYER_MIDDLE, floats, plan->hidden};
+        list[count++] = (kept_candidate){s, OF_LAYER_FIRST, floats, inputs};
+        list[count++] = (kept_candidate){s, OF_LAYER_MIDDLE, floats, plan->hidden};
     }
     qsort(list, count, sizeof *list, by_cost);
     return count;
 }
 
 /* Takes memory for hidden activations, dearest first, up to `bytes`; returns the share of all. */
-static double take_hidden(const of_plan *plan, size_t bytes, taker *from, of_backward_buffers *b) {
-    candidate list[2 * OF_MAX_SCALES];
+static double take_hidden(const of_plan *plan, size_t bytes, buffer_taker *from,
+                          of_backward_buffers *b) {
+    kept_candidate list[2 * OF_MAX_SCALES];
     size_t count = list_candidates(plan, list), left = bytes, kept = 0, all = 0;
     for (size_t i = 0; i < count; i++)
         for (uint32_t k = 0; k < plan->architecture.steps; k++) {
@@ -105,17 +107,17 @@ static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
 }
 
 /* Sizes in floats that serve every scale. */
-typedef struct sizes {
+typedef struct buffer_sizes {
     size_t coefficients, taps, hidden, gathered, latents, sums, biases, weights[OF_LAYER_MIX];
-} sizes;
+} buffer_sizes;
 
 static void raise_to(size_t *value, size_t least) {
     *value = larger(*value, least);
 }
 
-static sizes measure(const of_training_plan *training) {
+static buffer_sizes measure(const of_training_plan *training) {
     const of_plan *plan = training->plan;
-    sizes need = {.biases = plan->hidden};
+    buffer_sizes need = {.biases = plan->hidden};
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         const of_scale_plan *scale = &plan->scales[s];
         const of_gradient_layout *layout = &training->layouts[s];
@@ -145,8 +147,8 @@ static bool take_sums(const of_plan *plan, of_backward_buffers *b) {
 of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_buffers *b,
                                        of_error *error) {
     const of_plan *plan = training->plan;
-    taker from = {&b->arena, false};
-    sizes need = measure(training);
+    buffer_taker from = {&b->arena, false};
+    buffer_sizes need = measure(training);
     b->layouts = training->layouts;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         take_states(plan, s, &from, b);

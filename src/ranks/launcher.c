@@ -43,16 +43,16 @@ const of_launcher *of_launcher_find(void) {
 
 enum { PATH_SIZE = PATH_MAX + 64 };
 
-/* A module on the search for it. */
-typedef struct search {
+/* A module that is looked for. */
+typedef struct module_search {
     const char *name;
     void *module; /* NULL: not found, or it could not be loaded */
     bool found;
     char *reason;
     size_t reason_size;
-} search;
+} module_search;
 
-static void look_in(search *wanted, const char *folder, const char *below) {
+static void look_in(module_search *wanted, const char *folder, const char *below) {
     char path[PATH_SIZE];
     int written = snprintf(path, sizeof path, "%s/%soutflow_%s.so", folder, below, wanted->name);
     if (wanted->found || written < 0 || written >= PATH_SIZE || access(path, F_OK) != 0)
@@ -75,7 +75,7 @@ static bool folder_of(const char *file, char folder[PATH_MAX]) {
 
 /* Beside the library or the program, as they are built, or where modules are installed. A library
  * that is linked into the program is the program. */
-static void look_around(search *wanted) {
+static void look_around(module_search *wanted) {
     static const char here; /* an address of this library */
     char folder[PATH_MAX];
     Dl_info library;
@@ -90,7 +90,7 @@ static void look_around(search *wanted) {
 }
 
 static void *load_module(const char *name, const char *folder, char *reason, size_t size) {
-    search wanted = {.name = name, .reason = reason, .reason_size = size};
+    module_search wanted = {.name = name, .reason = reason, .reason_size = size};
     if (folder != NULL)
         look_in(&wanted, folder, "");
     else

@@ -13,18 +13,18 @@
 #include <unistd.h>
 
 /* What a rank tells of itself. */
-typedef struct place {
+typedef struct rank_place {
     char host[64];
     long pid;
     unsigned cpus;
     char list[128];
     cpu_set_t mask;
-} place;
+} rank_place;
 
 struct of_ranks {
     of_communicator *communicator;
     char library[128];
-    place *places; /* [size] */
+    rank_place *places; /* [size] */
 };
 
 /* ---- Opening and closing ------------------------------------------------------------------ */
@@ -37,8 +37,8 @@ of_ranks_options of_ranks_options_default(void) {
     return (of_ranks_options){.size = sizeof(of_ranks_options)};
 }
 
-static place describe_own(void) {
-    place mine = {.pid = (long)getpid(), .cpus = of_cpu_count()};
+static rank_place describe_own(void) {
+    rank_place mine = {.pid = (long)getpid(), .cpus = of_cpu_count()};
     (void)gethostname(mine.host, sizeof mine.host - 1);
     of_process_cpus(mine.list, sizeof mine.list);
     CPU_ZERO(&mine.mask);
@@ -47,7 +47,7 @@ static place describe_own(void) {
 }
 
 static of_status exchange_places(of_ranks *ranks, of_error *error) {
-    place mine = describe_own();
+    rank_place mine = describe_own();
     ranks->places = of_allocate(of_ranks_size(ranks), sizeof *ranks->places);
     if (ranks->places == NULL)
         return of_fail_memory(error, "the places of ranks");
@@ -132,7 +132,7 @@ of_status of_ranks_compare_kernels(of_ranks *ranks, const of_plan *plan, of_erro
 
 /* ---- Who runs where ----------------------------------------------------------------------- */
 
-static bool share_cpus(const place *a, const place *b) {
+static bool share_cpus(const rank_place *a, const rank_place *b) {
     cpu_set_t both;
     CPU_AND(&both, &a->mask, &b->mask);
     return strcmp(a->host, b->host) == 0 && CPU_COUNT(&both) > 0;
@@ -142,7 +142,7 @@ unsigned of_ranks_here(const of_ranks *ranks) {
     unsigned count = 0;
     if (ranks == NULL || ranks->places == NULL)
         return 1;
-    const place *mine = &ranks->places[of_ranks_rank(ranks)];
+    const rank_place *mine = &ranks->places[of_ranks_rank(ranks)];
     for (unsigned r = 0; r < of_ranks_size(ranks); r++)
         count += strcmp(ranks->places[r].host, mine->host) == 0;
     return count;
@@ -159,7 +159,7 @@ void of_ranks_describe(const of_ranks *ranks, unsigned rank, of_rank_info *info)
     *info = (of_rank_info){.sharers = 0};
     if (rank >= of_ranks_size(ranks) || (ranks != NULL && ranks->places == NULL))
         return;
-    place found = ranks != NULL ? ranks->places[rank] : describe_own();
+    rank_place found = ranks != NULL ? ranks->places[rank] : describe_own();
     memcpy(info->host, found.host, sizeof info->host);
     memcpy(info->cpu_list, found.list, sizeof info->cpu_list);
     info->pid = found.pid;

@@ -144,11 +144,11 @@ of_status of_chart_scatter(of_chart_page *page, const of_report *report, of_erro
 
 /* ---- Scales ------------------------------------------------------------------------------- */
 
-typedef struct moments {
+typedef struct point_moments {
     double count, mean, deviation;
-} moments;
+} point_moments;
 
-static void add_moments(moments *m, const double *values, size_t count) {
+static void add_moments(point_moments *m, const double *values, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (!isfinite(values[i]))
             continue;
@@ -158,20 +158,20 @@ static void add_moments(moments *m, const double *values, size_t count) {
     }
 }
 
-static void finish_moments(moments *m) {
+static void finish_moments(point_moments *m) {
     m->deviation = m->count > 1 ? sqrt(m->deviation / (m->count - 1)) : NAN;
     m->mean = m->count > 0 ? m->mean : NAN;
 }
 
-static moments set_moments(const of_report_set *set, size_t score) {
-    moments m = {0};
+static point_moments set_moments(const of_report_set *set, size_t score) {
+    point_moments m = {0};
     add_moments(&m, set->scores[score], set->images);
     finish_moments(&m);
     return m;
 }
 
-static moments reference_moments(const of_report *report, size_t score) {
-    moments m = {0};
+static point_moments reference_moments(const of_report *report, size_t score) {
+    point_moments m = {0};
     for (size_t i = 0; i < (report->compared ? 1 : report->set_count); i++)
         add_moments(&m, report->sets[i].scores[score], report->sets[i].images);
     finish_moments(&m);
@@ -179,9 +179,9 @@ static moments reference_moments(const of_report *report, size_t score) {
 }
 
 /* A set's mean and deviation in units of the reference. */
-static moments relative_moments(const of_report *report, size_t set, size_t score) {
-    moments reference = reference_moments(report, score);
-    moments m = set_moments(&report->sets[set], score);
+static point_moments relative_moments(const of_report *report, size_t set, size_t score) {
+    point_moments reference = reference_moments(report, score);
+    point_moments m = set_moments(&report->sets[set], score);
     m.mean = (m.mean - reference.mean) / reference.deviation;
     m.deviation /= reference.deviation;
     return m;
@@ -201,7 +201,7 @@ static void draw_beyond(double mean, double y, const of_axis *x, FILE *file) {
                   right ? "end" : "start", of_html_number(mean, text));
 }
 
-static void draw_bar(const moments *m, size_t set, double y, const of_axis *x, FILE *file) {
+static void draw_bar(const point_moments *m, size_t set, double y, const of_axis *x, FILE *file) {
     if (!isfinite(m->mean))
         return;
     double deviation = isfinite(m->deviation) ? m->deviation : 0;
@@ -230,7 +230,7 @@ static of_axis scales_axis(const of_report *report) {
         for (size_t s = 0; s < report->score_count; s++) {
             if (report->scores[s].kind != OF_SCORE_SCALE)
                 continue;
-            moments m = relative_moments(report, i, s);
+            point_moments m = relative_moments(report, i, s);
             if (isfinite(m.mean)) {
                 double deviation = isfinite(m.deviation) ? m.deviation : 0;
                 low = fmin(low, m.mean - deviation);
@@ -259,7 +259,7 @@ void of_chart_scales(of_chart_page *page, const of_report *report) {
         (void)fprintf(page->file, "<text class=\"label\" x=\"4\" y=\"%.1f\">%s</text>\n",
                       top + block / 2, name);
         for (size_t i = 0; i < report->set_count; i++) {
-            moments m = relative_moments(report, i, s);
+            point_moments m = relative_moments(report, i, s);
             double y = top + BAR_GAP / 2.0 + BAR_ROW * ((double)i + 0.5);
             if (of_chart_numbers_sets(report))
                 draw_number(i, y, page->file);

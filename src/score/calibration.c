@@ -3,7 +3,7 @@
 #include "score/calibration.h"
 
 #include "core/error.h"
-#include "score/table.h"
+#include "score/score_table.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "core/options_read.h"
 #include "score/calibration.h"
-#include "score/table.h"
+#include "score/score_table.h"
 
 #include <inttypes.h>
 #include <math.h>

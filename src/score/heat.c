@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "score/heat.h"
 
-#include "score/table.h"
+#include "score/score_table.h"
 
 #include <math.h>
 
@@ -11,29 +11,30 @@ of_score of_heat_score(of_score score, bool with_general) {
     return kind == score.kind ? score : (of_score){kind, 0};
 }
 
-/* Adds `sign` times the map of scales first..last to the pixels that its positions cover. */
-static void add_scales(of_heat_maps from, uint32_t first, uint32_t last, double sign,
+/* Adds `sign` times the grids of scales first..last to the pixels that its positions cover. */
+static void add_scales(of_position_contributions from, uint32_t first, uint32_t last, double sign,
                        double *heat) {
     const of_architecture *a = from.architecture;
-    const double *map = from.maps;
-    if (map == NULL)
+    const double *grid = from.grids;
+    if (grid == NULL)
         return;
     for (uint32_t s = 0; s <= last; s++) {
         uint32_t height, width, shift = s + 1;
-        of_architecture_map_shape(a, s, &height, &width);
+        of_architecture_position_shape(a, s, &height, &width);
         double share = sign / (double)((size_t)1 << 2 * shift);
         for (size_t y = 0; s >= first && y < a->height; y++)
             for (size_t x = 0; x < a->width; x++)
-                heat[y * a->width + x] += share * map[(y >> shift) * width + (x >> shift)];
-        map += (size_t)height * width;
+                heat[y * a->width + x] += share * grid[(y >> shift) * width + (x >> shift)];
+        grid += (size_t)height * width;
     }
 }
 
-static uint32_t last_scale(of_heat_maps from) {
+static uint32_t last_scale(of_position_contributions from) {
     return from.architecture != NULL ? of_architecture_scale_count(from.architecture) - 1 : 0;
 }
 
-void of_heat_of_score(of_score score, of_heat_maps own, of_heat_maps general, double *heat) {
+void of_heat_of_score(of_score score, of_position_contributions own,
+                      of_position_contributions general, double *heat) {
     const of_architecture *a = own.architecture;
     uint32_t last = last_scale(own), general_last = last_scale(general);
     double start = score.kind == OF_SCORE_NLL ? a->channels * log(256) : 0; /* D ln 256 */

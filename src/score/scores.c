@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scores by name, and their values. */
 #include "core/error.h"
-#include "score/table.h"
+#include "score/score_table.h"
 
 #include <inttypes.h>
 #include <limits.h>

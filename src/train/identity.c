@@ -2,7 +2,7 @@
 /* What makes a run the run it is: everything its weights depend on. Not in it: how long it runs
  * (but for a schedule that depends on that), threads, memory, paths. */
 #define _POSIX_C_SOURCE 200809L
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include <inttypes.h>
 #include <stdio.h>

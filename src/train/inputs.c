@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run needs from the file system: outputs that can be written, and its sets of images. */
 #define _POSIX_C_SOURCE 200809L
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include "core/atomic_file.h"
 #include "core/error.h"

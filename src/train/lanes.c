@@ -5,7 +5,7 @@
 #include "core/error.h"
 #include "model/parameters.h"
 #include "train/checkpoint.h"
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "core/options_read.h"
 #include "graph/gradient.h"
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run leaves: checkpoints, and the weight file with what is to be known about it. */
 #define _POSIX_C_SOURCE 200809L
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include "core/clock.h"
 #include "core/error.h"

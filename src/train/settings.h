@@ -5,7 +5,7 @@
 #define OF_TRAIN_SETTINGS_H
 
 #include "ranks/ranks.h"
-#include "train/optimizer.h"
+#include "train/optimizers.h"
 
 #include <outflow/train.h>
 

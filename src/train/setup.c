@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Everything up to the first step: models, memory, the state to start from. */
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include "core/clock.h"
 #include "core/error.h"

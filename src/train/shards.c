@@ -6,7 +6,7 @@
  * addresses but no memory, except at the start, and on rank 0 while it writes a checkpoint. */
 #include "core/error.h"
 #include "core/memory.h"
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include <limits.h>
 

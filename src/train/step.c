@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One step: gradients of the inlier batch, then of the general batch, into one sum; then the
  * optimizer. The general model sees the same noisy pixels. */
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include "core/clock.h"
 #include "core/error.h"

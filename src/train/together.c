@@ -5,7 +5,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include <inttypes.h>
 #include <stdio.h>

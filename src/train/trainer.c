@@ -2,7 +2,7 @@
 /* A run from its first step to its end. */
 #include "core/error.h"
 #include "core/options_read.h"
-#include "train/run.h"
+#include "train/training_run.h"
 
 #include <stdio.h>
 

@@ -56,7 +56,7 @@ typedef struct results {
 
 static results make_results(const of_architecture *a) {
     results r = {.dimensions = of_architecture_dimensions(a),
-                 .map_size = of_architecture_map_size(a)};
+                 .map_size = of_architecture_position_count(a)};
     r.logp = of_allocate_zeroed(IMAGES, sizeof(double));
     r.maps = of_allocate_zeroed(IMAGES * r.map_size, sizeof(double));
     r.latents = of_allocate_zeroed(IMAGES * r.dimensions, sizeof(float));
@@ -84,7 +84,8 @@ static of_status find_out(of_session *session, const uint8_t *pixels, size_t at_
         const of_likelihoods out = {.logp = r->logp + first, .latents = r->latents + place};
         status = of_session_forward(session, &batch, &out, error);
         if (status == OF_OK)
-            status = of_session_maps(session, &batch, r->maps + first * r->map_size, error);
+            status = of_session_position_contributions(session, &batch,
+                                                       r->maps + first * r->map_size, error);
         if (status == OF_OK)
             status =
                 of_session_inverse(session, r->latents + place, count, r->restored + place, error);

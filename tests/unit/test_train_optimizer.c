@@ -2,7 +2,7 @@
 /* The optimizer against a plain implementation in double, and the learning rate's course. */
 #include "core/random.h"
 #include "graph/gradient.h"
-#include "train/optimizer.h"
+#include "train/optimizers.h"
 #include "train/schedule.h"
 
 #include <math.h>

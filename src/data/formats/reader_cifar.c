@@ -14,20 +14,20 @@
 
 enum { SIDE = 32, PIXEL_BYTES = 3 * SIDE * SIDE };
 
-typedef struct variant {
+typedef struct cifar_variant {
     const char *name;
     size_t labels; /* bytes; the last one is the class */
     unsigned classes;
-} variant;
+} cifar_variant;
 
-static const variant cifar10 = {"CIFAR-10", 1, 10}, cifar100 = {"CIFAR-100", 2, 100};
+static const cifar_variant cifar10 = {"CIFAR-10", 1, 10}, cifar100 = {"CIFAR-100", 2, 100};
 
 static const char *const cifar10_names[] = {"airplane", "automobile", "bird",  "cat",  "deer",
                                             "dog",      "frog",       "horse", "ship", "truck"};
 
 typedef struct cifar_file {
     char *path;
-    variant kind;
+    cifar_variant kind;
     uint64_t records;
 } cifar_file;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "train/optimizer.h"
+#include "train/optimizers.h"
 
 #include "core/error.h"
 #include "core/memory.h"

@@ -2,8 +2,8 @@
 /* The scores, a row each, in the order of reports. What else there is to know of a score (whether
  * it can be computed, its p-values, its heat, its place in files) follows from its row: a new
  * score is an of_score_kind, a row, and a function. */
-#ifndef OF_SCORE_TABLE_H
-#define OF_SCORE_TABLE_H
+#ifndef OF_SCORE_SCORE_TABLE_H
+#define OF_SCORE_SCORE_TABLE_H
 
 #include <outflow/outflow.h>
 

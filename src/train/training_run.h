@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run of training while it is under way: what the files of this folder share. */
-#ifndef OF_TRAIN_RUN_H
-#define OF_TRAIN_RUN_H
+#ifndef OF_TRAIN_TRAINING_RUN_H
+#define OF_TRAIN_TRAINING_RUN_H
 
 #include "data/sets/dataset.h"
 #include "graph/gradient.h"

@@ -2,8 +2,8 @@
 /* Applies gradients to the trained parameters of a model. Moments lie in blocks laid out like the
  * model's values. Work is divided into fixed pieces whose results are combined in their order, so
  * nothing depends on the number of threads. */
-#ifndef OF_TRAIN_OPTIMIZER_H
-#define OF_TRAIN_OPTIMIZER_H
+#ifndef OF_TRAIN_OPTIMIZERS_H
+#define OF_TRAIN_OPTIMIZERS_H
 
 #include "kernels.h"
 #include "model/model.h"

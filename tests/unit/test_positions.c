@@ -48,10 +48,10 @@ static uint8_t *make_pixels(size_t count) {
 
 static double *make_maps(const compiled *model, const of_batch *batch) {
     of_error error;
-    size_t size = of_architecture_map_size(of_plan_architecture(model->plan));
+    size_t size = of_architecture_position_count(of_plan_architecture(model->plan));
     double *maps = of_allocate(batch->count * size, sizeof *maps);
     assert_non_null(maps);
-    if (of_session_maps(model->session, batch, maps, &error) != OF_OK)
+    if (of_session_position_contributions(model->session, batch, maps, &error) != OF_OK)
         fail_msg("%s", error.message);
     return maps;
 }
@@ -70,7 +70,7 @@ static void assert_near(double sum, double expected) {
 
 static size_t scale_size(const of_architecture *a, uint32_t s) {
     uint32_t height, width;
-    of_architecture_map_shape(a, s, &height, &width);
+    of_architecture_position_shape(a, s, &height, &width);
     return (size_t)height * width;
 }
 
@@ -218,8 +218,8 @@ static void heat_sums_to_scores(void **state) {
                                             .general_contributions = other};
     double *maps = make_maps(&plan, &batch), *general_maps = make_maps(&general_plan, &batch);
     for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
-        of_heat_of_score(scores[i], (of_heat_maps){&a, maps}, (of_heat_maps){&deep, general_maps},
-                         heat);
+        of_heat_of_score(scores[i], (of_position_contributions){&a, maps},
+                         (of_position_contributions){&deep, general_maps}, heat);
         assert_near(sum_of(heat, 16 * 32), of_score_value(scores[i], &a, &likelihood));
         assert_int_equal(of_heat_score(scores[i], true).kind, scores[i].kind);
     }
@@ -251,11 +251,14 @@ static void misuse_is_an_error(void **state) {
     compiled plan = compile(model);
     of_error error;
     double map[1];
-    assert_int_equal(of_session_maps(NULL, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
+    assert_int_equal(
+        of_session_position_contributions(NULL, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
+        OF_ERROR_ARGUMENT);
+    assert_int_equal(of_session_position_contributions(
+                         plan.session, &(of_batch){OF_PIXEL_U8, NULL, 1}, map, &error),
                      OF_ERROR_ARGUMENT);
-    assert_int_equal(of_session_maps(plan.session, &(of_batch){OF_PIXEL_U8, NULL, 1}, map, &error),
-                     OF_ERROR_ARGUMENT);
-    assert_int_equal(of_session_maps(plan.session, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
+    assert_int_equal(of_session_position_contributions(
+                         plan.session, &(of_batch){OF_PIXEL_U8, NULL, 0}, map, &error),
                      OF_OK);
     free_compiled(&plan);
     of_model_free(model);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Anomaly scores of one image from its likelihoods; higher is more anomalous. */
-#include "score/table.h"
+#include "score/score_table.h"
 
 #include <math.h>
 
