@@ -28,7 +28,9 @@ layer_of() { # path below the source tree -> layer name
 declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [ranks]=5 [detect]=6
     [train]=7 [evaluate]=8 [report]=9 [cli]=10)
 
-one_way=(src/graph src/evaluate) # folders without circles
+# folders without circles
+one_way=(src/core src/data src/model src/graph src/score src/ranks src/detect src/train src/evaluate
+    src/report)
 
 object_path() { # object file -> path of its source, without the .o
     local path=${1#*.dir/}

@@ -11,33 +11,12 @@
 
 static const char metadata_key[] = "calibration";
 
-void of_calibration_free(of_calibration *calibration) {
-    if (calibration == NULL)
-        return;
-    for (size_t i = 0; i < calibration->score_count; i++)
-        of_conformal_free(&calibration->scores[i].table);
-    free(calibration->source);
-    free(calibration);
-}
-
 /* Sums do not depend on the order; the multiplication keeps two alike from cancelling. */
 uint64_t of_ensemble_fingerprint(const of_model *const *members, size_t count) {
     uint64_t sum = 0;
     for (size_t i = 0; i < count; i++)
         sum += (of_model_fingerprint(members[i]) | 1) * 0x9e3779b97f4a7c15u;
     return sum;
-}
-
-of_calibration_info of_calibration_describe(const of_calibration *calibration) {
-    return (of_calibration_info){
-        .images = calibration->images,
-        .source = calibration->source,
-        .mean_nll = calibration->mean_nll,
-        .model = calibration->model,
-        .general = calibration->general,
-        .members = calibration->members,
-        .general_scales = calibration->layout.general_scales,
-    };
 }
 
 static const of_conformal *find_table(const of_calibration *calibration, of_score score) {
@@ -113,21 +92,6 @@ of_status of_calibration_check_rate(const of_calibration *calibration, of_score 
 }
 
 /* ---- Values ------------------------------------------------------------------------------- */
-
-double of_fitted_typicality(const of_calibration *calibration, const of_fitted_input *input) {
-    return fabs(input->nll - calibration->mean_nll);
-}
-
-double of_fitted_combined(const of_calibration *calibration, const of_fitted_input *input) {
-    if (input->statistics == NULL)
-        return NAN;
-    const of_combined_tests tests = {
-        .squared_distance = of_density_distance(&calibration->density, input->statistics),
-        .complexity = input->complexity,
-        .ratio = input->ratio,
-    };
-    return of_combine(&calibration->combination, &tests);
-}
 
 double of_calibrated_value(const of_calibration *calibration, of_score score,
                            const of_image_likelihood *image) {

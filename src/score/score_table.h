@@ -34,7 +34,7 @@ extern const of_score_row of_score_table[OF_SCORE_KINDS];
 /* The row of a kind; NULL if there is no such kind. */
 const of_score_row *of_score_row_of(of_score_kind kind);
 
-/* calibration.c */
+/* fitted.c */
 double of_fitted_typicality(const of_calibration *calibration, const of_fitted_input *input);
 double of_fitted_combined(const of_calibration *calibration, const of_fitted_input *input);
 
