@@ -61,6 +61,9 @@ check_includes() {
         to=$(layer_of "$target")
         [[ -n ${rank[$from]-} ]] || { fail "$file is in no layer" && continue; }
         may_use "$from" "$to" || fail "$file includes \"$name\": '$from' may not use '$to'"
+        if [[ $from == cli && $to != cli ]]; then
+            fail "$file includes \"$name\": the program sees only public headers"
+        fi
         if [[ $file == simd/*/* && $to != simd ]]; then
             fail "$file includes \"$name\": kernels see only headers of simd/"
         fi
