@@ -108,10 +108,10 @@ void add_decoding(const char *format, Encode encode, uint32_t channels, uint32_t
         const of_target target = target_of(channels, size);
         Bytes pixels(of_target_bytes(&target));
         of_error error;
-        of_image_shape shape;
+        of_image_info info;
         bench::measure(state, work, OF_ISA_SCALAR, Clock::thread, [&] {
             bench::check(of_image_decode(file.data(), file.size(), format, &target, pixels.data(),
-                                         &shape, &error),
+                                         &info, &error),
                          error);
         });
         state.counters["encoded_bytes"] = static_cast<double>(file.size());

@@ -120,6 +120,15 @@ OF_API of_status of_fail_setting(of_error *error, of_status status, const char *
 /** OF_ERROR_MEMORY, with what was being allocated. */
 OF_API of_status of_fail_memory(of_error *error, const char *what);
 
+#ifdef __clang_analyzer__
+/* Clang's static analyzer sees one file at a time. What it must know: a failure returns its status.
+ */
+#define of_fail(error, status, ...) ((void)(of_fail)((error), (status), __VA_ARGS__), (status))
+#define of_fail_setting(error, status, setting, ...)                                               \
+    ((void)(of_fail_setting)((error), (status), (setting), __VA_ARGS__), (status))
+#define of_fail_memory(error, what) ((void)(of_fail_memory)((error), (what)), OF_ERROR_MEMORY)
+#endif
+
 /** Copies `from` into `to` (either may be NULL) and returns its status, OF_OK for NULL. */
 OF_API of_status of_error_copy(of_error *to, const of_error *from);
 

@@ -153,8 +153,8 @@ static of_status code_images(const of_detector *detector, const uint8_t *pixels,
                              of_coder *coder, double *sizes, of_error *error) {
     const of_architecture *a = of_detector_architecture(detector);
     size_t image_bytes = of_architecture_dimensions(a), failures = 0;
-    unsigned threads = of_plan_describe(detector->plans[OF_PLACE_MODEL]).threads;
-#pragma omp parallel for schedule(dynamic, 4) num_threads(threads) reduction(+ : failures)
+#pragma omp parallel for schedule(dynamic, 4) num_threads(of_detector_threads(detector))            \
+    reduction(+ : failures)
     for (size_t i = 0; i < count; i++) {
         size_t bytes = 0;
         failures += coder(pixels + i * image_bytes, a->channels, a->height, a->width, &bytes,

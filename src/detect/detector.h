@@ -48,6 +48,11 @@ static inline bool of_detector_has(const of_detector *detector, size_t place) {
     return detector->plans[place] != NULL;
 }
 
+/* Of one call. */
+static inline unsigned of_detector_threads(const of_detector *detector) {
+    return of_plan_describe(detector->plans[OF_PLACE_MODEL]).threads;
+}
+
 /* 0 without a general model. */
 uint64_t of_detector_general_fingerprint(const of_detector *detector);
 

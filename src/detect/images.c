@@ -33,7 +33,7 @@ static of_status check_wanted(const of_detector *detector, const of_score *score
 static void round_pixels(const float *from, size_t count, uint8_t *to) {
     for (size_t i = 0; i < count; i++) {
         float value = from[i] * 255;
-        to[i] = value >= 255 ? 255 : value > 0 ? (uint8_t)(value + 0.5F) : 0; /* NaN: 0 */
+        to[i] = value >= 255 ? 255 : value > 0 ? (uint8_t)lroundf(value) : 0; /* NaN: 0 */
     }
 }
 
@@ -163,8 +163,7 @@ static of_status open_decoded(const of_detector *detector, size_t images, decode
 static void decode(const of_detector *detector, const of_encoded_image *images, size_t count,
                    decoded_images *decoded) {
     const of_image_options options = of_image_options_default(of_detector_architecture(detector));
-    unsigned threads = of_plan_describe(detector->plans[OF_PLACE_MODEL]).threads;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(of_detector_threads(detector))
     for (size_t i = 0; i < count; i++)
         (void)of_image_read(images[i].bytes, images[i].size,
                             images[i].name != NULL ? images[i].name : "image", &options,

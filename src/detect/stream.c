@@ -53,7 +53,7 @@ static bool is_stopped(void *user) {
 
 static of_status open_source(stream *s, of_error *error) {
     of_source_options options = of_source_options_default(of_detector_architecture(s->detector));
-    unsigned threads = of_plan_describe(s->detector->plans[OF_PLACE_MODEL]).threads;
+    unsigned threads = of_detector_threads(s->detector);
     options.threads = threads < MAX_DECODERS ? threads : MAX_DECODERS;
     options.limit = s->options.limit;
     options.seed = s->options.seed;

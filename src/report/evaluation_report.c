@@ -59,7 +59,7 @@ static void fill_view(const of_evaluation *evaluation, size_t set, set_view *vie
                                            .share = flags.share,
                                            .low = flags.low,
                                            .high = flags.high};
-        if (metrics != NULL)
+        if (metrics != NULL && view->metrics != NULL)
             view->metrics[s] = *metrics;
     }
 }
