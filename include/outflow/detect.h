@@ -312,13 +312,13 @@ OF_API of_save_options of_save_options_default(void);
  * Writes the model with the calibration in use (or without one) to a weight file, atomically;
  * `path` may be the file that it was opened from. Tensors and other metadata stay as they are in
  * the model's file; that its weights have changed since is OF_ERROR_MISMATCH. A bundle is an
- * ordinary weight file for whoever wants the model alone. `options` may be NULL.
+ * ordinary weight file for whoever wants the model alone; a file that was opened as one stays one.
+ * `options` may be NULL.
  */
 OF_API of_status of_detector_save(const of_detector *detector, const char *path,
                                   const of_save_options *options, of_error *error);
 
-/* ---- Heat: which pixels make a score what it is
- * -------------------------------------------------- */
+/* ---- Heat: which pixels make a score what it is --------------------------------------------- */
 
 /**
  * The score whose heat is shown for `score`: itself where it is a sum of contributions (nll, last,

@@ -28,8 +28,10 @@ static of_status load(of_detector *detector, size_t place, const char *name, loa
                       of_error *error) {
     char path[OF_MODEL_PATH_SIZE];
     of_status status = of_model_locate(name, path, sizeof path, error);
-    if (status == OF_OK)
+    if (status == OF_OK) {
+        detector->identities[place] = of_file_identify(path); /* before it is read, not after */
         status = of_model_load(path, &loaded->models[place], error);
+    }
     if (status != OF_OK)
         return status;
     detector->files[place] = strdup(path);
@@ -42,6 +44,7 @@ static of_status load_bundled(of_detector *detector, loaded_models *loaded, of_e
     of_status status = of_model_load_general(file, &loaded->models[OF_PLACE_GENERAL], error);
     if (status != OF_OK || loaded->models[OF_PLACE_GENERAL] == NULL)
         return status;
+    detector->identities[OF_PLACE_GENERAL] = detector->identities[OF_PLACE_MODEL];
     detector->files[OF_PLACE_GENERAL] = strdup(file);
     return detector->files[OF_PLACE_GENERAL] != NULL ? OF_OK : of_fail_memory(error, "a file name");
 }

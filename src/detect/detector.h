@@ -26,12 +26,19 @@ typedef struct of_runner_pool {
     of_runner *idle;
 } of_runner_pool;
 
+/* Which file was read: another one of the same name differs in some of this. */
+typedef struct of_file_identity {
+    uint64_t device, inode, bytes;
+    int64_t seconds, nanoseconds; /* of the last change */
+} of_file_identity;
+
 struct of_detector {
     bool has_general;
     size_t ensemble_count;
     of_detector_model models[OF_PLACES];
     const of_model *given[OF_PLACES]; /* models in memory that it was created from */
     char *files[OF_PLACES]; /* freed with free(); for a model in memory its name, or NULL */
+    of_file_identity identities[OF_PLACES];
     of_plan *plans[OF_PLACES];
     char *training; /* the model's own record of it, freed with free(), or NULL */
     bool webp;
@@ -58,6 +65,9 @@ uint64_t of_detector_general_fingerprint(const of_detector *detector);
 
 /* Do the two models have the same number of scales? */
 bool of_detector_same_scales(const of_detector *detector);
+
+/* saving.c: of the file that lies there now; all zero without one. */
+of_file_identity of_file_identify(const char *path);
 
 /* An idle runner, or a new one. To be given back. */
 of_status of_runner_take(const of_detector *detector, of_runner **runner, of_error *error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A detector into one weight file: the model with its calibration, and perhaps its general model.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "core/options_read.h"
 #include "detect/detector.h"
@@ -10,15 +11,34 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 of_save_options of_save_options_default(void) {
     return (of_save_options){.size = sizeof(of_save_options)};
 }
 
-/* The file may have been replaced since it was opened. */
+of_file_identity of_file_identify(const char *path) {
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return (of_file_identity){0};
+    return (of_file_identity){.device = (uint64_t)info.st_dev,
+                              .inode = (uint64_t)info.st_ino,
+                              .bytes = (uint64_t)info.st_size,
+                              .seconds = (int64_t)info.st_mtim.tv_sec,
+                              .nanoseconds = (int64_t)info.st_mtim.tv_nsec};
+}
+
+static bool is_unchanged(const of_file_identity *known, const char *path) {
+    of_file_identity now = of_file_identify(path);
+    return known->inode != 0 && memcmp(known, &now, sizeof now) == 0;
+}
+
+/* The file may have been replaced since it was opened; only then it is read once more. */
 static of_status check_weights(const of_detector *detector, size_t place, of_error *error) {
     const of_detector_model *known = &detector->models[place];
     of_model *model;
+    if (is_unchanged(&detector->identities[place], known->file))
+        return OF_OK;
     bool bundled = place == OF_PLACE_GENERAL &&
                    strcmp(known->file, detector->models[OF_PLACE_MODEL].file) == 0;
     of_status status = bundled ? of_model_load_general(known->file, &model, error)

@@ -57,3 +57,19 @@ if cmake -S other -B other/build >other.log 2>&1; then
 fi
 
 prefix/bin/outflow help >help.txt
+
+# The components are all there is, each with what its name says.
+for component in runtime dev models tools; do
+    cmake --install "$build" --prefix "$scratch/$component" --component "$component" >>install.log
+done
+list() {
+    (cd "$1" && find . -type f -o -type l) | sort
+}
+diff <(list prefix) <(for component in runtime dev models tools; do list "$component"; done | sort)
+[[ -e tools/bin/outflow && -e models/share/outflow/models/demo-shapes.safetensors ]]
+[[ -e dev/include/outflow/detect.h && ! -e dev/bin ]]
+find runtime -name 'liboutflow.so.*' | grep -q .
+if find runtime -name '*.a' -o -name '*.h' | grep -q .; then
+    echo "runtime has what only developers need" >&2
+    exit 1
+fi

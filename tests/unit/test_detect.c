@@ -431,6 +431,15 @@ static void test_one_file_holds_all(void **state) {
     assert_true(of_model_fingerprint(general) == of_model_fingerprint(f.general));
     assert_null(of_model_metadata(alone, "general.architecture"));
 
+    /* calibrated anew in its place, it stays one */
+    assert_int_equal(of_detector_calibrate(copied, "synthetic:shapes:150", NULL, NULL, NULL),
+                     OF_OK);
+    assert_int_equal(of_detector_save(copied, again, NULL, &error), OF_OK);
+    of_detector_free(copied);
+    assert_int_equal(of_detector_open(&options, &copied, &error), OF_OK);
+    assert_true(has_score(copied, OF_SCORE_RATIO));
+    assert_int_equal(of_calibration_describe(of_detector_describe(copied).calibration).images, 150);
+
     /* without the general model, an ordinary file */
     save.bundle = false;
     assert_int_equal(of_detector_save(f.detector, again, &save, &error), OF_OK);
