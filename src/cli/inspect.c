@@ -167,6 +167,23 @@ static void print_metadata(const of_model *model, FILE *file) {
     }
 }
 
+/* That of a bundle. */
+static of_status print_general(const char *path, FILE *file, of_error *error) {
+    of_model *general = NULL;
+    of_status status = of_model_load_general(path, &general, error);
+    if (general == NULL)
+        return status;
+    const of_architecture *a = of_model_architecture(general);
+    (void)fprintf(file,
+                  "%-14s in the same file: %s, %" PRIu32 " scale%s, %" PRIu32
+                  " steps a scale, %" PRIu32 " hidden, fingerprint %016" PRIx64 "\n",
+                  "general model", of_family_name(a->family), of_architecture_scale_count(a),
+                  of_plural(of_architecture_scale_count(a)), a->steps, a->hidden,
+                  of_model_fingerprint(general));
+    of_model_free(general);
+    return OF_OK;
+}
+
 static of_status print_text(const char *path, const of_model *model, const of_plan *plan,
                             const training_cost *cost, bool layers, FILE *file, of_error *error) {
     (void)fprintf(file, "%-14s ", "file");
@@ -176,11 +193,12 @@ static of_status print_text(const char *path, const of_model *model, const of_pl
     (void)fprintf(file, "%-14s %zu, %" PRIu64 " of them trained\n", "parameters",
                   of_model_parameter_count(model), trained_parameters(model));
     (void)fprintf(file, "%-14s %016" PRIx64 "\n", "fingerprint", of_model_fingerprint(model));
+    of_status status = print_general(path, file, error);
     print_calibration(model, file);
     print_metadata(model, file);
     print_training(cost, file);
     print_plan_summary(plan, file);
-    return of_layers_print(plan, layers, file, error);
+    return status == OF_OK ? of_layers_print(plan, layers, file, error) : status;
 }
 
 /* ---- For programs ------------------------------------------------------------------------- */

@@ -307,8 +307,8 @@ static int score_with(const score_settings *settings, of_console *console) {
     return sum.unreadable > 0 ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
 }
 
-/* What can be said about --score before a model is loaded: its spelling, and whether it needs a
- * general model. */
+/* What can be said about --score before a model is loaded: its spelling. The model's file may bring
+ * a general one along. */
 static of_status check_score_name(const score_settings *settings, of_error *error) {
     of_architecture any = of_architecture_default();
     any.scales = UINT32_MAX;
@@ -316,8 +316,7 @@ static of_status check_score_name(const score_settings *settings, of_error *erro
     of_score score;
     return settings->score_name == NULL
                ? OF_OK
-               : of_score_parse(settings->score_name, &any, settings->shared.general != NULL,
-                                &score, error);
+               : of_score_parse(settings->score_name, &any, true, &score, error);
 }
 
 static bool reads_input_twice(const of_text_list *sources) {

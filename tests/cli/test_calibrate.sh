@@ -186,7 +186,7 @@ paste logp_general score logp_class0 logp_class1 logp_class2 | awk '{ b = $3
     if (d > 1e-6 || d < -1e-6) exit 1 }' || fail 'class is not the best ratio'
 expect_failure 1 'no classes' score -m in.model -g general.model --score class --limit 1 \
     synthetic:shapes
-expect_failure 2 'general model' score -m classes.model --score class --limit 1 synthetic:shapes
+expect_failure 1 'general model.*see --general-model' score -m classes.model --score class --limit 1 synthetic:shapes
 run 0 score -m classes.model --score mixture --limit 1 synthetic:shapes
 expect_failure 1 'no classes' score -m in.model --score mixture --limit 1 synthetic:shapes
 run 0 calibrate -q -m classes.model -g general.model --data synthetic:shapes:200
@@ -215,6 +215,26 @@ run 0 calibrate -m mixed.model --data part:0.4-1:synthetic:shapes:250
 expect_err 'warning: part:0.4-1:synthetic:shapes:250 is what the model was trained on'
 run 0 calibrate -m mixed.model --data part:0-0.5:synthetic:shapes:250
 expect_equal 'a part that was held out' "$(grep -c 'trained on' "$err")" 0
+
+# ---- model, general model and calibration in one file
+expect_failure 2 '--bundle needs --out' calibrate -m in.model -g general.model --bundle \
+    --data synthetic:shapes:150
+expect_failure 1 'a bundle needs a general model.*--general-model' calibrate -m in.model --bundle \
+    --data synthetic:shapes:150 -o bundle.model
+if [ -e bundle.model ]; then fail 'a failed run left a bundle'; fi
+run 0 calibrate -q -m in.model -g general.model --bundle --data synthetic:shapes:150 -o bundle.model
+run 0 calibrate -q -m in.model -g general.model --data synthetic:shapes:150 -o pair.model
+run 0 score -q -m pair.model -g general.model --fpr 0.1 --limit 20 synthetic:digits
+cp "$out" pair.csv
+run 0 score -q -m bundle.model --fpr 0.1 --limit 20 synthetic:digits
+expect_same_files pair.csv "$out"
+run 0 score -q -m bundle.model --score ratio --limit 2 synthetic:digits
+run 0 inspect bundle.model
+expect_out '^general model .*in the same file'
+run 0 calibrate -q -m bundle.model --data synthetic:digits:120
+run 0 score -q -m bundle.model --score ratio --limit 2 synthetic:digits
+run 0 eval -q -m bundle.model --in synthetic:shapes --out-of d=synthetic:digits --limit 20
+expect_out 'ratio'
 
 # ---- files that cannot be read are counted
 make_images small.model images 3

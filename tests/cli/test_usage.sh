@@ -60,8 +60,8 @@ expect_failure 2 "'nan' is not a finite number" score --threshold nan
 expect_failure 2 "'xml' is none of csv|jsonl|table" score --format xml
 expect_failure 2 "'avx1024' is none of auto" score --isa avx1024
 expect_failure 2 "unknown score 'ratoi'" score -m m --score ratoi x
-expect_failure 2 "score 'ratio' compares with a general model" score -m m --score ratio x
-expect_err "none is given; see --general-model; see 'outflow score --help'"
+expect_failure 1 "score 'ratio' compares with a general model, and none is given; see --general-model" \
+    score -m demo-shapes --score ratio x
 expect_failure 2 "score 'scale:'" score -m m --score scale: x
 expect_failure 2 'given twice' score -m m - -
 expect_failure 2 'option --in SRC is required' eval -m m
