@@ -46,7 +46,7 @@ static void fill(of_error *error, of_status status, const char *setting, const c
     error->status = status;
     (void)vsnprintf(error->message, sizeof error->message, format, arguments);
     of_plain_text(error->message);
-    (void)snprintf(error->setting, sizeof error->setting, "%s", setting);
+    (void)snprintf(error->setting, sizeof error->setting, "%s", setting != NULL ? setting : "");
     of_plain_text(error->setting);
 }
 

@@ -21,6 +21,8 @@ struct of_json {
 };
 
 of_status of_json_create(FILE *file, bool indented, of_json **json, of_error *error) {
+    if (file == NULL || json == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_json_create: a required argument is NULL");
     *json = calloc(1, sizeof **json);
     if (*json == NULL)
         return of_fail_memory(error, "a writer of JSON");

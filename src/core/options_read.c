@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* No version of any struct is as large: such a size was never set. */
+enum { MOST_SIZE = 4096 };
+
 /* Fields that this version does not know may be there, as long as they are not used. */
 static bool all_zero(const unsigned char *bytes, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -19,7 +22,7 @@ of_status of_options_read(void *own, size_t own_size, size_t least, const void *
     size_t size = own_size;
     if (given != NULL) {
         (void)memcpy(&size, given, sizeof size);
-        if (size < least)
+        if (size < least || size > MOST_SIZE)
             return of_fail(error, OF_ERROR_ARGUMENT, "%s: size is not set; start from its default",
                            what);
         if (size > own_size && !all_zero((const unsigned char *)given + own_size, size - own_size))

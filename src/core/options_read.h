@@ -11,7 +11,8 @@
 
 /* Both structs begin with `size_t size`. `own` holds the defaults and keeps them where `given`
  * (NULL: everywhere) is too short to have a field; its size is set. `least` is the size of the
- * struct's first version: a smaller one was never set. `what` names the options in messages. */
+ * struct's first version: a smaller one was never set, nor one of several kilobytes, which would
+ * have bytes read that do not belong to the struct. `what` names the options in messages. */
 of_status of_options_read(void *own, size_t own_size, size_t least, const void *given,
                           const char *what, of_error *error);
 

@@ -68,6 +68,11 @@ static void release(of_output *output) {
 }
 
 of_status of_output_open(const char *path, of_output **output, of_error *error) {
+    if (output == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_output_open: no place for the output");
+    *output = NULL;
+    if (path != NULL && path[0] == '\0')
+        return of_fail(error, OF_ERROR_IO, "cannot write to a file without a name");
     *output = calloc(1, sizeof **output);
     char *name = strdup(is_stdout(path) ? "standard output" : path);
     of_status status = OF_OK;
@@ -104,6 +109,8 @@ static of_status fail_output(of_output *output, of_error *error) {
 }
 
 of_status of_output_flush(of_output *output, of_error *error) {
+    if (output == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_output_flush: an output is needed");
     errno = 0;
     return fflush(output->file) != 0 || ferror(output->file) ? fail_output(output, error) : OF_OK;
 }
@@ -117,6 +124,8 @@ static of_status close_stream(of_output *output, of_error *error) {
 }
 
 of_status of_output_commit(of_output *output, of_error *error) {
+    if (output == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_output_commit: an output is needed");
     of_status status = close_stream(output, error);
     if (output->replaces && status == OF_OK)
         status = of_replace_commit(&output->replacement, error);

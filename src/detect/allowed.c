@@ -5,6 +5,7 @@
 #include "model/named.h"
 #include "score/score_table.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,11 +74,28 @@ static of_status check_calibration(const of_detector *detector, of_score score, 
     return status;
 }
 
+/* Does the model have it at all? */
+static of_status check_known(const of_detector *detector, of_score score, const char *name,
+                             of_error *error) {
+    const of_score_row *row = of_score_row_of(score.kind);
+    uint32_t scales = of_architecture_scale_count(of_detector_architecture(detector));
+    if (row == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "there is no score number %d", (int)score.kind);
+    if (row->per_scale && score.scale >= scales)
+        return of_fail(error, OF_ERROR_ARGUMENT, "score '%s': the model has %" PRIu32 " scales",
+                       name, scales);
+    return OF_OK;
+}
+
 of_status of_detector_check_score(const of_detector *detector, of_score score, of_error *error) {
     char name[32], what[64];
+    if (detector == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "a score needs a detector");
     of_score_name(score, name, sizeof name);
     unsigned needs = of_score_needs(score);
-    of_status status = check_models(detector, needs, name, error);
+    of_status status = check_known(detector, score, name, error);
+    if (status == OF_OK)
+        status = check_models(detector, needs, name, error);
     if (status != OF_OK || (needs & OF_NEEDS_CALIBRATION) == 0)
         return status;
     (void)snprintf(what, sizeof what, "score '%s' needs", name);
@@ -126,6 +144,9 @@ of_score of_detector_default_score(const of_detector *detector) {
 
 of_status of_detector_find_score(const of_detector *detector, const char *name, of_score *score,
                                  of_error *error) {
+    if (detector == NULL || score == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_detector_find_score: detector and a place for the score are needed");
     of_score found = of_detector_default_score(detector);
     of_status status = OF_OK;
     if (name != NULL)
@@ -162,6 +183,8 @@ double of_detector_threshold(const of_detector *detector, of_score score, double
 
 of_status of_detector_check_rule(const of_detector *detector, const of_flag_rule *rule,
                                  of_error *error) {
+    if (rule == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_detector_check_rule: a rule is needed");
     if (rule->rate == 0)
         return of_detector_check_score(detector, rule->score, error);
     of_status status = of_detector_check_p_value(detector, rule->score, error);

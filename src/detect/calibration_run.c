@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calibrating a detector: in-distribution images through it, into its calibration. */
+#include "core/batch_check.h"
 #include "core/error.h"
 #include "core/options_read.h"
 #include "data/formats/reader.h"
@@ -33,10 +34,9 @@ bool of_detector_was_trained_on(const of_detector *detector, const char *source)
 }
 
 static void warn_of_training_data(const of_detector *detector, const char *source,
-                                  const of_stream_options *options) {
-    const of_stream_observer *observer = options != NULL ? options->observer : NULL;
+                                  const of_stream_observer *observer) {
     char text[1024];
-    if (observer == NULL || observer->warn == NULL || !of_detector_was_trained_on(detector, source))
+    if (observer->warn == NULL || !of_detector_was_trained_on(detector, source))
         return;
     (void)snprintf(text, sizeof text,
                    "%.600s is what the model was trained on: p-values of other images will be too "
@@ -96,6 +96,7 @@ of_status of_detector_calibrate(of_detector *detector, const char *source,
                                 const of_stream_options *options, of_stream_result *result,
                                 of_error *error) {
     of_stream_options stream = of_stream_options_default();
+    of_stream_observer observer = {.size = sizeof observer};
     of_stream_result own = {0};
     of_calibrator *calibrator = NULL;
     if (detector == NULL || source == NULL)
@@ -104,11 +105,14 @@ of_status of_detector_calibrate(of_detector *detector, const char *source,
     of_status status =
         of_options_read(&stream, sizeof stream, sizeof stream, options, "of_stream_options", error);
     if (status == OF_OK)
+        status = of_options_read(&observer, sizeof observer, sizeof observer, stream.observer,
+                                 "of_stream_observer", error);
+    if (status == OF_OK)
         status = open_calibrator(detector, source, &calibrator, error);
     if (status != OF_OK)
         return status;
     stream.needs |= needs_of(detector);
-    warn_of_training_data(detector, source, &stream);
+    warn_of_training_data(detector, source, &observer);
     status = of_detector_stream(detector, source, &stream, add_batch, calibrator, &own, error);
     if (status == OF_OK && own.images == 0)
         status = of_stream_fail_empty(source, &own, error);
@@ -126,7 +130,9 @@ of_status of_detector_calibrate_pixels(of_detector *detector, const of_batch *ba
     if (detector == NULL || batch == NULL || (batch->pixels == NULL && batch->count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_calibrate_pixels: detector and images are both needed");
-    of_status status = open_calibrator(detector, source, &calibrator, error);
+    of_status status = of_batch_check(batch, "of_detector_calibrate_pixels", error);
+    if (status == OF_OK)
+        status = open_calibrator(detector, source, &calibrator, error);
     if (status == OF_OK)
         status = of_scored_batch_visit(detector, batch, needs_of(detector), add_batch, calibrator,
                                        error);

@@ -181,7 +181,8 @@ static of_status check_ensemble(size_t count, const void *list, of_error *error)
                                "an ensemble has at most %d models", OF_ENSEMBLE_MOST + 1);
     return count == 0 || list != NULL
                ? OF_OK
-               : of_fail(error, OF_ERROR_ARGUMENT, "the list of the ensemble's models is NULL");
+               : of_fail_setting(error, OF_ERROR_ARGUMENT, "ensemble",
+                                 "the list of the ensemble's models is NULL");
 }
 
 /* The ranks have the same models and kernels, or none goes on. */
@@ -252,6 +253,10 @@ static of_status take_models(const of_detector_models *given, of_detector *detec
         status = check_ensemble(own.ensemble_count, own.ensemble, error);
     if (status != OF_OK)
         return status;
+    for (size_t i = 0; i < own.ensemble_count; i++)
+        if (own.ensemble[i] == NULL)
+            return of_fail_setting(error, OF_ERROR_ARGUMENT, "ensemble",
+                                   "model %zu of the ensemble is NULL", i + 1);
     detector->given[OF_PLACE_MODEL] = own.model;
     detector->given[OF_PLACE_GENERAL] = own.general_model;
     detector->ensemble_count = own.ensemble_count;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heat of images, and what it is relative to. */
+#include "core/batch_check.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "detect/detector.h"
 #include "score/heat.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,8 @@ enum { AT_ONCE = 32 };
 #define BEYOND 0.02
 
 struct of_heat_reference {
+    of_score score; /* of_detector_heat_score of what it is for */
+    uint32_t height, width;
     double floor;  /* strongest colours stand for no less than this: what is usual */
     double mean[]; /* [height][width] */
 };
@@ -77,7 +81,7 @@ static of_status check_arguments(const of_detector *detector, const of_batch *ba
                    (batch->count > 0 && (batch->pixels == NULL || result == NULL));
     return missing ? of_fail(error, OF_ERROR_ARGUMENT,
                              "heat: detector, images and a place for the result are all needed")
-                   : OF_OK;
+                   : of_batch_check(batch, "heat", error);
 }
 
 of_status of_detector_heat(const of_detector *detector, of_score score, const of_batch *batch,
@@ -145,10 +149,37 @@ static void fill_reference(size_t images, size_t pixels, double *values, double 
     reference->floor = usual_size(values, images * pixels, sizes);
 }
 
+static void describe_reference(const of_detector *detector, of_score score,
+                               of_heat_reference *reference) {
+    const of_architecture *a = of_detector_architecture(detector);
+    reference->score = of_detector_heat_score(detector, score);
+    reference->height = a->height;
+    reference->width = a->width;
+}
+
+/* `score` comes from of_detector_heat_score. */
+static of_status check_reference(const of_detector *detector, of_score score,
+                                 const of_heat_reference *reference, of_error *error) {
+    const of_architecture *a = of_detector_architecture(detector);
+    if (reference == NULL)
+        return OF_OK;
+    if (reference->height != a->height || reference->width != a->width)
+        return of_fail(error, OF_ERROR_MISMATCH,
+                       "the reference of heat is for images of %" PRIu32 "x%" PRIu32
+                       " pixels, not of %" PRIu32 "x%" PRIu32,
+                       reference->height, reference->width, a->height, a->width);
+    if (reference->score.kind != score.kind || reference->score.scale != score.scale)
+        return of_fail(error, OF_ERROR_MISMATCH, "the reference of heat is for another score");
+    return OF_OK;
+}
+
 of_status of_heat_reference_create(const of_detector *detector, of_score score,
                                    const of_batch *batch, of_heat_reference **reference,
                                    of_error *error) {
     of_status status = check_arguments(detector, batch, reference, error);
+    if (status == OF_OK && (reference == NULL || batch->count == 0))
+        status = of_fail(error, OF_ERROR_ARGUMENT,
+                         "the reference of heat needs images, and a place for its handle");
     if (status != OF_OK)
         return status;
     size_t pixels = pixel_count(detector), count;
@@ -162,6 +193,7 @@ of_status of_heat_reference_create(const of_detector *detector, of_score score,
                  ? of_detector_heat(detector, score, batch, values, error)
                  : of_fail_memory(error, "the reference of heat");
     if (status == OF_OK) {
+        describe_reference(detector, score, made);
         fill_reference(batch->count, pixels, values, sizes, made);
         *reference = made;
     } else {
@@ -202,7 +234,12 @@ static void make_relative(bool ratio, const of_heat_reference *reference, double
 of_status of_detector_relative_heat(const of_detector *detector, of_score score,
                                     const of_heat_reference *reference, const of_batch *batch,
                                     double *heat, double *limits, of_error *error) {
-    of_status status = of_detector_heat(detector, score, batch, heat, error);
+    of_status status = check_arguments(detector, batch, heat, error);
+    if (status == OF_OK)
+        status =
+            check_reference(detector, of_detector_heat_score(detector, score), reference, error);
+    if (status == OF_OK)
+        status = of_detector_heat(detector, score, batch, heat, error);
     if (status != OF_OK)
         return status;
     size_t pixels = pixel_count(detector);

@@ -5,9 +5,10 @@
 #include "core/options_read.h"
 #include "detect/picture.h"
 
+#include <inttypes.h>
 #include <outflow/detect.h>
 
-enum { SIDE = 256, MOST_SIDE = 2048 };
+enum { SIDE = 256, MOST_SIDE = 2048, LARGEST_SIDE = 8192 };
 
 of_heat_picture_options of_heat_picture_options_default(void) {
     return (of_heat_picture_options){
@@ -31,6 +32,16 @@ static of_status draw(const of_heated_image *image, const of_heat_picture_option
     return status;
 }
 
+/* A side that somebody else names must not take all memory. */
+static of_status check(const of_architecture *architecture, const of_heat_picture_options *options,
+                       of_error *error) {
+    if (options->side == 0 || options->side > LARGEST_SIDE)
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "side",
+                               "a picture's side is 1 to %d pixels, not %" PRIu32,
+                               (int)LARGEST_SIDE, options->side);
+    return of_architecture_check(architecture, error);
+}
+
 of_status of_heat_picture(const of_architecture *architecture, const uint8_t *pixels,
                           const double *heat, double limit, const of_heat_picture_options *options,
                           uint8_t **png, size_t *size, of_error *error) {
@@ -40,8 +51,8 @@ of_status of_heat_picture(const of_architecture *architecture, const uint8_t *pi
         return of_fail(error, OF_ERROR_ARGUMENT, "of_heat_picture: a required argument is NULL");
     of_status status =
         of_options_read(&own, sizeof own, sizeof own, options, "of_heat_picture_options", error);
-    if (status == OF_OK && own.side == 0)
-        status = of_fail(error, OF_ERROR_ARGUMENT, "of_heat_picture: a picture has a side");
+    if (status == OF_OK)
+        status = check(architecture, &own, error);
     const of_heated_image image = {
         pixels, heat, limit, architecture->channels, architecture->height, architecture->width};
     if (status == OF_OK)

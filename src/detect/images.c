@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scores of images in memory, as pixels or as encoded files. */
+#include "core/batch_check.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "detect/batch.h"
@@ -122,7 +123,9 @@ of_status of_detector_score(const of_detector *detector, const of_batch *batch,
         (values == NULL && batch->count > 0 && count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_score: detector, images and values are all needed");
-    of_status status = check_wanted(detector, scores, count, &wanted, error);
+    of_status status = of_batch_check(batch, "of_detector_score", error);
+    if (status == OF_OK)
+        status = check_wanted(detector, scores, count, &wanted, error);
     if (status != OF_OK || batch->count == 0 || count == 0)
         return status;
     return score_pixels(detector, batch, &wanted, values, error);

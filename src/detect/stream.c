@@ -254,7 +254,7 @@ static void warn_of_images(const stream *s) {
 
 of_status of_stream_fail_empty(const char *source, const of_stream_result *result,
                                of_error *error) {
-    if (result->unreadable == 0)
+    if (result == NULL || result->unreadable == 0)
         return of_fail(error, OF_ERROR_FORMAT, "%s: there is no image in it", source);
     return of_fail(error, OF_ERROR_FORMAT, "%s: no image could be read, %" PRIu64 " failed", source,
                    result->unreadable);

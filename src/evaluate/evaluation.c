@@ -187,9 +187,14 @@ static of_status add_image(of_evaluation *evaluation, size_t number, const of_sc
 of_status of_evaluation_add(of_evaluation *evaluation, size_t set, const of_scored_batch *batch,
                             of_error *error) {
     of_status status = OF_OK;
+    if (evaluation == NULL || batch == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_evaluation_add: a required argument is NULL");
     if (evaluation->finished || set >= evaluation->set_count)
         return of_fail(error, OF_ERROR_ARGUMENT, "no images can be added to set %zu%s", set,
                        evaluation->finished ? ": the evaluation is finished" : ": there is none");
+    if (evaluation->sets[set].ended)
+        return of_fail(error, OF_ERROR_ARGUMENT, "no images can be added to set %zu: it has ended",
+                       set);
     for (size_t i = 0; status == OF_OK && i < of_scored_count(batch); i++)
         status = add_image(evaluation, set, batch, i, error);
     return status;
@@ -213,8 +218,19 @@ static of_status check_images(const of_evaluation *evaluation, of_error *error) 
                                              &evaluation->sets[0].stream, error);
 }
 
+/* Of a set that nobody ended, nothing is known but its images. */
+static void end_sets(of_evaluation *evaluation) {
+    for (size_t i = 0; i < evaluation->set_count; i++)
+        if (!evaluation->sets[i].ended)
+            of_image_set_end(&evaluation->sets[i], NULL);
+}
+
 of_status of_evaluation_finish(of_evaluation *evaluation, of_error *error) {
+    if (evaluation == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_evaluation_finish: an evaluation is needed");
     of_status status = check_images(evaluation, error);
+    if (status == OF_OK)
+        end_sets(evaluation);
     for (size_t i = 1; status == OF_OK && evaluation->compared && i < evaluation->set_count; i++)
         status = of_image_set_compare(evaluation, &evaluation->sets[i], error);
     if (status == OF_OK && evaluation->with_general)

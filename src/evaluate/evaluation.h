@@ -26,6 +26,7 @@ typedef struct of_score_column {
 typedef struct of_image_set {
     char *name, *source;
     of_stream_result stream;
+    bool ended;               /* all images have been added */
     uint64_t non_finite;      /* images with a score that is not finite */
     of_score_column *columns; /* [score_count] */
     of_values logp, general_logp;

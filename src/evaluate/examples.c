@@ -99,6 +99,8 @@ static bool copy_image(of_kept_image *example, const of_item *item, const uint8_
 
 of_status of_examples_offer(of_examples *examples, const char *source, const of_scored_batch *batch,
                             size_t index, double value, of_error *error) {
+    if (examples == NULL || batch == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_examples_offer: a required argument is NULL");
     if (examples->sorted || index >= of_scored_count(batch))
         return of_fail(error, OF_ERROR_ARGUMENT, "an example that cannot be kept: %s",
                        examples->sorted ? "they are sorted already" : "it is not in the batch");

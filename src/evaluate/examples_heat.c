@@ -109,6 +109,8 @@ of_status of_examples_heat(of_examples *examples, of_score score,
                            const of_heat_reference *reference, const of_stream_observer *observer,
                            of_error *error) {
     of_heat_watch watch;
+    if (examples == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_examples_heat: examples are needed");
     of_status status = of_heat_watch_start(observer, examples->count, &watch, error);
     return status == OF_OK ? of_examples_heat_watched(examples, score, reference, &watch, error)
                            : status;

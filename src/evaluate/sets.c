@@ -90,6 +90,7 @@ bool of_image_set_add(const of_evaluation *evaluation, of_image_set *set,
 }
 
 void of_image_set_end(of_image_set *set, const of_stream_result *result) {
+    set->ended = true;
     set->stream = result != NULL ? *result : (of_stream_result){0};
     set->stream.images = set->logp.count;
     set->mean_logp = finite_mean(&set->logp);

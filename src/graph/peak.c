@@ -4,7 +4,7 @@
 
 #include <omp.h>
 
-enum { TRIES = 5 };
+enum { TRIES = 5, MOST_THREADS = 4096 };
 
 /* Seconds that `threads` threads take for `rounds` rounds each. */
 static double burst(const of_kernels *kernels, unsigned threads, size_t rounds) {
@@ -18,6 +18,11 @@ static double burst(const of_kernels *kernels, unsigned threads, size_t rounds) 
 }
 
 of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per_second, of_error *error) {
+    if (flops_per_second == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_measure_peak: no place for the result");
+    if (threads > MOST_THREADS)
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "threads", "threads: %u is more than %d",
+                               threads, (int)MOST_THREADS);
     of_status status = of_isa_resolve(isa, &isa, error);
     if (status != OF_OK)
         return status;

@@ -8,6 +8,7 @@
  *     log-dets of the maps     the same everywhere
  * This is a slow path beside of_session_forward, in double and one unit after the other: it is for
  * the few images that somebody will look at. */
+#include "core/batch_check.h"
 #include "core/memory.h"
 #include "graph/run.h"
 
@@ -230,6 +231,9 @@ of_status of_session_position_contributions(of_session *session, const of_batch 
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_session_position_contributions: session, images and a place for the "
                        "result are all needed");
+    of_status status = of_batch_check(batch, "of_session_position_contributions", error);
+    if (status != OF_OK)
+        return status;
     size_t classes = session->plan->architecture.classes, count;
     if (classes == 0 || batch->count == 0)
         return record_images(session, batch, NULL, grids, error);
@@ -237,8 +241,7 @@ of_status of_session_position_contributions(of_session *session, const of_batch 
         of_multiply(batch->count, classes, &count) ? of_allocate(count, sizeof(double)) : NULL;
     if (class_logp == NULL)
         return of_fail_memory(error, "log-likelihoods of classes");
-    of_status status =
-        of_session_forward(session, batch, &(of_likelihoods){.class_logp = class_logp}, error);
+    status = of_session_forward(session, batch, &(of_likelihoods){.class_logp = class_logp}, error);
     if (status == OF_OK)
         status = record_images(session, batch, class_logp, grids, error);
     of_free(class_logp);

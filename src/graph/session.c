@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a caller runs a plan with, and which way a batch takes. */
+#include "core/batch_check.h"
 #include "core/memory.h"
 #include "graph/run.h"
 
@@ -51,9 +52,9 @@ static of_status check(const of_session *session, const of_batch *batch, const o
         (batch->pixels == NULL && batch->count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_session_forward: session, images and results are all needed");
-    if (batch->type != OF_PIXEL_U8 && batch->type != OF_PIXEL_F32)
-        return of_fail(error, OF_ERROR_ARGUMENT, "of_session_forward: unknown pixel type %d",
-                       (int)batch->type);
+    of_status status = of_batch_check(batch, "of_session_forward", error);
+    if (status != OF_OK)
+        return status;
     if (out->class_logp != NULL && session->plan->architecture.classes == 0)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_session_forward: class_logp was asked of a model without classes");
@@ -85,11 +86,13 @@ of_status of_session_profile(of_session *session, const of_batch *batch, double 
     if (session == NULL || batch == NULL || layer_seconds == NULL || batch->pixels == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_session_profile: session, images and an array are all needed");
+    of_status status = of_batch_check(batch, "of_session_profile", error);
+    if (status != OF_OK)
+        return status;
     const of_plan *plan = session->plan;
     const of_run run = {
         .plan = plan, .worker = &session->workers[0], .layer_seconds = layer_seconds};
     const of_likelihoods nothing = {0};
-    of_status status = OF_OK;
     int callers_threads = omp_get_max_threads();
     memset(layer_seconds, 0, of_plan_layer_count(plan) * sizeof *layer_seconds);
     omp_set_num_threads(1);

@@ -62,6 +62,9 @@ static of_status check_choices(const of_architecture *architecture, of_error *er
 
 of_status of_architecture_check(const of_architecture *architecture, of_error *error) {
     const of_architecture *a = architecture;
+    if (a == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_architecture_check: a required argument is NULL");
     of_status status = check_choices(a, error);
     if (status == OF_OK && a->channels != 1 && a->channels != 3)
         status =

@@ -127,6 +127,9 @@ static of_status append_metadata(of_model *model, const char *key, const char *v
 
 of_status of_model_set_metadata(of_model *model, const char *key, const char *value,
                                 of_error *error) {
+    if (model == NULL || key == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_model_set_metadata: a required argument is NULL");
     if (is_reserved(key) || key[0] == '\0')
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "metadata key '%.64s' is empty or belongs to the file format", key);

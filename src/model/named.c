@@ -225,6 +225,8 @@ of_status of_model_locate(const char *name, char *path, size_t size, of_error *e
 
 of_status of_model_open(const char *name, of_model **model, of_error *error) {
     char path[PATH_SIZE];
+    if (name == NULL || model == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_model_open: a required argument is NULL");
     of_status status = of_model_locate(name, path, sizeof path, error);
     return status == OF_OK ? of_model_load(path, model, error) : status;
 }

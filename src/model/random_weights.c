@@ -73,6 +73,8 @@ static of_status draw_scale(of_model *model, uint64_t seed, uint32_t scale, of_e
 of_status of_model_create(const of_architecture *architecture, uint64_t seed, of_model **model,
                           of_error *error) {
     of_model *created;
+    if (architecture == NULL || model == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_model_create: a required argument is NULL");
     of_status status = of_model_allocate(architecture, &created, error);
     if (status != OF_OK)
         return status;

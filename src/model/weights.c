@@ -277,6 +277,8 @@ static of_status read_part(const of_safetensors *file, bool general, const char 
 
 of_status of_model_load(const char *path, of_model **model, of_error *error) {
     of_safetensors file;
+    if (path == NULL || model == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_model_load: a required argument is NULL");
     of_status status = of_safetensors_open(path, &file, error);
     if (status != OF_OK)
         return status;
@@ -288,6 +290,9 @@ of_status of_model_load(const char *path, of_model **model, of_error *error) {
 of_status of_model_load_general(const char *path, of_model **model, of_error *error) {
     of_safetensors file;
     char place[512];
+    if (path == NULL || model == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_model_load_general: a required argument is NULL");
     *model = NULL;
     of_status status = of_safetensors_open(path, &file, error);
     if (status != OF_OK)
@@ -407,5 +412,7 @@ of_status of_model_save_bundle(const of_model *model, const char *calibration,
 }
 
 of_status of_model_save(const of_model *model, const char *path, of_error *error) {
+    if (model == NULL || path == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_model_save: a required argument is NULL");
     return of_model_save_as(model, OF_DTYPE_F32, path, error);
 }

@@ -54,6 +54,8 @@ static of_status check_general(const of_calibration *calibration, const char *na
 of_status of_calibration_check(const of_calibration *calibration, of_score score, uint64_t general,
                                uint64_t members, of_error *error) {
     char name[32];
+    if (calibration == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_calibration_check: a calibration is needed");
     of_score_name(score, name, sizeof name);
     bool uses_general = of_score_needs_general(score) ||
                         (score.kind == OF_SCORE_COMBINED && calibration->general != 0);
@@ -74,6 +76,9 @@ of_status of_calibration_check(const of_calibration *calibration, of_score score
 
 of_status of_calibration_check_rate(const of_calibration *calibration, of_score score, double rate,
                                     of_error *error) {
+    if (calibration == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_calibration_check_rate: a calibration is needed");
     const of_conformal *table = find_table(calibration, score);
     char name[32];
     of_score_name(score, name, sizeof name);
@@ -125,6 +130,9 @@ double of_calibration_threshold(const of_calibration *calibration, of_score scor
 
 of_status of_calibration_read(const of_model *model, of_calibration **calibration,
                               of_error *error) {
+    if (model == NULL || calibration == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_calibration_read: a required argument is NULL");
     const char *text = of_model_metadata(model, metadata_key);
     *calibration = NULL;
     if (text == NULL)
@@ -145,6 +153,9 @@ of_status of_calibration_read(const of_model *model, of_calibration **calibratio
 
 of_status of_calibration_attach(const of_calibration *calibration, of_model *model,
                                 of_error *error) {
+    if (calibration == NULL || model == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_calibration_attach: a required argument is NULL");
     if (calibration->model != of_model_fingerprint(model))
         return of_fail(error, OF_ERROR_MISMATCH,
                        "the calibration was made with other weights than the model has");

@@ -109,6 +109,10 @@ of_status of_calibrator_create(const of_calibration_options *given, of_calibrato
         (options->members == NULL && options->member_count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_calibrator_create: a required argument is NULL");
+    for (size_t i = 0; i < options->member_count; i++)
+        if (options->members[i] == NULL)
+            return of_fail_setting(error, OF_ERROR_ARGUMENT, "members",
+                                   "model %zu of the ensemble is NULL", i + 1);
     const of_model *general = options->general;
     const of_calibrated_models models = {
         .architecture = of_model_architecture(options->model),
@@ -154,6 +158,8 @@ static of_status fail_finished(of_error *error) {
 
 of_status of_calibrator_add(of_calibrator *calibrator, const of_image_likelihood *image,
                             of_error *error) {
+    if (calibrator == NULL || image == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_calibrator_add: a required argument is NULL");
     const of_calibration *made = calibrator->made;
     if (made == NULL)
         return fail_finished(error);
@@ -298,6 +304,9 @@ static of_status build_tables(of_calibrator *calibrator, of_error *error) {
 
 of_status of_calibrator_finish(of_calibrator *calibrator, of_calibration **calibration,
                                of_error *error) {
+    if (calibrator == NULL || calibration == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_calibrator_finish: a required argument is NULL");
     of_calibration *made = calibrator->made;
     if (made == NULL)
         return fail_finished(error);

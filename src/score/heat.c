@@ -7,6 +7,8 @@
 
 of_score of_heat_score(of_score score, bool with_general) {
     const of_score_row *row = of_score_row_of(score.kind);
+    if (row == NULL) /* no score: none has heat */
+        return score;
     of_score_kind kind = with_general ? row->heat : row->heat_alone;
     return kind == score.kind ? score : (of_score){kind, 0};
 }

@@ -33,6 +33,9 @@ bool of_statistics_fill(const of_statistics_layout *layout, const of_image_likel
     if (layout->general_scales > 0 &&
         (image->general_contributions == NULL || image->general_latent_squares == NULL))
         return false;
+    if (layout->general_scales > 0 && image->general_scales > 0 &&
+        image->general_scales != layout->general_scales)
+        return false; /* another general model than the one that was calibrated with */
     values = fill_model(values, layout->scales, image->contributions, image->latent_squares);
     values = fill_model(values, layout->general_scales, image->general_contributions,
                         image->general_latent_squares);

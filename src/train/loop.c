@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Single steps on batches of the caller's: what a run does, without its data, outlier losses,
  * schedule and files. */
+#include "core/batch_check.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/memory.h"
@@ -125,7 +126,15 @@ void of_train_loop_free(of_train_loop *loop) {
 
 /* ---- Steps -------------------------------------------------------------------------------- */
 
+static of_status check_images(const of_train_loop *loop, const of_batch *batch, of_error *error) {
+    return loop != NULL ? of_batch_check(batch, "steps of training", error)
+                        : of_fail(error, OF_ERROR_ARGUMENT, "steps of training need a loop");
+}
+
 of_status of_train_loop_initialise(of_train_loop *loop, const of_batch *batch, of_error *error) {
+    of_status status = check_images(loop, batch, error);
+    if (status != OF_OK)
+        return status;
     return of_training_initialise(loop->plan, loop->model, batch, error);
 }
 
@@ -214,6 +223,9 @@ of_status of_train_loop_step(of_train_loop *loop, const of_batch *batch, of_trai
                              of_error *error) {
     double updates[UPDATE_PARTS];
     of_train_step own;
+    of_status status = check_images(loop, batch, error);
+    if (status != OF_OK)
+        return status;
     return take_step(loop, batch, step != NULL ? step : &own, updates, error);
 }
 
@@ -245,6 +257,9 @@ size_t of_train_loop_layer_count(const of_train_loop *loop) {
 
 of_status of_train_loop_layer(const of_train_loop *loop, size_t index, of_layer_info *info,
                               of_error *error) {
+    if (loop == NULL || info == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_train_loop_layer: a required argument is NULL");
     size_t gradient = of_training_layer_count(loop->plan);
     of_plan_info plan = describe_plan(loop);
     if (index < gradient)
@@ -268,10 +283,15 @@ of_status of_train_loop_layer(const of_train_loop *loop, size_t index, of_layer_
 
 of_status of_train_loop_profile(of_train_loop *loop, const of_batch *batch, double *layer_seconds,
                                 of_error *error) {
-    size_t gradient = of_training_layer_count(loop->plan);
     of_train_step step;
+    of_status status = check_images(loop, batch, error);
+    if (status == OF_OK && layer_seconds == NULL)
+        status = of_fail(error, OF_ERROR_ARGUMENT, "of_train_loop_profile: an array is needed");
+    if (status != OF_OK)
+        return status;
+    size_t gradient = of_training_layer_count(loop->plan);
     memset(layer_seconds, 0, of_train_loop_layer_count(loop) * sizeof *layer_seconds);
-    of_status status = of_training_profile(loop->plan, layer_seconds, error);
+    status = of_training_profile(loop->plan, layer_seconds, error);
     if (status != OF_OK)
         return status;
     status = take_step(loop, batch, &step, layer_seconds + gradient, error);

@@ -556,6 +556,157 @@ static void test_relative_heat_and_pictures(void **state) {
     free_fixture(&f);
 }
 
+/* ---- Misuse ---------------------------------------------------------------------------------- */
+
+/* What is no score, or a scale that the model has not, is refused and no NaN. */
+static void test_unknown_scores_are_refused(void **state) {
+    (void)state;
+    fixture f = make_fixture(2);
+    const of_score unknown[] = {{(of_score_kind)77, 0}, {OF_SCORE_SCALE, SCALES}};
+    uint8_t *pixels = take_images(of_detector_architecture(f.detector), "synthetic:shapes:1", 1);
+    const of_batch image = {OF_PIXEL_U8, pixels, 1};
+    double value, heat[16 * 16];
+    of_error error;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(of_detector_check_score(f.detector, unknown[i], &error),
+                         OF_ERROR_ARGUMENT);
+        assert_int_equal(of_detector_score(f.detector, &image, &unknown[i], 1, &value, &error),
+                         OF_ERROR_ARGUMENT);
+        assert_int_equal(of_detector_heat(f.detector, unknown[i], &image, heat, &error),
+                         OF_ERROR_ARGUMENT);
+    }
+    assert_non_null(strstr(error.message, "has 2 scales"));
+    assert_int_equal(of_detector_heat_score(f.detector, unknown[0]).kind, unknown[0].kind);
+    free(pixels);
+    free_fixture(&f);
+}
+
+/* Its pixels have no size: they must not be read. */
+static void test_unknown_pixel_types_are_refused(void **state) {
+    (void)state;
+    fixture f = make_fixture(2);
+    uint8_t *pixels = take_images(of_detector_architecture(f.detector), "synthetic:shapes:1", 1);
+    const of_batch image = {(of_pixel_type)7, pixels, 1};
+    double value, heat[16 * 16];
+    of_heat_reference *reference = NULL;
+    of_error error;
+    assert_int_equal(of_detector_score(f.detector, &image, &complexity, 1, &value, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "unknown pixel type 7"));
+    assert_int_equal(of_detector_heat(f.detector, nll, &image, heat, &error), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_heat_reference_create(f.detector, nll, &image, &reference, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_int_equal(of_detector_calibrate_pixels(f.detector, &image, NULL, &error),
+                     OF_ERROR_ARGUMENT);
+    free(pixels);
+    free_fixture(&f);
+}
+
+static void test_references_belong_to_a_score_and_a_size(void **state) {
+    (void)state;
+    fixture f = make_fixture(2);
+    of_architecture large = small_architecture(32, 2);
+    of_model *model = make_model(&large);
+    of_detector *other = detector_of(model, NULL, 1);
+    uint8_t *pixels = take_images(&large, "synthetic:shapes:1", 1);
+    const of_batch image = {OF_PIXEL_U8, pixels, 1}, none = {OF_PIXEL_U8, NULL, 0};
+    double heat[32 * 32];
+    of_heat_reference *reference = NULL;
+    of_error error;
+    assert_int_equal(of_heat_reference_create(f.detector, nll, &none, &reference, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_int_equal(of_heat_reference_create(f.detector, nll, &none, NULL, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_int_equal(of_heat_reference_create(f.detector, nll, &image, &reference, &error), OF_OK);
+    assert_int_equal(of_detector_relative_heat(other, nll, reference, &image, heat, NULL, &error),
+                     OF_ERROR_MISMATCH);
+    assert_non_null(strstr(error.message, "16x16"));
+    assert_int_equal(
+        of_detector_relative_heat(f.detector, ratio, reference, &image, heat, NULL, &error),
+        OF_ERROR_MISMATCH);
+    of_heat_reference_free(reference);
+    of_detector_free(other);
+    of_model_free(model);
+    free(pixels);
+    free_fixture(&f);
+}
+
+static void test_pictures_have_a_largest_side(void **state) {
+    (void)state;
+    of_architecture a = small_architecture(16, 2);
+    of_heat_picture_options options = of_heat_picture_options_default();
+    static const uint8_t pixels[3 * 16 * 16];
+    static const double heat[16 * 16];
+    uint8_t *png = NULL;
+    size_t size;
+    of_error error;
+    options.side = 30000;
+    assert_int_equal(of_heat_picture(&a, pixels, heat, 1, &options, &png, &size, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_string_equal(error.setting, "side");
+    a.channels = 2;
+    assert_int_equal(of_heat_picture(&a, pixels, heat, 1, NULL, &png, &size, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_null(png);
+}
+
+static void test_models_that_are_missing_in_an_ensemble(void **state) {
+    (void)state;
+    of_architecture a = small_architecture(16, 2);
+    of_model *model = make_model(&a);
+    const of_model *const members[] = {model, NULL};
+    const of_detector_models models = {
+        .size = sizeof models, .model = model, .ensemble = members, .ensemble_count = 2};
+    of_detector *detector = NULL;
+    of_error error;
+    assert_int_equal(of_detector_create(&models, NULL, &detector, &error), OF_ERROR_ARGUMENT);
+    assert_string_equal(error.setting, "ensemble");
+    of_model_free(model);
+}
+
+/* A calibration that was made with a general model of more scales than the one at hand. */
+static void test_values_with_another_general_model(void **state) {
+    (void)state;
+    fixture f = make_fixture(3);
+    static const double own[SCALES] = {-1, -2}, general[1] = {-3};
+    const of_image_likelihood image = {.logp = -3,
+                                       .contributions = own,
+                                       .latent_squares = own,
+                                       .general_logp = -3,
+                                       .general_contributions = general,
+                                       .general_latent_squares = general,
+                                       .general_scales = 1,
+                                       .png_bytes = 10};
+    assert_int_equal(of_detector_calibrate(f.detector, "synthetic:shapes:120", NULL, NULL, NULL),
+                     OF_OK);
+    assert_true(isnan(of_detector_value(f.detector, combined, &image)));
+    free_fixture(&f);
+}
+
+static void never(void *user, const char *text) {
+    (void)user;
+    fail_msg("an observer without a size was told: %s", text);
+}
+
+static void test_observers_are_checked_before_they_are_told(void **state) {
+    (void)state;
+    of_architecture a = small_architecture(16, 2);
+    of_model *model = make_model(&a);
+    assert_int_equal(of_model_set_metadata(model, "training",
+                                           "{\"data\":{\"source\":\"synthetic:shapes:120\"}}",
+                                           NULL),
+                     OF_OK);
+    of_detector *detector = detector_of(model, NULL, 1);
+    const of_stream_observer observer = {.warn = never};
+    of_stream_options options = of_stream_options_default();
+    options.observer = &observer;
+    assert_true(of_detector_was_trained_on(detector, "synthetic:shapes:120"));
+    assert_int_equal(of_detector_calibrate(detector, "synthetic:shapes:120", &options, NULL, NULL),
+                     OF_ERROR_ARGUMENT);
+    of_detector_free(detector);
+    of_model_free(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scores_follow_the_models),
@@ -571,6 +722,13 @@ int main(void) {
         cmocka_unit_test(test_changed_weights_are_not_saved),
         cmocka_unit_test(test_heat_sums_to_the_score),
         cmocka_unit_test(test_relative_heat_and_pictures),
+        cmocka_unit_test(test_unknown_scores_are_refused),
+        cmocka_unit_test(test_unknown_pixel_types_are_refused),
+        cmocka_unit_test(test_references_belong_to_a_score_and_a_size),
+        cmocka_unit_test(test_pictures_have_a_largest_side),
+        cmocka_unit_test(test_models_that_are_missing_in_an_ensemble),
+        cmocka_unit_test(test_values_with_another_general_model),
+        cmocka_unit_test(test_observers_are_checked_before_they_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,6 +135,17 @@ static void size_that_was_not_set_is_refused(void **state) {
     assert_int_equal(own.threads, 4);
 }
 
+/* What lies on the stack looks like an address: the bytes behind the struct are nobody's. */
+static void size_that_no_version_has_is_refused(void **state) {
+    (void)state;
+    own_options own, given = {(size_t)0x7ffc12345678, 1, 2, 3};
+    of_error error;
+    assert_int_equal(read_options(&own, &given, &error), OF_ERROR_ARGUMENT);
+    assert_string_equal(error.message, "test options: size is not set; start from its default");
+    given.size = SIZE_MAX;
+    assert_int_equal(read_options(&own, &given, NULL), OF_ERROR_ARGUMENT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failure_is_one_plain_line),
@@ -146,6 +157,7 @@ int main(void) {
         cmocka_unit_test(options_of_an_older_version_leave_defaults),
         cmocka_unit_test(options_of_a_newer_version_are_fine_unless_used),
         cmocka_unit_test(size_that_was_not_set_is_refused),
+        cmocka_unit_test(size_that_no_version_has_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -568,6 +568,37 @@ static void test_heat_is_watched_and_made_once(void **state) {
     free_fixture(&f);
 }
 
+/* Means and numbers of images are there, whether the caller ended the sets or not; a set that has
+ * ended takes no more images. */
+static void test_sets_that_are_not_ended(void **state) {
+    (void)state;
+    fixture f = make_fixture(2);
+    const of_evaluation_options options = options_for(two_sets, 2);
+    of_evaluation *whole = evaluate(f.detector, &options), *parts = NULL;
+    of_stream_options stream = of_stream_options_default();
+    of_error error;
+    assert_int_equal(of_evaluation_create(f.detector, &options, &parts, &error), OF_OK);
+    stream.needs = of_evaluation_needs(parts);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(of_detector_stream(f.detector, two_sets[i].source, &stream, add_part,
+                                            &(part){parts, i}, NULL, &error),
+                         OF_OK);
+    of_evaluation_end_set(parts, 0, NULL);
+    assert_int_equal(of_detector_stream(f.detector, two_sets[0].source, &stream, add_part,
+                                        &(part){parts, 0}, NULL, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_non_null(strstr(error.message, "has ended"));
+    assert_int_equal(of_evaluation_finish(parts, &error), OF_OK);
+    for (size_t i = 0; i < 2; i++) {
+        of_evaluation_set a = of_evaluation_get_set(whole, i), b = of_evaluation_get_set(parts, i);
+        assert_true(a.stream.images > 0 && a.stream.images == b.stream.images);
+        assert_true(a.mean_logp == b.mean_logp);
+    }
+    of_evaluation_free(whole);
+    of_evaluation_free(parts);
+    free_fixture(&f);
+}
+
 static void test_uncompared_sets_without_images_are_left_out(void **state) {
     (void)state;
     fixture f = make_fixture(2);
@@ -805,6 +836,7 @@ int main(void) {
         cmocka_unit_test(test_report_shows_sets_and_images),
         cmocka_unit_test(test_report_with_a_threshold),
         cmocka_unit_test(test_heat_is_watched_and_made_once),
+        cmocka_unit_test(test_sets_that_are_not_ended),
         cmocka_unit_test(test_uncompared_sets_without_images_are_left_out),
         cmocka_unit_test(test_examples_are_ordered),
         cmocka_unit_test(test_heat_of_examples_is_the_detectors),

@@ -174,6 +174,14 @@ static void deep_json_stays_valid(void **state) {
     free(text);
 }
 
+static void file_without_a_name_is_refused_first(void **state) {
+    (void)state;
+    of_output *output = NULL;
+    assert_int_equal(of_output_open("", &output, NULL), OF_ERROR_IO);
+    assert_null(output);
+    assert_int_equal(count_files(), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_appears_when_it_is_complete),
@@ -184,6 +192,7 @@ int main(void) {
         cmocka_unit_test(reader_that_went_away_is_noticed),
         cmocka_unit_test(standard_output_has_several_names),
         cmocka_unit_test(deep_json_stays_valid),
+        cmocka_unit_test(file_without_a_name_is_refused_first),
     };
     return cmocka_run_group_tests(tests, enter_folder, leave_folder);
 }

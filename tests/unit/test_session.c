@@ -277,6 +277,17 @@ static void misuse_is_an_error(void **state) {
     assert_string_equal(error.setting, "");
     assert_int_equal(of_session_create(plan, 0, NULL, &error), OF_ERROR_ARGUMENT);
     assert_null(session);
+    assert_int_equal(of_session_create(plan, 0, &session, &error), OF_OK);
+    const uint8_t pixels[16 * 16] = {0};
+    double values[1024];
+    const of_batch unknown = {(of_pixel_type)7, pixels, 1};
+    assert_true(of_plan_layer_count(plan) <= 1024);
+    assert_int_equal(of_session_forward(session, &unknown, &(of_likelihoods){.logp = values}, NULL),
+                     OF_ERROR_ARGUMENT);
+    assert_int_equal(of_session_profile(session, &unknown, values, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_session_position_contributions(session, &unknown, values, NULL),
+                     OF_ERROR_ARGUMENT);
+    of_session_free(session);
     of_session_free(NULL);
     of_plan_free(plan);
 }
