@@ -73,7 +73,7 @@ OF_API of_detector_options of_detector_options_default(void);
 OF_API of_status of_detector_open(const of_detector_options *options, of_detector **detector,
                                   of_error *error);
 
-/** Models in memory, for of_detector_create. */
+/** Models in memory, for of_detector_create: start from of_detector_models_default. */
 typedef struct of_detector_models {
     size_t size; /**< sizeof of this struct */
     const of_model *model;
@@ -81,6 +81,9 @@ typedef struct of_detector_models {
     const of_model *const *ensemble; /**< [ensemble_count], NULL: none */
     size_t ensemble_count;
 } of_detector_models;
+
+/** No models yet. */
+OF_API of_detector_models of_detector_models_default(void);
 
 /**
  * The same with models that are loaded already; they must outlive the detector only if it is to be
@@ -121,8 +124,8 @@ OF_API const of_architecture *of_detector_architecture(const of_detector *detect
 
 /**
  * Can this score be computed? If not, the error says what is missing: OF_ERROR_ARGUMENT a model or
- * a calibration, OF_ERROR_MISMATCH models or a calibration that do not fit, OF_ERROR_UNSUPPORTED a
- * coder that this build lacks.
+ * a calibration, or that there is no such score or scale; OF_ERROR_MISMATCH models or a calibration
+ * that do not fit; OF_ERROR_UNSUPPORTED a coder that this build lacks.
  */
 OF_API of_status of_detector_check_score(const of_detector *detector, of_score score,
                                          of_error *error);
@@ -165,9 +168,9 @@ typedef struct of_encoded_image {
 
 /**
  * Decodes images (of_image_read, with its default limits) and scores them. `infos` [images] (may be
- * NULL) gets what was done to each. With `failures` [images] an image that cannot be read has its
- * error there (status OF_OK for the others) and NaN as its values, and the call succeeds; with NULL
- * the first one fails the call.
+ * NULL) gets what was done to each, all zero for one that could not be read. With `failures`
+ * [images] an image that cannot be read has its error there (status OF_OK for the others) and NaN
+ * as its values, and the call succeeds; with NULL the first one fails the call.
  */
 OF_API of_status of_detector_score_encoded(const of_detector *detector,
                                            const of_encoded_image *images, size_t image_count,
@@ -176,7 +179,8 @@ OF_API of_status of_detector_score_encoded(const of_detector *detector,
                                            of_error *error);
 
 /** The value of a score from what is known of an image (of_scored_likelihood), `typicality` and
-    `combined` included. NaN where something is missing. */
+    `combined` included. NaN where something is missing; that the score can be computed with these
+    models is for of_detector_check_score to say. */
 OF_API double of_detector_value(const of_detector *detector, of_score score,
                                 const of_image_likelihood *image);
 
@@ -191,7 +195,7 @@ OF_API double of_detector_threshold(const of_detector *detector, of_score score,
 typedef struct of_flag_rule {
     of_score score;
     double rate; /**< above 0: if the p-value is at most this, which flags at most that share of
-                      normal images; */
+                      normal images */
     double threshold; /**< with rate 0: if the score is at or above this, or not finite */
 } of_flag_rule;
 
@@ -212,7 +216,7 @@ typedef struct of_scored_batch of_scored_batch;
 /** Images in the batch. */
 OF_API size_t of_scored_count(const of_scored_batch *batch);
 
-/** Name, label and size of image `index`. */
+/** Name, label and size of image `index`, here and below less than of_scored_count. */
 OF_API const of_item *of_scored_item(const of_scored_batch *batch, size_t index);
 
 /** Its pixels, [height][width][channels]. */
@@ -235,6 +239,9 @@ typedef struct of_stream_observer {
     void (*warn)(void *user, const char *text); /**< one line: what a user may not know of */
     bool (*stop)(void *user); /**< true ends the stream with OF_ERROR_IO, "interrupted" */
 } of_stream_observer;
+
+/** Nobody is told anything. */
+OF_API of_stream_observer of_stream_observer_default(void);
 
 typedef struct of_stream_options {
     size_t size;    /**< sizeof of this struct */
@@ -263,8 +270,8 @@ typedef struct of_stream_result {
 
 /**
  * Runs the images of a source (of_source_open says what there is) through the models. Memory is
- * that of a batch, however long the source is. `options` and `result` may be NULL; what was read
- * before a failure is in `result`. That no image could be scored is no error here.
+ * that of a batch, however long the source is. `options` and `result` may be NULL; `result` is
+ * always set, on a failure to what was read before. That no image could be scored is no error here.
  *
  * With ranks, all of them must call it with the same source: each runs its part of every batch, and
  * all are given all results.
@@ -284,7 +291,7 @@ OF_API of_status of_stream_fail_empty(const char *source, const of_stream_result
  * Learns what in-distribution images score (see of_calibration) and uses it from now on, in place
  * of an older calibration. The images must be drawn as the normal images to come are, and not have
  * been trained on: the observer's `warn` says so if the model's own record of its training names
- * the source. `result` may be NULL.
+ * the source. `result` may be NULL. On a failure the older calibration stays.
  */
 OF_API of_status of_detector_calibrate(of_detector *detector, const char *source,
                                        const of_stream_options *options, of_stream_result *result,
@@ -311,9 +318,10 @@ OF_API of_save_options of_save_options_default(void);
 /**
  * Writes the model with the calibration in use (or without one) to a weight file, atomically;
  * `path` may be the file that it was opened from. Tensors and other metadata stay as they are in
- * the model's file; that its weights have changed since is OF_ERROR_MISMATCH. A bundle is an
- * ordinary weight file for whoever wants the model alone; a file that was opened as one stays one.
- * `options` may be NULL.
+ * the model's file, whose bytes are read again (a relative path from where the process is now);
+ * that its weights have changed since is OF_ERROR_MISMATCH. A bundle is an ordinary weight file
+ * for whoever wants the model alone; a file that was opened as one stays one. `options` may be
+ * NULL.
  */
 OF_API of_status of_detector_save(const of_detector *detector, const char *path,
                                   const of_save_options *options, of_error *error);
@@ -338,7 +346,8 @@ OF_API of_status of_detector_heat(const of_detector *detector, of_score score,
 /** What heat is usual in in-distribution images. */
 typedef struct of_heat_reference of_heat_reference;
 
-/** The mean heat of some in-distribution images (64 will do), for the heat of this score. */
+/** The mean heat of some in-distribution images (64 will do, one at least), for the heat of this
+    score. It refers to nothing of the detector. */
 OF_API of_status of_heat_reference_create(const of_detector *detector, of_score score,
                                           const of_batch *batch, of_heat_reference **reference,
                                           of_error *error);
@@ -355,7 +364,8 @@ OF_API const char *of_heat_reference_text(const of_detector *detector, of_score 
  * The same less what is usual: the reference's mean, or without one (NULL) 0 for ratios, where both
  * models agree, and the image's own mean for other scores. `limits` [count] (may be NULL) gets the
  * |heat| that all but 2 % of an image's pixels stay below, at least what is usual: what the
- * strongest colour stands for in pictures.
+ * strongest colour stands for in pictures. A reference for another score's heat, or for images of
+ * another size, is OF_ERROR_MISMATCH.
  */
 OF_API of_status of_detector_relative_heat(const of_detector *detector, of_score score,
                                            const of_heat_reference *reference,
@@ -364,7 +374,8 @@ OF_API of_status of_detector_relative_heat(const of_detector *detector, of_score
 
 typedef struct of_heat_picture_options {
     size_t size;     /**< sizeof of this struct */
-    uint32_t side;   /**< images are enlarged until their longer side is near this; default 256 */
+    uint32_t side;   /**< images are enlarged until their longer side is near this, 1..8192;
+                          default 256. Larger ones are reduced to 2048, or to this if it is more */
     bool with_image; /**< the image itself on the left; default true */
 } of_heat_picture_options;
 

@@ -15,7 +15,7 @@
  *     of_evaluation_free(evaluation);
  *
  * An evaluation is used by one thread at a time; its detector must outlive it, and may be used
- * otherwise meanwhile.
+ * otherwise meanwhile, but not be calibrated anew. The same holds for examples.
  */
 #ifndef OUTFLOW_EVALUATE_H
 #define OUTFLOW_EVALUATE_H
@@ -81,7 +81,8 @@ OF_API of_status of_evaluation_create(const of_detector *detector,
 /** What of_stream_options.needs must contain. */
 OF_API unsigned of_evaluation_needs(const of_evaluation *evaluation);
 
-/** Adds a batch (of of_detector_stream with this detector) to set number `set`. */
+/** Adds a batch (of of_detector_stream with this detector) to set number `set`. OF_ERROR_ARGUMENT
+    if there is no such set, or it has ended. */
 OF_API of_status of_evaluation_add(of_evaluation *evaluation, size_t set,
                                    const of_scored_batch *batch, of_error *error);
 
@@ -91,8 +92,8 @@ OF_API void of_evaluation_end_set(of_evaluation *evaluation, size_t set,
                                   const of_stream_result *result);
 
 /**
- * All sets have been ended: compares them. Where nothing is compared, sets without images are left
- * out of reports; else one without, or no image at all, is OF_ERROR_FORMAT.
+ * Compares the sets; those that were not ended are, as with NULL. Where nothing is compared, sets
+ * without images are left out of reports; else one without, or no image at all, is OF_ERROR_FORMAT.
  */
 OF_API of_status of_evaluation_finish(of_evaluation *evaluation, of_error *error);
 

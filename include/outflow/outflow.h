@@ -26,19 +26,22 @@
  *   reason and, where there is one, the remedy. Handles and values are then not set (a handle may
  *   be set to NULL); arrays of results may have been written in part.
  * - Who creates a handle frees it with the matching `_free`, which accepts NULL.
- * - Structs that callers fill begin with their size, so that fields can be added: start from the
- *   matching `_default`, which sets it. A struct of a newer version whose new fields are in use is
- *   OF_ERROR_UNSUPPORTED, a size that was never set OF_ERROR_ARGUMENT. Plain data of a fixed
- * meaning (architectures, batches, likelihoods) have no size.
+ * - NULL for something that is needed is OF_ERROR_ARGUMENT where a status is returned; other
+ *   functions must be given what they take. Where NULL is allowed it is said; an array of no
+ *   elements may be NULL, too.
+ * - Structs that callers fill begin with their size, so that a program keeps working with later
+ *   versions of the library, whose structs have more fields: start from the matching `_default`,
+ *   which sets it. A struct of a newer version whose new fields are in use is OF_ERROR_UNSUPPORTED,
+ *   a size that was never set OF_ERROR_ARGUMENT. Plain data of a fixed meaning (architectures,
+ *   batches, likelihoods, scores) have no size.
  * - Images are arrays of [count][height][width][channels], without gaps, 1 (grey) or 3 (RGB)
  *   channels.
  * - Likelihoods are natural logarithms of probabilities of 8-bit images' dequantised values
  *   x = (v + 1/2)/256 - 1/2; `of_bits_per_dim` converts.
- * - Threads: a plan and a model may be read by any number of threads at once; what takes them as
- *   const only reads them. A session, like every other handle, serves one caller at a time;
- *   different handles may be used at the same time.
- * - Structs that begin with their size come from their `_default` function, which sets it: so a
- *   program keeps working with later versions of the library, whose structs have more fields.
+ * - Threads: a plan, a model, a calibration and a detector may be used by any number of threads at
+ *   once as long as they are taken as const: that only reads them. Every other handle (a session, a
+ *   source, a calibrator, an evaluation, an output, ...) serves one caller at a time. Different
+ *   handles may be used at the same time, and functions without a handle always.
  * - The library never prints, never exits and leaves the caller's OpenMP settings as they were.
  */
 #ifndef OUTFLOW_OUTFLOW_H
@@ -97,7 +100,8 @@ typedef struct of_error {
     of_status status;
     char message[1024];
     /** The one setting that would help, by the name of its field ("general_model" of some options
-        struct), for programs that word their own hint; "" where there is none. */
+        struct), for programs that word their own hint; "calibration" where a detector must be
+        calibrated; "" where there is none. */
     char setting[32];
 } of_error;
 
@@ -113,7 +117,7 @@ typedef struct of_error {
 OF_API of_status of_fail(of_error *error, of_status status, const char *format, ...)
     OF_PRINTF(3, 4);
 
-/** The same with the name of the setting that would help, up to 31 bytes. */
+/** The same with the name of the setting that would help, up to 31 bytes; NULL as "". */
 OF_API of_status of_fail_setting(of_error *error, of_status status, const char *setting,
                                  const char *format, ...) OF_PRINTF(4, 5);
 
@@ -423,7 +427,7 @@ OF_API of_plan_options of_plan_options_default(void);
  * With OF_PRECISION_BF16 a scale whose network has no native bfloat16 code stays in F32 (see
  * of_plan_layer); a model without any that has is OF_ERROR_UNSUPPORTED. The weights are rounded to
  * bfloat16 once; log-likelihoods then differ from F32's by an amount that the model determines
- * (`outflow eval --compare-precision` measures it).
+ * (of_evaluation_change measures it).
  */
 OF_API of_status of_plan_compile(const of_model *model, const of_plan_options *options,
                                  of_plan **plan, of_error *error);
@@ -587,8 +591,8 @@ OF_API of_status of_session_profile(of_session *session, const of_batch *batch,
 
 /**
  * Largest rate of single-precision multiply-adds this machine reaches now, in floating-point
- * operations a second (two for each), with `threads` threads and an instruction set; measured for
- * some tenths of a second. What is reached elsewhere is judged by it.
+ * operations a second (two for each), with `threads` threads (up to 4096; 0: of_cpu_count()) and an
+ * instruction set; measured for some tenths of a second. What is reached elsewhere is judged by it.
  */
 OF_API of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per_second,
                                  of_error *error);
@@ -704,7 +708,9 @@ OF_API of_source_options of_source_options_default(const of_architecture *archit
 
 /**
  * Opens a source. What cannot be opened at all, or has nothing in it that could be an image,
- * is an error here or, where that shows only at the end of a stream, from of_source_next.
+ * is an error here or, where that shows only at the end of a stream, from of_source_next. `options`
+ * must be given: the size of the images belongs to a model. Nothing of them needs to live on but
+ * what `user` points to.
  */
 OF_API of_status of_source_open(const char *spec, const of_source_options *options,
                                 of_source **source, of_error *error);
@@ -812,7 +818,8 @@ typedef struct of_image_likelihood {
     const double *general_contributions;  /**< [scale_count of the general model], NULL without one:
                                                `ratio` and `class` are then NaN as well */
     uint32_t general_scales;              /**< scale_count of the general model; 0: as the model.
-                                               Where they differ, `ratio-last` is NaN */
+                                               Where they differ, `ratio-last` is NaN; `combined`
+                                               where it is not that of the calibration */
     const double *latent_squares;         /**< [scale_count] */
     const double *general_latent_squares; /**< [scale_count of the general model] */
     const double *class_logp;             /**< [classes] */

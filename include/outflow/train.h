@@ -292,8 +292,9 @@ typedef struct of_train_observer {
     /** An image that is left out. */
     void (*unreadable)(void *user, const char *source, const char *path, const char *reason);
     void (*warn)(void *user, const char *text);
-    /** True ends the run, with a checkpoint once training has begun. Asked before anything is
-        written, while sources are loaded, and after each step. */
+    /** True ends the run: OF_TRAIN_INTERRUPTED, with a checkpoint, once training has begun; before
+        that OF_ERROR_IO, and nothing is written. Asked before anything is written, while sources
+        are loaded, and after each step. */
     bool (*stop)(void *user);
 } of_train_observer;
 
@@ -324,8 +325,10 @@ typedef struct of_train_result {
 } of_train_result;
 
 /**
- * Trains. `observer` may be NULL. The weight file is written when the run has ended but for
- * OF_TRAIN_INTERRUPTED, with `patience` also at each best validation.
+ * Trains. `observer` may be NULL; `result` must be given, and is all zero after a failure. Runs
+ * that write different files may go on at the same time, in threads of one process. The weight file
+ * is written when the run has ended but for OF_TRAIN_INTERRUPTED, with `patience` also at each best
+ * validation.
  *
  * On a failure the last checkpoint stays as it was written. A disk that is full for a while ends
  * nothing: the checkpoint before is kept, and the log given up (result->log_error). Steps whose

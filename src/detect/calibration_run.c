@@ -96,9 +96,11 @@ of_status of_detector_calibrate(of_detector *detector, const char *source,
                                 const of_stream_options *options, of_stream_result *result,
                                 of_error *error) {
     of_stream_options stream = of_stream_options_default();
-    of_stream_observer observer = {.size = sizeof observer};
+    of_stream_observer observer = of_stream_observer_default();
     of_stream_result own = {0};
     of_calibrator *calibrator = NULL;
+    if (result != NULL)
+        *result = own;
     if (detector == NULL || source == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_calibrate: detector and source are both needed");

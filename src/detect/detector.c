@@ -17,6 +17,10 @@ of_detector_options of_detector_options_default(void) {
     return (of_detector_options){.size = sizeof(of_detector_options), .latency = true};
 }
 
+of_detector_models of_detector_models_default(void) {
+    return (of_detector_models){.size = sizeof(of_detector_models)};
+}
+
 /* ---- Loading ------------------------------------------------------------------------------- */
 
 /* Models that are given up again once they are compiled. */
@@ -244,7 +248,7 @@ static of_status take_names(const of_detector_options *options, of_detector *det
 
 static of_status take_models(const of_detector_models *given, of_detector *detector,
                              of_error *error) {
-    of_detector_models own = {.size = sizeof own};
+    of_detector_models own = of_detector_models_default();
     of_status status =
         of_options_read(&own, sizeof own, sizeof own, given, "of_detector_models", error);
     if (status == OF_OK && own.model == NULL)

@@ -38,6 +38,10 @@ of_stream_options of_stream_options_default(void) {
     return (of_stream_options){.size = sizeof(of_stream_options)};
 }
 
+of_stream_observer of_stream_observer_default(void) {
+    return (of_stream_observer){.size = sizeof(of_stream_observer)};
+}
+
 /* ---- The source ----------------------------------------------------------------------------- */
 
 static void tell_unreadable(void *user, const char *path, const char *reason) {
@@ -292,7 +296,7 @@ static void close_stream(stream *s) {
 
 static of_status read_options(const of_stream_options *options, stream *s, of_error *error) {
     s->options = of_stream_options_default();
-    s->observer = (of_stream_observer){.size = sizeof s->observer};
+    s->observer = of_stream_observer_default();
     of_status status = of_options_read(&s->options, sizeof s->options, sizeof s->options, options,
                                        "of_stream_options", error);
     if (status == OF_OK)
@@ -307,6 +311,8 @@ of_status of_detector_stream(const of_detector *detector, const char *source,
                              const of_stream_options *options, of_scored_visit *visit, void *user,
                              of_stream_result *result, of_error *error) {
     stream s = {.detector = detector, .name = source, .visit = visit, .user = user};
+    if (result != NULL)
+        *result = s.result;
     if (detector == NULL || source == NULL || visit == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_stream: detector, source and visitor are all needed");

@@ -287,9 +287,16 @@ of_status of_model_load(const char *path, of_model **model, of_error *error) {
     return status;
 }
 
+/* *model stays NULL if the file has none. */
+static of_status read_general(const of_safetensors *file, const char *path, of_model **model,
+                              of_error *error) {
+    char place[512];
+    (void)snprintf(place, sizeof place, "%.440s: its general model", path);
+    return of_bundle_has_general(file) ? read_part(file, true, place, model, error) : OF_OK;
+}
+
 of_status of_model_load_general(const char *path, of_model **model, of_error *error) {
     of_safetensors file;
-    char place[512];
     if (path == NULL || model == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_model_load_general: a required argument is NULL");
@@ -297,9 +304,7 @@ of_status of_model_load_general(const char *path, of_model **model, of_error *er
     of_status status = of_safetensors_open(path, &file, error);
     if (status != OF_OK)
         return status;
-    (void)snprintf(place, sizeof place, "%.440s: its general model", path);
-    if (of_bundle_has_general(&file))
-        status = read_part(&file, true, place, model, error);
+    status = read_general(&file, path, model, error);
     of_safetensors_close(&file);
     return status;
 }
@@ -311,6 +316,18 @@ of_status of_model_parse(const unsigned char *bytes, size_t length, const char *
     if (status != OF_OK)
         return status;
     status = read_part(&file, false, place, model, error);
+    of_safetensors_close(&file);
+    return status;
+}
+
+of_status of_model_parse_general(const unsigned char *bytes, size_t length, const char *place,
+                                 of_model **model, of_error *error) {
+    of_safetensors file;
+    *model = NULL;
+    of_status status = of_safetensors_parse(bytes, length, place, &file, error);
+    if (status != OF_OK)
+        return status;
+    status = read_general(&file, place, model, error);
     of_safetensors_close(&file);
     return status;
 }

@@ -10,6 +10,10 @@
 of_status of_model_parse(const unsigned char *bytes, size_t length, const char *place,
                          of_model **model, of_error *error);
 
+/* of_model_load_general likewise. */
+of_status of_model_parse_general(const unsigned char *bytes, size_t length, const char *place,
+                                 of_model **model, of_error *error);
+
 /* of_model_save with float tensors stored as F32 or BF16. */
 of_status of_model_save_as(const of_model *model, of_dtype storage, const char *path,
                            of_error *error);

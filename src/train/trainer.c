@@ -113,14 +113,17 @@ of_status of_train(const of_train_options *options, const of_train_observer *obs
                    of_train_result *result, of_error *error) {
     of_train_options own;
     of_train_observer watching = of_train_observer_default();
+    const of_train_result nothing = {.end = OF_TRAIN_FINISHED};
+    of_train_result made = nothing;
     of_status status = of_options_read(&watching, sizeof watching, sizeof watching, observer,
                                        "observer of training", error);
     if (status == OF_OK && result == NULL)
         status = of_fail(error, OF_ERROR_ARGUMENT, "a result has nowhere to go");
     if (status == OF_OK)
         status = of_train_options_read(options, &own, error);
-    if (status != OF_OK)
-        return status;
-    *result = (of_train_result){.end = OF_TRAIN_FINISHED};
-    return run(&own, &watching, result, error);
+    if (status == OF_OK)
+        status = run(&own, &watching, &made, error);
+    if (result != NULL)
+        *result = status == OF_OK ? made : nothing;
+    return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes -> container -> model. What is refused must have a one-line reason; what is accepted must
- * hold what the reader promises. */
+/* Bytes -> container -> model, and the general model of a bundle. What is refused must have a
+ * one-line reason; what is accepted must hold what the reader promises. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,16 +40,20 @@ static void check_container(const uint8_t *data, size_t size) {
     of_safetensors_close(&file);
 }
 
-static void check_model(const uint8_t *data, size_t size) {
+typedef of_status parse_model(const unsigned char *bytes, size_t length, const char *place,
+                              of_model **model, of_error *error);
+
+static void check_model(const uint8_t *data, size_t size, parse_model *parse) {
     of_model *model = NULL;
     of_error error;
-    of_status status = of_model_parse(data, size, "fuzz", &model, &error);
+    of_status status = parse(data, size, "fuzz", &model, &error);
     if (status != OF_OK) {
         require(model == NULL);
         check_refusal(status, &error);
         return;
     }
-    for (size_t i = 0; i < of_model_tensor_count(model); i++) {
+    require(model != NULL || parse == of_model_parse_general);
+    for (size_t i = 0; model != NULL && i < of_model_tensor_count(model); i++) {
         of_tensor_info tensor = of_model_tensor(model, i);
         size_t count = model->parameters[i].count;
         for (size_t k = 0; k < count && tensor.values != NULL; k++)
@@ -62,6 +66,7 @@ static void check_model(const uint8_t *data, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_container(data, size);
-    check_model(data, size);
+    check_model(data, size, of_model_parse);
+    check_model(data, size, of_model_parse_general);
     return 0;
 }

@@ -25,11 +25,12 @@ static inline of_architecture small_architecture(uint32_t size, uint32_t scales)
 
 static inline of_detector *detector_of(const of_model *model, const of_model *general,
                                        unsigned threads) {
-    const of_detector_models models = {
-        .size = sizeof models, .model = model, .general_model = general};
+    of_detector_models models = of_detector_models_default();
     of_detector_options options = of_detector_options_default();
     of_detector *detector = NULL;
     of_error error;
+    models.model = model;
+    models.general_model = general;
     options.threads = threads;
     if (of_detector_create(&models, &options, &detector, &error) != OF_OK)
         fail_msg("%s", error.message);

@@ -697,8 +697,10 @@ static void test_observers_are_checked_before_they_are_told(void **state) {
                                            NULL),
                      OF_OK);
     of_detector *detector = detector_of(model, NULL, 1);
-    const of_stream_observer observer = {.warn = never};
+    of_stream_observer observer = of_stream_observer_default();
     of_stream_options options = of_stream_options_default();
+    observer.warn = never;
+    observer.size = 0;
     options.observer = &observer;
     assert_true(of_detector_was_trained_on(detector, "synthetic:shapes:120"));
     assert_int_equal(of_detector_calibrate(detector, "synthetic:shapes:120", &options, NULL, NULL),

@@ -121,8 +121,12 @@ static void detectors_refuse_null(void **state) {
     REFUSED(of_detector_score(NULL, &none, &nll, 1, &value, &error));
     REFUSED(of_detector_score(f.detector, &missing, &nll, 1, &value, &error));
     REFUSED(of_detector_score_encoded(NULL, NULL, 0, &nll, 1, NULL, NULL, NULL, &error));
-    REFUSED(of_detector_stream(f.detector, "none", NULL, NULL, NULL, NULL, &error));
-    REFUSED(of_detector_calibrate(NULL, NULL, NULL, NULL, &error));
+    of_stream_result result = {.images = 7};
+    REFUSED(of_detector_stream(f.detector, "none", NULL, NULL, NULL, &result, &error));
+    assert_int_equal(result.images, 0);
+    result.images = 7;
+    REFUSED(of_detector_calibrate(NULL, NULL, NULL, &result, &error));
+    assert_int_equal(result.images, 0);
     REFUSED(of_detector_calibrate_pixels(f.detector, NULL, NULL, &error));
     REFUSED(of_detector_save(f.detector, NULL, NULL, &error));
     REFUSED(of_detector_heat(f.detector, nll, &missing, &value, &error));
@@ -154,10 +158,11 @@ static void steps_of_training_refuse_null(void **state) {
     of_model *model = make_model(&a);
     of_train_loop_options options = of_train_loop_options_default();
     of_train_loop *loop = NULL;
-    of_train_result result;
+    of_train_result result = {.end = OF_TRAIN_EARLY_STOP, .step = 7};
     double seconds;
     options.threads = 1;
     REFUSED(of_train(NULL, NULL, &result, &error));
+    assert_int_equal(result.step, 0);
     REFUSED(of_train_loop_create(NULL, NULL, &loop, &error));
     assert_int_equal(of_train_loop_create(model, &options, &loop, &error), OF_OK);
     REFUSED(of_train_loop_initialise(NULL, &none, &error));
