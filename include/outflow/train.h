@@ -291,7 +291,7 @@ typedef struct of_train_observer {
     of_status (*report)(void *user, const of_train_report *report, of_error *error);
     /** An image that is left out. */
     void (*unreadable)(void *user, const char *source, const char *path, const char *reason);
-    void (*warn)(void *user, const char *text);
+    void (*warn)(void *user, const char *text); /**< one line: what a user may not know of */
     /** True ends the run: OF_TRAIN_INTERRUPTED, with a checkpoint, once training has begun; before
         that OF_ERROR_IO, and nothing is written. Asked before anything is written, while sources
         are loaded, and after each step. */

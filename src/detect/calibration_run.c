@@ -8,6 +8,7 @@
 #include "model/json_reader.h"
 #include "score/calibration.h"
 
+#include <outflow/output.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ static void warn_of_training_data(const of_detector *detector, const char *sourc
                    "%.600s is what the model was trained on: p-values of other images will be too "
                    "small; calibrate with held-out images",
                    source);
+    of_plain_text(text); /* a source may be called anything; a warning is one line */
     observer->warn(observer->user, text);
 }
 

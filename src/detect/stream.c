@@ -9,6 +9,7 @@
 #include "ranks/ranks.h"
 
 #include <inttypes.h>
+#include <outflow/output.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -238,6 +239,7 @@ __attribute__((format(printf, 2, 3))) static void warn(const stream *s, const ch
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    of_plain_text(text); /* a source may be called anything; a warning is one line */
     s->observer.warn(s->observer.user, text);
 }
 

@@ -10,6 +10,7 @@
 #include "model/mixing.h"
 
 #include <math.h>
+#include <outflow/output.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ void of_trainer_warn(const of_trainer *trainer, const char *format, ...) {
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    of_plain_text(text); /* files may be called anything; a warning is one line */
     if (trainer->observer->warn != NULL)
         trainer->observer->warn(trainer->observer->user, text);
 }

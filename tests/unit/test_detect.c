@@ -709,6 +709,31 @@ static void test_observers_are_checked_before_they_are_told(void **state) {
     of_model_free(model);
 }
 
+static void keep_text(void *user, const char *text) {
+    (void)snprintf(user, 1024, "%s", text);
+}
+
+static void test_warnings_are_one_line(void **state) {
+    (void)state;
+    of_architecture a = small_architecture(16, 2);
+    of_model *model = make_model(&a);
+    char text[1024] = "";
+    of_stream_observer observer = of_stream_observer_default();
+    of_stream_options options = of_stream_options_default();
+    assert_int_equal(of_model_set_metadata(model, "training",
+                                           "{\"data\":{\"source\":\"/nowhere/a\\nb\"}}", NULL),
+                     OF_OK);
+    of_detector *detector = detector_of(model, NULL, 1);
+    observer.warn = keep_text;
+    observer.user = text;
+    options.observer = &observer;
+    assert_int_equal(of_detector_calibrate(detector, "/nowhere/a\nb", &options, NULL, NULL),
+                     OF_ERROR_IO);
+    assert_memory_equal(text, "/nowhere/a?b is what", 20);
+    of_detector_free(detector);
+    of_model_free(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scores_follow_the_models),
@@ -731,6 +756,7 @@ int main(void) {
         cmocka_unit_test(test_models_that_are_missing_in_an_ensemble),
         cmocka_unit_test(test_values_with_another_general_model),
         cmocka_unit_test(test_observers_are_checked_before_they_are_told),
+        cmocka_unit_test(test_warnings_are_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
