@@ -135,7 +135,7 @@ static of_status check_sources(const of_train_options *o, of_error *error) {
     for (size_t i = 0; status == OF_OK && i < o->out_of_count; i++)
         if (o->out_of == NULL || o->out_of[i].name == NULL || o->out_of[i].source == NULL)
             status = of_fail_setting(error, OF_ERROR_ARGUMENT, "out_of",
-                                     "out_of: set %zu has no name or no source", i + 1);
+                                     "set %zu of outliers has no name or no source", i + 1);
     if (status == OF_OK)
         status = check_hold_out(o, error);
     return status == OF_OK ? check_standard_input(o, error) : status;
@@ -159,23 +159,24 @@ static of_status check_outlier_loss(const of_train_options *o, of_error *error) 
         return of_fail_setting(error, OF_ERROR_ARGUMENT, "general_model",
                                "the ratio loss needs a general model");
     if (none && o->general_count > 0)
-        return fail_useless("general_data", "an outlier loss, ratio or margin", "outlier_loss",
-                            error);
+        return fail_useless("a set of general images", "an outlier loss, ratio or margin",
+                            "outlier_loss", error);
     if (o->general_model != NULL && !ratio && o->out_of_count == 0 && !o->class_conditional)
-        return fail_useless("general_model", "the ratio loss, classes or sets of outliers",
+        return fail_useless("a general model", "the ratio loss, classes or sets of outliers",
                             "outlier_loss", error);
     if (o->temperature > 0 && !ratio && !full_label)
-        return fail_useless("temperature", "a ratio loss", "outlier_loss", error);
+        return fail_useless("a temperature", "a ratio loss", "outlier_loss", error);
     if (o->outlier_weight > 0 && none && !full_label)
-        return fail_useless("outlier_weight", "an outlier loss", "outlier_loss", error);
+        return fail_useless("a weight of the outlier loss", "an outlier loss", "outlier_loss",
+                            error);
     if (o->general_batch > 0 && none)
-        return fail_useless("general_batch", "an outlier loss", "outlier_loss", error);
+        return fail_useless("a batch of general images", "an outlier loss", "outlier_loss", error);
     return OF_OK;
 }
 
 static of_status check_validation(const of_train_options *o, of_error *error) {
-    const char *needing = o->out_of_count > 0  ? "out_of"
-                          : o->valid_every > 0 ? "valid_every"
+    const char *needing = o->out_of_count > 0  ? "a set of outliers"
+                          : o->valid_every > 0 ? "an interval of validations"
                           : o->patience > 0    ? "patience"
                                                : NULL;
     if (needing != NULL && o->valid_count == 0 && o->hold_out <= 0)

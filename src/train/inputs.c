@@ -35,8 +35,7 @@ static of_status check_replaced(of_trainer *trainer, of_error *error) {
         return OF_OK;
     if (resumable)
         return of_fail_setting(error, OF_ERROR_ARGUMENT, "resume",
-                               "%s is there already: it is gone on from, or overwritten, only if "
-                               "that is asked for",
+                               "%s is there already: go on from it, or let it be overwritten",
                                trainer->checkpoint_path);
     if (is_file(options->out))
         return of_fail_setting(error, OF_ERROR_ARGUMENT, "overwrite",

@@ -27,12 +27,12 @@ bad "'12Q' is not a size" --memory 12Q
 bad 'channels: 2 is neither' --channels 2
 bad 'outlier loss needs .*see --general-data' --outlier-loss margin
 bad 'ratio loss needs .*see --general-model' --outlier-loss ratio --general-data synthetic:general
-bad 'general_data is of no use .*see --outlier-loss' --general-data synthetic:general
-bad 'general_model is of no use' --general-model model.model
-bad 'temperature is of no use' --temperature 10
-bad 'outlier_weight is of no use' --outlier-weight 10
+bad 'a set of general images is of no use .*see --outlier-loss' --general-data synthetic:general
+bad 'a general model is of no use' --general-model model.model
+bad 'a temperature is of no use' --temperature 10
+bad 'a weight of the outlier loss is of no use' --outlier-weight 10
 bad 'patience needs .*see --valid' --patience 3
-bad 'out_of needs .*see --valid' --out-of a=synthetic:flat
+bad 'a set of outliers needs .*see --valid' --out-of a=synthetic:flat
 bad "not of the form NAME=SRC" --valid synthetic:flat --out-of flat
 bad 'patience needs .*see --out-of' --valid synthetic:flat --patience 2 --outlier-loss margin \
     --general-data synthetic:general
@@ -104,7 +104,7 @@ refuse() {
 }
 # shellcheck disable=SC2086
 {
-    refuse 'is there already: it is gone on from, or overwritten, only if .*see --resume' $start --images 160
+    refuse 'is there already: go on from it, or let it be overwritten; see --resume' $start --images 160
     refuse "'lr=0.0005.*' there, '0.25' here" $start --resume --images 160 --lr 0.25
     refuse "'warmup=0' there, '3' here" $start --resume --images 160 --warmup 3
     refuse 'data=30 images.* there' $start --limit 29 --resume --images 160

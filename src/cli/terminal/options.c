@@ -412,6 +412,11 @@ int of_usage_error(of_console *console, const of_command *command, const char *f
 }
 
 int of_usage_fail(of_console *console, const of_command *command, const of_error *error) {
-    char text[sizeof error->message + sizeof error->setting];
-    return of_usage_error(console, command, "%s", of_hint_text(console, error, text, sizeof text));
+    char text[OF_HINT_SIZE];
+    (void)of_hint_text(console, error, text, sizeof text);
+    /* One hint is enough, and the nearer one is better. */
+    if (strcmp(text, error->message) == 0)
+        return of_usage_error(console, command, "%s", text);
+    of_log_write(&console->log, OF_LOG_ERROR, "%s", text);
+    return OF_EXIT_USAGE;
 }
