@@ -16,6 +16,9 @@ Path = Union[str, "os.PathLike[str]"]
 _LEAST_HELD_OUT = 200
 """Images that are held out of an array if possible: twice what a calibration needs."""
 
+_WITH_GENERAL = ("general_data", "class_conditional", "out_of")
+"""Settings with which training itself uses the general model."""
+
 
 def _share_held_out(normal: Source) -> float:
     """A tenth; of small arrays more, up to half."""
@@ -63,12 +66,13 @@ def fit(
     out = os.fspath(out)
     if general is not None and architecture is None:
         settings.setdefault("init", general)
+    if general is not None and any(map(settings.get, _WITH_GENERAL)):
+        settings["general_model"] = general
     with Sources() as sources:
         name = sources.name(normal)
         train(
             f"part:{share:g}-1:{name}",
             out,
-            general_model=general,
             minutes=minutes,
             architecture=architecture,
             **settings,
