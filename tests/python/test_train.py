@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import outflow
-from outflow import _ext
+from outflow.lib import _core
 
 SOURCE = "synthetic:shapes:400"
 SMALL: Dict[str, Any] = {
@@ -57,11 +57,11 @@ def test_every_field_of_the_library_is_a_setting() -> None:
     fields = set(re.findall(r"(\w+)(?=[;,])", body))
     fields -= {"size", "data_count", "general_count", "valid_count", "out_of_count"}
     fields -= {"ranks", "init", "rate"}  # MPI; a model in memory (init_file is); "lr"
-    assert fields | {"lr"} == set(_ext.train_settings())
+    assert fields | {"lr"} == set(_core.train_settings())
     import inspect
 
     keywords = set(inspect.signature(outflow.train).parameters)
-    assert set(_ext.train_settings()) - {"init_file"} <= keywords
+    assert set(_core.train_settings()) - {"init_file"} <= keywords
 
 
 def test_reports_and_progress(tmp_path: Path) -> None:

@@ -1,16 +1,10 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Evaluations: sets of images through a detector, and what is written about them. */
-#include "module.h"
+// SPDX-License-Identifier: Apache-2.0
+// Evaluations: sets of images through a detector, and what is written about them.
+#include "detector.h"
 #include "watch.h"
 
 #include <outflow/evaluate.h>
 #include <outflow/output.h>
-
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -19,16 +13,15 @@
 #include <utility>
 #include <vector>
 
-namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace outflow {
 namespace {
 
-using NamedSource = std::pair<std::string, std::string>;
+using named_source = std::pair<std::string, std::string>;
 
-/* What is written to a stream of stdio, as bytes. */
-template <typename Write> nb::bytes written(Write &&write) {
+// What is written to a stream of stdio, as bytes.
+template <class Write> nb::bytes written(Write &&write) {
     char *text = nullptr;
     size_t size = 0;
     of_error error;
@@ -50,8 +43,8 @@ template <typename Write> nb::bytes written(Write &&write) {
     return nb::borrow<nb::bytes>(bytes);
 }
 
-/* The same to a file, which appears whole. */
-template <typename Write> void write_file(const std::string &path, Write &&write) {
+// The same to a file, which appears whole.
+template <class Write> void write_file(const std::string &path, Write &&write) {
     of_error error;
     of_status status;
     {
@@ -66,51 +59,50 @@ template <typename Write> void write_file(const std::string &path, Write &&write
     check(status, error);
 }
 
-/* A copy: the evaluation may go before the array. */
-nb::object array(const double *values, size_t count) {
+// A copy: the evaluation may go before the array.
+nb::object copied(const double *values, size_t count) {
     if (values == nullptr)
         return nb::none();
-    double *copy = new double[count > 0 ? count : 1];
-    std::copy(values, values + count, copy);
-    nb::capsule owner(copy, [](void *p) noexcept { delete[] static_cast<double *>(p); });
-    return nb::cast(nb::ndarray<nb::numpy, double, nb::ndim<1>>(copy, {count}, owner));
+    array<double> copy({count});
+    std::copy(values, values + count, copy.data());
+    return copy.take();
 }
 
-of_stream_observer observe(Watch &watch) {
+of_stream_observer observe(watcher &watch) {
     of_stream_observer o = {};
     o.size = sizeof o;
     o.user = &watch;
     o.started = [](void *user, const char *source, uint64_t expected) {
-        static_cast<Watch *>(user)->tell("started",
-                                         [&] { return nb::make_tuple(source, expected); });
+        static_cast<watcher *>(user)->tell("started",
+                                           [&] { return nb::make_tuple(source, expected); });
     };
     o.progressed = [](void *user, uint64_t images) {
-        static_cast<Watch *>(user)->tell("progressed", [&] { return nb::make_tuple(images); });
+        static_cast<watcher *>(user)->tell("progressed", [&] { return nb::make_tuple(images); });
     };
     o.unreadable = [](void *user, const char *source, const char *path, const char *reason) {
-        static_cast<Watch *>(user)->tell("unreadable",
-                                         [&] { return nb::make_tuple(source, path, reason); });
+        static_cast<watcher *>(user)->tell("unreadable",
+                                           [&] { return nb::make_tuple(source, path, reason); });
     };
     o.warn = [](void *user, const char *text) {
-        static_cast<Watch *>(user)->tell("warn", [&] { return nb::make_tuple(text); });
+        static_cast<watcher *>(user)->tell("warn", [&] { return nb::make_tuple(text); });
     };
-    o.stop = [](void *user) { return static_cast<Watch *>(user)->stopped(); };
+    o.stop = [](void *user) { return static_cast<watcher *>(user)->stopped(); };
     return o;
 }
 
-/* An evaluation with the detector that it needs, for one thread at a time. */
-class Evaluation {
+// An evaluation with the detector that it needs, for one thread at a time.
+class evaluated {
   public:
-    Evaluation(nb::object detector, of_evaluation *evaluation)
-        : detector_(std::move(detector)), evaluation_(evaluation) {
+    evaluated(nb::object owner, of_evaluation *evaluation)
+        : detector_(std::move(owner)), evaluation_(evaluation) {
     }
-    ~Evaluation() {
+    ~evaluated() {
         of_evaluation_free(evaluation_);
     }
-    Evaluation(const Evaluation &) = delete;
-    Evaluation &operator=(const Evaluation &) = delete;
+    evaluated(const evaluated &) = delete;
+    evaluated &operator=(const evaluated &) = delete;
 
-    /* Each to memory (path None), or to a file. */
+    // Each to memory (path None), or to a file.
     nb::object json(const std::optional<std::string> &path) const {
         return write(path, [&](FILE *file, of_error *error) {
             return of_evaluation_write_json(evaluation_, nullptr, file, error);
@@ -125,17 +117,19 @@ class Evaluation {
 
     nb::object report(const std::optional<std::string> &path,
                       const std::optional<std::string> &command, const nb::object &hooks) {
-        Watch watch(hooks);
+        watcher watch(hooks);
         const of_stream_observer observer = observe(watch);
         of_report_options options = of_report_options_default();
         options.command = command ? command->c_str() : nullptr;
         options.observer = &observer;
         try {
+            detector &used = nb::cast<detector &>(detector_);
             return write(path, [&](FILE *file, of_error *error) {
+                std::shared_lock shared(used.mutex); // it makes heat
                 return of_evaluation_write_report(evaluation_, &options, file, error);
             });
         } catch (...) {
-            watch.rethrow(); /* Ctrl-C says more than "interrupted" */
+            watch.rethrow(); // Ctrl-C says more than "interrupted"
             throw;
         }
     }
@@ -199,19 +193,19 @@ class Evaluation {
     nb::object values(size_t set, size_t score) const {
         size_t count = 0;
         const double *values = of_evaluation_values(evaluation_, set, score, &count);
-        return array(values, count);
+        return copied(values, count);
     }
 
     nb::object logp(size_t set) const {
         size_t count = 0;
         const double *values = of_evaluation_logp(evaluation_, set, &count);
-        return array(values, count);
+        return copied(values, count);
     }
 
     nb::object general_logp(size_t set) const {
         size_t count = 0;
         const double *values = of_evaluation_general_logp(evaluation_, set, &count);
-        return array(values, count);
+        return copied(values, count);
     }
 
     nb::dict summary() const {
@@ -225,7 +219,7 @@ class Evaluation {
     }
 
   private:
-    template <typename Write>
+    template <class Write>
     static nb::object write(const std::optional<std::string> &path, Write &&content) {
         if (!path)
             return written(content);
@@ -237,9 +231,9 @@ class Evaluation {
     of_evaluation *evaluation_;
 };
 
-/* What of_evaluation_options and of_stream_options point to. */
-struct Request {
-    std::vector<NamedSource> sets;
+// What of_evaluation_options and of_stream_options point to.
+struct evaluation_request {
+    std::vector<named_source> sets;
     std::optional<std::string> asked;
     std::optional<double> threshold;
     std::optional<double> rate;
@@ -249,28 +243,28 @@ struct Request {
     bool strict;
 };
 
-/* The program's choice: a rate that is asked for must be possible for the score that decides by
- * default; without one, 0.05 where the detector is calibrated. */
-of_status choose_rate(const of_detector *detector, const Request &request, double *rate,
+// The program's choice: a rate that is asked for must be possible for the score that decides by
+// default; without one, 0.05 where the detector is calibrated.
+of_status choose_rate(const of_detector *handle, const evaluation_request &request, double *rate,
                       of_error *error) {
     constexpr double usual = 0.05;
     *rate = request.rate.value_or(0);
     if (request.rate) {
         const of_flag_rule rule = {{OF_SCORE_COMBINED, 0}, *rate, 0};
-        return of_detector_check_rule(detector, &rule, error);
+        return of_detector_check_rule(handle, &rule, error);
     }
-    if (!request.threshold && of_detector_describe(detector).calibration != nullptr)
+    if (!request.threshold && of_detector_describe(handle).calibration != nullptr)
         *rate = usual;
     return OF_OK;
 }
 
-of_status run(const of_detector *detector, const Request &request,
+of_status run(const of_detector *handle, const evaluation_request &request,
               const of_stream_observer &observer, of_evaluation **evaluation, of_error *error) {
     of_evaluation_options options = of_evaluation_options_default();
     of_stream_options stream = of_stream_options_default();
     std::vector<of_evaluation_set_options> sets;
     of_score asked;
-    for (const NamedSource &set : request.sets)
+    for (const named_source &set : request.sets)
         sets.push_back({set.first.c_str(), set.second.c_str()});
     stream.limit = request.limit;
     stream.every = request.every;
@@ -286,35 +280,36 @@ of_status run(const of_detector *detector, const Request &request,
     options.stream = &stream;
     if (request.asked) {
         const of_status status =
-            of_detector_find_score(detector, request.asked->c_str(), &asked, error);
+            of_detector_find_score(handle, request.asked->c_str(), &asked, error);
         if (status != OF_OK)
             return status;
         options.asked = &asked;
     }
-    const of_status status = choose_rate(detector, request, &options.rate, error);
-    return status == OF_OK ? of_evaluate(detector, &options, evaluation, error) : status;
+    const of_status status = choose_rate(handle, request, &options.rate, error);
+    return status == OF_OK ? of_evaluate(handle, &options, evaluation, error) : status;
 }
 
-Evaluation *evaluate(nb::object detector, std::vector<NamedSource> sets,
-                     std::optional<std::string> asked, std::optional<double> rate,
-                     std::optional<double> threshold, bool keep_images, uint64_t limit,
-                     uint64_t every, uint64_t seed, size_t batch, bool strict,
-                     const nb::object &hooks) {
-    const Request request = {
+evaluated *evaluate(nb::object owner, std::vector<named_source> sets,
+                    std::optional<std::string> asked, std::optional<double> rate,
+                    std::optional<double> threshold, bool keep_images, uint64_t limit,
+                    uint64_t every, uint64_t seed, size_t batch, bool strict,
+                    const nb::object &hooks) {
+    const evaluation_request request = {
         std::move(sets), std::move(asked), threshold, rate, keep_images, limit, every, seed, batch,
         strict};
-    const of_detector *handle = detector_of(detector);
-    Watch watch(hooks);
+    detector &used = nb::cast<detector &>(owner);
+    watcher watch(hooks);
     const of_stream_observer observer = observe(watch);
     of_evaluation *evaluation = nullptr;
     of_error error;
     of_status status;
     {
         nb::gil_scoped_release released;
-        status = run(handle, request, observer, &evaluation, &error);
+        std::shared_lock shared(used.mutex);
+        status = run(used.get(), request, observer, &evaluation, &error);
     }
     if (status == OF_OK)
-        return new Evaluation(std::move(detector), evaluation);
+        return new evaluated(std::move(owner), evaluation);
     watch.rethrow();
     check(status, error);
     return nullptr;
@@ -322,20 +317,20 @@ Evaluation *evaluate(nb::object detector, std::vector<NamedSource> sets,
 
 } // namespace
 
-void bind_evaluate(nb::module_ &module) {
-    nb::class_<Evaluation>(module, "Evaluation")
-        .def("json", &Evaluation::json, "path"_a.none())
-        .def("figure", &Evaluation::figure, "path"_a.none())
-        .def("report", &Evaluation::report, "path"_a.none(), "command"_a.none(), "hooks"_a)
-        .def("scores", &Evaluation::scores)
-        .def("sets", &Evaluation::sets)
-        .def("main_score", &Evaluation::main_score)
-        .def("metrics", &Evaluation::metrics, "set"_a, "score"_a)
-        .def("flags", &Evaluation::flags, "set"_a, "score"_a)
-        .def("values", &Evaluation::values, "set"_a, "score"_a)
-        .def("logp", &Evaluation::logp, "set"_a)
-        .def("general_logp", &Evaluation::general_logp, "set"_a)
-        .def("summary", &Evaluation::summary);
+void add_evaluate(nb::module_ &module) {
+    nb::class_<evaluated>(module, "Evaluation")
+        .def("json", &evaluated::json, "path"_a.none())
+        .def("figure", &evaluated::figure, "path"_a.none())
+        .def("report", &evaluated::report, "path"_a.none(), "command"_a.none(), "hooks"_a)
+        .def("scores", &evaluated::scores)
+        .def("sets", &evaluated::sets)
+        .def("main_score", &evaluated::main_score)
+        .def("metrics", &evaluated::metrics, "set"_a, "score"_a)
+        .def("flags", &evaluated::flags, "set"_a, "score"_a)
+        .def("values", &evaluated::values, "set"_a, "score"_a)
+        .def("logp", &evaluated::logp, "set"_a)
+        .def("general_logp", &evaluated::general_logp, "set"_a)
+        .def("summary", &evaluated::summary);
     module.def("evaluate", &evaluate, "detector"_a, "sets"_a, "asked"_a.none(), "rate"_a.none(),
                "threshold"_a.none(), "keep_images"_a, "limit"_a, "every"_a, "seed"_a, "batch"_a,
                "strict"_a, "hooks"_a);

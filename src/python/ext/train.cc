@@ -1,28 +1,25 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Training: a dictionary of settings becomes of_train_options, and a Python object the observer. */
-#include "module.h"
+// SPDX-License-Identifier: Apache-2.0
+// Training: a dictionary of settings becomes of_train_options, and a Python object the observer.
+#include "core.h"
 #include "watch.h"
 
 #include <outflow/train.h>
-
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include <deque>
 #include <map>
 #include <string>
 #include <vector>
 
-namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace outflow {
 namespace {
 
-/* ---- Settings ------------------------------------------------------------------------------ */
+// ---- Settings
+// ------------------------------------------------------------------------------------
 
-/* Options with the memory that they point to. */
-class Settings {
+// Options with the memory that they point to.
+class train_settings {
   public:
     of_train_options options = of_train_options_default();
     of_architecture architecture = of_architecture_default();
@@ -58,54 +55,54 @@ class Settings {
     std::vector<of_named_source> named_;
 };
 
-using Setter = void (*)(Settings &, nb::handle);
+using setter = void (*)(train_settings &, nb::handle);
 
-template <auto Member> void put(Settings &settings, nb::handle value) {
+template <auto Member> void put(train_settings &settings, nb::handle value) {
     auto &field = settings.options.*Member;
     field = nb::cast<std::remove_reference_t<decltype(field)>>(value);
 }
 
-template <auto Member> void put_text(Settings &settings, nb::handle value) {
+template <auto Member> void put_text(train_settings &settings, nb::handle value) {
     settings.options.*Member = settings.keep(nb::cast<std::string>(value));
 }
 
-template <auto Member, auto Parse> void put_choice(Settings &settings, nb::handle value) {
+template <auto Member, auto Parse> void put_choice(train_settings &settings, nb::handle value) {
     of_error error;
     check(Parse(nb::cast<std::string>(value).c_str(), &(settings.options.*Member), &error), error);
 }
 
-template <auto List, auto Count> void put_sources(Settings &settings, nb::handle value) {
+template <auto List, auto Count> void put_sources(train_settings &settings, nb::handle value) {
     settings.options.*List = settings.keep_sources(value, settings.options.*Count);
 }
 
-template <auto List, auto Count> void put_shares(Settings &settings, nb::handle value) {
+template <auto List, auto Count> void put_shares(train_settings &settings, nb::handle value) {
     if (nb::len(value) != settings.options.*Count)
         throw nb::value_error("a share is given for each source, in their order");
     settings.options.*List = settings.keep_shares(value);
 }
 
-void put_sets(Settings &settings, nb::handle value) {
+void put_sets(train_settings &settings, nb::handle value) {
     const nb::dict sets = nb::cast<nb::dict>(value);
     settings.options.out_of = settings.keep_sets(sets);
     settings.options.out_of_count = sets.size();
 }
 
-template <auto Member> void put_shape(Settings &settings, nb::handle value) {
+template <auto Member> void put_shape(train_settings &settings, nb::handle value) {
     auto &field = settings.architecture.*Member;
     field = nb::cast<std::remove_reference_t<decltype(field)>>(value);
 }
 
-template <auto Member, auto Parse> void put_kind(Settings &settings, nb::handle value) {
+template <auto Member, auto Parse> void put_kind(train_settings &settings, nb::handle value) {
     of_error error;
     check(Parse(nb::cast<std::string>(value).c_str(), &(settings.architecture.*Member), &error),
           error);
 }
 
-using Table = std::map<std::string, Setter>;
+using field_table = std::map<std::string, setter>;
 
-const Table &architecture_fields() {
+const field_table &architecture_fields() {
     using a = of_architecture;
-    static const Table fields = {
+    static const field_table fields = {
         {"family", put_kind<&a::family, of_family_parse>},
         {"channels", put_shape<&a::channels>},
         {"height", put_shape<&a::height>},
@@ -121,7 +118,7 @@ const Table &architecture_fields() {
     return fields;
 }
 
-void put_all(Settings &settings, const Table &fields, const nb::dict &given) {
+void put_all(train_settings &settings, const field_table &fields, const nb::dict &given) {
     for (auto [key, value] : given) {
         const std::string name = nb::cast<std::string>(key);
         const auto field = fields.find(name);
@@ -138,18 +135,18 @@ void put_all(Settings &settings, const Table &fields, const nb::dict &given) {
     }
 }
 
-/* Sizes that are not given are those of the data. */
-void put_architecture(Settings &settings, nb::handle value) {
+// Sizes that are not given are those of the data.
+void put_architecture(train_settings &settings, nb::handle value) {
     of_architecture &a = settings.architecture;
     a.channels = a.height = a.width = 0;
     put_all(settings, architecture_fields(), nb::cast<nb::dict>(value));
     settings.options.architecture = &a;
 }
 
-/* `ranks` is missing: several processes are started by a launcher of the program's. */
-const Table &train_fields() {
+// `ranks` is missing: several processes are started by a launcher of the program's.
+const field_table &train_fields() {
     using o = of_train_options;
-    static const Table fields = {
+    static const field_table fields = {
         {"out", put_text<&o::out>},
         {"resume", put<&o::resume>},
         {"overwrite", put<&o::overwrite>},
@@ -207,16 +204,16 @@ const Table &train_fields() {
     return fields;
 }
 
-/* ---- What hooks are told ------------------------------------------------------------------- */
+// ---- What hooks are told -------------------------------------------------------------------
 
-/* Text of the caller's or the library's, which need not be UTF-8 (paths). */
-nb::object text(const char *value) {
+// Text that need not be UTF-8 (paths).
+nb::object decoded(const char *value) {
     return nb::steal(PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "surrogateescape"));
 }
 
 nb::dict describe(const of_train_start &s) {
     nb::dict d;
-    d["architecture"] = text(s.architecture_json);
+    d["architecture"] = decoded(s.architecture_json);
     d["parameters"] = s.parameters;
     d["trained"] = s.trained;
     d["threads"] = s.threads;
@@ -243,7 +240,7 @@ nb::dict describe(const of_valid_report &v) {
         set["auroc_nll"] = s.auroc_nll;
         set["auroc_last"] = s.auroc_last;
         set["auroc_ratio"] = s.auroc_ratio;
-        sets[text(s.name)] = set;
+        sets[decoded(s.name)] = set;
     }
     d["bits_per_dim"] = v.bits_per_dim;
     d["non_finite"] = v.non_finite;
@@ -287,55 +284,56 @@ nb::dict describe(const of_train_result &r) {
     d["unreadable"] = r.unreadable;
     d["bits_per_dim"] = r.bits_per_dim;
     d["seconds"] = r.seconds;
-    d["checkpoint"] = text(r.checkpoint);
+    d["checkpoint"] = decoded(r.checkpoint);
     d["log_error"] =
-        r.log_error.status == OF_OK ? nb::object(nb::none()) : text(r.log_error.message);
+        r.log_error.status == OF_OK ? nb::object(nb::none()) : decoded(r.log_error.message);
     return d;
 }
 
-Watch &watch_of(void *user) {
-    return *static_cast<Watch *>(user);
+watcher &watcher_of(void *user) {
+    return *static_cast<watcher *>(user);
 }
 
-of_train_observer observe(Watch &watch) {
+of_train_observer observe(watcher &watch) {
     of_train_observer o = of_train_observer_default();
     o.user = &watch;
     o.started = [](void *user, const of_train_start *start) {
-        watch_of(user).tell("started", [&] { return nb::make_tuple(describe(*start)); });
+        watcher_of(user).tell("started", [&] { return nb::make_tuple(describe(*start)); });
     };
     o.loading = [](void *user, const char *source, uint64_t loaded, uint64_t expected) {
-        watch_of(user).tell("loading",
-                            [&] { return nb::make_tuple(text(source), loaded, expected); });
+        watcher_of(user).tell("loading",
+                              [&] { return nb::make_tuple(decoded(source), loaded, expected); });
     };
     o.validating = [](void *user, uint64_t done, uint64_t total) {
-        watch_of(user).tell("validating", [&] { return nb::make_tuple(done, total); });
+        watcher_of(user).tell("validating", [&] { return nb::make_tuple(done, total); });
     };
     o.report = [](void *user, const of_train_report *report, of_error *) {
-        watch_of(user).tell("report", [&] { return nb::make_tuple(describe(*report)); });
+        watcher_of(user).tell("report", [&] { return nb::make_tuple(describe(*report)); });
         return OF_OK;
     };
     o.unreadable = [](void *user, const char *source, const char *path, const char *reason) {
-        watch_of(user).tell("unreadable",
-                            [&] { return nb::make_tuple(text(source), text(path), text(reason)); });
+        watcher_of(user).tell("unreadable", [&] {
+            return nb::make_tuple(decoded(source), decoded(path), decoded(reason));
+        });
     };
     o.warn = [](void *user, const char *warning) {
-        watch_of(user).tell("warn", [&] { return nb::make_tuple(text(warning)); });
+        watcher_of(user).tell("warn", [&] { return nb::make_tuple(decoded(warning)); });
     };
-    o.stop = [](void *user) { return watch_of(user).stopped(); };
+    o.stop = [](void *user) { return watcher_of(user).stopped(); };
     return o;
 }
 
 nb::dict train(const nb::dict &given, const nb::object &hooks) {
-    Settings settings;
-    Watch watch(hooks);
+    train_settings settings;
+    watcher watch(hooks);
     of_train_observer observer = observe(watch);
     of_train_result result;
     of_error error;
     of_status status;
-    /* Told after every step: only who listens pays for it. */
+    // Told after every step: only who listens pays for it.
     if (!nb::getattr(hooks, "progressed", nb::none()).is_none())
         observer.progressed = [](void *user, uint64_t images, double bits, double rate) {
-            watch_of(user).tell("progressed", [&] { return nb::make_tuple(images, bits, rate); });
+            watcher_of(user).tell("progressed", [&] { return nb::make_tuple(images, bits, rate); });
         };
     put_all(settings, train_fields(), given);
     {
@@ -347,7 +345,7 @@ nb::dict train(const nb::dict &given, const nb::object &hooks) {
     return describe(result);
 }
 
-nb::list names(const Table &fields) {
+nb::list names(const field_table &fields) {
     nb::list list;
     for (const auto &field : fields)
         list.append(field.first);
@@ -356,7 +354,7 @@ nb::list names(const Table &fields) {
 
 } // namespace
 
-void bind_train(nb::module_ &module) {
+void add_train(nb::module_ &module) {
     module.def("train", &train, "settings"_a, "hooks"_a,
                "Trains; settings are the fields of of_train_options that are not their defaults.");
     module.def("train_settings", [] { return names(train_fields()); });

@@ -1,13 +1,11 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+// SPDX-License-Identifier: Apache-2.0
 #include "watch.h"
-
-namespace nb = nanobind;
 
 namespace outflow {
 
-/* Steps of training may take less than a millisecond, and taking the GIL waits for others: without
- * a hook, signals are looked for some times a second only. */
-bool Watch::stopped() noexcept {
+// Steps of training may take less than a millisecond, and taking the GIL waits for others: without
+// a hook, signals are looked for some times a second only.
+bool watcher::stopped() noexcept {
     constexpr std::chrono::milliseconds between_looks(50);
     if (failure_ != nullptr)
         return true;

@@ -82,7 +82,7 @@ def bench(
     """
     if batch < 1 or repetitions < 1 or seconds <= 0:
         raise ValueError("batch and repetitions are at least 1, and seconds above 0")
-    shape = (batch, *subject.image_shape)
+    shape = (batch, *subject.architecture.shape)
     images: npt.NDArray[np.uint8] = np.random.default_rng(seed).integers(
         0, 256, size=shape, dtype=np.uint8
     )

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Uni
 import numpy as np
 import numpy.typing as npt
 
-from . import _ext
+from .lib import _core
 from ._html import table
-from ._native import native
 from ._progress import Progress, progress_callable
 from ._sources import Source, Sources
 
 if TYPE_CHECKING:
-    from ._detector import Detector
+    from .detector import Detector
 
 Path = Union[str, "os.PathLike[str]"]
 Metrics = Dict[str, Dict[str, Dict[str, float]]]
@@ -257,8 +256,8 @@ def evaluate(
         with Sources() as sources:
             named = [(name, sources.name(source)) for name, source in sets.items()]
             return Evaluation(
-                _ext.evaluate(
-                    native(detector), named, score, fpr, threshold, keep_images, limit, every,
+                _core.evaluate(
+                    detector._core, named, score, fpr, threshold, keep_images, limit, every,
                     seed, batch, strict, hooks,
                 )  # fmt: skip
             )

@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import Any, Mapping, Optional, Union
 
-from ._detector import Detector
+from .detector import Detector
 from ._sources import Source, Sources, is_named
 from ._train import train
 

@@ -9,7 +9,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
-from . import _ext
+from .lib import _core
 from ._html import table
 from ._progress import Progress, progress_callable
 from ._sources import Source, Sources
@@ -225,7 +225,7 @@ def _run(settings: Dict[str, Any], hooks: _Hooks) -> TrainResult:
     try:
         with Sources() as sources:
             _set_sources(settings, sources)
-            result = _ext.train(settings, hooks)
+            result = _core.train(settings, hooks)
     finally:
         hooks.close()
     return TrainResult(out=settings["out"], reports=hooks.reports, **result)

@@ -20,7 +20,7 @@ except ImportError as error:
         "outflow.sklearn needs scikit-learn 1.6 or later: pip install scikit-learn"
     ) from error
 
-from ._detector import Detector
+from .detector import Detector
 from ._train import train
 
 __all__ = ["OutflowDetector"]
