@@ -112,13 +112,10 @@ nb::object p_values(detector &self, const values_array &values, const std::strin
     size_t count = values.shape(0);
     array<double> p({count});
     of_error error;
+    auto lock = self.reading();
     check(of_detector_check_p_value(self.get(), wanted, &error), error);
-    nb::gil_scoped_release nogil;
-    std::shared_lock<std::shared_mutex> lock(self.mutex);
     for (size_t i = 0; i < count; i++)
         p.data()[i] = of_detector_p_value(self.get(), wanted, values.data()[i]);
-    lock.unlock();
-    nb::gil_scoped_acquire gil;
     return p.take();
 }
 
@@ -127,6 +124,7 @@ nb::object flags(detector &self, const values_array &values, const std::string &
     of_flag_rule rule = {self.find({name})[0], rate, threshold};
     array<bool> flagged({values.shape(0)});
     of_error error;
+    auto lock = self.reading();
     check(of_detector_check_rule(self.get(), &rule, &error), error);
     for (size_t i = 0; i < values.shape(0); i++)
         flagged.data()[i] = of_detector_flags(self.get(), &rule, values.data()[i]);
@@ -136,6 +134,7 @@ nb::object flags(detector &self, const values_array &values, const std::string &
 double threshold(detector &self, const std::string &name, double rate) {
     of_flag_rule rule = {self.find({name})[0], rate, 0};
     of_error error;
+    auto lock = self.reading();
     check(of_detector_check_rule(self.get(), &rule, &error), error);
     return of_detector_threshold(self.get(), rule.score, rate);
 }
@@ -286,11 +285,7 @@ nb::object calibration_dict(const of_calibration *calibration) {
 }
 
 nb::dict info(detector &self) {
-    std::shared_lock<std::shared_mutex> lock(self.mutex, std::defer_lock);
-    {
-        nb::gil_scoped_release nogil;
-        lock.lock();
-    }
+    auto lock = self.reading();
     of_detector_info given = of_detector_describe(self.get());
     nb::dict fields;
     nb::list ensemble;
@@ -313,6 +308,7 @@ std::string name_of(of_score score) {
 }
 
 std::vector<std::string> score_names(detector &self) {
+    auto lock = self.reading();
     std::vector<of_score> scores(of_detector_scores(self.get(), nullptr, 0));
     std::vector<std::string> names;
     of_detector_scores(self.get(), scores.data(), scores.size());
@@ -322,14 +318,17 @@ std::vector<std::string> score_names(detector &self) {
 }
 
 bool has_p_value(detector &self, const std::string &name) {
-    return of_detector_check_p_value(self.get(), self.find({name})[0], nullptr) == OF_OK;
+    of_score wanted = self.find({name})[0];
+    auto lock = self.reading();
+    return of_detector_check_p_value(self.get(), wanted, nullptr) == OF_OK;
 }
 
 } // namespace
 
-std::vector<of_score> detector::find(const std::vector<std::string> &names) const {
+std::vector<of_score> detector::find(const std::vector<std::string> &names) {
     std::vector<of_score> scores(names.size());
     of_error error;
+    auto lock = reading();
     for (size_t i = 0; i < names.size(); i++)
         check(of_detector_find_score(get(), names[i].c_str(), &scores[i], &error), error);
     return scores;
@@ -348,7 +347,10 @@ void add_detector(nb::module_ &module) {
                     nb::arg("webp"), nb::arg("latency"))
         .def("score_names", score_names)
         .def("default_score",
-             [](detector &self) { return name_of(of_detector_default_score(self.get())); })
+             [](detector &self) {
+                 auto lock = self.reading();
+                 return name_of(of_detector_default_score(self.get()));
+             })
         .def(
             "heat_score",
             [](detector &self, const std::string &name) {

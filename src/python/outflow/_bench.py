@@ -89,4 +89,4 @@ def bench(
     if hasattr(subject, "score"):
         name = score or "nll"
         return time_calls(lambda: subject.score(images, name), batch, repetitions, seconds)
-    return time_calls(lambda: subject.logp(images), batch, repetitions, seconds)
+    return time_calls(lambda: subject.likelihoods(images), batch, repetitions, seconds)
