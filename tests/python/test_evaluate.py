@@ -40,10 +40,16 @@ def evaluation(detector: outflow.Detector) -> outflow.Evaluation:
     return outflow.evaluate(detector, INLIERS, SETS)
 
 
-def test_same_numbers_as_the_program(evaluation: outflow.Evaluation, tmp_path: Path) -> None:
+def test_same_numbers_as_the_program(
+    detector: outflow.Detector, evaluation: outflow.Evaluation, tmp_path: Path
+) -> None:
+    models = str(Path(detector.info["model"]["file"]).parent)  # files are named in the numbers
     sets = [f"{name}={source}" for name, source in SETS.items()]
     command = [program(), "eval", "-m", MODELS[0], "-g", MODELS[1], "--in", INLIERS, *sets]
-    subprocess.run([*command, "--json", tmp_path / "eval.json"], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "--json", tmp_path / "eval.json"],
+        check=True, capture_output=True, env={**os.environ, "OUTFLOW_MODELS": models},
+    )  # fmt: skip
     theirs: Dict[str, Any] = json.loads((tmp_path / "eval.json").read_text())
     ours = evaluation.to_dict()
     assert theirs.pop("images_per_second") > 0 and ours.pop("images_per_second") > 0

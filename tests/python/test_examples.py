@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,10 @@ def run(example: Example, folder: Path) -> List[str]:
     script = folder / example.name
     script.write_text(example.code, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, script.name], cwd=folder, capture_output=True, text=True, timeout=300
-    )
+        [sys.executable, script.name],
+        cwd=folder, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout.splitlines()

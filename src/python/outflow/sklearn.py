@@ -63,7 +63,7 @@ class OutflowDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     random_state : int, RandomState or None
         Decides weights, order and noise.
     n_jobs : int or None
-        Threads; None or -1: all. Results do not depend on them.
+        Threads; None: one, -1: all. Results do not depend on them.
 
     Attributes
     ----------
@@ -227,7 +227,8 @@ class OutflowDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 return file.read()
 
     def _threads(self) -> int:
-        return self.n_jobs if self.n_jobs is not None and self.n_jobs > 0 else 0
+        """As the library counts them: 0 stands for all."""
+        return 1 if self.n_jobs is None else max(0, int(self.n_jobs))
 
     def _score_images(self, images: npt.NDArray[np.float32]) -> Floats:
         if getattr(self, "_detector", None) is None:
