@@ -72,6 +72,17 @@ def test_arrays_and_sources_are_the_same(detector: outflow.Detector, tmp_path: P
         )
 
 
+def test_other_forms_of_images(detector: outflow.Detector) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    evaluation = outflow.evaluate(
+        detector, images, {"generator": (one for one in images), "floats": images / 255.0}
+    )
+    for name in ("generator", "floats"):
+        np.testing.assert_array_equal(evaluation.values(name), evaluation.values("in"))
+    with pytest.raises(ValueError, match="32 x 32 x 3"):
+        outflow.evaluate(detector, images[:, :16])
+
+
 def test_values_are_those_of_the_detector(detector: outflow.Detector) -> None:
     images = np.random.default_rng(2).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
     evaluation = outflow.evaluate(detector, images)

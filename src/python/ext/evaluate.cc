@@ -308,11 +308,10 @@ evaluated *evaluate(nb::object owner, std::vector<named_source> sets,
         std::shared_lock shared(used.mutex);
         status = run(used.get(), request, observer, &evaluation, &error);
     }
-    if (status == OF_OK)
-        return new evaluated(std::move(owner), evaluation);
+    auto made = std::make_unique<evaluated>(std::move(owner), evaluation);
     watch.rethrow();
     check(status, error);
-    return nullptr;
+    return made.release();
 }
 
 } // namespace

@@ -226,9 +226,9 @@ def evaluate(
 
     Args:
         detector: what scores the images.
-        inliers: in-distribution images that the model was not trained on: a source by name, or an
-            array N x H x W x C. The set is named "in".
-        others: {name: source or array}, each compared with the inliers.
+        inliers: in-distribution images that the model was not trained on: a source by name, or
+            images in any form that `Detector.score` takes. The set is named "in".
+        others: {name: source or images}, each compared with the inliers.
         fpr: flag images of calibrated scores at this false-positive rate in (0, 1); None:
             0.05 where the detector is calibrated, else none are.
         score: one that is to be among those evaluated; it decides under `threshold`, and orders the
@@ -253,7 +253,7 @@ def evaluate(
     if others is not None and "in" in others:
         raise ValueError("two sets are named 'in', which is the in-distribution set's name")
     try:
-        with Sources() as sources:
+        with Sources(detector.architecture.shape) as sources:
             named = [(name, sources.name(source)) for name, source in sets.items()]
             return Evaluation(
                 _core.evaluate(

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Mapping, Optional, Union
+from collections.abc import Sized
+from typing import Any, Mapping, Optional, Union, cast
 
 from .detector import Detector
 from ._sources import Source, Sources, is_named
@@ -24,7 +25,8 @@ def _share_held_out(normal: Source) -> float:
     """A tenth; of small arrays more, up to half."""
     if is_named(normal):
         return 0.1
-    return min(0.5, max(0.1, 1.1 * _LEAST_HELD_OUT / max(1, len(normal))))
+    count = max(1, len(cast(Sized, normal)))
+    return min(0.5, max(0.1, 1.1 * _LEAST_HELD_OUT / count))
 
 
 def fit(

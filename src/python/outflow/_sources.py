@@ -12,6 +12,8 @@ from typing import Any, List, Optional, Sequence, Type, Union
 import numpy as np
 import numpy.typing as npt
 
+from .images import Shape, array_of, bytes_of
+
 Source = Union[str, "os.PathLike[str]", npt.ArrayLike, Any]
 """A source by name ("photos/", "test.tar", "synthetic:noise:100"; see `outflow score --help`), or
 images: an array N x H x W or N x H x W x C, or a sequence of such images (Pillow's as well)."""
@@ -61,14 +63,16 @@ def as_bytes(images: Any) -> npt.NDArray[np.uint8]:
 
 
 class Sources:
-    """Names for sources. Arrays become temporary .npy files, which are removed at the end.
+    """Names for sources. Images become temporary .npy files, which are removed at the end. With
+    `shape` they may have any form that `outflow.images.batches` takes, and are held in memory once.
 
     >>> with Sources() as sources:
     ...     sources.name("photos.tar"), os.path.basename(sources.name(np.zeros((3, 4, 4))))
     ('photos.tar', 'images-0.npy')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Optional[Shape] = None) -> None:
+        self._shape = shape
         self._folder: Optional[str] = None
         self._count = 0
 
@@ -93,8 +97,15 @@ class Sources:
             self._folder = tempfile.mkdtemp(prefix="outflow-")
         path = os.path.join(self._folder, f"images-{self._count}.npy")
         self._count += 1
-        np.save(path, as_bytes(source))
+        np.save(path, as_bytes(source) if self._shape is None else self._converted(source))
         return path
+
+    def _converted(self, images: Any) -> npt.NDArray[np.uint8]:
+        assert self._shape is not None
+        pixels = bytes_of(array_of(images, self._shape))
+        if len(pixels) == 0:
+            raise ValueError("there are no images")
+        return pixels
 
     def names(self, sources: Union[Source, Sequence[Source]]) -> List[str]:
         """The names of a source, or of a list of named ones and arrays of four dimensions."""
