@@ -75,7 +75,7 @@ of_status score_in_parts(const of_detector *handle, const of_batch &batch,
                          of_error *error) {
     size_t dimensions = of_architecture_dimensions(of_detector_architecture(handle));
     size_t bytes = dimensions * (batch.type == OF_PIXEL_U8 ? 1 : sizeof(float));
-    size_t most = images_between_signals(handle) * 8;
+    size_t most = images_between_signals(handle) * 2;
     of_status status = OF_OK;
     for (size_t first = 0; status == OF_OK && first < batch.count; first += most) {
         size_t count = std::min(most, batch.count - first);
