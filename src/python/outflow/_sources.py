@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .images import Shape, array_of, bytes_of
 
-Source = Union[str, "os.PathLike[str]", npt.ArrayLike, Any]
+Source = Any
 """A source by name ("photos/", "test.tar", "synthetic:noise:100"; see `outflow score --help`), or
 images: an array N x H x W or N x H x W x C, or a sequence of such images (Pillow's as well)."""
 
@@ -49,11 +49,11 @@ def as_bytes(images: Any) -> npt.NDArray[np.uint8]:
             f"{np.asarray(images).shape}"
         )
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
+        return np.where(array, 255, 0).astype(np.uint8)
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all():
             raise ValueError("some pixels are not finite")
-        return np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
+        return bytes_of(array)
     if array.dtype != np.uint8:
         if not np.issubdtype(array.dtype, np.integer):
             raise TypeError(f"expected pixels as uint8 or floats in 0..1, got {array.dtype}")
@@ -92,7 +92,7 @@ class Sources:
     def name(self, source: Source) -> str:
         """The name of one source."""
         if is_named(source):
-            return os.fspath(source)
+            return str(os.fspath(source))
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="outflow-")
         path = os.path.join(self._folder, f"images-{self._count}.npy")
