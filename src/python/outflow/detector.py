@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors: what "score an image" means."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from .architecture import Architecture
+from .images import Images, Pixels, array_of, batches, bytes_of
+from .lib import _core
+from .model import Model, Path
+from .table import Table
+
+ScoreNames = Union[None, str, Sequence[str]]
+Floats = npt.NDArray[np.float64]
+
+
+class Detector:
+    """A model with what belongs to it: general model, ensemble, calibration and scores.
+
+    Args:
+        model: a weight file, an installed model's name ("cifar10") or a Model.
+        general: likewise, a model of images in general, for ratios; None: the one in the model's
+            file, if it holds one.
+        ensemble: further models of the same images. threads: of one call; 0: all CPUs.
+        precision: "f32", "bf16" or "auto". isa: "auto", "scalar", "avx2" or "avx512".
+        webp: also the score "complexity-webp".
+        latency: threads share an image where there are fewer images than threads.
+
+    Scores are higher for images that are more anomalous. A detector may be used by any number of
+    threads at once; an image gets the same bits whatever is scored with it. Images may have any
+    form of `outflow.images.batches`. Raises FileNotFoundError for a model that is not there,
+    OutflowError for damaged files and models that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        model: Union[Model, Path],
+        general: Union[None, Model, Path] = None,
+        ensemble: Sequence[Union[Model, Path]] = (),
+        threads: int = 0,
+        precision: str = "f32",
+        isa: str = "auto",
+        webp: bool = False,
+        latency: bool = True,
+    ) -> None:
+        given = [model, general, *ensemble]
+        options = (threads, precision, isa, webp, latency)
+        if any(isinstance(one, Model) for one in given):
+            loaded = [one if one is None or isinstance(one, Model) else Model(one) for one in given]
+            cores = [None if one is None else one._core for one in loaded]
+            self._core = _core.Detector.create(cores[0], cores[1], cores[2:], *options)
+            names = [None if one is None else one._name for one in loaded]
+            self._models = loaded  # saving needs them
+        else:
+            names = [None if one is None else os.fspath(one) for one in given]  # type: ignore[arg-type]
+            self._core = _core.Detector.open(names[0], names[1], names[2:], *options)
+        self._names = names
+        self._options = options
+        self._saved = True
+        self.architecture = Architecture(**self._core.architecture)
+        self._shape = self.architecture.shape
+
+    # ---- Scores ----
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the scores that can be computed."""
+        return self._core.score_names()
+
+    @property
+    def default_score(self) -> str:
+        """What to judge by: "combined" where calibrated, else "ratio", else "nll"."""
+        return self._core.default_score()
+
+    def score(self, images: Images, score: ScoreNames = None) -> Floats:
+        """Scores of n images, float64: [n] for one score, [n, k] for a list of k names."""
+        single = score is None or isinstance(score, str)
+        names = [self._name(score)] if single else list(score)  # type: ignore[arg-type]
+        if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4:
+            pixels = images if images.flags.c_contiguous else np.ascontiguousarray(images)
+            if pixels.shape[1:] == self._shape:
+                values = self._core.score(pixels, names)
+                return values[:, 0] if single else values
+        parts = [self._core.score(part.pixels, names) for part in batches(images, self._shape)]
+        values = _joined(parts, (0, len(names)))
+        return values[:, 0] if single else values
+
+    def table(self, images: Images, score: ScoreNames = None) -> Table:
+        """All scores (or those named) as columns, after "path" and "label" where images have them,
+        and before "p_value", of the default score (or the first one named) if it is calibrated."""
+        names = self.scores if score is None else [score] if isinstance(score, str) else list(score)
+        values, paths, labels = [], [], []
+        for part in batches(images, self._shape):
+            values.append(self._core.score(part.pixels, names))
+            paths += part.names
+            labels += part.labels
+        scored = _joined(values, (0, len(names)))
+        columns: dict[str, npt.NDArray[Any]] = {}
+        if paths:
+            columns["path"] = np.array(paths, dtype=object)
+        if labels:
+            columns["label"] = np.array(labels, dtype=object)
+        columns.update((name, scored[:, i].copy()) for i, name in enumerate(names))
+        judged = self.default_score if score is None else names[0]
+        if self._core.has_p_value(judged):
+            columns["p_value"] = self._core.p_values(columns[judged], judged)
+        return Table(columns)
+
+    def p_values(self, images: Images, score: Optional[str] = None) -> Floats:
+        """Conformal p-values [n]: a normal image has p <= a with a probability of at most a.
+        Raises OutflowError where the score is not calibrated."""
+        name = self._name(score)
+        return self._core.p_values(np.ascontiguousarray(self.score(images, name)), name)
+
+    def flag(
+        self,
+        images: Images,
+        fpr: float = 0.05,
+        score: Optional[str] = None,
+        threshold: Optional[float] = None,
+    ) -> npt.NDArray[np.bool_]:
+        """Which images are anomalous, bool [n]: at most the share `fpr` of normal images is; or with
+        `threshold` (no calibration needed) those whose score is at or above it."""
+        name = self._name(score)
+        values = np.ascontiguousarray(self.score(images, name))
+        if threshold is not None:
+            return self._core.flags(values, name, 0.0, threshold)
+        return self._core.flags(values, name, fpr, 0.0)
+
+    def threshold(self, fpr: float = 0.05, score: Optional[str] = None) -> float:
+        """The value above which a score has a p-value of at most `fpr`."""
+        return self._core.threshold(self._name(score), fpr)
+
+    def _name(self, score: Optional[str]) -> str:
+        return self.default_score if score is None else score
+
+    # ---- Heat ----
+
+    def heatmap(
+        self,
+        images: Images,
+        score: Optional[str] = None,
+        reference: Optional[Images] = None,
+        relative: bool = False,
+    ) -> Floats:
+        """Which pixels make the score what it is: float64 [n, height, width] in nats a pixel.
+
+        The heat of an image sums to its score ("ratio" or "nll" for scores that are no sums). With
+        `reference`, some 64 normal images, less their mean heat; with `relative` less 0 for ratios
+        and less the image's own mean for other scores.
+        """
+        return self._heat(images, score, reference, relative or reference is not None)[1]
+
+    def heatmap_png(
+        self,
+        images: Images,
+        score: Optional[str] = None,
+        reference: Optional[Images] = None,
+        side: int = 256,
+        with_image: bool = True,
+    ) -> list[bytes]:
+        """Relative heat as PNG files: orange where it adds to the score, blue where it takes."""
+        pixels, heat, limits = self._heat(images, score, reference, True)
+        return [
+            self._core.heat_picture(image, one, limit, side, with_image)
+            for image, one, limit in zip(bytes_of(pixels), heat, limits)
+        ]
+
+    def _heat(
+        self, images: Images, score: Optional[str], reference: Optional[Images], relative: bool
+    ) -> tuple[Pixels, Floats, Floats]:
+        name = self._name(score)
+        usual = None
+        if reference is not None:
+            usual = _core.HeatReference(self._core, array_of(reference, self._shape), name)
+        pixels = array_of(images, self._shape)
+        heat, limits = self._core.heat(pixels, name, relative, usual)
+        return pixels, heat, limits
+
+    # ---- Calibration and files ----
+
+    def calibrate(self, images: Images, source: str = "", limit: int = 0, seed: int = 0) -> Detector:
+        """Learns what normal images score, and returns itself. They must be drawn as the normal
+        images to come are, and not have been trained on; 100 at least, better 1,000.
+
+        Args:
+            images: a source (path or "synthetic:NAME"), which is streamed; other images are held in
+                memory. source: where they come from, for people. limit, seed: of a source.
+        """
+        if isinstance(images, (str, os.PathLike)):
+            for line in self._core.calibrate_source(os.fspath(images), limit, seed):
+                warnings.warn(line, stacklevel=2)
+        else:
+            self._core.calibrate_images(array_of(images, self._shape), source)
+        self._saved = False
+        return self
+
+    def save(self, path: Path, bundle: bool = False) -> None:
+        """Writes the model with its calibration, atomically; with `bundle` the general model goes
+        into the same file. Raises OSError where that is not possible."""
+        self._core.save(os.fspath(path), bundle)
+        self._names = [os.fspath(path), None if bundle else self._names[1], *self._names[2:]]
+        self._saved = True
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Models (file, architecture, fingerprint), plan and calibration."""
+        return self._core.info()
+
+    def __reduce__(self) -> Any:
+        names = [None if name is None else name and _core.locate(name) for name in self._names]
+        if "" in names:
+            raise TypeError("this detector has models without a file: save it before it is pickled")
+        if not self._saved:
+            raise TypeError("this detector was calibrated: save it before it is pickled")
+        files = [None if name is None else os.path.abspath(name) for name in names]
+        return Detector, (files[0], files[1], tuple(files[2:]), *self._options)
+
+    def __repr__(self) -> str:
+        general = f", general={self._names[1]!r}" if self._names[1] else ""
+        return f"<outflow.Detector {self._names[0]!r}{general}: {', '.join(self.scores)}>"
+
+    def _repr_html_(self) -> str:
+        info = self.info
+        calibration = info["calibration"]
+        rows = {
+            "model": info["model"]["file"],
+            "general model": info["general"]["file"] if info["general"] else "none",
+            "images": " x ".join(map(str, self._shape)),
+            "scores": ", ".join(self.scores),
+            "default score": self.default_score,
+            "calibration": f"{calibration['images']:,} images of {calibration['source']}"
+            if calibration
+            else info["calibration_problem"] or "none",
+        }
+        return Table(
+            {"": np.array(list(rows), object), "detector": np.array(list(rows.values()), object)}
+        )._repr_html_()
+
+
+def _joined(parts: list[Floats], empty: tuple[int, int]) -> Floats:
+    if not parts:
+        return np.empty(empty)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images in all their forms, as batches of pixels that the library takes."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import OutflowValueError
+from .lib import _core
+from .source import Source
+
+Shape = tuple[int, int, int]
+"""Height, width and channels."""
+
+Pixels = Union[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
+"""Contiguous [n, height, width, channels]: bytes, or floats from 0 (black) to 1 (white)."""
+
+Images = Any
+"""What can be scored: see `batches`."""
+
+BATCH = 256
+"""Images in memory at a time where they come one by one."""
+
+
+class Batch(NamedTuple):
+    """Consecutive images with their names and labels ([] where there are none)."""
+
+    pixels: Pixels
+    names: list[str]
+    labels: list[str]
+
+
+def batches(images: Images, shape: Shape, size: int = BATCH) -> Iterator[Batch]:
+    """Turns images of any form into batches of pixels, one after the other.
+
+    Args:
+        images: one of
+            - an array, [n, h, w, c] or [n, h, w] or one image [h, w, c] or [h, w], uint8 or floats
+              from 0 to 1, or what NumPy makes one of (array, buffer and DLPack protocols). It must
+              have the model's size. C-contiguous uint8 and float32 are not copied;
+            - an image file's bytes, or a Pillow image: converted and resized;
+            - a list or generator of such images, and of paths of image files;
+            - a source: a path (str or Path) of a folder, image, archive or record file, or
+              "synthetic:NAME"; or an `outflow.Source`.
+        shape: height, width and channels of the model's images.
+        size: images of a batch of lists, generators and sources.
+
+    Raises:
+        ValueError: for arrays of another size or type. FileNotFoundError, OutflowError: for files
+            that are not there, or are no images.
+    """
+    if isinstance(images, (str, os.PathLike)):
+        images = Source(images, size=shape[:2], channels=shape[2])
+    if isinstance(images, Source):
+        for taken in images.batches(size):
+            yield Batch(taken.pixels, taken.paths, taken.labels)
+    elif _is_single(images):
+        yield Batch(_pixels(images, shape), [], [])
+    elif isinstance(images, Iterable):
+        yield from _collected(images, shape, size)
+    else:
+        raise _no_images(images)
+
+
+def array_of(images: Images, shape: Shape) -> Pixels:
+    """All the images at once, [n, height, width, channels]."""
+    parts = [batch.pixels for batch in batches(images, shape)]
+    if not parts:
+        return np.empty((0, *shape), np.uint8)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def bytes_of(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """Pixels as bytes, floats rounded."""
+    if pixels.dtype == np.uint8:
+        return pixels  # type: ignore[return-value]
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+
+
+def _is_single(images: Images) -> bool:
+    return isinstance(images, (np.ndarray, bytes, bytearray)) or _is_array(images) or _is_pillow(images)
+
+
+def _is_array(images: Images) -> bool:
+    return (
+        isinstance(images, memoryview)
+        or hasattr(images, "__array__")
+        or hasattr(images, "__array_interface__")
+        or hasattr(images, "__dlpack__")
+    )
+
+
+def _is_pillow(images: Images) -> bool:
+    return hasattr(images, "getbands") and hasattr(images, "convert")
+
+
+def _pixels(images: Images, shape: Shape) -> Pixels:
+    if isinstance(images, np.ndarray):
+        return from_array(images, shape)
+    if isinstance(images, (bytes, bytearray)):
+        return _decoded(bytes(images), "", shape)
+    if _is_pillow(images):
+        return _from_pillow(images, shape)
+    if hasattr(images, "__array__") or not hasattr(images, "__dlpack__"):
+        return from_array(np.asarray(images), shape)
+    return from_array(np.from_dlpack(images), shape)
+
+
+def from_array(array: npt.NDArray[Any], shape: Shape) -> Pixels:
+    """An array of images, or one image, as [n, height, width, channels]; contiguous bytes and
+    float32 without a copy."""
+    images = _four_dimensional(array, shape)
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(images)
+    if images.dtype.kind == "f":
+        floats = np.ascontiguousarray(images, dtype=np.float32)
+        if floats.size and np.max(floats) > 16:
+            raise OutflowValueError(
+                "argument", "", "floats stand for 0 (black) to 1 (white), but the largest is "
+                f"{np.max(floats):g}: divide by 255, or convert to uint8"
+            )
+        return floats
+    raise OutflowValueError(
+        "argument", "", f"expected uint8, or floats from 0 to 1; got an array of {array.dtype}"
+    )
+
+
+def _four_dimensional(array: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
+    given = array.shape
+    if given[1:] == shape:
+        return array
+    if given == shape or (shape[2] == 1 and given == shape[:2]):
+        return array.reshape(1, *shape)
+    if shape[2] == 1 and given[1:] == shape[:2]:
+        return array[..., np.newaxis]
+    raise OutflowValueError("argument", "", _shape_message(given, shape))
+
+
+def _shape_message(given: tuple[int, ...], shape: Shape) -> str:
+    height, width, channels = shape
+    expected = f"N x {height} x {width} x {channels}" + (
+        f" or N x {height} x {width}" if channels == 1 else ""
+    )
+    message = f"expected images of {expected}; got an array of {' x '.join(map(str, given)) or '1'}"
+    if given[-3:] == (channels, height, width):
+        axes = "(1, 2, 0)" if len(given) == 3 else "(0, 2, 3, 1)"
+        message += f"; its channels come first: transpose it to {axes}"
+    return message
+
+
+def _decoded(encoded: bytes, name: str, shape: Shape) -> npt.NDArray[np.uint8]:
+    return _core.decode(encoded, name, *shape)[np.newaxis]
+
+
+def _from_pillow(image: Any, shape: Shape) -> npt.NDArray[np.uint8]:
+    if image.size == (shape[1], shape[0]) and image.mode == ("L" if shape[2] == 1 else "RGB"):
+        return np.ascontiguousarray(image).reshape(1, *shape)
+    if image.mode not in ("1", "L", "LA", "I;16", "RGB", "RGBA"):
+        image = image.convert("RGB")
+    encoded = io.BytesIO()
+    image.save(encoded, format="PNG", compress_level=1)
+    return _decoded(encoded.getvalue(), "", shape)
+
+
+def _from_file(path: str, shape: Shape) -> npt.NDArray[np.uint8]:
+    with open(path, "rb") as file:
+        return _decoded(file.read(), path, shape)
+
+
+def _collected(items: Iterable[Any], shape: Shape, size: int) -> Iterator[Batch]:
+    parts: list[Pixels] = []
+    names: list[str] = []
+    count = 0
+    for item in items:
+        is_path = isinstance(item, (str, os.PathLike))
+        if not is_path and not _is_single(item):
+            raise _no_images(item)
+        pixels = _from_file(os.fspath(item), shape) if is_path else _pixels(item, shape)
+        if parts and (count + len(pixels) > size or pixels.dtype != parts[0].dtype):
+            yield _joined(parts, names)
+            parts, names, count = [], [], 0
+        parts.append(pixels)
+        names += [os.fspath(item)] if is_path else [""] * len(pixels)
+        count += len(pixels)
+    if parts:
+        yield _joined(parts, names)
+
+
+def _joined(parts: list[Pixels], names: list[str]) -> Batch:
+    pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return Batch(pixels, names if any(names) else [], [])
+
+
+def _no_images(given: object) -> TypeError:
+    return TypeError(
+        "expected an array, an image file's bytes or path, a Pillow image, a list of these, or a "
+        f"source; got {type(given).__name__}"
+    )

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Columns of results."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+_SHOWN = 20
+
+
+class Table(Mapping[str, "npt.NDArray[Any]"]):
+    """Arrays of one length by name: `pandas.DataFrame(table)` takes it, a notebook shows it."""
+
+    def __init__(self, columns: dict[str, npt.NDArray[Any]]) -> None:
+        self._columns = columns
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        """Number of columns, as of every mapping; `rows` is that of rows."""
+        return len(self._columns)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self._columns.values()))) if self._columns else 0
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame; needs pandas."""
+        import pandas
+
+        return pandas.DataFrame(self._columns)
+
+    def __repr__(self) -> str:
+        lines = [list(self), *self._first_rows()]
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
+        return "\n".join([*text, f"[{self.rows} rows]"])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self._first_rows()
+        )
+        return f"<table><tr>{head}</tr>{rows}</table><p>{self.rows} rows</p>"
+
+    def _first_rows(self) -> list[list[str]]:
+        rows = zip(*(column[:_SHOWN] for column in self._columns.values()))
+        return [[_text(value) for value in row] for row in rows]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if getattr(value, "dtype", None) is not None and value.dtype.kind == "f" else str(value)
