@@ -26,7 +26,7 @@ layer_of() { # path below the source tree -> layer name
 }
 
 declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [ranks]=5 [detect]=6
-    [train]=7 [evaluate]=8 [report]=9 [cli]=10)
+    [train]=7 [evaluate]=8 [report]=9 [cli]=10 [python]=10)
 
 # folders without circles
 one_way=(src/core src/data src/model src/graph src/score src/ranks src/detect src/train src/evaluate
@@ -61,8 +61,8 @@ check_includes() {
         to=$(layer_of "$target")
         [[ -n ${rank[$from]-} ]] || { fail "$file is in no layer" && continue; }
         may_use "$from" "$to" || fail "$file includes \"$name\": '$from' may not use '$to'"
-        if [[ $from == cli && $to != cli ]]; then
-            fail "$file includes \"$name\": the program sees only public headers"
+        if [[ $from =~ ^(cli|python)$ && $to != "$from" ]]; then
+            fail "$file includes \"$name\": '$from' sees only public headers"
         fi
         if [[ $file == simd/*/* && $to != simd ]]; then
             fail "$file includes \"$name\": kernels see only headers of simd/"

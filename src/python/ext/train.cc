@@ -337,6 +337,7 @@ nb::dict train(const nb::dict &given, const nb::object &hooks) {
         };
     put_all(settings, train_fields(), given);
     {
+        const signal_stack stack;
         nb::gil_scoped_release released;
         status = of_train(&settings.options, &observer, &result, &error);
     }

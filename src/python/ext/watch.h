@@ -6,7 +6,9 @@
 #include "core.h"
 
 #include <chrono>
+#include <csignal>
 #include <exception>
+#include <vector>
 
 namespace outflow {
 
@@ -51,6 +53,34 @@ class watcher {
     bool has_stop_ = false;
     std::exception_ptr failure_;
     std::chrono::steady_clock::time_point next_look_{};
+};
+
+// A stack of its own for signal handlers of this thread while training runs on it: the convolution
+// library's matrix products use the stack pointer for other things, so that a handler on the
+// thread's own stack writes over their data. Python asks for such a stack (SA_ONSTACK, 3.10 and
+// later) and uses it where there is one.
+class signal_stack {
+  public:
+    signal_stack() : memory_(1 << 17) {
+        (void)sigaltstack(nullptr, &before_);
+        if ((before_.ss_flags & SS_DISABLE) == 0)
+            return; // somebody has set one
+        stack_t own = {};
+        own.ss_sp = memory_.data();
+        own.ss_size = memory_.size();
+        set_ = sigaltstack(&own, nullptr) == 0;
+    }
+    ~signal_stack() {
+        if (set_)
+            (void)sigaltstack(&before_, nullptr);
+    }
+    signal_stack(const signal_stack &) = delete;
+    signal_stack &operator=(const signal_stack &) = delete;
+
+  private:
+    std::vector<char> memory_;
+    stack_t before_ = {};
+    bool set_ = false;
 };
 
 } // namespace outflow
