@@ -338,6 +338,10 @@ typedef struct of_train_result {
  * A failure that the ranks have not agreed on (of_ranks_agreed) leaves the others waiting: the
  * caller ends all of them with of_ranks_abort. Memory that messages may still be on their way to is
  * not freed then.
+ *
+ * A program that handles signals should let the thread that calls this handle them on a stack of
+ * their own (sigaltstack, SA_ONSTACK): the convolution library's matrix products use the stack
+ * pointer for other things, and a handler on the thread's stack may write over their data.
  */
 OF_API of_status of_train(const of_train_options *options, const of_train_observer *observer,
                           of_train_result *result, of_error *error);
