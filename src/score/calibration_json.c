@@ -103,11 +103,18 @@ static bool add_scores(cJSON *object, const of_calibration *calibration) {
     return complete;
 }
 
+/* What was read as version 1 stays it: `combined` without the ratio. */
+static int version_of(const of_calibration *calibration) {
+    bool lacks_ratio =
+        calibration->layout.general_scales > 0 && !calibration->combination.with_ratio;
+    return lacks_ratio ? 1 : VERSION;
+}
+
 char *of_calibration_print(const of_calibration *calibration) {
     const of_calibration *c = calibration;
     bool valid = of_utf8_valid(c->source, strlen(c->source));
     cJSON *object = cJSON_CreateObject();
-    bool complete = object != NULL && cJSON_AddNumberToObject(object, "version", VERSION) &&
+    bool complete = object != NULL && cJSON_AddNumberToObject(object, "version", version_of(c)) &&
                     add_item(object, "images", make_real((double)c->images)) &&
                     cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
                     add_fingerprint(object, "model", c->model) &&

@@ -289,6 +289,12 @@ static void test_ratio_joins(void **state) {
             (of_calibrated_value(before, ratio, &made.image) - spread->mean) / spread->deviation;
         assert_true(fabs(three - two + log(0.5 * erfc(z / sqrt(2)))) < 1e-9 * three);
     }
+    /* written again, it is what it was: found by the fuzzer */
+    char *again = of_calibration_print(before);
+    assert_int_equal(of_calibration_parse(again, architecture, &read, NULL), OF_OK);
+    assert_false(read->combination.with_ratio);
+    of_calibration_free(read);
+    free(again);
     char *missing = replaced(text, "complexity", "\"ratio\"", "\"ration\"");
     char *negative = replaced(text, "\"ratio\":[", ",", ",-");
     expect_error(of_calibration_parse(missing, architecture, &read, &error), OF_ERROR_FORMAT,
