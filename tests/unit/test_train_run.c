@@ -449,7 +449,7 @@ static void names_read_back(void **state) {
         assert_int_equal(schedule, i);
     }
     assert_int_equal(of_optimizer_kind_parse("sgd", &optimizer, &error), OF_ERROR_ARGUMENT);
-    assert_string_equal(error.message, "'sgd' is no optimizer (adamax, adam, adamw)");
+    assert_string_equal(error.message, "unknown optimizer 'sgd': use adamax, adam or adamw");
     assert_string_equal(of_optimizer_kind_name((of_optimizer_kind)9), "unknown");
     assert_string_equal(of_train_end_name(OF_TRAIN_INTERRUPTED), "interrupted");
 }
