@@ -27,7 +27,7 @@ using bench::floats;
 using bench::part;
 using bench::Work;
 
-constexpr uint32_t vector_multiple = 16; /* layers are padded to it, see graph/compile.c */
+constexpr uint32_t vector_multiple = 16; /* layers are padded to it, see graph/pass_choose.c */
 
 struct Scale {
     uint32_t number, half, side;

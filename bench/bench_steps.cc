@@ -92,8 +92,14 @@ class Step {
         of_error error;
         std::memcpy(run_.worker->pass[scale_], pass_.get(), values_ * sizeof(float));
         std::memcpy(run_.worker->rest[scale_], rest_.get(), values_ * sizeof(float));
-        bench::check(of_flow_network(&run_, scale_, 0, 0, images(), &error), error);
-        of_flow_tail(&run_, scale_, 0, 0, images(), inverse);
+        const of_scale_plan &scale = plan_->scales[scale_];
+        const of_op *tail = of_step_tail(plan_.get(), &scale, 0);
+        const of_units units = {nullptr, 0, images()};
+        if (inverse)
+            bench::check(of_tail_type.inverse(&run_, tail, &units, &error), error);
+        else
+            bench::check(of_forward_ops(&run_, tail - tail->network, tail + 1, &units, &error),
+                         error);
     }
 
     [[nodiscard]] uint32_t images() const {
@@ -171,7 +177,7 @@ class Backward {
         const Floats image = floats(pixels, 0, 1);
         const of_batch batch = {OF_PIXEL_F32, image.get(), images()};
         const of_likelihoods nothing = {};
-        const of_group group = {&batch, &nothing, 0, 1, images()};
+        const of_group group = {&batch, &nothing, 0, 1, images(), nullptr, nullptr};
         of_error error = {};
         omp_set_num_threads(1);
         bench::check(of_forward_group(&run_, &group, &error), error);

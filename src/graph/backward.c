@@ -26,7 +26,7 @@ typedef struct chunk {
 } chunk;
 
 static void stop(const chunk *c, double start, uint32_t k, int stage) {
-    of_profile_stop(c->run, start, c->s, k, stage);
+    of_profile_stop(c->run, start, of_training_layer_number(c->plan, c->s, k, stage));
 }
 
 static float *kept(const chunk *c, float *array, uint32_t k) {
@@ -86,7 +86,7 @@ static void add_sums(const of_run *run, const of_turns *turns, const float *sums
     if (!turns->first)
         run->plan->kernels->accumulate(sums, turns->lane->block + place, floats);
     end_turn(turns);
-    of_profile_stop(run, start, 0, 0, OF_STAGE_SUMS);
+    of_profile_stop(run, start, of_training_layer_number(run->plan, 0, 0, OF_STAGE_SUMS));
 }
 
 static void add_scalars(const of_plan *plan, const of_turns *turns, const of_lane *group) {
@@ -110,7 +110,8 @@ static void gaussian_half(const chunk *c, double weight, const float *x, float *
                           size_t offset) {
     const of_scale_plan *scale = c->scale;
     c->plan->kernels->scale_shift_backward(
-        x, scale->prior_scale + offset, scale->prior_shift + offset, (float)weight, g_x,
+        x, of_scale_latents(scale)->density.scale + offset,
+        of_scale_latents(scale)->density.shift + offset, (float)weight, g_x,
         c->sums + c->layout->prior_scale + offset, c->sums + c->layout->prior_shift + offset,
         of_state_floats(scale));
 }
@@ -123,13 +124,14 @@ static void class_half(const chunk *c, uint32_t unit, const float *x, float *g_x
     size_t latents = scale->shape.latents;
     const double *weights = c->buffers->class_gradients + (unit / c->plan->units) * classes;
     float *z = c->buffers->latents, *g_z = c->buffers->g_latents;
-    (void)c->plan->kernels->scale_shift(x, scale->prior_scale + offset, scale->prior_shift + offset,
-                                        z, n);
+    (void)c->plan->kernels->scale_shift(x, of_scale_latents(scale)->density.scale + offset,
+                                        of_scale_latents(scale)->density.shift + offset, z, n);
     memset(g_x, 0, n * sizeof(float));
     for (size_t k = 0; k < classes; k++) {
         size_t place = k * latents + offset;
         c->plan->kernels->scale_shift_backward(
-            z, scale->class_scale + place, scale->class_shift + place, (float)weights[k], g_z,
+            z, of_scale_latents(scale)->density.class_scale + place,
+            of_scale_latents(scale)->density.class_shift + place, (float)weights[k], g_z,
             c->sums + c->layout->class_scale + place, c->sums + c->layout->class_shift + place, n);
         c->plan->kernels->accumulate(g_z, g_x, n);
     }
@@ -138,7 +140,7 @@ static void class_half(const chunk *c, uint32_t unit, const float *x, float *g_x
     for (size_t i = 0; i < n; i++) {
         g_scale[i] += g_x[i] * x[i];
         g_shift[i] += g_x[i];
-        g_x[i] *= scale->prior_scale[offset + i];
+        g_x[i] *= of_scale_latents(scale)->density.scale[offset + i];
     }
 }
 
@@ -166,40 +168,24 @@ static void backward_prior(const chunk *c) {
 
 /* ---- Maps -------------------------------------------------------------------------------- */
 
-/* [pass, rest] of every unit as rows of one matrix, and back. */
-static void join(const chunk *c, const float *pass, const float *rest, float *joined) {
-    size_t half = c->scale->half;
-    for (size_t u = 0; u < c->count; u++) {
-        memcpy(joined + 2 * u * half, pass + u * half, half * sizeof(float));
-        memcpy(joined + (2 * u + 1) * half, rest + u * half, half * sizeof(float));
-    }
-}
-
-static void part(const chunk *c, const float *joined, float *pass, float *rest) {
-    size_t half = c->scale->half;
-    for (size_t u = 0; u < c->count; u++) {
-        memcpy(pass + u * half, joined + 2 * u * half, half * sizeof(float));
-        memcpy(rest + u * half, joined + (2 * u + 1) * half, half * sizeof(float));
-    }
-}
-
 static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pass,
                                     const float *rest, of_error *error) {
+    const of_op *map = of_step_ops(c->plan, c->scale, k);
     size_t n = c->scale->channels;
     float *g_pass = state(c, c->buffers->g_pass[c->s]);
     float *g_rest = state(c, c->buffers->g_rest[c->s]);
     float *g = c->buffers->g_taps, *x = c->buffers->gathered;
-    join(c, g_pass, g_rest, g);
-    join(c, pass, rest, x);
+    of_join_halves(c->count, c->scale->half, g_pass, g_rest, g);
+    of_join_halves(c->count, c->scale->half, pass, rest, x);
     c->plan->kernels->relu_backward(NULL, g, c->count, n, c->sums + c->layout->bias);
     of_status status =
         of_weight_product(n, n, c->count, g, x, c->first > 0, c->sums + c->layout->matrix, error);
     if (status == OF_OK)
-        status = of_convolution_run(c->scale->backward_mix, c->count, g,
-                                    c->scale->steps[k].backward_mix.weights, NULL, x,
+        status = of_convolution_run(map->transposed_code, c->count, g,
+                                    map->map.transposed_product.weights, NULL, x,
                                     c->run->worker->convolution_scratch, error);
     if (status == OF_OK)
-        part(c, x, g_pass, g_rest);
+        of_part_halves(c->count, c->scale->half, x, g_pass, g_rest);
     return status;
 }
 
@@ -214,7 +200,7 @@ static of_status run_backward_map(const chunk *c, uint32_t k, const float *pass,
         .g_pass = state(c, c->buffers->g_pass[c->s]),
         .g_rest = state(c, c->buffers->g_rest[c->s]),
         .positions = c->positions,
-        .transposed = &c->scale->steps[k].transposed_map,
+        .transposed = &of_step_ops(c->plan, c->scale, k)[-1].map.transposed,
         .matrix_gradient = c->sums + c->layout->matrix,
         .bias_gradient = c->sums + c->layout->bias,
         .scratch = c->run->worker->row_scratch,
@@ -311,7 +297,8 @@ static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_err
     double start = of_profile_start(c->run);
     for (int layer = OF_LAYER_FIRST; status == OF_OK && layer <= OF_LAYER_MIDDLE; layer++)
         if (c->buffers->kept.hidden[layer][c->s][k] == NULL)
-            status = of_flow_hidden_layer(&run, c->s, k, layer, c->first, c->count, pass, error);
+            status = of_run_layer(&run, of_step_layer(c->plan, c->scale, k, layer), c->first,
+                                  c->count, pass, error);
     stop(c, start, k, OF_STAGE_BACK_RECOMPUTE);
     return status;
 }
@@ -332,8 +319,10 @@ static void gather_neighbours(const chunk *c, uint32_t k, const float *pass) {
 
 static of_status backward_network(const chunk *c, uint32_t k, of_error *error) {
     const float *pass = kept(c, c->buffers->kept.pass[c->s], k);
-    const float *first = of_flow_hidden(c->run, c->s, k, c->first, 0);
-    const float *second = of_flow_hidden(c->run, c->s, k, c->first, 1);
+    const float *first =
+        of_hidden(c->run, of_step_layer(c->plan, c->scale, k, OF_LAYER_FIRST), c->first);
+    const float *second =
+        of_hidden(c->run, of_step_layer(c->plan, c->scale, k, OF_LAYER_MIDDLE), c->first);
     float *g_taps = c->buffers->g_taps, *gathered = c->buffers->gathered;
     float *g_second = c->buffers->g_hidden[1], *g_first = c->buffers->g_hidden[0];
     size_t hidden = c->plan->hidden;
@@ -376,9 +365,10 @@ static void fold_weights(const of_plan *plan, const of_model *model, uint32_t s,
                          of_backward_buffers *b) {
     of_folded_layer last = {b->weights[OF_LAYER_LAST], b->folded.bias};
     of_folded_layer middle = {b->weights[OF_LAYER_MIDDLE], b->folded.bias};
-    of_fold_layer(plan, model, s, k, OF_LAYER_LAST, &last);
-    of_fold_layer(plan, model, s, k, OF_LAYER_MIDDLE, &middle);
-    of_fold_layer(plan, model, s, k, OF_LAYER_FIRST, &b->folded);
+    of_fold_convolution(model, of_step_layer(plan, &plan->scales[s], k, OF_LAYER_LAST), &last);
+    of_fold_convolution(model, of_step_layer(plan, &plan->scales[s], k, OF_LAYER_MIDDLE), &middle);
+    of_fold_convolution(model, of_step_layer(plan, &plan->scales[s], k, OF_LAYER_FIRST),
+                        &b->folded);
     mirror_taps(plan, &plan->scales[s], b->folded.weights, b->weights[OF_LAYER_FIRST]);
 }
 
@@ -388,7 +378,7 @@ static void fold_weights(const of_plan *plan, const of_model *model, uint32_t s,
 static chunk chunk_at(const of_run *run, of_backward_buffers *buffers, float *sums, uint32_t s,
                       uint32_t first, uint32_t units) {
     const of_scale_plan *scale = &run->plan->scales[s];
-    uint32_t count = of_flow_chunk(scale, units - first);
+    uint32_t count = of_forward_chunk(scale, units - first);
     return (chunk){.run = run,
                    .plan = run->plan,
                    .scale = scale,
@@ -422,7 +412,7 @@ static of_status backward_step(const of_run *run, const of_model *model,
     float *sums = sums_of(turns, buffers, place);
     double start = of_profile_start(run);
     fold_weights(run->plan, model, s, k, buffers);
-    of_profile_stop(run, start, s, k, OF_STAGE_BACK_FOLD);
+    of_profile_stop(run, start, of_training_layer_number(run->plan, s, k, OF_STAGE_BACK_FOLD));
     /* the products overwrite their sums */
     memset(sums, 0, layout->weights[OF_LAYER_FIRST] * sizeof(float));
     for (uint32_t first = 0; first < units;) {
@@ -462,8 +452,8 @@ static void pass_to_previous_scale(const of_run *run, of_backward_buffers *buffe
     const of_run on_gradients = {.plan = run->plan, .worker = &lent};
     double start = of_profile_start(run);
     for (uint32_t u = 0; u < units; u++)
-        of_pixels_leave(&on_gradients, s, u, NULL, 0);
-    of_profile_stop(run, start, s, 0, OF_STAGE_BACK_SPLIT);
+        of_pixels_leave(&on_gradients, of_scale_enter(&run->plan->scales[s]), u, NULL, 0);
+    of_profile_stop(run, start, of_training_layer_number(run->plan, s, 0, OF_STAGE_BACK_SPLIT));
 }
 
 of_status of_backward_scale(const of_run *run, const of_model *model, of_backward_buffers *buffers,

@@ -4,74 +4,88 @@
 #include "core/memory.h"
 #include "graph/plan.h"
 
-/* Does a layer of a network read the rows beside its own? */
-static bool reads_neighbours(const of_convolution *layer) {
-    return of_convolution_shape_of(layer)->kernel == 3;
+static of_convolution_shape band_shape(const of_scale_plan *scale, const of_op *op,
+                                       const of_band *band) {
+    of_convolution_shape shape = op->shape;
+    shape.height = band->rows;
+    shape.above = shape.kernel == 3 && band->first > 0;
+    shape.below = shape.kernel == 3 && band->first + band->rows < scale->rows;
+    return shape;
 }
 
-static bool same_band_code(const of_scale_plan *scale, const of_band *a, const of_band *b,
-                           const of_convolution *layer) {
-    if (a->rows != b->rows)
-        return false;
-    bool a_above = a->first > 0, b_above = b->first > 0;
-    bool a_below = a->first + a->rows < scale->rows, b_below = b->first + b->rows < scale->rows;
-    return !reads_neighbours(layer) || (a_above == b_above && a_below == b_below);
+static bool same_rows(const of_convolution *code, const of_convolution_shape *shape) {
+    const of_convolution_shape *has = of_convolution_shape_of(code);
+    return has->height == shape->height && has->above == shape->above && has->below == shape->below;
 }
 
-static of_status pack_step_again(of_plan *plan, const of_scale_plan *scale, of_band *band,
-                                 int layer, uint32_t k, float *plain, of_error *error) {
-    const of_convolution *code = band->layers[layer];
-    void *packed = of_arena_take(&plan->arena, of_convolution_weight_bytes(code), 1);
-    if (packed == NULL)
-        return of_fail_memory(error, "weights for bands of rows");
-    band->weights[layer][k] = packed;
-    of_status status = of_convolution_unpack(scale->layers[layer],
-                                             scale->steps[k].layers[layer].weights, plain, error);
-    return status == OF_OK ? of_convolution_pack(code, plain, packed, error) : status;
+/* Code that there is already: an earlier band's, or that of an earlier op with the same code for a
+ * whole image. */
+static const of_band_layer *find_code(const of_scale_plan *scale, const of_op *op, unsigned thread,
+                                      const of_convolution_shape *shape) {
+    for (unsigned t = 0; t < thread; t++)
+        if (op->bands[t].code != NULL && same_rows(op->bands[t].code, shape))
+            return &op->bands[t];
+    for (const of_op *other = scale->ops; other < op; other++)
+        if (other->code == op->code)
+            return &other->bands[thread];
+    return NULL;
 }
 
-/* The weights of a layer of all steps once more, for code that wants them packed otherwise. */
-static of_status pack_again(of_plan *plan, const of_scale_plan *scale, of_band *band, int layer,
-                            of_error *error) {
-    const of_convolution_shape *shape = of_convolution_shape_of(scale->layers[layer]);
-    uint32_t steps = plan->architecture.steps;
-    float *plain = of_allocate((size_t)shape->inputs * shape->outputs,
-                               (size_t)shape->kernel * shape->kernel * sizeof(float));
-    band->weights[layer] = of_arena_take(&plan->arena, steps, sizeof(void *));
-    of_status status = plain != NULL && band->weights[layer] != NULL
-                           ? OF_OK
+static of_status pack_again(of_plan *plan, const of_op *op, of_band_layer *layer, of_error *error) {
+    float *plain = of_allocate(of_convolution_weights(&op->shape), sizeof(float));
+    layer->weights = of_arena_take(&plan->arena, of_convolution_weight_bytes(layer->code), 1);
+    of_status status = plain != NULL && layer->weights != NULL
+                           ? of_convolution_unpack(op->code, op->packed.weights, plain, error)
                            : of_fail_memory(error, "weights for bands of rows");
-    for (uint32_t k = 0; status == OF_OK && k < steps; k++)
-        status = pack_step_again(plan, scale, band, layer, k, plain, error);
+    if (status == OF_OK)
+        status = of_convolution_pack(layer->code, plain, layer->weights, error);
     of_free(plain);
     return status;
 }
 
-/* Code for a layer of a band: an earlier band's, or new; if possible for the weights as they are.
- * Clears *uniform where it gives other bits than the whole layer. */
-static of_status make_layer(of_plan *plan, of_scale_plan *scale, of_band *band, int layer,
+/* New code, if possible for the weights as they are. Clears *uniform where it gives other bits than
+ * the whole layer. */
+static of_status make_code(const of_op *op, const of_band *band, const of_convolution_shape *shape,
+                           of_band_layer *layer, bool *uniform, of_error *error) {
+    of_status status = of_convolution_create(shape, 1, op->code, &layer->code, error);
+    layer->alike = status == OF_OK;
+    if (!layer->alike)
+        status = of_convolution_create(shape, 1, NULL, &layer->code, error);
+    layer->owns = status == OF_OK;
+    return layer->owns
+               ? of_convolution_is_uniform(op->code, layer->code, band->first, uniform, error)
+               : status;
+}
+
+static of_status make_layer(of_plan *plan, const of_scale_plan *scale, of_op *op, unsigned thread,
                             bool *uniform, of_error *error) {
-    const of_convolution *whole = scale->layers[layer];
-    for (const of_band *other = scale->bands; other < band; other++)
-        if (other->rows > 0 && same_band_code(scale, other, band, whole)) {
-            band->layers[layer] = other->layers[layer];
-            band->weights[layer] = other->weights[layer];
+    const of_band *band = &scale->bands[thread];
+    of_band_layer *layer = &op->bands[thread];
+    of_convolution_shape shape = band_shape(scale, op, band);
+    const of_band_layer *other = find_code(scale, op, thread, &shape);
+    of_status status = OF_OK;
+    if (other != NULL)
+        *layer = (of_band_layer){.code = other->code, .alike = other->alike};
+    else
+        status = make_code(op, band, &shape, layer, uniform, error);
+    if (status != OF_OK || !*uniform || layer->alike)
+        return status;
+    for (unsigned t = 0; t < thread; t++)
+        if (op->bands[t].code == layer->code) {
+            layer->weights = op->bands[t].weights;
             return OF_OK;
         }
-    of_convolution_shape shape = *of_convolution_shape_of(whole);
-    shape.height = band->rows;
-    shape.above = reads_neighbours(whole) && band->first > 0;
-    shape.below = reads_neighbours(whole) && band->first + band->rows < scale->rows;
-    of_status status = of_convolution_create(&shape, 1, whole, &band->layers[layer], error);
-    bool alike = status == OF_OK;
-    if (!alike)
-        status = of_convolution_create(&shape, 1, NULL, &band->layers[layer], error);
-    if (status != OF_OK)
-        return status;
-    band->owns[layer] = true;
-    status = of_convolution_is_uniform(whole, band->layers[layer], band->first, uniform, error);
-    bool repack = status == OF_OK && *uniform && !alike;
-    return repack ? pack_again(plan, scale, band, layer, error) : status;
+    return pack_again(plan, op, layer, error);
+}
+
+static of_status make_layers(of_plan *plan, const of_scale_plan *scale, of_op *op, bool *uniform,
+                             of_error *error) {
+    op->bands = of_arena_take(&plan->arena, plan->threads, sizeof *op->bands);
+    of_status status = op->bands ? OF_OK : of_fail_memory(error, "bands of rows");
+    for (unsigned t = 0; status == OF_OK && *uniform && t < plan->threads; t++)
+        if (scale->bands[t].rows > 0)
+            status = make_layer(plan, scale, op, t, uniform, error);
+    return status;
 }
 
 static of_status make_bands(of_plan *plan, of_scale_plan *scale, bool *uniform, of_error *error) {
@@ -84,21 +98,24 @@ static of_status make_bands(of_plan *plan, of_scale_plan *scale, bool *uniform, 
         band->first = first;
         band->rows = scale->rows / threads + (t < scale->rows % threads);
         first += band->rows;
-        for (int layer = 0; layer < OF_LAYER_MIX && *uniform; layer++) {
-            of_status status = make_layer(plan, scale, band, layer, uniform, error);
-            if (status != OF_OK)
-                return status;
-        }
     }
-    return OF_OK;
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && *uniform && i < scale->op_count; i++)
+        if (scale->ops[i].code != NULL)
+            status = make_layers(plan, scale, &scale->ops[i], uniform, error);
+    return status;
 }
 
-void of_bands_free(of_scale_plan *scale, unsigned threads) {
-    for (unsigned t = 0; scale->bands != NULL && t < threads; t++)
-        for (int layer = 0; layer < OF_LAYER_MIX; layer++)
-            if (scale->bands[t].owns[layer])
-                of_convolution_free(scale->bands[t].layers[layer]);
-    scale->bands = NULL;
+void of_bands_free(of_plan *plan) {
+    for (size_t i = 0; i < plan->op_count; i++) {
+        of_op *op = &plan->ops[i];
+        for (unsigned t = 0; op->bands != NULL && t < plan->threads; t++)
+            if (op->bands[t].owns)
+                of_convolution_free(op->bands[t].code);
+        op->bands = NULL;
+    }
+    for (uint32_t s = 0; s < plan->scale_count; s++)
+        plan->scales[s].bands = NULL;
 }
 
 /* What cannot be made is done without. */
@@ -109,7 +126,7 @@ bool of_bands_compile(of_plan *plan) {
     for (uint32_t s = 0; status == OF_OK && uniform && s < plan->scale_count; s++)
         status = make_bands(plan, &plan->scales[s], &uniform, &reason);
     bool made = status == OF_OK && uniform;
-    for (uint32_t s = 0; !made && s < plan->scale_count; s++)
-        of_bands_free(&plan->scales[s], plan->threads);
+    if (!made)
+        of_bands_free(plan);
     return made;
 }

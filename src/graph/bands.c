@@ -31,146 +31,147 @@ bool of_bands_pay(const of_session *session, size_t images) {
 
 /* ---- One image --------------------------------------------------------------------------- */
 
-/* Does a layer of a network read the rows beside its own? */
-static bool reads_neighbours(const of_convolution *layer) {
-    return of_convolution_shape_of(layer)->kernel == 3;
-}
-
-/* One thread's part in a scale. `worker` is the first one's, but for scratch memory. */
+/* One thread's part in an image. `worker` is the first one's, but for scratch memory. */
 typedef struct part {
     const of_run *run;
     const of_plan *plan;
-    const of_scale_plan *scale;
-    const of_band *band;
-    uint32_t s;
+    const of_group *work;
+    unsigned thread;
+    atomic_bool *failed;
 } part;
 
-static size_t row_bytes(const of_scale_plan *scale, uint32_t values, of_precision precision) {
-    return (size_t)scale->columns * values *
+static of_band band_of(const part *p, const of_op *op) {
+    return p->plan->scales[op->scale].bands[p->thread];
+}
+
+/* Does an op read what other threads have written? Those that take all rows do. */
+static bool meets_others(const of_op *op) {
+    if (op->kind == OF_OP_TAIL)
+        return op->kernel == 3;
+    return op->kind != OF_OP_CONVOLUTION || op->shape.kernel == 3;
+}
+
+static char *buffer_of(const part *p, const of_op *op, of_buffer buffer) {
+    const of_worker *worker = p->run->worker;
+    if (buffer == OF_BUFFER_TAPS)
+        return (char *)worker->taps;
+    if (buffer != OF_BUFFER_STATE)
+        return worker->hidden[buffer];
+    /* a copy in bfloat16 is kept up to date */
+    return op->shape.source == OF_PRECISION_BF16 ? (char *)worker->rounded
+                                                 : (char *)worker->pass[op->scale];
+}
+
+static size_t row_bytes(const of_op *op, uint32_t values, of_precision precision) {
+    return (size_t)op->shape.width * values *
            (precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* A layer on the band's rows: `source` and `target` hold all rows. */
-static of_status band_layer(const part *p, uint32_t k, int layer, const void *source, void *target,
-                            of_error *error) {
-    const of_convolution_shape *shape = of_convolution_shape_of(p->band->layers[layer]);
-    const of_packed_layer *packed = &p->scale->steps[k].layers[layer];
-    const void *weights = p->band->weights[layer] ? p->band->weights[layer][k] : packed->weights;
-    size_t first = p->band->first - shape->above;
-    const char *from =
-        (const char *)source + first * row_bytes(p->scale, shape->inputs, shape->source);
-    char *to = (char *)target + p->band->first * row_bytes(p->scale, shape->outputs, shape->target);
-    return of_convolution_run(p->band->layers[layer], 1, from, weights, packed->bias, to,
+/* A layer on the band's rows: source and target hold all rows. */
+static of_status layer_rows(const part *p, const of_op *op, of_error *error) {
+    const of_band_layer *mine = &op->bands[p->thread];
+    const of_convolution_shape *shape = of_convolution_shape_of(mine->code);
+    const void *weights = mine->weights ? mine->weights : op->packed.weights;
+    size_t first = band_of(p, op).first;
+    const char *from = buffer_of(p, op, op->reads) +
+                       (first - shape->above) * row_bytes(op, shape->inputs, shape->source);
+    char *to = buffer_of(p, op, op->writes) + first * row_bytes(op, shape->outputs, shape->target);
+    return of_convolution_run(mine->code, 1, from, weights, op->packed.bias, to,
                               p->run->worker->convolution_scratch, error);
 }
 
-/* What the first layer reads, in its precision: the state, or a copy that is kept up to date. */
-static const void *network_input(const part *p) {
-    return p->scale->precision == OF_PRECISION_F32 ? (const void *)p->run->worker->pass[p->s]
-                                                   : p->run->worker->rounded;
+/* The band's rows of the state, for a first layer in bfloat16. */
+static void round_rows(const part *p, uint32_t s) {
+    const of_scale_plan *scale = &p->plan->scales[s];
+    size_t row = (size_t)scale->columns * scale->half, first = scale->bands[p->thread].first * row;
+    if (scale->precision == OF_PRECISION_BF16)
+        p->plan->kernels->round_to_bf16(p->run->worker->pass[s] + first,
+                                        p->run->worker->rounded + first,
+                                        scale->bands[p->thread].rows * row);
 }
 
-static void round_rows(const part *p) {
-    size_t row = (size_t)p->scale->columns * p->scale->half;
-    if (p->scale->precision == OF_PRECISION_BF16)
-        p->plan->kernels->round_to_bf16(p->run->worker->pass[p->s] + p->band->first * row,
-                                        p->run->worker->rounded + p->band->first * row,
-                                        p->band->rows * row);
+static double *log_dets_of(const part *p, const of_op *op) {
+    return p->run->worker->row_sums + (size_t)op->step * p->plan->scales[op->scale].rows;
 }
 
-static void tail_rows(const part *p, uint32_t k, double *log_dets) {
-    of_coupling_row row = of_flow_coupling_row(p->run, p->s, k, 0, 0, false);
-    for (uint32_t y = p->band->first; y < p->band->first + p->band->rows; y++) {
+static void tail_rows(const part *p, const of_op *op) {
+    of_coupling_row row = of_tail_row(p->run, op, 0, 0, false);
+    of_band band = band_of(p, op);
+    for (uint32_t y = band.first; y < band.first + band.rows; y++) {
         row.taps.row = y;
-        log_dets[y] = p->plan->kernels->coupling_row(&row);
+        log_dets_of(p, op)[y] = p->plan->kernels->coupling_row(&row);
+    }
+    round_rows(p, op->scale);
+}
+
+/* The log-determinants of all of a scale's steps, added as one thread adds them. */
+static void add_log_dets(const part *p, const of_scale_plan *scale) {
+    for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++) {
+        double sum = 0;
+        for (uint32_t y = 0; op->kind == OF_OP_TAIL && y < scale->rows; y++)
+            sum += log_dets_of(p, op)[y];
+        p->run->worker->contributions[op->scale] += sum;
     }
 }
 
-/* Every thread passes both barriers, also one that has failed or has no rows. */
-static of_status band_step(const part *p, uint32_t k, of_status status, double *log_dets,
-                           atomic_bool *failed, of_error *error) {
-    of_worker *worker = p->run->worker;
-    bool direct = reads_neighbours(p->scale->layers[OF_LAYER_LAST]);
-    bool active = p->band->rows > 0;
-    if (active && status == OF_OK)
-        status = band_layer(p, k, OF_LAYER_FIRST, network_input(p), worker->hidden[0], error);
-    if (active && status == OF_OK)
-        status = band_layer(p, k, OF_LAYER_MIDDLE, worker->hidden[0], worker->hidden[1], error);
-    if (active && status == OF_OK && !direct)
-        status = band_layer(p, k, OF_LAYER_LAST, worker->hidden[1], worker->taps, error);
+/* What the first thread does for all: entering, and the latents. */
+static of_status whole_op(const part *p, const of_op *op, of_error *error) {
+    const of_units units = {p->work, 0, 1};
+    if (op->kind == OF_OP_LATENTS)
+        add_log_dets(p, &p->plan->scales[op->scale]);
+    return of_forward_ops(p->run, op, op + 1, &units, error);
+}
+
+/* Every thread passes all barriers, also one that has failed or has no rows. */
+static of_status run_op(const part *p, const of_op *op, of_status status, of_error *error) {
+    bool whole = op->kind == OF_OP_ENTER || op->kind == OF_OP_LATENTS;
+    bool active = status == OF_OK && (whole ? p->thread == 0 : band_of(p, op).rows > 0);
+    if (meets_others(op)) {
 #pragma omp barrier
-    if (active && status == OF_OK && direct)
-        status = band_layer(p, k, OF_LAYER_LAST, worker->hidden[1], worker->taps, error);
-    if (active && status == OF_OK) {
-        tail_rows(p, k, log_dets);
-        round_rows(p);
+    }
+    if (active && whole)
+        status = whole_op(p, op, error);
+    else if (active && op->kind == OF_OP_TAIL)
+        tail_rows(p, op);
+    else if (active)
+        status = layer_rows(p, op, error);
+    if (op->kind == OF_OP_ENTER) {
+#pragma omp barrier
+        round_rows(p, op->scale);
     }
     if (status != OF_OK)
-        atomic_store(failed, true);
-#pragma omp barrier
+        atomic_store(p->failed, true);
     return status;
 }
 
-/* The log-determinants of all steps, added as one thread adds them. */
-static void add_log_dets(const part *p, const double *log_dets) {
-    for (uint32_t k = 0; k < p->plan->architecture.steps; k++) {
-        double sum = 0;
-        for (uint32_t y = 0; y < p->scale->rows; y++)
-            sum += log_dets[(size_t)k * p->scale->rows + y];
-        p->run->worker->contributions[p->s] += sum;
-    }
-}
-
-static void enter_scale(const part *p, const of_group *work) {
-    of_pixel_view view = of_pixel_unit(p->plan, work->batch, work->first, 0);
-    of_pixels_enter(p->run, p->s, 0, p->s == 0 ? &view : NULL);
-}
-
 /* A thread that fails says so before it meets the others: then nothing is stored. */
-static of_status run_image(const of_run *run, const of_group *work, unsigned thread,
-                           atomic_bool *failed, of_error *error) {
-    const of_plan *plan = run->plan;
-    double *log_dets = run->worker->row_sums;
+static of_status run_image(const part *p, of_error *error) {
     of_status status = OF_OK;
-    if (thread == 0)
-        of_forward_begin(run, work);
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        const of_scale_plan *scale = &plan->scales[s];
-        const part p = {run, plan, scale, &scale->bands[thread], s};
-        if (thread == 0)
-            enter_scale(&p, work);
-#pragma omp barrier
-        round_rows(&p);
-#pragma omp barrier
-        for (uint32_t k = 0; k < plan->architecture.steps; k++)
-            status = band_step(&p, k, status, log_dets + (size_t)k * scale->rows, failed, error);
-        if (thread == 0) {
-            add_log_dets(&p, log_dets);
-            of_forward_finish_units(run, work, s, 0, 1);
-        }
-    }
-    if (thread == 0 && !atomic_load(failed))
-        of_forward_end(run, work);
+    if (p->thread == 0)
+        of_forward_begin(p->run, p->work);
+    for (size_t i = 0; i < p->plan->op_count; i++)
+        status = run_op(p, &p->plan->ops[i], status, error);
+    if (p->thread == 0 && !atomic_load(p->failed))
+        of_forward_end(p->run, p->work);
     return status;
 }
 
 /* ---- Patches ----------------------------------------------------------------------------- */
 
-static of_status run_patches(const of_run *run, const of_group *work, unsigned thread,
-                             unsigned threads, atomic_bool *failed, of_error *error) {
-    size_t units = run->plan->units;
+static of_status run_patches(const part *p, unsigned threads, of_error *error) {
+    size_t units = p->plan->units;
     assert(threads > 0);
-    uint32_t first = (uint32_t)(units * thread / threads);
-    uint32_t end = (uint32_t)(units * (thread + 1) / threads);
-    if (thread == 0)
-        of_forward_begin(run, work);
+    uint32_t first = (uint32_t)(units * p->thread / threads);
+    uint32_t end = (uint32_t)(units * (p->thread + 1) / threads);
+    if (p->thread == 0)
+        of_forward_begin(p->run, p->work);
 #pragma omp barrier
-    of_status status = of_forward_units(run, work, first, end - first, error);
+    of_status status = of_forward_units(p->run, p->work, first, end - first, error);
     if (status != OF_OK)
-        atomic_store(failed, true);
+        atomic_store(p->failed, true);
 #pragma omp barrier
-    if (thread == 0 && !atomic_load(failed))
-        of_forward_end(run, work);
+    if (p->thread == 0 && !atomic_load(p->failed))
+        of_forward_end(p->run, p->work);
     return status;
 }
 
@@ -211,10 +212,11 @@ of_status of_bands_forward(of_session *session, const of_batch *batch, const of_
                 of_fail(mine, OF_ERROR_UNSUPPORTED, "%u of %u threads were given", team, threads);
         else
             for (size_t i = 0; i < batch->count; i++) {
-                const of_group work = {batch, out, i, 1, 1};
-                of_status status = plan->units == 1
-                                       ? run_image(&run, &work, thread, &failed, mine)
-                                       : run_patches(&run, &work, thread, team, &failed, mine);
+                const of_group work = {
+                    .batch = batch, .out = out, .first = i, .stride = 1, .images = 1};
+                const part p = {&run, plan, &work, thread, &failed};
+                of_status status =
+                    plan->units == 1 ? run_image(&p, mine) : run_patches(&p, team, mine);
                 if (status != OF_OK)
                     mine->status = status;
             }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Model -> plan: geometry, choice of layers, folding and packing of weights. */
+/* Model -> plan: geometry, the list of ops and the passes over it, code, and memory. */
 #include "core/memory.h"
 #include "core/options_read.h"
 #include "graph/plan.h"
@@ -7,11 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    CHANNEL_MULTIPLE = 16, /* hidden units and taps are padded to whole vectors */
-    MOST_THREADS = 4096,
-    MOST_MICRO_BATCH = 4096
-};
+enum { MOST_THREADS = 4096, MOST_MICRO_BATCH = 4096 };
 
 static void set_geometry(of_plan *plan, uint32_t s) {
     of_scale_plan *scale = &plan->scales[s];
@@ -24,106 +20,110 @@ static void set_geometry(of_plan *plan, uint32_t s) {
     scale->half = scale->channels / 2;
     scale->last = s + 1 == plan->scale_count;
     scale->precision = plan->precision;
-    scale->outputs = scale->half * (plan->architecture.coupling == OF_COUPLING_AFFINE ? 2 : 1);
-}
-
-/* The last layer of a convolutional network, 3x3 hidden -> N with small N: as a 1x1 product
- * hidden -> 9N whose shifted taps the coupling kernel sums, or directly. The product fills whole
- * vectors and runs at full speed, but works on taps that fall outside the image; those make up a
- * large share of small images, and direct code leaves them out. The costs are multiplications a
- * position, divided by the share of peak speed measured for each form. */
-static bool taps_are_cheaper(const of_scale_plan *scale) {
-    double height = scale->rows, width = scale->columns;
-    double inside = (3 * height - 2) * (3 * width - 2) / (9 * height * width);
-    double outputs = (double)of_round_up(scale->outputs, CHANNEL_MULTIPLE);
-    double direct_speed = outputs < 48 ? 0.82 : 0.95;
-    double direct = 9 * inside * outputs / direct_speed;
-    double taps = (double)of_round_up(9 * (size_t)scale->outputs, CHANNEL_MULTIPLE) / 0.95;
-    return taps < direct;
-}
-
-static void choose_last_layer(const of_plan *plan, of_scale_plan *scale) {
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    /* gradients always go through taps */
-    bool taps = !dense && (plan->for_training || taps_are_cheaper(scale));
-    scale->kernel = taps ? 3 : 1;
-    size_t outputs = (size_t)scale->outputs * scale->kernel * scale->kernel;
-    scale->tap_stride = (uint32_t)of_round_up(outputs, CHANNEL_MULTIPLE);
     scale->gather_stride =
-        (uint32_t)of_round_up((size_t)(dense ? 1 : 9) * scale->half, CHANNEL_MULTIPLE);
+        (uint32_t)of_round_up((size_t)(dense ? 1 : 9) * scale->half, OF_CHANNEL_MULTIPLE);
 }
 
-/* Networks in bfloat16 keep their hidden activations in it; the last layer makes floats. */
-static of_convolution_shape layer_shape(const of_plan *plan, const of_scale_plan *scale,
-                                        int layer) {
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    of_convolution_shape shape = {.height = scale->rows,
-                                  .width = scale->columns,
-                                  .inputs = plan->hidden,
-                                  .outputs = plan->hidden,
-                                  .kernel = 1,
-                                  .bias = true,
-                                  .relu = true,
-                                  .source = scale->precision,
-                                  .target = scale->precision};
-    if (layer == OF_LAYER_FIRST) {
-        shape.inputs = scale->half;
-        shape.kernel = dense ? 1 : 3;
-    } else if (layer == OF_LAYER_LAST) {
-        shape.outputs = scale->tap_stride;
-        shape.kernel = dense || scale->kernel == 3 ? 1 : 3;
-        shape.bias = shape.relu = false; /* the coupling kernel adds the bias */
-        shape.target = OF_PRECISION_F32;
-    } else if (layer == OF_LAYER_MIX) {
-        shape.inputs = shape.outputs = scale->channels;
-        shape.relu = false;
-        shape.source = shape.target = OF_PRECISION_F32; /* the flow's own state */
-    }
-    return shape;
-}
+/* ---- The list ----------------------------------------------------------------------------- */
 
-static void free_layers(of_scale_plan *scale) {
-    for (int layer = 0; layer < OF_LAYERS; layer++) {
-        of_convolution_free(scale->layers[layer]);
-        scale->layers[layer] = NULL;
-    }
-    of_convolution_free(scale->backward_mix);
-    scale->backward_mix = NULL;
-}
-
-static of_status create_layers(of_plan *plan, of_scale_plan *scale, of_error *error) {
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    for (int layer = 0; layer < (dense ? OF_LAYERS : OF_LAYER_MIX); layer++) {
-        of_convolution_shape shape = layer_shape(plan, scale, layer);
-        of_status status =
-            of_convolution_create(&shape, scale->chunk, NULL, &scale->layers[layer], error);
-        if (status == OF_OK && plan->for_training && layer == OF_LAYER_MIX) {
-            shape.bias = false;
-            status = of_convolution_create(&shape, scale->chunk, NULL, &scale->backward_mix, error);
+/* The plan's own copy of a list, and where each scale's ops begin. */
+static of_status take_list(of_plan *plan, const of_op_list *list, of_error *error) {
+    plan->op_count = list->count;
+    plan->ops = of_arena_take(&plan->arena, list->count, sizeof *plan->ops);
+    if (plan->ops == NULL)
+        return of_fail_memory(error, "ops");
+    memcpy(plan->ops, list->ops, list->count * sizeof *plan->ops);
+    for (size_t i = list->count; i-- > 0;) {
+        of_scale_plan *scale = &plan->scales[plan->ops[i].scale];
+        const of_op *op = &plan->ops[i];
+        scale->ops = &plan->ops[i];
+        if (op->kind == OF_OP_TAIL) {
+            scale->outputs = op->outputs;
+            scale->tap_stride = op->tap_stride;
         }
-        if (status != OF_OK)
-            return status;
+        scale->op_count++;
     }
     return OF_OK;
 }
 
-/* A network whose layers lack native bfloat16 code stays in floats. */
-static of_status create_layers_or_floats(of_plan *plan, of_scale_plan *scale, of_error *error) {
-    of_status status = create_layers(plan, scale, error);
+static of_status make_list(of_plan *plan, const of_model *model, of_error *error) {
+    of_op_list list;
+    of_status status = of_ops_build(plan, model, &list, error);
+    if (status == OF_OK) {
+        of_ops_run_passes(plan, &list, NULL, NULL);
+        status = take_list(plan, &list, error);
+    }
+    of_free(list.ops);
+    return status;
+}
+
+/* ---- Code --------------------------------------------------------------------------------- */
+
+static void free_code(of_scale_plan *scale) {
+    for (of_op *op = scale->ops; op < scale->ops + scale->op_count; op++) {
+        if (op->owns_code) {
+            of_convolution_free(op->code);
+            of_convolution_free(op->transposed_code);
+        }
+        op->code = op->transposed_code = NULL;
+        op->owns_code = false;
+    }
+}
+
+/* An earlier op of the scale whose code is what `op` needs. */
+static const of_op *find_code(const of_scale_plan *scale, const of_op *op) {
+    for (const of_op *other = scale->ops; other < op; other++)
+        if (other->code != NULL && memcmp(&other->shape, &op->shape, sizeof op->shape) == 0)
+            return other;
+    return NULL;
+}
+
+static of_status create_op_code(of_plan *plan, of_scale_plan *scale, of_op *op, of_error *error) {
+    const of_op *other = find_code(scale, op);
+    bool map = op->kind == OF_OP_MAP;
+    if (other != NULL) {
+        op->code = other->code;
+        op->transposed_code = other->transposed_code;
+        return OF_OK;
+    }
+    op->owns_code = true;
+    of_status status = of_convolution_create(&op->shape, scale->chunk, NULL, &op->code, error);
+    if (status == OF_OK && plan->for_training && map) {
+        of_convolution_shape transposed = op->shape;
+        transposed.bias = false;
+        status =
+            of_convolution_create(&transposed, scale->chunk, NULL, &op->transposed_code, error);
+    }
+    return status;
+}
+
+static of_status create_code(of_plan *plan, of_scale_plan *scale, of_error *error) {
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && i < scale->op_count; i++)
+        if (scale->ops[i].kind == OF_OP_CONVOLUTION || scale->ops[i].kind == OF_OP_MAP)
+            status = create_op_code(plan, scale, &scale->ops[i], error);
+    return status;
+}
+
+/* Networks that lack native bfloat16 code stay in floats. */
+static of_status create_code_or_floats(of_plan *plan, of_scale_plan *scale, of_error *error) {
+    of_status status = create_code(plan, scale, error);
     if (status != OF_ERROR_UNSUPPORTED || scale->precision == OF_PRECISION_F32)
         return status;
-    free_layers(scale);
+    free_code(scale);
     scale->precision = OF_PRECISION_F32;
-    return create_layers(plan, scale, error);
+    for (of_op *op = scale->ops; op < scale->ops + scale->op_count; op++)
+        op->shape.source = op->shape.target = OF_PRECISION_F32;
+    return create_code(plan, scale, error);
 }
 
 /* If calls of different sizes give different bits, only one image a call is left. */
-static of_status insist_on_uniform_layers(of_scale_plan *scale, of_error *error) {
-    for (int layer = 0; layer < OF_LAYERS; layer++) {
+static of_status insist_on_uniform_code(of_scale_plan *scale, of_error *error) {
+    for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++) {
         bool uniform = true;
         of_status status = OF_OK;
-        if (scale->layers[layer] != NULL)
-            status = of_convolution_is_uniform(scale->layers[layer], NULL, 0, &uniform, error);
+        if (op->owns_code)
+            status = of_convolution_is_uniform(op->code, NULL, 0, &uniform, error);
         if (status != OF_OK)
             return status;
         if (!uniform)
@@ -134,18 +134,15 @@ static of_status insist_on_uniform_layers(of_scale_plan *scale, of_error *error)
 
 static of_status compile_scale(of_plan *plan, const of_model *model, uint32_t s, of_error *error) {
     of_scale_plan *scale = &plan->scales[s];
-    scale->steps = of_arena_take(&plan->arena, plan->architecture.steps, sizeof *scale->steps);
-    if (scale->steps == NULL)
-        return of_fail_memory(error, "steps");
-    of_status status = create_layers_or_floats(plan, scale, error);
+    of_status status = create_code_or_floats(plan, scale, error);
     if (status == OF_OK)
-        status = insist_on_uniform_layers(scale, error);
-    if (status == OF_OK)
-        status = of_pack_allocate(plan, s, error);
-    if (status == OF_OK)
-        status = of_pack_scale(plan, model, s, plan->threads, error);
-    return status;
+        status = insist_on_uniform_code(scale, error);
+    for (size_t i = 0; status == OF_OK && i < scale->op_count; i++)
+        status = of_op_type_of(scale->ops[i].kind)->allocate(plan, &scale->ops[i], error);
+    return status == OF_OK ? of_pack_scale(plan, model, s, plan->threads, error) : status;
 }
+
+/* ---- Plans -------------------------------------------------------------------------------- */
 
 static of_status check_options(const of_plan_options *options, of_error *error) {
     if (options->threads > MOST_THREADS)
@@ -183,19 +180,20 @@ static of_status settle_precision(of_plan *plan, of_precision wish, of_error *er
     return OF_OK;
 }
 
-static void set_up(of_plan *plan, const of_model *model, const of_plan_options *options,
-                   of_isa isa) {
+static of_status set_up(of_plan *plan, const of_model *model, const of_plan_options *options,
+                        of_isa isa, of_error *error) {
     plan->architecture = model->architecture;
     plan->kernels = of_kernels_for(isa);
     plan->threads = options->threads > 0 ? options->threads : of_cpu_count();
     plan->units = of_architecture_units(&plan->architecture);
     plan->scale_count = of_architecture_scale_count(&plan->architecture);
-    plan->hidden = (uint32_t)of_round_up(plan->architecture.hidden, CHANNEL_MULTIPLE);
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
+    plan->hidden = (uint32_t)of_round_up(plan->architecture.hidden, OF_CHANNEL_MULTIPLE);
+    for (uint32_t s = 0; s < plan->scale_count; s++)
         set_geometry(plan, s);
-        choose_last_layer(plan, &plan->scales[s]);
-    }
-    of_workspace_choose_chunks(plan, options->micro_batch);
+    of_status status = make_list(plan, model, error);
+    if (status == OF_OK)
+        of_workspace_choose_chunks(plan, options->micro_batch);
+    return status;
 }
 
 /* Patches need no code of their own; dense blocks look at everything at once. */
@@ -212,9 +210,8 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
         status = of_isa_resolve(options->isa, &isa, error);
     if (status == OF_OK)
         status = of_precision_resolve(options->precision, isa, &plan->precision, error);
-    if (status != OF_OK)
-        return status;
-    set_up(plan, model, options, isa);
+    if (status == OF_OK)
+        status = set_up(plan, model, options, isa, error);
     for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
         status = compile_scale(plan, model, s, error);
     if (status == OF_OK)
@@ -254,10 +251,9 @@ of_status of_plan_compile(const of_model *model, const of_plan_options *given, o
 void of_plan_free(of_plan *plan) {
     if (plan == NULL)
         return;
-    for (uint32_t s = 0; s < OF_MAX_SCALES; s++) {
-        of_bands_free(&plan->scales[s], plan->threads);
-        free_layers(&plan->scales[s]);
-    }
+    of_bands_free(plan);
+    for (uint32_t s = 0; s < plan->scale_count; s++)
+        free_code(&plan->scales[s]);
     of_arena_release(&plan->arena);
     of_free(plan);
 }

@@ -97,8 +97,9 @@ static of_status apply_map(setup *work, uint32_t s, uint32_t k, of_error *error)
         const of_run run = {.plan = plan, .worker = &worker, .without_map = true};
         of_status status = OF_OK;
         for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
-            count = of_flow_chunk(scale, work->units - first);
-            status = of_flow_mix(&run, s, k, first, count, false, error);
+            count = of_forward_chunk(scale, work->units - first);
+            const of_op *map = of_step_ops(plan, scale, k);
+            status = of_forward_ops(&run, map, map + 1, &(of_units){NULL, first, count}, error);
         }
         return status;
     }
@@ -107,7 +108,7 @@ static of_status apply_map(setup *work, uint32_t s, uint32_t k, of_error *error)
         return of_fail_memory(error, "initialisation");
 #pragma omp parallel for num_threads(plan->threads) schedule(static)
     for (size_t i = 0; i < (size_t)work->units * scale->positions; i++)
-        map_position(work, s, &scale->steps[k].map, i,
+        map_position(work, s, &of_step_ops(plan, scale, k)[-1].map.forward, i,
                      y + (size_t)omp_get_thread_num() * scale->channels);
     of_free(y);
     return OF_OK;
@@ -119,7 +120,8 @@ static of_status make_linear_layers(setup *work, uint32_t s, of_error *error) {
     const of_scale_plan *scale = &work->plan->scales[s];
     size_t most = 0;
     for (int layer = 0; layer < 2; layer++) {
-        of_convolution_shape shape = *of_convolution_shape_of(scale->layers[layer]);
+        of_convolution_shape shape =
+            *of_convolution_shape_of(of_step_layer(work->plan, scale, 0, layer)->code);
         shape.relu = false;
         of_status status =
             of_convolution_create(&shape, scale->chunk, NULL, &work->linear[layer], error);
@@ -159,22 +161,21 @@ static of_status measure_layer(setup *work, uint32_t s, uint32_t k, int layer, m
                                of_error *error) {
     const of_plan *plan = work->plan;
     const of_scale_plan *scale = &plan->scales[s];
-    const of_step_plan *step = &scale->steps[k];
+    const of_op *first_layer = of_step_layer(plan, scale, k, OF_LAYER_FIRST);
     of_worker *worker = &work->training->session->workers[0];
     void *scratch = of_allocate(of_convolution_scratch_bytes(work->linear[layer]), 1);
-    of_fold_layer(plan, work->model, s, k, layer, &work->folded);
+    of_fold_convolution(work->model, of_step_layer(plan, scale, k, layer), &work->folded);
     of_status status = scratch ? OF_OK : of_fail_memory(error, "initialisation");
     if (status == OF_OK)
         status = of_convolution_pack(work->linear[layer], work->folded.weights, work->packed[layer],
                                      error);
     for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
-        count = of_flow_chunk(scale, work->units - first);
+        count = of_forward_chunk(scale, work->units - first);
         const float *source = work->pass[s] + first * of_state_floats(scale);
         if (layer == OF_LAYER_MIDDLE) {
-            status = of_convolution_run(scale->layers[OF_LAYER_FIRST], count, source,
-                                        step->layers[OF_LAYER_FIRST].weights,
-                                        step->layers[OF_LAYER_FIRST].bias, worker->hidden[0],
-                                        worker->convolution_scratch, error);
+            status = of_convolution_run(first_layer->code, count, source,
+                                        first_layer->packed.weights, first_layer->packed.bias,
+                                        worker->hidden[0], worker->convolution_scratch, error);
             source = worker->hidden[0];
         }
         if (status == OF_OK)
@@ -206,7 +207,9 @@ static of_status initialise_hidden(setup *work, uint32_t s, uint32_t k, int laye
         set_actnorm(loc, log_scale, c, m.count, m.sum[c], m.square[c]);
     of_free(sums);
     if (status == OF_OK)
-        status = of_pack_step(work->plan, work->model, s, k, error);
+        status =
+            of_pack_op(work->plan, work->model,
+                       (of_op *)of_step_layer(work->plan, &work->plan->scales[s], k, layer), error);
     return status;
 }
 
@@ -241,10 +244,10 @@ static of_status run_step(setup *work, uint32_t s, uint32_t k, of_error *error) 
     const of_run run = {.plan = work->plan, .worker = &worker, .without_map = true};
     of_status status = OF_OK;
     for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
-        count = of_flow_chunk(scale, work->units - first);
-        status = of_flow_network(&run, s, k, first, count, error);
-        if (status == OF_OK)
-            of_flow_tail(&run, s, k, first, count, false);
+        count = of_forward_chunk(scale, work->units - first);
+        const of_op *end = of_step_tail(work->plan, scale, k) + 1;
+        status = of_forward_ops(&run, end - 1 - end[-1].network, end,
+                                &(of_units){NULL, first, count}, error);
     }
     of_free(contributions);
     return status;
@@ -253,7 +256,8 @@ static of_status run_step(setup *work, uint32_t s, uint32_t k, of_error *error) 
 static of_status initialise_step(setup *work, uint32_t s, uint32_t k, of_error *error) {
     bool dense = work->plan->architecture.block == OF_BLOCK_DENSE;
     initialise_flow_actnorm(work, s, k);
-    of_status status = of_pack_step(work->plan, work->model, s, k, error);
+    of_op *map = of_step_ops(work->plan, &work->plan->scales[s], k) - (dense ? 0 : 1);
+    of_status status = of_pack_op(work->plan, work->model, map, error);
     if (status == OF_OK)
         status = apply_map(work, s, k, error);
     for (int layer = OF_LAYER_FIRST; !dense && status == OF_OK && layer <= OF_LAYER_MIDDLE; layer++)
@@ -275,7 +279,7 @@ static void enter(setup *work, uint32_t s, const of_batch *batch) {
         of_pixel_view view = {0};
         if (s == 0)
             view = of_pixel_unit(plan, batch, u / plan->units, u % plan->units);
-        of_pixels_enter(&run, s, u, s == 0 ? &view : NULL);
+        of_pixels_enter(&run, of_scale_enter(&plan->scales[s]), u, s == 0 ? &view : NULL);
     }
 }
 

@@ -74,7 +74,7 @@ static void describe_recompute(const subject *t, const of_kept *kept, uint32_t s
                                of_layer_info *info) {
     (void)snprintf(info->operation, sizeof info->operation, "what was not kept");
     for (int layer = OF_LAYER_FIRST; layer <= OF_LAYER_MIDDLE; layer++) {
-        const of_convolution *convolution = t->scale->layers[layer];
+        const of_convolution *convolution = of_step_layer(t->plan, t->scale, k, layer)->code;
         const of_convolution_shape *shape = of_convolution_shape_of(convolution);
         size_t taps = (size_t)shape->kernel * shape->kernel;
         if (kept->hidden[layer][s][k] != NULL)
@@ -97,7 +97,7 @@ static void describe_map(const subject *t, of_layer_info *info) {
     info->input_bytes = 2 * state;
     info->output_bytes = state;
     if (t->plan->architecture.block == OF_BLOCK_DENSE) {
-        info->kernel = of_convolution_kernel(t->scale->backward_mix);
+        info->kernel = of_convolution_kernel(of_step_ops(t->plan, t->scale, 0)->transposed_code);
         info->images_per_call = t->scale->chunk;
     }
 }
@@ -160,8 +160,9 @@ static void name_step_stage(const of_plan *plan, uint32_t s, uint32_t k, int sta
     const char *name = names[stage - OF_STAGE_BACK_MAP], *suffix = "";
     if (name == NULL) {
         bool weights = stage < OF_STAGE_BACK_DATA;
-        name = of_describe_layer_name(
-            plan, stage - (weights ? OF_STAGE_BACK_WEIGHTS : OF_STAGE_BACK_DATA));
+        name = of_step_layer(plan, &plan->scales[s], k,
+                             stage - (weights ? OF_STAGE_BACK_WEIGHTS : OF_STAGE_BACK_DATA))
+                   ->part;
         suffix = weights ? ".weights" : ".inputs";
     }
     (void)snprintf(info->name, sizeof info->name, "scales.%u.steps.%u.backward.%s%s", (unsigned)s,

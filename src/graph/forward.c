@@ -6,85 +6,6 @@
 #include <omp.h>
 #include <string.h>
 
-static void enter_scale(const of_run *run, const of_group *work, uint32_t s, uint32_t first,
-                        uint32_t count) {
-    const of_plan *plan = run->plan;
-    for (uint32_t u = first; u < first + count; u++) {
-        if (s > 0) {
-            of_pixels_enter(run, s, u, NULL);
-            continue;
-        }
-        of_pixel_view view = of_pixel_unit(
-            plan, work->batch, work->first + u / plan->units * work->stride, u % plan->units);
-        of_pixels_enter(run, s, u, &view);
-    }
-}
-
-static of_status run_steps(const of_run *run, uint32_t s, uint32_t first, uint32_t count,
-                           of_error *error) {
-    bool dense = run->plan->architecture.block == OF_BLOCK_DENSE;
-    for (uint32_t k = 0; k < run->plan->architecture.steps; k++) {
-        of_status status = OF_OK;
-        if (dense)
-            status = of_flow_mix(run, s, k, first, count, false, error);
-        if (status == OF_OK)
-            status = of_flow_network(run, s, k, first, count, error);
-        if (status != OF_OK)
-            return status;
-        of_flow_tail(run, s, k, first, count, false);
-    }
-    return OF_OK;
-}
-
-/* Position-major latents -> the caller's channel-major array. */
-static void store_latents(const of_scale_plan *scale, const float *latents, float *target) {
-    for (size_t i = 0; i < scale->shape.latents; i++)
-        target[i] = latents[of_latent_place(scale, i)];
-}
-
-/* log-densities of the classes relative to the standard normal's: -(|a z + b|^2 - |z|^2)/2. */
-static void add_classes(const of_run *run, const of_scale_plan *scale, uint32_t unit,
-                        double square) {
-    const of_plan *plan = run->plan;
-    size_t latents = scale->shape.latents, classes = plan->architecture.classes;
-    for (size_t c = 0; c < classes; c++) {
-        double class_square =
-            plan->kernels->scale_shift(run->worker->latents, scale->class_scale + c * latents,
-                                       scale->class_shift + c * latents, NULL, latents);
-        run->worker->class_sums[unit * classes + c] +=
-            scale->class_constant[c] - 0.5 * (class_square - square);
-    }
-}
-
-/* Prior ActNorm, Gaussian and their sum for one unit, whose state has become latents. */
-static void finish_unit(const of_run *run, const of_group *work, uint32_t s, uint32_t unit) {
-    const of_plan *plan = run->plan;
-    const of_scale_plan *scale = &plan->scales[s];
-    of_worker *worker = run->worker;
-    size_t half = (size_t)scale->positions * scale->half;
-    bool classes = plan->architecture.classes > 0;
-    bool keep = classes || work->out->latents != NULL;
-    double square =
-        plan->kernels->scale_shift(worker->pass[s] + unit * half, scale->prior_scale,
-                                   scale->prior_shift, keep ? worker->latents : NULL, half);
-    if (scale->last)
-        square += plan->kernels->scale_shift(worker->rest[s] + unit * half,
-                                             scale->prior_scale + half, scale->prior_shift + half,
-                                             keep ? worker->latents + half : NULL, half);
-    worker->contributions[unit * plan->scale_count + s] += scale->constant - 0.5 * square;
-    worker->squares[unit * plan->scale_count + s] = square;
-    if (classes)
-        add_classes(run, scale, unit, square);
-    if (work->out->latents != NULL) {
-        size_t dimensions = of_architecture_dimensions(&plan->architecture);
-        size_t image = work->first + unit / plan->units * work->stride;
-        size_t place = (image * plan->units + unit % plan->units) * (dimensions / plan->units);
-        for (uint32_t before = 0; before < s; before++)
-            place += plan->scales[before].shape.latents;
-        store_latents(scale, worker->latents, work->out->latents + place);
-    }
-}
-
 double of_mixture(const double *class_logp, size_t classes) {
     double most = class_logp[0], sum = 0;
     for (size_t c = 1; c < classes; c++)
@@ -136,30 +57,37 @@ void of_forward_begin(const of_run *run, const of_group *work) {
     memset(run->worker->class_sums, 0, units * plan->architecture.classes * sizeof(double));
 }
 
-void of_forward_finish_units(const of_run *run, const of_group *work, uint32_t s, uint32_t first,
-                             uint32_t count) {
-    double start = of_profile_start(run);
-    for (uint32_t u = first; u < first + count; u++)
-        finish_unit(run, work, s, u);
-    of_profile_stop(run, start, s, 0, OF_STAGE_PRIOR);
+uint32_t of_forward_chunk(const of_scale_plan *scale, uint32_t left) {
+    uint32_t chunk = scale->chunk;
+    while (chunk > left)
+        chunk /= 2;
+    return chunk;
+}
+
+of_status of_forward_ops(const of_run *run, const of_op *begin, const of_op *end,
+                         const of_units *units, of_error *error) {
+    of_status status = OF_OK;
+    for (const of_op *op = begin; status == OF_OK && op < end; op++) {
+        double start = of_profile_start(run);
+        status = of_op_type_of(op->kind)->forward(run, op, units, error);
+        of_profile_stop(run, start, (size_t)(op - run->plan->ops));
+    }
+    return status;
 }
 
 of_status of_forward_units(const of_run *run, const of_group *work, uint32_t begin, uint32_t units,
                            of_error *error) {
     const of_plan *plan = run->plan;
+    of_status status = OF_OK;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
-        for (uint32_t first = begin, count; first < begin + units; first += count) {
-            count = of_flow_chunk(&plan->scales[s], begin + units - first);
-            double start = of_profile_start(run);
-            enter_scale(run, work, s, first, count);
-            of_profile_stop(run, start, s, 0, OF_STAGE_ENTER);
-            of_status status = run_steps(run, s, first, count, error);
-            if (status != OF_OK)
-                return status;
-            of_forward_finish_units(run, work, s, first, count);
+        const of_scale_plan *scale = &plan->scales[s];
+        of_units chunk = {work, begin, 0};
+        for (; status == OF_OK && chunk.first < begin + units; chunk.first += chunk.count) {
+            chunk.count = of_forward_chunk(scale, begin + units - chunk.first);
+            status = of_forward_ops(run, scale->ops, scale->ops + scale->op_count, &chunk, error);
         }
     }
-    return OF_OK;
+    return status;
 }
 
 void of_forward_end(const of_run *run, const of_group *work) {
@@ -196,7 +124,11 @@ of_status of_forward_batch(of_session *session, const of_batch *batch, const of_
 #pragma omp for schedule(dynamic, 1)
         for (size_t g = 0; g < groups; g++) {
             size_t first = g * size, left = batch->count - first;
-            const of_group work = {batch, out, first, 1, left < size ? (uint32_t)left : size};
+            const of_group work = {.batch = batch,
+                                   .out = out,
+                                   .first = first,
+                                   .stride = 1,
+                                   .images = left < size ? (uint32_t)left : size};
             if (worker->error.status == OF_OK)
                 worker->error.status = of_forward_group(&run, &work, &worker->error);
         }

@@ -61,8 +61,12 @@ static of_status run_group(task *t, const of_run *run, of_backward_buffers *buff
     size_t stride = t->lanes, lane = number % stride, round = number / stride;
     size_t first = lane + round * plan->group_images * stride;
     size_t left = (t->batch->count - first + stride - 1) / stride;
-    const of_group group = {t->batch, t->out, first, stride,
-                            left < plan->group_images ? (uint32_t)left : plan->group_images};
+    const of_group group = {.batch = t->batch,
+                            .out = t->out,
+                            .first = first,
+                            .stride = stride,
+                            .images =
+                                left < plan->group_images ? (uint32_t)left : plan->group_images};
     const of_turns turns = {.lane = &t->training->lane[lane],
                             .done = &t->turns[number],
                             .before = round > 0 ? &t->turns[number - stride] : NULL,
@@ -202,12 +206,12 @@ of_status of_training_finish_gradient(of_training_plan *training, const of_model
     double start = of_profile_start(&run);
     if (!training->exchanged)
         add_lanes(training, lanes);
-    of_profile_stop(&run, start, 0, 0, OF_STAGE_SUMS);
+    of_profile_stop(&run, start, of_training_layer_number(run.plan, 0, 0, OF_STAGE_SUMS));
     for (unsigned lane = 0; lane < lanes; lane++)
         training->lane[lane].holds = false;
     start = of_profile_start(&run);
     of_status status = of_unfold_gradients(training, model, error);
-    of_profile_stop(&run, start, 0, 0, OF_STAGE_UNFOLD);
+    of_profile_stop(&run, start, of_training_layer_number(run.plan, 0, 0, OF_STAGE_UNFOLD));
     return status;
 }
 

@@ -6,72 +6,25 @@
 
 #include <math.h>
 #include <omp.h>
-#include <string.h>
 
-/* Latents of a scale -> its last state: pass, and on the last scale rest. */
-static void start_scale(const of_run *run, uint32_t s, uint32_t unit, const float *latents) {
+/* All ops in reverse. What networks made of a step's input is made again by the tail. */
+static of_status invert_group(const of_run *run, const of_group *work, of_error *error) {
     const of_plan *plan = run->plan;
-    const of_scale_plan *scale = &plan->scales[s];
-    const of_worker *worker = run->worker;
-    size_t half = (size_t)scale->positions * scale->half;
-    for (size_t i = 0; i < scale->shape.latents; i++)
-        worker->latents[of_latent_place(scale, i)] = latents[i];
-    (void)plan->kernels->scale_shift(worker->latents, scale->inverse_scale, scale->inverse_shift,
-                                     worker->pass[s] + unit * half, half);
-    if (scale->last)
-        (void)plan->kernels->scale_shift(worker->latents + half, scale->inverse_scale + half,
-                                         scale->inverse_shift + half, worker->rest[s] + unit * half,
-                                         half);
-}
-
-static of_status undo_steps(const of_run *run, uint32_t s, uint32_t first, uint32_t count,
-                            of_error *error) {
-    bool dense = run->plan->architecture.block == OF_BLOCK_DENSE;
-    for (uint32_t k = run->plan->architecture.steps; k-- > 0;) {
-        of_status status = of_flow_network(run, s, k, first, count, error);
-        if (status != OF_OK)
-            return status;
-        of_flow_tail(run, s, k, first, count, true);
-        if (dense)
-            status = of_flow_mix(run, s, k, first, count, true, error);
-        if (status != OF_OK)
-            return status;
-    }
-    return OF_OK;
-}
-
-/* Top left of a unit of an image, in floats. */
-static float *unit_target(const of_plan *plan, float *images, size_t image, uint32_t unit) {
-    of_batch batch = {OF_PIXEL_F32, images, 0};
-    of_pixel_view view = of_pixel_unit(plan, &batch, image, unit);
-    return images + ((const float *)view.pixels - images);
-}
-
-static of_status invert_group(const of_run *run, const float *latents, size_t first_image,
-                              uint32_t images, float *target, of_error *error) {
-    const of_plan *plan = run->plan;
-    const of_architecture *a = &plan->architecture;
-    size_t unit_latents = of_architecture_dimensions(a) / plan->units;
-    uint32_t units = images * plan->units;
-    size_t offset = unit_latents; /* of the scale in a unit's latents */
+    uint32_t units = work->images * plan->units;
+    of_status status = OF_OK;
     for (uint32_t s = plan->scale_count; s-- > 0;) {
-        offset -= plan->scales[s].shape.latents;
-        for (uint32_t u = 0; u < units; u++)
-            start_scale(run, s, u,
-                        latents + (first_image * plan->units + u) * unit_latents + offset);
-        for (uint32_t first = 0, count; first < units; first += count) {
-            count = of_flow_chunk(&plan->scales[s], units - first);
-            of_status status = undo_steps(run, s, first, count, error);
-            if (status != OF_OK)
-                return status;
+        const of_scale_plan *scale = &plan->scales[s];
+        of_units chunk = {work, 0, 0};
+        for (; status == OF_OK && chunk.first < units; chunk.first += chunk.count) {
+            chunk.count = of_forward_chunk(scale, units - chunk.first);
+            for (size_t i = scale->op_count; status == OF_OK && i-- > 0;) {
+                const of_op_type *type = of_op_type_of(scale->ops[i].kind);
+                if (type->inverse != NULL)
+                    status = type->inverse(run, &scale->ops[i], &chunk, error);
+            }
         }
-        for (uint32_t u = 0; u < units; u++)
-            of_pixels_leave(
-                run, s, u,
-                unit_target(plan, target, first_image + u / plan->units, u % plan->units),
-                (size_t)a->width * a->channels);
     }
-    return OF_OK;
+    return status;
 }
 
 static of_status check_inverse(const of_session *session, of_error *error) {
@@ -99,10 +52,13 @@ of_status of_session_inverse(of_session *session, const float *latents, size_t c
 #pragma omp for schedule(dynamic, 1)
         for (size_t g = 0; g < groups; g++) {
             size_t left = count - g * size;
+            const of_group work = {.first = g * size,
+                                   .stride = 1,
+                                   .images = left < size ? (uint32_t)left : (uint32_t)size,
+                                   .latents = latents,
+                                   .made = images};
             if (worker->error.status == OF_OK)
-                worker->error.status =
-                    invert_group(&run, latents, g * size, (uint32_t)(left < size ? left : size),
-                                 images, &worker->error);
+                worker->error.status = invert_group(&run, &work, &worker->error);
         }
     }
     return of_workers_outcome(session->workers, session->threads, error);

@@ -1,98 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inverses of the channel maps, for the way back. They invert the rounded maps that the forward
- * pass uses, so that a round trip closes. */
+/* Inverses of the maps, for the way back. They invert the rounded maps that the forward pass uses,
+ * so that a round trip closes. */
 #include "core/memory.h"
 #include "graph/plan.h"
 #include "model/matrix.h"
 
-#include <stdlib.h>
+/* Room for the largest map. */
+typedef struct workspace {
+    double *matrix, *bias, *inverse, *shift;
+    float *plain;
+} workspace;
 
-/* x = A^-1 y - A^-1 b: `matrix` becomes A^-1 (through `inverse`), `bias` becomes -A^-1 b. */
-static of_status invert(double *matrix, double *bias, size_t n, double *inverse, double *shift,
-                        of_error *error) {
-    of_status status = of_matrix_inverse(matrix, n, inverse, error);
-    if (status != OF_OK)
-        return status;
-    for (size_t r = 0; r < n; r++) {
-        shift[r] = 0;
+/* x = A^-1 y - A^-1 b: `inverse` becomes A^-1, `shift` becomes -A^-1 b. */
+static of_status invert(workspace *w, size_t n, of_error *error) {
+    of_status status = of_matrix_inverse(w->matrix, n, w->inverse, error);
+    for (size_t r = 0; status == OF_OK && r < n; r++) {
+        w->shift[r] = 0;
         for (size_t c = 0; c < n; c++)
-            shift[r] -= inverse[r * n + c] * bias[c];
+            w->shift[r] -= w->inverse[r * n + c] * w->bias[c];
     }
-    return OF_OK;
-}
-
-static of_status invert_channel_map(of_plan *plan, of_step_plan *step, double *matrix, double *bias,
-                                    double *inverse, double *shift, of_error *error) {
-    of_unfold_channel_map(&step->map, matrix, bias);
-    of_status status = invert(matrix, bias, step->map.channels, inverse, shift, error);
-    if (status == OF_OK)
-        status =
-            of_channel_map_allocate(&plan->arena, step->map.channels, &step->inverse_map, error);
-    if (status == OF_OK)
-        of_fold_channel_map(inverse, shift, 1, 0, false, &step->inverse_map);
     return status;
 }
 
-static of_status invert_mix(of_plan *plan, of_scale_plan *scale, of_step_plan *step, double *matrix,
-                            double *bias, double *inverse, double *shift, of_error *error) {
-    const of_convolution *layer = scale->layers[OF_LAYER_MIX];
-    size_t n = scale->channels, count = n * n;
-    float *plain = of_allocate(count, sizeof(float));
-    float *packed = of_arena_take(&plan->arena, of_convolution_weight_bytes(layer), 1);
-    float *packed_bias = of_arena_take(&plan->arena, n, sizeof(float));
-    if (plain == NULL || packed == NULL || packed_bias == NULL) {
-        of_free(plain);
-        return of_fail_memory(error, "an inverse map");
-    }
-    of_status status =
-        of_convolution_unpack(layer, step->layers[OF_LAYER_MIX].weights, plain, error);
+static of_status invert_channel_map(of_plan *plan, of_step_map *map, workspace *w,
+                                    of_error *error) {
+    of_channel_map_unpack(&map->forward, w->matrix, w->bias);
+    of_status status = invert(w, map->channels, error);
+    if (status == OF_OK)
+        status = of_channel_map_allocate(&plan->arena, map->channels, &map->inverse, error);
+    if (status == OF_OK)
+        of_channel_map_pack(w->inverse, w->shift, 1, 0, false, &map->inverse);
+    return status;
+}
+
+static of_status invert_product(of_plan *plan, of_op *op, workspace *w, of_error *error) {
+    of_packed_layer *packed = &op->map.inverse_product;
+    size_t n = op->map.channels, count = n * n;
+    of_status status = of_packed_allocate(plan, op->code, n, packed, error);
+    if (status == OF_OK)
+        status = of_convolution_unpack(op->code, op->packed.weights, w->plain, error);
     for (size_t i = 0; i < count; i++)
-        matrix[i] = (double)plain[i];
+        w->matrix[i] = (double)w->plain[i];
     for (size_t i = 0; i < n; i++)
-        bias[i] = (double)step->layers[OF_LAYER_MIX].bias[i];
+        w->bias[i] = (double)op->packed.bias[i];
     if (status == OF_OK)
-        status = invert(matrix, bias, n, inverse, shift, error);
+        status = invert(w, n, error);
     for (size_t i = 0; status == OF_OK && i < count; i++)
-        plain[i] = (float)inverse[i];
+        w->plain[i] = (float)w->inverse[i];
     for (size_t i = 0; status == OF_OK && i < n; i++)
-        packed_bias[i] = (float)shift[i];
-    if (status == OF_OK)
-        status = of_convolution_pack(layer, plain, packed, error);
-    step->inverse_mix = (of_packed_layer){packed, packed_bias};
-    of_free(plain);
-    return status;
+        packed->bias[i] = (float)w->shift[i];
+    return status == OF_OK ? of_convolution_pack(op->code, w->plain, packed->weights, error)
+                           : status;
 }
 
-static of_status invert_scale(of_plan *plan, uint32_t s, of_error *error) {
-    of_scale_plan *scale = &plan->scales[s];
-    size_t n = scale->channels;
-    double *matrix = of_allocate(n * n, sizeof(double)), *bias = of_allocate(n, sizeof(double));
-    double *inverse = of_allocate(n * n, sizeof(double)), *shift = of_allocate(n, sizeof(double));
+static of_status invert_maps(of_plan *plan, workspace *w, of_error *error) {
     of_status status = OF_OK;
-    if (!matrix || !bias || !inverse || !shift)
-        status = of_fail_memory(error, "inverse maps");
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    for (uint32_t k = 0; status == OF_OK && k < plan->architecture.steps; k++) {
+    for (of_op *op = plan->ops; status == OF_OK && op < plan->ops + plan->op_count; op++) {
         of_error reason = {0};
-        status =
-            dense
-                ? invert_mix(plan, scale, &scale->steps[k], matrix, bias, inverse, shift, &reason)
-                : invert_channel_map(plan, &scale->steps[k], matrix, bias, inverse, shift, &reason);
+        if (op->kind == OF_OP_MAP)
+            status = invert_product(plan, op, w, &reason);
+        else if (op->map.channels > 0)
+            status = invert_channel_map(plan, &op->map, w, &reason);
         if (status != OF_OK)
-            (void)of_fail(error, status, "scales.%u.steps.%u: channel mixing: %s", (unsigned)s,
-                          (unsigned)k, reason.message);
+            (void)of_fail(error, status, "scales.%u.steps.%u: channel mixing: %s",
+                          (unsigned)op->scale, (unsigned)op->map.step, reason.message);
     }
-    of_free(matrix);
-    of_free(bias);
-    of_free(inverse);
-    of_free(shift);
     return status;
 }
 
 of_status of_plan_invert_maps(of_plan *plan, of_error *error) {
-    of_status status = OF_OK;
-    for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
-        status = invert_scale(plan, s, error);
+    size_t n = 0;
+    for (uint32_t s = 0; s < plan->scale_count; s++)
+        n = plan->scales[s].channels > n ? plan->scales[s].channels : n;
+    workspace w = {of_allocate(n * n, sizeof(double)), of_allocate(n, sizeof(double)),
+                   of_allocate(n * n, sizeof(double)), of_allocate(n, sizeof(double)),
+                   of_allocate(n * n, sizeof(float))};
+    of_status status = w.matrix && w.bias && w.inverse && w.shift && w.plain
+                           ? invert_maps(plan, &w, error)
+                           : of_fail_memory(error, "inverse maps");
+    of_free(w.matrix);
+    of_free(w.bias);
+    of_free(w.inverse);
+    of_free(w.shift);
+    of_free(w.plain);
     plan->has_inverse = status == OF_OK;
     return status;
 }

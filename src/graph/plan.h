@@ -6,67 +6,37 @@
  * dense blocks on one position of C*H*W values (channel-major). With half = channels/2, the state
  * of a scale is two arrays a unit, pass and rest, [positions][half] each (see simd/kernels.h).
  *
- * Forward, for each scale: enter (squeeze, and the map of step 0), then for each step the coupling
- * network layers[0..2] on pass, and the tail: coefficients, coupling, the next step's map. The
- * pass half of a scale's last state is its latents; the rest half is the next scale's image. */
+ * The plan runs a list of ops (ops.h). The pass half of a scale's last state is its latents; the
+ * rest half is the next scale's image. */
 #ifndef OF_GRAPH_PLAN_H
 #define OF_GRAPH_PLAN_H
 
 #include "core/arena.h"
 #include "core/error.h"
-#include "graph/convolution.h"
-#include "kernels.h"
-#include "model/model.h"
+#include "graph/ops.h"
 
-enum { OF_LAYER_FIRST, OF_LAYER_MIDDLE, OF_LAYER_LAST, OF_LAYER_MIX, OF_LAYERS };
+/* Layers of a network, as they are counted in profiles and in what is kept of them. */
+enum { OF_LAYER_FIRST, OF_LAYER_MIDDLE, OF_LAYER_LAST, OF_LAYERS };
 
-/* Weights of one convolution, packed for its of_convolution. */
-typedef struct of_packed_layer {
-    void *weights;
-    float *bias; /* NULL where the bias is added elsewhere */
-} of_packed_layer;
+enum { OF_CHANNEL_MULTIPLE = 16 }; /* hidden units and taps are padded to whole vectors */
 
-typedef struct of_step_plan {
-    of_channel_map map, inverse_map;   /* convolutional blocks; inverse: for the way back */
-    of_channel_map transposed_map;     /* training: A^T */
-    of_packed_layer layers[OF_LAYERS]; /* MIX: the map of dense blocks */
-    of_packed_layer inverse_mix;       /* dense blocks, for the way back */
-    of_packed_layer backward_mix;      /* training of dense blocks: the map's transpose */
-    double log_det;                    /* of ActNorm and mixing, for one position */
-    float *coefficient_bias;           /* [outputs] */
-} of_step_plan;
-
-/* Rows of an image that one thread takes, and code for them; none if there are fewer rows than
- * threads. */
+/* Rows of an image that one thread takes; none if there are fewer rows than threads. */
 typedef struct of_band {
     uint32_t first, rows;
-    of_convolution *layers[OF_LAYER_MIX];
-    bool owns[OF_LAYER_MIX];      /* or shares them with an earlier band */
-    void **weights[OF_LAYER_MIX]; /* [steps] packed once more; NULL: the steps' own */
 } of_band;
 
 typedef struct of_scale_plan {
     of_scale_shape shape;
     uint32_t channels, positions, rows, columns, half; /* flow geometry */
-    uint32_t outputs;    /* coefficients a position: half (additive) or 2*half (affine) */
-    uint32_t kernel;     /* taps of the last layer: 3x3, or 1 if it sums them itself */
-    uint32_t tap_stride; /* floats a position of the last layer's output */
-    uint32_t chunk;      /* units a call of the network takes, a power of two */
-    bool last;           /* no split: pass and rest are latents */
-    /* F32 or BF16: what the network multiplies, and its hidden activations; taps are floats */
-    of_precision precision;
-    of_convolution *layers[OF_LAYERS], *backward_mix;
-    of_band *bands;         /* [threads]; NULL: threads share no image */
+    uint32_t outputs, tap_stride;                      /* of tails */
     uint32_t gather_stride; /* training: floats a position of the first layer's 3x3 neighbourhood */
-    of_step_plan *steps;
-    of_channel_map entry_u8, entry_f32; /* scale 0: map of step 0 for pixels */
-    /* prior ActNorm as scale*x + shift, for pass then rest, position-major */
-    float *prior_scale, *prior_shift;
-    float *inverse_scale, *inverse_shift; /* the way back */
-    /* class densities on latents z: standardised = scale*z + shift; [classes][latents] */
-    float *class_scale, *class_shift;
-    double *class_constant; /* [classes] log-dets of class ActNorm and standard deviation */
-    double constant;        /* nats a unit: constant log-dets and the Gaussian's normalisation */
+    uint32_t chunk;         /* units a call of the network takes, a power of two */
+    bool last;              /* no split: pass and rest are latents */
+    /* F32 or BF16: what the networks multiply, and their hidden activations; taps are floats */
+    of_precision precision;
+    of_op *ops; /* of the plan's */
+    size_t op_count;
+    of_band *bands; /* [threads]; NULL: threads share no image */
 } of_scale_plan;
 
 struct of_plan {
@@ -80,68 +50,123 @@ struct of_plan {
     bool for_training;            /* it has what gradients need: taps, transposed maps */
     bool has_inverse;
     bool shares_images; /* threads can share one: its patches, or its rows in bands */
+    of_op *ops;         /* [op_count], those of scale 0 first */
+    size_t op_count;
     of_scale_plan scales[OF_MAX_SCALES];
     of_arena arena; /* weights and everything constant */
 };
+
+/* x = (v + 1/2)/256 - 1/2 = v/256 + centre for a byte v; floats hold v/255. */
+#define OF_PIXEL_SCALE_U8 (1.0 / 256)
+#define OF_PIXEL_SCALE_F32 (255.0 / 256)
+#define OF_PIXEL_CENTRE (0.5 / 256 - 0.5)
+
+/* Positions of a unit's grid; a dense scale has one position as a flow, but latents have places. */
+static inline size_t of_grid_positions(const of_scale_plan *scale) {
+    return (size_t)scale->shape.height * scale->shape.width;
+}
 
 /* Floats of a unit's pass, or rest. */
 static inline size_t of_state_floats(const of_scale_plan *scale) {
     return (size_t)scale->positions * scale->half;
 }
 
-/* ---- fold.c: parameters to what the kernels take ---- */
+/* ---- ops of a scale ---- */
 
-/* A layer's folded weights before packing, see of_fold_layer. */
+/* The first op of a scale enters it, the last one makes its latents; the others belong to steps. */
+static inline const of_op *of_scale_enter(const of_scale_plan *scale) {
+    return &scale->ops[0];
+}
+static inline const of_op *of_scale_latents(const of_scale_plan *scale) {
+    return &scale->ops[scale->op_count - 1];
+}
+
+static inline size_t of_step_op_count(const of_plan *plan, const of_scale_plan *scale) {
+    return (scale->op_count - 2) / plan->architecture.steps;
+}
+/* The first op of a step; its last one is the tail. */
+static inline of_op *of_step_ops(const of_plan *plan, const of_scale_plan *scale, uint32_t step) {
+    return scale->ops + 1 + step * of_step_op_count(plan, scale);
+}
+static inline const of_op *of_step_tail(const of_plan *plan, const of_scale_plan *scale,
+                                        uint32_t step) {
+    return of_step_ops(plan, scale, step + 1) - 1;
+}
+/* Layer FIRST, MIDDLE or LAST of a step. */
+static inline const of_op *of_step_layer(const of_plan *plan, const of_scale_plan *scale,
+                                         uint32_t step, int layer) {
+    return of_step_tail(plan, scale, step) - OF_LAYERS + layer;
+}
+
+/* ---- op_convolution.c: layers of a network, and products of dense blocks ---- */
+
+/* A layer's folded weights before packing. */
 typedef struct of_folded_layer {
-    float *weights; /* [outputs][inputs][kernel][kernel] of the convolution's shape */
+    float *weights; /* [outputs][inputs][kernel][kernel] of the op's shape */
     float *bias;    /* [outputs] */
 } of_folded_layer;
 
-/* Layer FIRST..LAST of a step: ActNorms and scales folded in, hidden units padded, coefficients
- * sorted into add then raw, and, for taps, the last convolution as a 1x1 product. For the last
- * layer `bias` gets the coefficients' bias, [outputs of the scale]. */
-void of_fold_layer(const of_plan *plan, const of_model *model, uint32_t scale, uint32_t step,
-                   int layer, of_folded_layer *folded);
+/* Plain arrays for one thread that packs ops of a scale. */
+struct of_pack_buffers {
+    of_folded_layer folded;
+    double *matrix, *bias; /* [channels][channels], [channels] */
+};
 
-/* ActNorm and mixing of a step as y = A x + b, A row-major in double [channels][channels], and
- * their log-determinant for one position. */
-of_status of_fold_mixing(const of_model *model, uint32_t scale, uint32_t step, double *matrix,
-                         double *bias, double *log_det, of_error *error);
+/* Values of a convolution as its kernels take them: ActNorm and scales folded in, hidden units
+ * padded, coefficients sorted into add then raw, and, for taps, as a 1x1 product. */
+void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer *folded);
+
+/* Number of the layer's own output that becomes output `o`. */
+uint32_t of_convolution_source(const of_op *op, uint32_t o);
+
+/* Memory for packed weights and `bias_count` values. */
+of_status of_packed_allocate(of_plan *plan, const of_convolution *code, size_t bias_count,
+                             of_packed_layer *packed, of_error *error);
+
+/* Numbers in the weights of a shape. */
+size_t of_convolution_weights(const of_convolution_shape *shape);
+
+/* FLOP of an image, bytes and kernel of what a convolution runs. */
+void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info *info);
+
+/* ---- op_map.c: ActNorm and mixing ---- */
+
+/* Memory for a step's map, unless it has some; and its values. */
+of_status of_map_allocate(of_plan *plan, of_step_map *map, bool pixels, of_error *error);
+of_status of_map_pack(const of_model *model, uint32_t scale, of_step_map *map,
+                      of_pack_buffers *buffers, of_error *error);
+
+/* y = A x + b, A row-major in double [channels][channels], and its log-determinant for one
+ * position. */
+of_status of_map_fold(const of_model *model, uint32_t scale, of_step_map *map,
+                      of_pack_buffers *buffers, of_error *error);
 
 /* Memory for a map of `channels` channels, unless it has some. */
 of_status of_channel_map_allocate(of_arena *arena, uint32_t channels, of_channel_map *map,
                                   of_error *error);
 
-/* Packs y = A (factor*x + offset) + b for the kernels; `transposed`: A^T for A. */
-void of_fold_channel_map(const double *matrix, const double *bias, double factor, double offset,
+/* Packs y = A (factor*x + offset) + b for the kernels; `transposed`: A^T for A. And A of a packed
+ * map, row-major in double. */
+void of_channel_map_pack(const double *matrix, const double *bias, double factor, double offset,
                          bool transposed, of_channel_map *map);
+void of_channel_map_unpack(const of_channel_map *map, double *matrix, double *bias);
 
-/* A of a packed map, row-major in double. */
-void of_unfold_channel_map(const of_channel_map *map, double *matrix, double *bias);
+/* The maps of all ops for the way back; inverse_maps.c. */
+of_status of_plan_invert_maps(of_plan *plan, of_error *error);
 
-/* Memory for the prior and class densities of a scale, and their values; adds the prior's log-det
- * to the scale's constant. */
-of_status of_prior_allocate(of_plan *plan, uint32_t scale, of_error *error);
-void of_fold_prior(of_plan *plan, const of_model *model, uint32_t scale);
-
-/* Number of the network's own output that holds coefficient `o` in the order add, raw. */
-uint32_t of_coefficient_source(const of_plan *plan, const of_scale_plan *scale, uint32_t o);
+/* ---- op_latents.c ---- */
 
 /* Position-major place of channel-major latent element `index` in [pass, rest]. */
 size_t of_latent_place(const of_scale_plan *scale, size_t index);
 
 /* ---- pack.c: parameters into the plan's memory ---- */
 
-/* Memory for everything that of_pack_scale fills. */
-of_status of_pack_allocate(of_plan *plan, uint32_t scale, of_error *error);
-
-/* Folds and packs a scale's parameters, its steps shared among `threads` threads. */
+/* Packs a scale's ops, shared among `threads` threads. */
 of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t scale, unsigned threads,
                         of_error *error);
 
-/* One step alone; leaves the scale's constant as it was. */
-of_status of_pack_step(of_plan *plan, const of_model *model, uint32_t scale, uint32_t step,
-                       of_error *error);
+/* One op alone; leaves the scale's constant as it was. */
+of_status of_pack_op(of_plan *plan, const of_model *model, of_op *op, of_error *error);
 
 /* ---- compile.c ---- */
 
@@ -154,11 +179,7 @@ of_status of_plan_build(const of_model *model, const of_plan_options *options, b
 /* Rows of an image for each thread, with code and weights for them. False if there is no code that
  * gives the same bits as one thread: then there are no bands. */
 bool of_bands_compile(of_plan *plan);
-void of_bands_free(of_scale_plan *scale, unsigned threads);
-
-/* ---- inverse_maps.c ---- */
-
-of_status of_plan_invert_maps(of_plan *plan, of_error *error);
+void of_bands_free(of_plan *plan);
 
 /* ---- workspace.c ---- */
 
@@ -168,25 +189,18 @@ void of_workspace_choose_chunks(of_plan *plan, unsigned micro_batch);
 /* Memory that so many threads of a session work in. */
 size_t of_workspace_bytes(const of_plan *plan, unsigned threads);
 
-/* ---- describe.c, describe_training.c: a layer's number in the order of of_plan_layer and
- * of_training_layer, which starts with the former ---- */
+/* ---- describe.c, describe_training.c: a layer's number in the order of of_plan_layer, which is an
+ * op's in the list, and of of_training_layer, which starts with the former ---- */
 
 enum {
-    OF_STAGE_ENTER,
-    OF_STAGE_MIX,
-    OF_STAGE_FIRST,
-    OF_STAGE_MIDDLE,
-    OF_STAGE_LAST,
-    OF_STAGE_TAIL,
-    OF_STAGE_PRIOR,
     /* backward, in every step */
     OF_STAGE_BACK_MAP,
     OF_STAGE_BACK_COUPLING, /* bias gradients and the scattering of taps included */
     OF_STAGE_BACK_FOLD,
     OF_STAGE_BACK_RECOMPUTE,
-    OF_STAGE_BACK_WEIGHTS,                                     /* + FIRST, MIDDLE or LAST */
-    OF_STAGE_BACK_DATA = OF_STAGE_BACK_WEIGHTS + OF_LAYER_MIX, /* likewise */
-    OF_STAGE_BACK_RELU = OF_STAGE_BACK_DATA + OF_LAYER_MIX,
+    OF_STAGE_BACK_WEIGHTS,                                  /* + FIRST, MIDDLE or LAST */
+    OF_STAGE_BACK_DATA = OF_STAGE_BACK_WEIGHTS + OF_LAYERS, /* likewise */
+    OF_STAGE_BACK_RELU = OF_STAGE_BACK_DATA + OF_LAYERS,
     OF_STAGE_BACK_GATHER,
     OF_STAGE_BACK_TAPS,
     /* in every scale */
@@ -197,14 +211,14 @@ enum {
     OF_STAGE_UNFOLD,
     OF_STAGES
 };
-size_t of_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int stage);
 size_t of_training_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int stage);
 
 /* Bytes of an image's pass and rest, and FLOP of a map on it. */
-size_t of_describe_state_bytes(const of_plan *plan, const of_scale_plan *scale);
-double of_describe_map_flops(const of_plan *plan, const of_scale_plan *scale);
-
-/* "conv1".."conv3", in dense blocks "fc1".."fc3", and "mix". */
-const char *of_describe_layer_name(const of_plan *plan, int layer);
+static inline size_t of_describe_state_bytes(const of_plan *plan, const of_scale_plan *scale) {
+    return (size_t)plan->units * scale->positions * scale->channels * sizeof(float);
+}
+static inline double of_describe_map_flops(const of_plan *plan, const of_scale_plan *scale) {
+    return 2.0 * plan->units * scale->positions * scale->channels * scale->channels;
+}
 
 #endif

@@ -35,113 +35,27 @@ size_t of_architecture_position_count(const of_architecture *architecture) {
 /* One image on one thread. */
 typedef struct recorder {
     of_run run;
-    of_pixel_view view;  /* the unit's pixels */
+    of_group image;
     size_t class;        /* the likeliest, for models with classes */
     double *unit;        /* [positions of the largest scale] */
     double *log_factors; /* the same */
     float *coefficients; /* of a row */
 } recorder;
 
-/* Positions of a unit's grid; a dense scale has one position as a flow, but latents have places. */
-static size_t grid_positions(const of_scale_plan *scale) {
-    return (size_t)scale->shape.height * scale->shape.width;
-}
-
-/* log sigmoid(raw + 2), also where the float of the sigmoid would not do. */
-static double log_scale(float raw) {
-    double t = (double)raw + 2;
-    return t > 0 ? -log1p(exp(-t)) : t - log1p(exp(t));
-}
-
-/* Log-dets of a step's coupling, from the taps that its network has left in the worker. A dense
- * network looks at everything at once: what it does is spread over all positions. */
-static void add_log_dets(const recorder *m, uint32_t s, uint32_t k) {
-    const of_plan *plan = m->run.plan;
-    const of_scale_plan *scale = &plan->scales[s];
-    of_tap_row row = {.taps = m->run.worker->taps,
-                      .stride = scale->tap_stride,
-                      .bias = scale->steps[k].coefficient_bias,
-                      .outputs = scale->outputs,
-                      .kernel = scale->kernel,
-                      .height = scale->rows,
-                      .width = scale->columns};
-    size_t positions = grid_positions(scale), spread = positions / scale->positions;
-    for (row.row = 0; row.row < row.height; row.row++) {
-        plan->kernels->tap_sum_row(&row, m->coefficients);
-        for (size_t x = 0; x < row.width; x++) {
-            const float *raw = m->coefficients + x * scale->outputs + scale->half;
-            double sum = 0;
-            for (uint32_t c = 0; c < scale->half; c++)
-                sum += log_scale(raw[c]);
-            double *first = m->unit + ((size_t)row.row * row.width + x) * spread;
-            for (size_t i = 0; i < spread; i++)
-                first[i] += sum / (double)spread;
-        }
-    }
-}
-
-static of_status run_steps(const recorder *m, uint32_t s, of_error *error) {
-    const of_plan *plan = m->run.plan;
+/* A scale's ops on one unit; what they contribute is asked before they change it. */
+static of_status run_scale(const recorder *m, const of_scale_plan *scale, uint32_t unit,
+                           of_error *error) {
+    const of_units units = {&m->image, unit, 1};
+    const of_op *end = of_scale_latents(scale);
     of_status status = OF_OK;
-    for (uint32_t k = 0; status == OF_OK && k < plan->architecture.steps; k++) {
-        if (plan->architecture.block == OF_BLOCK_DENSE)
-            status = of_flow_mix(&m->run, s, k, 0, 1, false, error);
-        if (status == OF_OK)
-            status = of_flow_network(&m->run, s, k, 0, 1, error);
-        if (status != OF_OK)
-            return status;
-        if (plan->architecture.coupling == OF_COUPLING_AFFINE)
-            add_log_dets(m, s, k);
-        of_flow_tail(&m->run, s, k, 0, 1, false);
+    for (const of_op *op = scale->ops; status == OF_OK && op < end; op++) {
+        if (op->kind == OF_OP_TAIL)
+            of_tail_log_dets(&m->run, op, m->coefficients, m->unit);
+        status = of_forward_ops(&m->run, op, op + 1, &units, error);
     }
+    if (status == OF_OK)
+        of_latents_contributions(&m->run, end, unit, m->class, m->log_factors, m->unit);
     return status;
-}
-
-/* Adds ln of every factor where it belongs, and what the constant has beyond them evenly. */
-static void add_factors(const recorder *m, const of_scale_plan *scale, const float *factors,
-                        double constant) {
-    size_t positions = grid_positions(scale);
-    double sum = 0;
-    memset(m->log_factors, 0, positions * sizeof *m->log_factors);
-    for (size_t i = 0; i < scale->shape.latents; i++)
-        m->log_factors[i % positions] += log((double)factors[of_latent_place(scale, i)]);
-    for (size_t p = 0; p < positions; p++)
-        sum += m->log_factors[p];
-    bool usable = isfinite(sum); /* a factor may have become 0 as a float */
-    for (size_t p = 0; p < positions; p++)
-        m->unit[p] +=
-            (usable ? m->log_factors[p] : 0) + (constant - (usable ? sum : 0)) / (double)positions;
-}
-
-/* Latents of the unit, position-major, in the worker. */
-static void make_latents(const recorder *m, uint32_t s) {
-    const of_scale_plan *scale = &m->run.plan->scales[s];
-    const of_worker *worker = m->run.worker;
-    const of_kernels *kernels = m->run.plan->kernels;
-    size_t half = of_state_floats(scale);
-    (void)kernels->scale_shift(worker->pass[s], scale->prior_scale, scale->prior_shift,
-                               worker->latents, half);
-    if (scale->last)
-        (void)kernels->scale_shift(worker->rest[s], scale->prior_scale + half,
-                                   scale->prior_shift + half, worker->latents + half, half);
-}
-
-static void add_density(const recorder *m, uint32_t s) {
-    const of_plan *plan = m->run.plan;
-    const of_scale_plan *scale = &plan->scales[s];
-    size_t positions = grid_positions(scale), latents = scale->shape.latents;
-    float *z = m->run.worker->latents;
-    add_factors(m, scale, scale->prior_scale, scale->constant);
-    if (plan->architecture.classes > 0) {
-        const float *factors = scale->class_scale + m->class * latents;
-        (void)plan->kernels->scale_shift(z, factors, scale->class_shift + m->class * latents, z,
-                                         latents);
-        add_factors(m, scale, factors, scale->class_constant[m->class]);
-    }
-    for (size_t i = 0; i < latents; i++) {
-        double value = (double)z[of_latent_place(scale, i)];
-        m->unit[i % positions] -= 0.5 * value * value;
-    }
 }
 
 /* The unit's grid into the image's, where patches tile. */
@@ -159,17 +73,13 @@ static void place_unit(const recorder *m, uint32_t s, uint32_t unit, double *gri
 static of_status record_unit(const recorder *m, uint32_t unit, double *grids, of_error *error) {
     const of_plan *plan = m->run.plan;
     for (uint32_t s = 0; s < plan->scale_count; s++) {
-        uint32_t height, width;
-        memset(m->unit, 0, grid_positions(&plan->scales[s]) * sizeof *m->unit);
-        of_pixels_enter(&m->run, s, 0, s == 0 ? &m->view : NULL);
-        of_status status = run_steps(m, s, error);
+        const of_scale_plan *scale = &plan->scales[s];
+        memset(m->unit, 0, of_grid_positions(scale) * sizeof *m->unit);
+        of_status status = run_scale(m, scale, unit, error);
         if (status != OF_OK)
             return status;
-        make_latents(m, s);
-        add_density(m, s);
         place_unit(m, s, unit, grids);
-        of_architecture_position_shape(&plan->architecture, s, &height, &width);
-        grids += (size_t)height * width;
+        grids += of_grid_positions(scale) * plan->units;
     }
     return OF_OK;
 }
@@ -178,8 +88,8 @@ static bool open_recorder(recorder *m) {
     size_t positions = 1, coefficients = 1;
     for (uint32_t s = 0; s < m->run.plan->scale_count; s++) {
         const of_scale_plan *scale = &m->run.plan->scales[s];
-        size_t row = (size_t)scale->columns * scale->outputs;
-        positions = positions < grid_positions(scale) ? grid_positions(scale) : positions;
+        size_t row = (size_t)scale->columns * scale->channels;
+        positions = positions < of_grid_positions(scale) ? of_grid_positions(scale) : positions;
         coefficients = coefficients < row ? row : coefficients;
     }
     m->unit = of_allocate(positions, sizeof *m->unit);
@@ -192,10 +102,9 @@ static of_status record_image(recorder *m, const of_batch *batch, size_t image, 
                               of_error *error) {
     of_status status =
         open_recorder(m) ? OF_OK : of_fail_memory(error, "the contributions of positions");
-    for (uint32_t unit = 0; status == OF_OK && unit < m->run.plan->units; unit++) {
-        m->view = of_pixel_unit(m->run.plan, batch, image, unit);
+    m->image = (of_group){.batch = batch, .first = image, .stride = 1, .images = 1};
+    for (uint32_t unit = 0; status == OF_OK && unit < m->run.plan->units; unit++)
         status = record_unit(m, unit, grids, error);
-    }
     of_free(m->unit);
     of_free(m->log_factors);
     of_free(m->coefficients);

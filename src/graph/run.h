@@ -3,7 +3,7 @@
  *     positions, inverse            where likelihoods come from, latents to images
  *     session                       the callers' handle, and which way a batch goes
  *     bands, forward                threads share an image; a thread takes images
- *     flow, pixels                  parts of a step and of a scale
+ *     ops, op_*                     what each op does
  *     profile, workspace            the clock; memory */
 #ifndef OF_GRAPH_RUN_H
 #define OF_GRAPH_RUN_H
@@ -45,13 +45,13 @@ typedef struct of_kept {
 } of_kept;
 
 /* Where a group of units is being run. */
-typedef struct of_run {
+struct of_run {
     const of_plan *plan;
     of_worker *worker;
     of_kept *kept;         /* training, else NULL */
     bool without_map;      /* initialisation: tails leave out the next step's map */
     double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
-} of_run;
+};
 
 /* Images first, first + stride, ... of a batch, and where their results go. */
 typedef struct of_group {
@@ -59,7 +59,26 @@ typedef struct of_group {
     const of_likelihoods *out;
     size_t first, stride;
     uint32_t images;
+    /* the way back: latents of all images, and the images made of them */
+    const float *latents;
+    float *made;
 } of_group;
+
+/* Units first..first+count of a group, in one call of a network at most. */
+struct of_units {
+    const of_group *group;
+    uint32_t first, count;
+};
+
+/* The image of a batch that a group's unit belongs to. */
+static inline size_t of_group_image(const of_plan *plan, const of_group *group, uint32_t unit) {
+    return group->first + unit / plan->units * group->stride;
+}
+
+/* Where step k keeps what belongs to `unit`, in floats of `floats` a unit. */
+static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t unit, size_t floats) {
+    return ((size_t)k * plan->group_images * plan->units + unit) * floats;
+}
 
 /* ---- workspace.c ---- */
 
@@ -76,9 +95,9 @@ of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_erro
 
 /* Time stamp in seconds if the run is profiled, and what has passed since added to a layer. */
 double of_profile_start(const of_run *run);
-void of_profile_stop(const of_run *run, double start, uint32_t scale, uint32_t step, int stage);
+void of_profile_stop(const of_run *run, double start, size_t layer);
 
-/* ---- pixels.c: squeezing between images and the first state of a scale ---- */
+/* ---- op_enter.c: squeezing between images and the first state of a scale ---- */
 
 /* Pixels of one unit of one image, or the previous scale's rest. */
 typedef struct of_pixel_view {
@@ -92,48 +111,48 @@ of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t i
 
 /* Scale 0 from pixels, or a later scale (`view` NULL) from the previous one's rest; with the map
  * of step 0 for convolutional blocks. */
-void of_pixels_enter(const of_run *run, uint32_t scale, uint32_t unit, const of_pixel_view *view);
+void of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit, const of_pixel_view *view);
 
 /* The way back, without the map: from a scale's state to the previous scale's rest, or for scale 0
  * to floats in the units of OF_PIXEL_F32 at `target`. */
-void of_pixels_leave(const of_run *run, uint32_t scale, uint32_t unit, float *target,
+void of_pixels_leave(const of_run *run, const of_op *op, uint32_t unit, float *target,
                      size_t row_stride);
 
-/* ---- flow.c: building blocks of forward and inverse ---- */
+/* ---- op_convolution.c ---- */
 
-/* Where step k keeps what belongs to `unit`, in floats of `floats` a unit. */
-static inline size_t of_kept_offset(const of_plan *plan, uint32_t k, uint32_t unit, size_t floats) {
-    return ((size_t)k * plan->group_images * plan->units + unit) * floats;
-}
+/* Hidden activations of units from `first` on that a layer writes: the worker's, or where they are
+ * kept. */
+void *of_hidden(const of_run *run, const of_op *op, uint32_t first);
 
-/* Hidden activations of units from `first` on: the worker's, or where they are kept. */
-void *of_flow_hidden(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, int layer);
+/* A layer on units first..first+count, whose state is `state` if the layer reads that. */
+of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,
+                       const float *state, of_error *error);
 
-/* Layer FIRST or MIDDLE of a coupling network on units first..first+count, whose state is `pass`,
- * to of_flow_hidden. */
-of_status of_flow_hidden_layer(const of_run *run, uint32_t scale, uint32_t step, int layer,
-                               uint32_t first, uint32_t count, const float *pass, of_error *error);
+/* ---- op_map.c ---- */
 
-/* Units from `first` on that one call takes when `left` remain: a power of two. */
-uint32_t of_flow_chunk(const of_scale_plan *scale, uint32_t left);
+/* [pass, rest] of every unit of a dense block as rows of one matrix, and back. */
+void of_join_halves(size_t units, size_t half, const float *pass, const float *rest, float *joined);
+void of_part_halves(size_t units, size_t half, const float *joined, float *pass, float *rest);
 
-/* The coupling network of a step on units first..first+count of the scale's pass; leaves taps in
- * the worker. */
-of_status of_flow_network(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
-                          uint32_t count, of_error *error);
+/* ---- op_tail.c ---- */
 
 /* What the coupling kernel needs for the rows of a unit, whose taps are number `place` of the
  * chunk's. */
-of_coupling_row of_flow_coupling_row(const of_run *run, uint32_t scale, uint32_t step,
-                                     uint32_t place, uint32_t unit, bool inverse);
+of_coupling_row of_tail_row(const of_run *run, const of_op *op, uint32_t place, uint32_t unit,
+                            bool inverse);
 
-/* The tail of a step for the same units. Forward adds the log-dets to worker->contributions. */
-void of_flow_tail(const of_run *run, uint32_t scale, uint32_t step, uint32_t first, uint32_t count,
-                  bool inverse);
+/* Adds the log-determinants that the coupling has at each of a unit's grid positions, from the taps
+ * that its network has left in the worker. A dense network looks at everything at once: what it
+ * does is spread over all positions. `coefficients`: room for a row of them. */
+void of_tail_log_dets(const of_run *run, const of_op *op, float *coefficients,
+                      double *contributions);
 
-/* Dense blocks: the map of a step, or its inverse, on pass and rest. */
-of_status of_flow_mix(const of_run *run, uint32_t scale, uint32_t step, uint32_t first,
-                      uint32_t count, bool inverse, of_error *error);
+/* ---- op_latents.c ---- */
+
+/* Adds what the densities of a unit's latents, under a class if there are any, and the constant
+ * log-determinants have at each grid position. `log_factors`: room for as many. */
+void of_latents_contributions(const of_run *run, const of_op *op, uint32_t unit, size_t class_,
+                              double *log_factors, double *contributions);
 
 /* ---- forward.c ---- */
 
@@ -143,14 +162,19 @@ double of_mixture(const double *class_logp, size_t classes);
 /* Images a group so that every thread gets the same number of groups of about the same size. */
 uint32_t of_forward_group_size(const of_session *session, size_t count);
 
-/* Parts of it: clearing the worker's sums; units from `first` on through all scales; the priors of
- * a scale; storing the images' results. */
+/* Parts of it: clearing the worker's sums; units from `first` on through all scales; storing the
+ * images' results. */
 void of_forward_begin(const of_run *run, const of_group *group);
 of_status of_forward_units(const of_run *run, const of_group *group, uint32_t first, uint32_t count,
                            of_error *error);
-void of_forward_finish_units(const of_run *run, const of_group *group, uint32_t scale,
-                             uint32_t first, uint32_t count);
 void of_forward_end(const of_run *run, const of_group *group);
+
+/* Ops from `begin` to before `end` of a scale, each forward on these units. */
+of_status of_forward_ops(const of_run *run, const of_op *begin, const of_op *end,
+                         const of_units *units, of_error *error);
+
+/* The largest power of two up to a scale's chunk and `left` units. */
+uint32_t of_forward_chunk(const of_scale_plan *scale, uint32_t left);
 
 /* The forward pass of a group; contributions stay in the worker. */
 of_status of_forward_group(const of_run *run, const of_group *group, of_error *error);

@@ -98,8 +98,12 @@ of_status of_session_profile(of_session *session, const of_batch *batch, double 
     omp_set_num_threads(1);
     for (size_t first = 0; status == OF_OK && first < batch->count; first += plan->group_images) {
         size_t left = batch->count - first;
-        const of_group group = {batch, &nothing, first, 1,
-                                left < plan->group_images ? (uint32_t)left : plan->group_images};
+        const of_group group = {.batch = batch,
+                                .out = &nothing,
+                                .first = first,
+                                .stride = 1,
+                                .images = left < plan->group_images ? (uint32_t)left
+                                                                    : plan->group_images};
         status = of_forward_group(&run, &group, error);
     }
     omp_set_num_threads(callers_threads);

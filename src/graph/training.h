@@ -30,9 +30,9 @@ typedef struct of_gradient_layout {
     size_t step_room, prior_room;    /* of a step, of the priors */
     size_t step_floats;              /* folded, of a step: */
     size_t matrix, bias;             /* of the map: [channels][channels], [channels] */
-    size_t layer_bias[OF_LAYER_MIX]; /* [hidden], [hidden], [outputs] */
-    size_t weights[OF_LAYER_MIX];    /* FIRST [hidden][gather_stride], MIDDLE [hidden][hidden],
-                                        LAST [tap_stride][hidden]; they come last */
+    size_t layer_bias[OF_LAYERS];    /* [hidden], [hidden], [outputs] */
+    size_t weights[OF_LAYERS];       /* FIRST [hidden][gather_stride], MIDDLE [hidden][hidden],
+                                           LAST [tap_stride][hidden]; they come last */
     size_t prior_floats;             /* folded, of the priors: */
     size_t prior_scale, prior_shift; /* [latents], position-major */
     size_t class_scale, class_shift; /* [classes][latents] */
@@ -54,12 +54,12 @@ typedef struct of_backward_buffers {
     float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES];    /* [group units][positions][half] */
     float *g_coefficients, *g_taps, *g_hidden[2], *gathered; /* of one chunk */
     float *g_latents, *latents;                              /* of one unit */
-    float *sums;                  /* a group's gradient of one step, or of a scale's priors */
-    float *weights[OF_LAYER_MIX]; /* of one step, as of_data_product takes them */
-    of_folded_layer folded;       /* on the way to `weights` */
-    of_lane group;                /* sums of a group */
-    double *logp_gradients;       /* [group images] */
-    double *class_gradients;      /* [group images][classes] */
+    float *sums;               /* a group's gradient of one step, or of a scale's priors */
+    float *weights[OF_LAYERS]; /* of one step, as of_data_product takes them */
+    of_folded_layer folded;    /* on the way to `weights` */
+    of_lane group;             /* sums of a group */
+    double *logp_gradients;    /* [group images] */
+    double *class_gradients;   /* [group images][classes] */
 } of_backward_buffers;
 
 struct of_training_plan {

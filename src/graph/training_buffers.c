@@ -108,7 +108,7 @@ static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
 
 /* Sizes in floats that serve every scale. */
 typedef struct buffer_sizes {
-    size_t coefficients, taps, hidden, gathered, latents, sums, biases, weights[OF_LAYER_MIX];
+    size_t coefficients, taps, hidden, gathered, latents, sums, biases, weights[OF_LAYERS];
 } buffer_sizes;
 
 static void raise_to(size_t *value, size_t least) {
@@ -128,7 +128,7 @@ static buffer_sizes measure(const of_training_plan *training) {
         raise_to(&need.gathered, positions * larger(scale->gather_stride, scale->channels));
         raise_to(&need.latents, scale->shape.latents);
         raise_to(&need.sums, larger(layout->step_floats, layout->prior_floats));
-        raise_to(&need.biases, scale->outputs);
+        raise_to(&need.biases, scale->tap_stride);
         raise_to(&need.weights[OF_LAYER_FIRST], hidden * scale->gather_stride);
         raise_to(&need.weights[OF_LAYER_MIDDLE], hidden * hidden);
         raise_to(&need.weights[OF_LAYER_LAST], scale->tap_stride * hidden);
@@ -164,7 +164,7 @@ of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_b
     take(&from, need.latents, &b->g_latents);
     take(&from, need.latents, &b->latents);
     take(&from, need.sums, &b->sums);
-    for (int layer = 0; layer < OF_LAYER_MIX; layer++)
+    for (int layer = 0; layer < OF_LAYERS; layer++)
         take(&from, need.weights[layer], &b->weights[layer]);
     take(&from, need.weights[OF_LAYER_FIRST], &b->folded.weights);
     take(&from, need.biases, &b->folded.bias);

@@ -99,9 +99,11 @@ static void unfold_network(const target *t, uint32_t s, uint32_t k) {
     for (int layer = OF_LAYER_FIRST; layer <= OF_LAYER_LAST; layer++) {
         layer_target l = describe_layer(t, s, k, layer);
         for (size_t o = 0; o < l.outputs; o++) {
-            size_t source = layer == OF_LAYER_LAST
-                                ? of_coefficient_source(t->plan, &t->plan->scales[s], (uint32_t)o)
-                                : o;
+            size_t source =
+                layer == OF_LAYER_LAST
+                    ? of_convolution_source(of_step_layer(t->plan, &t->plan->scales[s], k, layer),
+                                            (uint32_t)o)
+                    : o;
             unfold_layer(&l, block + layout->weights[layer], block + layout->layer_bias[layer], o,
                          source);
         }
@@ -204,7 +206,8 @@ static void unfold_prior(const target *t, uint32_t s) {
     float *g_log_scale = gradient_of(t, t->model->scales[s].prior_log_scale);
     for (size_t i = 0; i < scale->shape.latents; i++) {
         size_t place = of_latent_place(scale, i);
-        double a = (double)scale->prior_scale[place], b = (double)scale->prior_shift[place];
+        double a = (double)of_scale_latents(scale)->density.scale[place],
+               b = (double)of_scale_latents(scale)->density.shift[place];
         g_loc[i] += (float)(a * (double)g_shift[place]);
         g_log_scale[i] += (float)(a * (double)g_scale[place] + b * (double)g_shift[place] +
                                   t->lane->logp_gradient);
@@ -225,7 +228,8 @@ static void unfold_class(const target *t, uint32_t s, size_t c) {
         size_t place = c * scale->shape.latents + of_latent_place(scale, i);
         double g_a = (double)t->sums[layout->class_scale + place];
         double g_b = (double)t->sums[layout->class_shift + place];
-        double a = (double)scale->class_scale[place], b = (double)scale->class_shift[place];
+        double a = (double)of_scale_latents(scale)->density.class_scale[place],
+               b = (double)of_scale_latents(scale)->density.class_shift[place];
         g_loc[i] += (float)(a * g_b);
         g_log_scale[i] += (float)(a * g_a + a * (double)loc[i] * g_b + weight);
         g_mean[i] -= (float)(g_b * exp(-(double)log_std[i]));

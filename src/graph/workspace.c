@@ -32,10 +32,17 @@ static size_t hidden_bytes(const of_scale_plan *scale) {
     return scale->precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
 }
 
+static void raise_to(size_t *value, size_t least) {
+    if (*value < least)
+        *value = least;
+}
+
 /* Hidden activations and taps of a chunk should stay in three quarters of a core's L2 cache. */
 static uint32_t choose_chunk(const of_plan *plan, const of_scale_plan *scale) {
-    size_t bytes =
-        (size_t)2 * plan->hidden * hidden_bytes(scale) + scale->tap_stride * sizeof(float);
+    size_t taps = 0;
+    for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++)
+        raise_to(&taps, op->tap_stride);
+    size_t bytes = (size_t)2 * plan->hidden * hidden_bytes(scale) + taps * sizeof(float);
     size_t positions = cache_bytes(plan) * 3 / 4 / bytes;
     positions = clamp(positions, LEAST_POSITIONS, MOST_POSITIONS);
     return power_of_two_below(clamp(positions / scale->positions, 1, MOST_UNITS));
@@ -61,9 +68,15 @@ typedef struct sizes {
     size_t hidden, rounded, taps, mix, latents, row_scratch, rows, convolution_scratch;
 } sizes;
 
-static void raise_to(size_t *value, size_t least) {
-    if (*value < least)
-        *value = least;
+static void measure_op(const of_plan *plan, const of_op *op, size_t positions, sizes *need) {
+    raise_to(&need->taps, positions * op->tap_stride);
+    if (op->kind == OF_OP_MAP)
+        raise_to(&need->mix, positions * op->map.channels);
+    if (op->code != NULL)
+        raise_to(&need->convolution_scratch, of_convolution_scratch_bytes(op->code));
+    for (unsigned t = 0; op->bands != NULL && t < plan->threads; t++)
+        if (op->bands[t].code != NULL)
+            raise_to(&need->convolution_scratch, of_convolution_scratch_bytes(op->bands[t].code));
 }
 
 static sizes measure(const of_plan *plan) {
@@ -74,23 +87,12 @@ static sizes measure(const of_plan *plan) {
         raise_to(&need.hidden, positions * plan->hidden * hidden_bytes(scale));
         if (scale->precision == OF_PRECISION_BF16)
             raise_to(&need.rounded, positions * scale->half);
-        raise_to(&need.taps, positions * scale->tap_stride);
         raise_to(&need.latents, scale->shape.latents);
         raise_to(&need.rows, (size_t)plan->architecture.steps * scale->rows);
         /* coefficients, or the padded outputs of a map; twice, see OF_SCRATCH_FLOATS */
         raise_to(&need.row_scratch, (size_t)4 * of_round_up(scale->half, OF_MAP_PADDING));
-        if (scale->layers[OF_LAYER_MIX] != NULL)
-            raise_to(&need.mix, (size_t)scale->chunk * scale->channels);
-        for (int layer = 0; layer < OF_LAYERS; layer++) {
-            if (scale->layers[layer] != NULL)
-                raise_to(&need.convolution_scratch,
-                         of_convolution_scratch_bytes(scale->layers[layer]));
-        }
-        for (unsigned t = 0; scale->bands != NULL && t < plan->threads; t++)
-            for (int layer = 0; layer < OF_LAYER_MIX; layer++)
-                if (scale->bands[t].layers[layer] != NULL)
-                    raise_to(&need.convolution_scratch,
-                             of_convolution_scratch_bytes(scale->bands[t].layers[layer]));
+        for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++)
+            measure_op(plan, op, positions, &need);
     }
     need.row_scratch += OF_SCRATCH_EXTRA;
     return need;

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Entering a scale: pixels, or what the scale before leaves, squeezed, and step 0's map. */
 #include "graph/run.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* x = (v + 1/2)/256 - 1/2 = v/256 + CENTRE for a byte v; floats hold v/255. */
-#define CENTRE (0.5 / 256 - 0.5)
+static of_status allocate(of_plan *plan, of_op *op, of_error *error) {
+    return of_map_allocate(plan, &op->map, op->scale == 0, error);
+}
+
+static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
+                      of_pack_buffers *buffers, of_error *error) {
+    (void)plan;
+    return of_map_pack(model, op->scale, &op->map, buffers, error);
+}
 
 of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
                             uint32_t unit) {
@@ -31,9 +40,10 @@ static void enter_rows(const of_run *run, of_squeeze_row *row, uint32_t rows, bo
     }
 }
 
-static void enter_convolutional(const of_run *run, uint32_t s, uint32_t unit,
+static void enter_convolutional(const of_run *run, const of_op *op, uint32_t unit,
                                 const of_pixel_view *view) {
-    const of_scale_plan *scale = &run->plan->scales[s];
+    uint32_t s = op->scale;
+    const of_scale_plan *scale = &run->plan->scales[op->scale];
     const of_worker *worker = run->worker;
     size_t floats = (size_t)scale->positions * scale->half;
     of_squeeze_row row = {.source_channels = scale->channels / 4,
@@ -45,12 +55,12 @@ static void enter_convolutional(const of_run *run, uint32_t s, uint32_t unit,
     if (view != NULL) {
         row.source = view->pixels;
         row.row_stride = view->row_stride;
-        row.map = bytes ? &scale->entry_u8 : &scale->entry_f32;
+        row.map = bytes ? &op->map.entry_u8 : &op->map.entry_f32;
     } else {
         const of_scale_plan *before = scale - 1;
         row.source = worker->rest[s - 1] + unit * (size_t)before->positions * before->half;
         row.row_stride = (size_t)before->columns * before->half;
-        row.map = &scale->steps[0].map;
+        row.map = &op->map.forward;
     }
     enter_rows(run, &row, scale->rows, bytes);
     if (run->kept != NULL) { /* once more without the map: the gradient of the map needs it */
@@ -86,8 +96,10 @@ static strided pixels_of(const of_scale_shape *shape, size_t row_stride) {
     return (strided){1, row_stride, shape->channels / 4};
 }
 
-static void enter_dense(const of_run *run, uint32_t s, uint32_t unit, const of_pixel_view *view) {
-    const of_scale_plan *scale = &run->plan->scales[s];
+static void enter_dense(const of_run *run, const of_op *op, uint32_t unit,
+                        const of_pixel_view *view) {
+    uint32_t s = op->scale;
+    const of_scale_plan *scale = &run->plan->scales[op->scale];
     size_t half = scale->half;
     float *halves[2] = {run->worker->pass[s] + unit * half, run->worker->rest[s] + unit * half};
     strided axes = view ? pixels_of(&scale->shape, view->row_stride) : planes(&scale[-1].shape);
@@ -98,9 +110,10 @@ static void enter_dense(const of_run *run, uint32_t s, uint32_t unit, const of_p
         if (view == NULL)
             value = before[from];
         else if (view->type == OF_PIXEL_U8)
-            value = (float)(((const uint8_t *)view->pixels)[from] / 256.0 + CENTRE);
+            value = (float)(((const uint8_t *)view->pixels)[from] / 256.0 + OF_PIXEL_CENTRE);
         else
-            value = (float)((double)((const float *)view->pixels)[from] * (255.0 / 256) + CENTRE);
+            value = (float)((double)((const float *)view->pixels)[from] * OF_PIXEL_SCALE_F32 +
+                            OF_PIXEL_CENTRE);
         halves[i / half][i % half] = value;
     }
     if (run->kept != NULL) {
@@ -109,21 +122,21 @@ static void enter_dense(const of_run *run, uint32_t s, uint32_t unit, const of_p
     }
 }
 
-void of_pixels_enter(const of_run *run, uint32_t s, uint32_t unit, const of_pixel_view *view) {
+void of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit, const of_pixel_view *view) {
     if (run->plan->architecture.block == OF_BLOCK_DENSE)
-        enter_dense(run, s, unit, view);
+        enter_dense(run, op, unit, view);
     else
-        enter_convolutional(run, s, unit, view);
+        enter_convolutional(run, op, unit, view);
 }
 
 /* ---- The way back ------------------------------------------------------------------------- */
 
-static void leave_convolutional(const of_run *run, uint32_t s, uint32_t unit, float *target,
+static void leave_convolutional(const of_run *run, const of_op *op, uint32_t unit, float *target,
                                 size_t row_stride) {
-    const of_scale_plan *scale = &run->plan->scales[s];
+    const of_scale_plan *scale = &run->plan->scales[op->scale];
     size_t floats = (size_t)scale->positions * scale->half;
-    of_unsqueeze_row row = {.pass = run->worker->pass[s] + unit * floats,
-                            .rest = run->worker->rest[s] + unit * floats,
+    of_unsqueeze_row row = {.pass = run->worker->pass[op->scale] + unit * floats,
+                            .rest = run->worker->rest[op->scale] + unit * floats,
                             .target = target,
                             .row_stride = row_stride,
                             .source_channels = scale->channels / 4,
@@ -132,27 +145,29 @@ static void leave_convolutional(const of_run *run, uint32_t s, uint32_t unit, fl
         run->plan->kernels->unsqueeze_row(&row);
 }
 
-static void leave_dense(const of_run *run, uint32_t s, uint32_t unit, float *target, strided axes) {
-    const of_scale_plan *scale = &run->plan->scales[s];
+static void leave_dense(const of_run *run, const of_op *op, uint32_t unit, float *target,
+                        strided axes) {
+    const of_scale_plan *scale = &run->plan->scales[op->scale];
     size_t half = scale->half;
-    const float *halves[2] = {run->worker->pass[s] + unit * half,
-                              run->worker->rest[s] + unit * half};
+    const float *halves[2] = {run->worker->pass[op->scale] + unit * half,
+                              run->worker->rest[op->scale] + unit * half};
     for (size_t i = 0; i < 2 * half; i++)
         target[squeezed_source(&scale->shape, i, axes)] = halves[i / half][i % half];
 }
 
-/* x -> v/255 with x = v/256 + CENTRE. */
+/* x -> v/255 with x = v/256 + OF_PIXEL_CENTRE. */
 static void to_pixel_units(float *target, const of_scale_shape *shape, size_t row_stride) {
     size_t columns = (size_t)2 * shape->width * (shape->channels / 4);
     for (size_t y = 0; y < (size_t)2 * shape->height; y++)
         for (size_t x = 0; x < columns; x++) {
             float *value = &target[y * row_stride + x];
-            *value = (float)(((double)*value - CENTRE) * (256.0 / 255));
+            *value = (float)(((double)*value - OF_PIXEL_CENTRE) * (256.0 / 255));
         }
 }
 
-void of_pixels_leave(const of_run *run, uint32_t s, uint32_t unit, float *target,
+void of_pixels_leave(const of_run *run, const of_op *op, uint32_t unit, float *target,
                      size_t row_stride) {
+    uint32_t s = op->scale;
     const of_scale_plan *scale = &run->plan->scales[s];
     bool dense = run->plan->architecture.block == OF_BLOCK_DENSE;
     strided axes = pixels_of(&scale->shape, row_stride);
@@ -163,9 +178,59 @@ void of_pixels_leave(const of_run *run, uint32_t s, uint32_t unit, float *target
         axes = planes(&before->shape);
     }
     if (dense)
-        leave_dense(run, s, unit, target, axes);
+        leave_dense(run, op, unit, target, axes);
     else
-        leave_convolutional(run, s, unit, target, row_stride);
+        leave_convolutional(run, op, unit, target, row_stride);
     if (s == 0)
         to_pixel_units(target, &scale->shape, row_stride);
 }
+
+/* ---- The op ------------------------------------------------------------------------------- */
+
+static of_status forward(const of_run *run, const of_op *op, const of_units *units,
+                         of_error *error) {
+    (void)error;
+    const of_plan *plan = run->plan;
+    const of_group *group = units->group;
+    for (uint32_t u = units->first; u < units->first + units->count; u++) {
+        of_pixel_view view = {0};
+        if (op->scale == 0)
+            view =
+                of_pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
+        of_pixels_enter(run, op, u, op->scale == 0 ? &view : NULL);
+    }
+    return OF_OK;
+}
+
+/* Images are floats. */
+static of_status inverse(const of_run *run, const of_op *op, const of_units *units,
+                         of_error *error) {
+    (void)error;
+    const of_plan *plan = run->plan;
+    const of_group *group = units->group;
+    const of_batch images = {OF_PIXEL_F32, group->made, 0};
+    for (uint32_t u = units->first; u < units->first + units->count; u++) {
+        of_pixel_view view =
+            of_pixel_unit(plan, &images, of_group_image(plan, group, u), u % plan->units);
+        float *target = group->made + ((const float *)view.pixels - group->made);
+        of_pixels_leave(run, op, u, target, view.row_stride);
+    }
+    return OF_OK;
+}
+
+static void describe(const of_plan *plan, const of_op *op, of_layer_info *info) {
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    bool map = op->map.channels > 0;
+    size_t state = of_describe_state_bytes(plan, scale);
+    (void)snprintf(info->operation, sizeof info->operation, "%s",
+                   map ? "squeeze, map" : "squeeze, flatten");
+    info->flops = map ? of_describe_map_flops(plan, scale) : 0;
+    info->input_bytes = op->scale == 0 ? state / sizeof(float) : state; /* pixels are bytes */
+    info->output_bytes = state;
+}
+
+const of_op_type of_enter_type = {.allocate = allocate,
+                                  .pack = pack,
+                                  .forward = forward,
+                                  .inverse = inverse,
+                                  .describe = describe};

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a scale: its latents, the prior's ActNorm and their densities under the standard
+ * normal and the classes. */
+#include "core/memory.h"
+#include "graph/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const double LN_2PI = 1.8378770664093454836;
+
+size_t of_latent_place(const of_scale_plan *scale, size_t index) {
+    size_t channel = index / scale->positions, position = index % scale->positions;
+    size_t rest = (size_t)scale->positions * scale->half;
+    return channel < scale->half ? position * scale->half + channel
+                                 : rest + position * scale->half + (channel - scale->half);
+}
+
+/* ---- Folding ------------------------------------------------------------------------------ */
+
+static bool take(of_arena *arena, size_t count, float **floats) {
+    *floats = of_arena_take(arena, count, sizeof(float));
+    return *floats != NULL;
+}
+
+static of_status allocate(of_plan *plan, of_op *op, of_error *error) {
+    of_density *d = &op->density;
+    of_arena *arena = &plan->arena;
+    size_t latents = plan->scales[op->scale].shape.latents, classes = plan->architecture.classes;
+    d->class_constant = of_arena_take(arena, classes, sizeof(double));
+    if (take(arena, latents, &d->scale) && take(arena, latents, &d->shift) &&
+        take(arena, latents, &d->inverse_scale) && take(arena, latents, &d->inverse_shift) &&
+        take(arena, classes * latents, &d->class_scale) &&
+        take(arena, classes * latents, &d->class_shift) && d->class_constant)
+        return OF_OK;
+    return of_fail_memory(error, "a prior");
+}
+
+static void fold_class(const of_plan *plan, const of_model *model, of_op *op, size_t c) {
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    const of_class_parameters *p = &model->classes[c * plan->scale_count + op->scale];
+    const float *loc = of_model_values(model, p->loc);
+    const float *log_scale = of_model_values(model, p->log_scale);
+    const float *mean = of_model_values(model, p->mean);
+    const float *log_std = of_model_values(model, p->log_std);
+    of_density *d = &op->density;
+    d->class_constant[c] = 0;
+    for (size_t i = 0; i < scale->shape.latents; i++) {
+        /* (e^ls (z + loc) - mean) / std = a z + b */
+        size_t place = c * scale->shape.latents + of_latent_place(scale, i);
+        double ls = (double)log_scale[i], inverse_std = exp(-(double)log_std[i]);
+        double shift = (exp(ls) * (double)loc[i] - (double)mean[i]) * inverse_std;
+        d->class_scale[place] = (float)(exp(ls) * inverse_std);
+        d->class_shift[place] = (float)shift;
+        d->class_constant[c] += ls - (double)log_std[i];
+    }
+}
+
+/* The scale's maps are packed by now: their log-determinants are the same everywhere. */
+static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
+                      of_pack_buffers *buffers, of_error *error) {
+    (void)buffers;
+    (void)error;
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    const float *loc = of_model_values(model, op->parameters.numbers[0]);
+    const float *log_scale = of_model_values(model, op->parameters.numbers[1]);
+    of_density *d = &op->density;
+    d->constant = 0;
+    for (const of_op *before = scale->ops; before < op; before++)
+        d->constant += before->map.log_det * scale->positions;
+    for (size_t i = 0; i < scale->shape.latents; i++) {
+        /* z = e^s (x + loc), x = e^-s z - loc */
+        size_t place = of_latent_place(scale, i);
+        double log_factor = (double)log_scale[i], factor = exp(log_factor);
+        d->scale[place] = (float)factor;
+        d->shift[place] = (float)(factor * (double)loc[i]);
+        d->inverse_scale[place] = (float)exp(-log_factor);
+        d->inverse_shift[place] = -loc[i];
+        d->constant += log_factor - 0.5 * LN_2PI;
+    }
+    for (size_t c = 0; c < plan->architecture.classes; c++)
+        fold_class(plan, model, op, c);
+    return OF_OK;
+}
+
+/* ---- Forward ------------------------------------------------------------------------------ */
+
+/* z of one unit, to `latents` [pass, rest] unless that is NULL; returns the sum of z^2. */
+static double standardise(const of_run *run, const of_op *op, uint32_t unit, float *latents) {
+    const of_scale_plan *scale = &run->plan->scales[op->scale];
+    const of_worker *worker = run->worker;
+    const of_density *d = &op->density;
+    const of_kernels *kernels = run->plan->kernels;
+    size_t half = of_state_floats(scale);
+    double square = kernels->scale_shift(worker->pass[op->scale] + unit * half, d->scale, d->shift,
+                                         latents, half);
+    if (scale->last)
+        square += kernels->scale_shift(worker->rest[op->scale] + unit * half, d->scale + half,
+                                       d->shift + half, latents ? latents + half : NULL, half);
+    return square;
+}
+
+/* log-densities of the classes relative to the standard normal's: -(|a z + b|^2 - |z|^2)/2. */
+static void add_classes(const of_run *run, const of_op *op, uint32_t unit, double square) {
+    const of_plan *plan = run->plan;
+    const of_density *d = &op->density;
+    size_t latents = plan->scales[op->scale].shape.latents, classes = plan->architecture.classes;
+    for (size_t c = 0; c < classes; c++) {
+        double class_square =
+            plan->kernels->scale_shift(run->worker->latents, d->class_scale + c * latents,
+                                       d->class_shift + c * latents, NULL, latents);
+        run->worker->class_sums[unit * classes + c] +=
+            d->class_constant[c] - 0.5 * (class_square - square);
+    }
+}
+
+/* Where a unit's latents of a scale stand, or come from. */
+static size_t latents_offset(const of_plan *plan, const of_op *op, const of_group *group,
+                             uint32_t unit) {
+    size_t dimensions = of_architecture_dimensions(&plan->architecture);
+    size_t number = of_group_image(plan, group, unit) * plan->units + unit % plan->units;
+    size_t place = number * (dimensions / plan->units);
+    for (uint32_t before = 0; before < op->scale; before++)
+        place += plan->scales[before].shape.latents;
+    return place;
+}
+
+static void finish_unit(const of_run *run, const of_op *op, const of_group *group, uint32_t unit) {
+    const of_plan *plan = run->plan;
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    of_worker *worker = run->worker;
+    bool classes = plan->architecture.classes > 0, store = group->out->latents != NULL;
+    double square = standardise(run, op, unit, classes || store ? worker->latents : NULL);
+    size_t sum = (size_t)unit * plan->scale_count + op->scale;
+    worker->contributions[sum] += op->density.constant - 0.5 * square;
+    worker->squares[sum] = square;
+    if (classes)
+        add_classes(run, op, unit, square);
+    float *target = store ? group->out->latents + latents_offset(plan, op, group, unit) : NULL;
+    for (size_t i = 0; store && i < scale->shape.latents; i++)
+        target[i] = worker->latents[of_latent_place(scale, i)];
+}
+
+static of_status forward(const of_run *run, const of_op *op, const of_units *units,
+                         of_error *error) {
+    (void)error;
+    for (uint32_t u = units->first; u < units->first + units->count; u++)
+        finish_unit(run, op, units->group, u);
+    return OF_OK;
+}
+
+/* Latents -> the scale's last state: pass, and on the last scale rest. */
+static of_status inverse(const of_run *run, const of_op *op, const of_units *units,
+                         of_error *error) {
+    (void)error;
+    const of_plan *plan = run->plan;
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    const of_worker *worker = run->worker;
+    const of_density *d = &op->density;
+    size_t half = of_state_floats(scale);
+    for (uint32_t u = units->first; u < units->first + units->count; u++) {
+        const float *from = units->group->latents + latents_offset(plan, op, units->group, u);
+        for (size_t i = 0; i < scale->shape.latents; i++)
+            worker->latents[of_latent_place(scale, i)] = from[i];
+        (void)plan->kernels->scale_shift(worker->latents, d->inverse_scale, d->inverse_shift,
+                                         worker->pass[op->scale] + u * half, half);
+        if (scale->last)
+            (void)plan->kernels->scale_shift(worker->latents + half, d->inverse_scale + half,
+                                             d->inverse_shift + half,
+                                             worker->rest[op->scale] + u * half, half);
+    }
+    return OF_OK;
+}
+
+/* ---- Where the density comes from --------------------------------------------------------- */
+
+/* Adds ln of every factor where it belongs, and what the constant has beyond them evenly. */
+static void add_factors(const of_scale_plan *scale, const float *factors, double constant,
+                        double *log_factors, double *contributions) {
+    size_t positions = of_grid_positions(scale);
+    double sum = 0;
+    memset(log_factors, 0, positions * sizeof *log_factors);
+    for (size_t i = 0; i < scale->shape.latents; i++)
+        log_factors[i % positions] += log((double)factors[of_latent_place(scale, i)]);
+    for (size_t p = 0; p < positions; p++)
+        sum += log_factors[p];
+    bool usable = isfinite(sum); /* a factor may have become 0 as a float */
+    for (size_t p = 0; p < positions; p++)
+        contributions[p] +=
+            (usable ? log_factors[p] : 0) + (constant - (usable ? sum : 0)) / (double)positions;
+}
+
+void of_latents_contributions(const of_run *run, const of_op *op, uint32_t unit, size_t class,
+                              double *log_factors, double *contributions) {
+    const of_plan *plan = run->plan;
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    const of_density *d = &op->density;
+    size_t positions = of_grid_positions(scale), latents = scale->shape.latents;
+    float *z = run->worker->latents;
+    (void)standardise(run, op, unit, z);
+    add_factors(scale, d->scale, d->constant, log_factors, contributions);
+    if (plan->architecture.classes > 0) {
+        const float *factors = d->class_scale + class * latents;
+        (void)plan->kernels->scale_shift(z, factors, d->class_shift + class * latents, z, latents);
+        add_factors(scale, factors, d->class_constant[class], log_factors, contributions);
+    }
+    for (size_t i = 0; i < latents; i++) {
+        double value = (double)z[of_latent_place(scale, i)];
+        contributions[i % positions] -= 0.5 * value * value;
+    }
+}
+
+/* ---- For people --------------------------------------------------------------------------- */
+
+static void describe(const of_plan *plan, const of_op *op, of_layer_info *info) {
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    size_t state = of_describe_state_bytes(plan, scale);
+    (void)snprintf(info->operation, sizeof info->operation, "ActNorm, Gaussian");
+    info->input_bytes = scale->last ? state : state / 2;
+}
+
+const of_op_type of_latents_type = {.allocate = allocate,
+                                    .pack = pack,
+                                    .forward = forward,
+                                    .inverse = inverse,
+                                    .describe = describe};

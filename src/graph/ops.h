@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network as a list of ops. A model is built as the list of what it consists of (source.c);
+ * passes over that list (pass_*.c) fold, fuse and choose; what is left is run. Ops of a scale stand
+ * together, those of a step within them, in the order of execution:
+ *     model      [input] squeeze { actnorm mix {convolution [actnorm] relu}.. convolution [scale]
+ *                coupling }.. [split] prior [classes] gaussian
+ *     that runs  enter { [map] convolution.. tail }.. latents
+ * A step's map is applied by the op before the step, enter or tail; in dense blocks it is an op.
+ *
+ * Whatever is done for every part of a network walks this list and asks the op's type; a type has
+ * one file (op_*.c). */
+#ifndef OF_GRAPH_OPS_H
+#define OF_GRAPH_OPS_H
+
+#include "graph/convolution.h"
+#include "kernels.h"
+#include "model/model.h"
+
+typedef enum of_op_kind {
+    OF_OP_INPUT,
+    OF_OP_SQUEEZE,
+    OF_OP_ACTNORM, /* of the flow, or of hidden units */
+    OF_OP_MIX,
+    OF_OP_CONVOLUTION, /* in dense blocks with one position: a linear layer */
+    OF_OP_RELU,
+    OF_OP_SCALE, /* exp(3 log_scale) */
+    OF_OP_COUPLING,
+    OF_OP_SPLIT,
+    OF_OP_PRIOR,
+    OF_OP_CLASSES,
+    OF_OP_GAUSSIAN,
+    OF_OP_MAP, /* y = A x + b */
+    OF_OP_ENTER,
+    OF_OP_TAIL,
+    OF_OP_LATENTS,
+    OF_OP_KINDS
+} of_op_kind;
+
+/* What an op reads and writes: the flow's state of its scale, or what a network leaves between its
+ * layers. */
+typedef enum of_buffer {
+    OF_BUFFER_HIDDEN_0,
+    OF_BUFFER_HIDDEN_1,
+    OF_BUFFER_TAPS,
+    OF_BUFFER_STATE
+} of_buffer;
+
+/* Numbers of an op's parameters, in the order that their gradients stand in.
+ * Convolution: weight, shift (ActNorm's loc, or bias), log_scale. Map: ActNorm's loc, log_scale,
+ * then the mixing's. Latents: the prior's loc, log_scale; those of classes are the model's. */
+enum { OF_OP_PARAMETERS = 6 };
+typedef struct of_parameter_list {
+    uint32_t count;
+    int numbers[OF_OP_PARAMETERS]; /* some may be OF_NO_PARAMETER */
+} of_parameter_list;
+
+/* Weights of one convolution, packed for its of_convolution. */
+typedef struct of_packed_layer {
+    void *weights;
+    float *bias; /* of a network's last layer: the coefficients', which the tail adds */
+} of_packed_layer;
+
+/* ActNorm and mixing of a step. */
+typedef struct of_step_map {
+    uint32_t channels; /* 0: there is none */
+    uint32_t step;     /* whose parameters it has */
+    of_parameter_list parameters;
+    double log_det; /* for one position */
+    of_channel_map forward, inverse, transposed;
+    of_channel_map entry_u8, entry_f32;                  /* of scale 0's first step: takes pixels */
+    of_packed_layer inverse_product, transposed_product; /* dense blocks */
+} of_step_map;
+
+/* Prior ActNorm as scale*x + shift, for pass then rest, position-major; the way back likewise.
+ * Class densities on latents z: standardised = scale*z + shift; [classes][latents]. */
+typedef struct of_density {
+    float *scale, *shift, *inverse_scale, *inverse_shift;
+    float *class_scale, *class_shift;
+    double *class_constant; /* [classes] log-dets of class ActNorm and standard deviation */
+    double constant;        /* nats a unit: constant log-dets and the Gaussian's normalisation */
+} of_density;
+
+/* A thread's code for its rows of an image, see band_code.c. */
+typedef struct of_band_layer {
+    of_convolution *code;
+    void *weights; /* NULL: the op's own */
+    bool owns;     /* or shares the code with another op or band */
+    bool alike;    /* takes weights packed for the whole image */
+} of_band_layer;
+
+typedef struct of_op {
+    of_op_kind kind;
+    uint32_t scale, step;
+    const char *part; /* "conv1": the end of its name */
+    of_parameter_list parameters;
+    of_convolution_shape shape; /* channels in and out, also of what is no convolution */
+
+    /* convolutions, and maps of dense blocks */
+    of_buffer reads, writes;
+    double log_factor; /* of log_scale */
+    uint32_t units;    /* outputs that have parameters; the others are padding */
+    bool interleaved;  /* outputs are sorted: the even ones, then the odd ones */
+    bool taps;         /* a 3x3 layer as a 1x1 product, output t*units + o */
+    bool owns_code;    /* or shares it with an earlier op of the scale */
+    of_convolution *code, *transposed_code;
+    of_packed_layer packed;
+    of_band_layer *bands; /* [threads], or NULL */
+
+    /* tails: of the `network` ops before it */
+    uint32_t network;
+    bool affine;
+    uint32_t outputs;    /* coefficients a position: half (additive) or 2*half (affine) */
+    uint32_t kernel;     /* taps that it sums: 3x3, or 1 */
+    uint32_t tap_stride; /* floats a position of what it reads */
+
+    of_step_map map;    /* enter, tail: the next step's, applied as well; map: itself */
+    of_density density; /* latents */
+} of_op;
+
+typedef struct of_op_list {
+    of_op *ops;
+    size_t count;
+} of_op_list;
+
+/* A pass over a whole plan's list, in place. */
+typedef void of_pass(of_plan *plan, of_op_list *list);
+
+/* ---- source.c ---- */
+
+/* The list of a plan's model; its memory is of_free'd by the caller. */
+of_status of_ops_build(const of_plan *plan, const of_model *model, of_op_list *list,
+                       of_error *error);
+
+/* ---- The passes, in their order ---- */
+
+of_pass of_pass_fold, of_pass_fuse, of_pass_taps, of_pass_choose;
+
+/* passes.c: all of them; `observe`, if there is one, is told of the list before and after each. */
+typedef void of_pass_observer(void *user, const char *pass, const of_op_list *list);
+void of_ops_run_passes(of_plan *plan, of_op_list *list, of_pass_observer *observe, void *user);
+
+/* ---- ops.c ---- */
+
+typedef struct of_run of_run;
+typedef struct of_units of_units;
+typedef struct of_pack_buffers of_pack_buffers;
+
+/* What there is to know about a kind of op that runs. NULL: nothing is done. */
+typedef struct of_op_type {
+    /* memory of the plan; and parameters into it, again after every optimizer step */
+    of_status (*allocate)(of_plan *plan, of_op *op, of_error *error);
+    of_status (*pack)(const of_plan *plan, const of_model *model, of_op *op,
+                      of_pack_buffers *buffers, of_error *error);
+    of_status (*forward)(const of_run *run, const of_op *op, const of_units *units,
+                         of_error *error);
+    of_status (*inverse)(const of_run *run, const of_op *op, const of_units *units,
+                         of_error *error);
+    /* operation, FLOP and bytes of an image */
+    void (*describe)(const of_plan *plan, const of_op *op, of_layer_info *info);
+} of_op_type;
+
+extern const of_op_type of_enter_type, of_map_type, of_convolution_type, of_tail_type,
+    of_latents_type;
+
+const of_op_type *of_op_type_of(of_op_kind kind);
+const char *of_op_name(of_op_kind kind);
+
+#endif

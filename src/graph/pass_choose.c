@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Matches convolutions: pads hidden units and outputs to whole vectors, and chooses what they
+ * multiply. Networks in bfloat16 keep their hidden activations in it; the last layer makes floats.
+ */
+#include "core/memory.h"
+#include "graph/plan.h"
+
+static uint32_t padded(uint32_t channels) {
+    return (uint32_t)of_round_up(channels, OF_CHANNEL_MULTIPLE);
+}
+
+/* Chunks of a scale were chosen for its precision; networks may have lost theirs since. */
+static void choose_convolution(const of_plan *plan, of_op *op) {
+    of_convolution_shape *shape = &op->shape;
+    bool last = op->writes == OF_BUFFER_TAPS;
+    if (op->reads != OF_BUFFER_STATE)
+        shape->inputs = padded(shape->inputs);
+    shape->outputs = padded(shape->outputs);
+    shape->bias = !last; /* the coupling kernel adds it */
+    shape->source = plan->scales[op->scale].precision;
+    shape->target = last ? OF_PRECISION_F32 : shape->source;
+}
+
+void of_pass_choose(of_plan *plan, of_op_list *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        of_op *op = &list->ops[i];
+        if (op->kind == OF_OP_CONVOLUTION)
+            choose_convolution(plan, op);
+        else if (op->kind == OF_OP_MAP)
+            op->shape.bias = true; /* floats, as the flow's own state */
+        else if (op->kind == OF_OP_TAIL)
+            op->tap_stride = op[-1].shape.outputs;
+    }
+}
