@@ -374,7 +374,7 @@ void add_relu_backward(const std::string &name, const of_kernels &kernels) {
             return [&table, layer, activation = floats(values), gradient = floats(values),
                     bias = floats(layer.channels)] {
                 table.relu_backward(layer.sums ? nullptr : activation.get(), gradient.get(),
-                                    layer.positions, layer.channels, bias.get());
+                                    layer.positions, layer.channels, 0, bias.get());
             };
         });
     }

@@ -35,6 +35,9 @@ enum {
     OF_BURST_VALUES = 192
 };
 
+/* Sides at which the image ends beside a position, as bits. */
+enum { OF_EDGE_TOP = 1, OF_EDGE_BOTTOM = 2, OF_EDGE_LEFT = 4, OF_EDGE_RIGHT = 8, OF_EDGES = 16 };
+
 /* One row of the first map of a scale: squeeze 2x2, then y = A x + b.
  * Squeezed channel c*4 + dy*2 + dx at (row, column) is source channel c at
  * (2*row + dy, 2*column + dx); C = 4 * source_channels. */
@@ -62,38 +65,75 @@ typedef struct of_unsqueeze_row {
  * what that position contributes to the output at p - (ky-1, kx-1):
  *     out[y][x][o] = bias[o] + sum over t of taps[(y+ky-1)*W + x+kx-1][t*N + o],
  * terms outside the image left out (zero padding), added in the order of t. With kernel 1 there
- * is one tap, the position itself (dense networks, or convolutions already summed). */
+ * is one tap, the position itself (dense networks, or convolutions already summed). With
+ * `edge_bias` the bias of a position at the image's edge is row number TOP*[y = 0] +
+ * BOTTOM*[y = height-1] + LEFT*[x = 0] + RIGHT*[x = width-1] of it (OF_EDGE_...), whatever the
+ * kernel; row 0, for the positions inside, equals `bias`. */
 typedef struct of_tap_row {
-    const float *taps; /* the whole image, [height*width][stride] */
-    size_t stride;     /* floats from one position to the next, >= kernel*kernel*outputs */
-    const float *bias; /* [outputs] */
-    uint32_t outputs;  /* N */
-    uint32_t kernel;   /* 3 or 1 */
+    const float *taps;      /* the whole image, [height*width][stride] */
+    size_t stride;          /* floats from one position to the next, >= kernel*kernel*outputs */
+    const float *bias;      /* [outputs] */
+    const float *edge_bias; /* [OF_EDGES][outputs], or NULL: `bias` everywhere */
+    uint32_t outputs;       /* N */
+    uint32_t kernel;        /* 3 or 1 */
     uint32_t height, width, row;
 } of_tap_row;
 
 /* One row of the tail of a step. With C/2 = half:
  *   coefficients: N = half: add; or N = 2*half: add[half] then raw[half]   (tap sum above)
- *   affine:    s = sigmoid(raw + 2), but not below exp(-87), so that the inverse stays finite
+ *   affine:    s = exp(l) with l by `scale_map`
+ *                SIGMOID          l = -log(1 + exp(-raw-2)), s = sigmoid(raw + 2)
+ *                EXP              l = raw
+ *                SIGMOID_INVERSE  l = log(1 + exp(-raw-2)), s = 1 / sigmoid(raw + 2)
+ *                TANH             l = gain[channel] * tanh(raw)
  *     forward  rest' = (rest + add) * s         inverse  rest' = rest / s - add
+ *     with `shift_after`
+ *     forward  rest' = rest * s + add           inverse  rest' = (rest - add) / s
  *   additive:
  *     forward  rest' = rest + add               inverse  rest' = rest - add
  *   then, if `map` is set, [pass, rest'] is replaced by A [pass, rest'] + b, else rest by rest'.
- * Returns the sum over the row of log s (natural logarithm; 0 for additive) in both directions:
- * each logarithm in float with an absolute error below 5e-7 + 2e-7*|log s|, without the limit of
- * s (raw = -1e4 counts -9998, -inf counts -inf), summed in double in an order that the row's shape
- * alone determines. */
+ *
+ * s is limited, so that both directions stay finite: EXP and TANH to [exp(-87), exp(87)], by
+ * limiting l; the sigmoids by limiting |raw + 2| to 87, so SIGMOID to at least exp(-87) and its
+ * inverse to at most about exp(87). s has a relative error below 6e-7 + 3e-8*|l limited|, plus what
+ * the absolute error of l adds (TANH).
+ *
+ * Returns the sum over the row of l (natural logarithm; 0 for additive) in both directions: each in
+ * float, without the limit of s (raw = -1e4 counts -9998 with SIGMOID, -inf counts -inf), with an
+ * absolute error below
+ *   5e-7 + 2e-7*|l|         SIGMOID, SIGMOID_INVERSE
+ *   0                       EXP
+ *   2e-7*|gain| + 1e-7*|l|  TANH, whose tanh(raw) is within 2e-7
+ * and summed in double in an order that the row's shape alone determines. NaN in raw or gain makes
+ * s and l NaN; tanh(+-inf) = +-1. */
 typedef struct of_coupling_row {
     of_tap_row taps;
     uint32_t half;
     bool affine, inverse;
+    of_scale_map scale_map; /* affine only, like the next two */
+    bool shift_after;
+    const float *gain;         /* [half], TANH only */
     float *pass, *rest;        /* the whole image's state; row `row` is read and written */
     const of_channel_map *map; /* or NULL */
     float *scratch;
     /* For training, each [height*width][half] or NULL: the row's pass, rest' (before the map) and
-     * s (affine only) are stored here as well. */
-    float *kept_pass, *kept_rest, *kept_scale;
+     * s (affine only) are stored here as well; tanh(raw) (TANH only); and, when the shift comes
+     * after, rest*s, that is what the shift is added to. */
+    float *kept_pass, *kept_rest, *kept_scale, *kept_tanh, *kept_scaled;
 } of_coupling_row;
+
+/* What a coupling network reads of a state, [positions][inputs] with inputs >= half:
+ *   channel c < half  max(0, scale[c]*x + shift[c]), or x itself without `scale`
+ *   channel half      1 if `ones` (then inputs > half): a channel that tells where the image is
+ *   others            0
+ * A scale may have any sign; 0 where scale*x + shift is not above 0, NaN where it is NaN. */
+typedef struct of_network_input {
+    const float *pass;          /* [positions][half] */
+    const float *scale, *shift; /* [half] each, or both NULL */
+    size_t positions;
+    uint32_t half, inputs;
+    bool ones;
+} of_network_input;
 
 /* ---- Backward. Gradients of a loss with respect to X are called g_X; those of parameters are
  * added to what stands there, in float, in the order of positions. ---- */
@@ -113,19 +153,44 @@ typedef struct of_map_backward {
 } of_map_backward;
 
 /* The coupling of `positions` positions, from what the forward kernel kept: rest' (`rest_after`)
- * and s. `log_det_gradient` is g of the image's log-determinant. In: g_rest holds the gradient of
- * rest'. Out: g_rest of rest, g_coefficients[positions][N] of the coefficients:
- *   affine:   g_rest = g_add = g_rest' * s
- *             g_raw = (g_rest' * rest' + log_det_gradient) * (1 - s)
+ * and s; for TANH tanh(raw) (`tanh_kept`), when the shift comes after rest*s (`scaled`).
+ * `log_det_gradient` is g of the image's log-determinant. In: g_rest holds the gradient of rest'.
+ * Out: g_rest of rest, g_coefficients[positions][N] of the coefficients; TANH adds to
+ * gain_gradient[half]. As though s had no limit:
+ *   affine:   g_l = g_rest' * rest' + log_det_gradient        shift after: rest*s for rest'
+ *             g_raw = g_l * slope, with slope = dl / d raw
+ *               SIGMOID 1 - s; EXP 1; SIGMOID_INVERSE 1/s - 1; TANH gain * (1 - tanh^2)
+ *             TANH: gain_gradient += g_l * tanh
+ *             g_rest = g_add = g_rest' * s                    shift after: g_add = g_rest'
  *   additive: g_add = g_rest' */
 typedef struct of_coupling_backward {
-    const float *rest_after, *scale;
+    const float *rest_after, *scale; /* rest_after is not read when the shift comes after */
     float log_det_gradient;
     float *g_rest, *g_coefficients;
     size_t positions;
     uint32_t half;
     bool affine;
+    of_scale_map scale_map; /* affine only, like all that follow */
+    bool shift_after;
+    const float *gain, *tanh_kept; /* TANH */
+    const float *scaled;           /* shift after */
+    float *gain_gradient;          /* TANH */
 } of_coupling_backward;
+
+/* The gradients of of_network_input's values, from those of what the network read. With
+ * v = scale*x + shift and g = g_inputs, but 0 where v <= 0:
+ *   g_pass += g * scale   scale_gradient += g * x   shift_gradient += g      (sums over positions)
+ * Without `scale`: g_pass += g_inputs, and there are no other gradients. Channels from `half` on
+ * are not looked at. */
+typedef struct of_network_input_backward {
+    const float *pass;                      /* [positions][half]; not read without `scale` */
+    const float *scale, *shift;             /* [half] each, or both NULL */
+    const float *g_inputs;                  /* [positions][inputs] */
+    float *g_pass;                          /* [positions][half] */
+    float *scale_gradient, *shift_gradient; /* [half] each */
+    size_t positions;
+    uint32_t half, inputs;
+} of_network_input_backward;
 
 /* One optimizer step on n values, in place. With g = gradient_scale * gradients[i]:
  *   adam, adamax: g += weight_decay * w
@@ -166,6 +231,15 @@ typedef struct of_kernels {
      * bits of its payload kept). Subnormal numbers are rounded like others. */
     void (*round_to_bf16)(const float *values, uint16_t *target, size_t n);
 
+    /* values[i] = table[pixels[i]]: for input maps that are no affine map of the byte (fewer bits,
+     * logit). table: [256]. */
+    void (*look_up)(const uint8_t *pixels, const float *table, float *values, size_t n);
+
+    /* target: [positions][inputs]. */
+    void (*network_input)(const of_network_input *input, float *target);
+    /* The same, rounded as round_to_bf16 does. */
+    void (*network_input_bf16)(const of_network_input *input, uint16_t *target);
+
     /* ---- backward ---- */
 
     /* The transpose of tap_sum_row: for every position p of row `row` and tap t,
@@ -173,18 +247,20 @@ typedef struct of_kernels {
      * shift_t = (ky-1, kx-1), or -shift_t if `mirrored` (which makes it the gathering of a 3x3
      * neighbourhood, values[p + shift_t]). values: the whole image, [height*width][outputs];
      * `target`: the whole image, [height*width][stride]; what lies between 9*N and stride is set
-     * to 0. `row->taps` and `row->bias` are not used. */
+     * to 0. `row->taps` and the biases are not used. */
     void (*tap_scatter_row)(const of_tap_row *row, const float *values, bool mirrored,
                             float *target);
 
     void (*map_backward)(const of_map_backward *task);
     void (*coupling_backward)(const of_coupling_backward *task);
 
-    /* gradient[p][c] = 0 where activation[p][c] <= 0 (NaN activations keep the gradient); then
-     * bias_gradient[c] += the sum over positions of gradient[p][c]. activation may be NULL: then
-     * only the sums are added. */
+    /* gradient[p][c] *= leak where activation[p][c] <= 0, or = 0 when leak is 0 (NaN activations
+     * keep the gradient); then bias_gradient[c] += the sum over positions of gradient[p][c].
+     * activation may be NULL: then only the sums are added. leak >= 0. */
     void (*relu_backward)(const float *activation, float *gradient, size_t positions,
-                          size_t channels, float *bias_gradient);
+                          size_t channels, float leak, float *bias_gradient);
+
+    void (*network_input_backward)(const of_network_input_backward *task);
 
     /* The loss has -weight/2 * sum of z^2 with z = scale*x + shift. With g_z = -weight * z:
      * g_x = g_z * scale (NULL: not wanted), g_scale += g_z * x, g_shift += g_z. */

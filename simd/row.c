@@ -1,8 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "row.h"
 
+/* The biases of the row's positions that touch these edges beside its own. */
+static const float *bias_at(const of_tap_row *row, size_t edges) {
+    if (row->edge_bias == NULL)
+        return row->bias;
+    if (row->row == 0)
+        edges |= OF_EDGE_TOP;
+    if (row->row + 1 == row->height)
+        edges |= OF_EDGE_BOTTOM;
+    return row->edge_bias + edges * row->outputs;
+}
+
 of_tap_rows of_tap_rows_of(const of_tap_row *row) {
-    of_tap_rows rows = {.stride = row->stride, .width = row->width, .outputs = row->outputs};
+    of_tap_rows rows = {
+        .stride = row->stride,
+        .width = row->width,
+        .outputs = row->outputs,
+        .first_bias = bias_at(row, OF_EDGE_LEFT | (row->width == 1 ? OF_EDGE_RIGHT : 0)),
+        .bias = bias_at(row, 0),
+        .last_bias = bias_at(row, OF_EDGE_RIGHT),
+    };
     const float *taps = row->taps + (size_t)row->row * row->width * row->stride;
     if (row->kernel == 1) {
         rows.center[rows.count++] = taps;
@@ -84,6 +102,7 @@ of_coupling_chunk of_coupling_chunk_at(const of_coupling_row *row, size_t column
         positions = row->taps.width - column;
     size_t values = positions * row->half;
     float *raw = row->scratch + values + OF_SPILL;
+    float *pass = row->affine ? raw + values + OF_SPILL : raw;
     return (of_coupling_chunk){
         .row = row,
         .column = column,
@@ -91,7 +110,8 @@ of_coupling_chunk of_coupling_chunk_at(const of_coupling_row *row, size_t column
         .start = (size_t)row->taps.row * row->taps.width + column,
         .add = row->scratch,
         .raw = raw,
-        .pass = row->affine ? raw + values + OF_SPILL : raw,
+        .pass = pass,
+        .gain = pass + values + OF_SPILL,
     };
 }
 
@@ -106,4 +126,63 @@ of_map_task of_coupling_task(const of_coupling_chunk *chunk) {
         .rest = chunk->row->rest + chunk->start * half,
         .positions = chunk->positions,
     };
+}
+
+void of_repeat(const float *values, size_t n, float *target) {
+    for (size_t i = 0; i < n; i++)
+        target[i] = values[i];
+    for (size_t i = 0; i < OF_SPILL; i++)
+        target[n + i] = target[i];
+}
+
+/* The chunk's part of an array [height*width][half] of the image, or NULL. */
+static float *part_of(const of_coupling_chunk *chunk, float *array) {
+    return array != NULL ? array + chunk->start * chunk->row->half : NULL;
+}
+
+of_couple_task of_couple_task_of(const of_coupling_chunk *chunk) {
+    const of_coupling_row *row = chunk->row;
+    float *rest = part_of(chunk, row->rest);
+    if (row->affine && row->scale_map == OF_SCALE_MAP_TANH)
+        of_repeat(row->gain, row->half, chunk->gain);
+    return (of_couple_task){
+        .map = row->scale_map,
+        .after = row->shift_after,
+        .inverse = row->inverse,
+        .start = chunk->start * row->half,
+        .n = chunk->positions * row->half,
+        .period = row->half,
+        .add = chunk->add,
+        .raw = chunk->raw,
+        .rest = rest,
+        .gain = chunk->gain,
+        .target = row->map != NULL ? chunk->add : rest,
+        .kept_scale = part_of(chunk, row->kept_scale),
+        .kept_tanh = part_of(chunk, row->kept_tanh),
+        .kept_scaled = part_of(chunk, row->kept_scaled),
+    };
+}
+
+of_network_input of_network_input_part(const of_network_input *input, size_t at, size_t limit) {
+    size_t position = at / input->inputs, channel = at % input->inputs;
+    of_network_input part = *input;
+    if (input->inputs <= limit) {
+        size_t left = input->positions - position, most = limit / input->inputs;
+        part.pass += position * input->half;
+        part.positions = left < most ? left : most;
+        return part;
+    }
+    size_t left = channel < input->half ? input->half - channel : 0;
+    size_t passed = input->half - left; /* channels of the state before the part */
+    size_t inputs = input->inputs - channel < limit ? input->inputs - channel : limit;
+    part.pass += position * input->half + passed;
+    if (input->scale != NULL) {
+        part.scale += passed;
+        part.shift += passed;
+    }
+    part.positions = 1;
+    part.inputs = (uint32_t)inputs;
+    part.half = (uint32_t)(left < inputs ? left : inputs);
+    part.ones = input->ones && channel <= input->half && input->half < channel + inputs;
+    return part;
 }

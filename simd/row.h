@@ -13,6 +13,8 @@ typedef struct of_tap_rows {
     uint32_t count;         /* of them, 1..3 */
     size_t stride, reach, width, outputs;
     bool neighbours; /* false for kernel 1: the centre alone */
+    /* of coefficient 0: of the first column, the last and those between; the first if alone */
+    const float *first_bias, *bias, *last_bias;
 } of_tap_rows;
 
 of_tap_rows of_tap_rows_of(const of_tap_row *row);
@@ -38,12 +40,43 @@ typedef struct of_coupling_chunk {
     size_t column, positions; /* the chunk's first column, its length */
     size_t start;             /* the first position, counted in the image */
     float *add, *raw, *pass;  /* [positions][half] each, OF_SPILL floats apart */
+    float *gain;              /* see of_repeat; TANH only */
 } of_coupling_chunk;
 
 enum { OF_SPILL = 16 }; /* a vector's tail may be stored beyond the end of a scratch array */
 
 /* The chunk that begins at `column`. */
 of_coupling_chunk of_coupling_chunk_at(const of_coupling_row *row, size_t column);
+
+/* target[i] = values[i mod n] for i < n + OF_SPILL: the vector of values that belongs to elements
+ * i.. of a flat array [positions][n] stands at target + i mod n. */
+void of_repeat(const float *values, size_t n, float *target);
+
+/* The coupling of a chunk's n values, which lie flat, [positions][half]. */
+typedef struct of_couple_task {
+    of_scale_map map;
+    bool after, inverse;
+    size_t start, n;                             /* the first value, counted in the image */
+    size_t period;                               /* half */
+    const float *add, *raw, *rest;               /* raw: affine only */
+    const float *gain;                           /* see of_repeat; TANH only */
+    float *target;                               /* gets rest' */
+    float *kept_scale, *kept_tanh, *kept_scaled; /* or NULL */
+} of_couple_task;
+
+of_couple_task of_couple_task_of(const of_coupling_chunk *chunk);
+
+/* Where the gradients of values start..start+n-1 of a coupling go, besides those of rest, which
+ * replace g_rest. */
+typedef struct of_couple_gradients {
+    const of_coupling_backward *task;
+    size_t start, n;
+    size_t period;     /* channels of `gain` */
+    const float *gain; /* see of_repeat; TANH only */
+    float *g_add;      /* shift after only: else it is what g_rest gets */
+    float *g_raw;
+    float *g_gain; /* its terms; TANH only */
+} of_couple_gradients;
 
 /* Inputs of a map: channel `channel + i*channel_step` of position p stands at x[p*step + i]. */
 typedef struct of_map_segment {
@@ -69,6 +102,10 @@ of_map_task of_squeeze_task(const of_squeeze_row *row, size_t column, size_t pos
 
 /* The map after a coupling: pass and the coupled rest, `add` here, have been copied to scratch. */
 of_map_task of_coupling_task(const of_coupling_chunk *chunk);
+
+/* The part of a network's input that begins with its value number `at` and has no more than `limit`
+ * values: whole positions, or of one position what fits. `at` is where another part ended. */
+of_network_input of_network_input_part(const of_network_input *input, size_t at, size_t limit);
 
 /* Positions that scratch holds at a time, with `values` floats for each; at least 1. */
 size_t of_chunk_positions(size_t values);

@@ -258,6 +258,14 @@ OF_API of_status of_block_parse(const char *name, of_block *block, of_error *err
 
 enum { OF_MAX_SCALES = 6 };
 
+/** How a coupling makes the scale s = exp(l) of its affine map from the network's raw output r. */
+typedef enum of_scale_map {
+    OF_SCALE_MAP_SIGMOID,         /**< l = -log(1 + exp(-r-2)): s = sigmoid(r + 2) */
+    OF_SCALE_MAP_EXP,             /**< l = r */
+    OF_SCALE_MAP_SIGMOID_INVERSE, /**< l = log(1 + exp(-r-2)): s = 1 / sigmoid(r + 2) */
+    OF_SCALE_MAP_TANH             /**< l = gain tanh(r), a gain for each channel */
+} of_scale_map;
+
 /** Shape of a network; fully determines the names and shapes of its parameters. */
 typedef struct of_architecture {
     of_family family;

@@ -4,12 +4,11 @@
 #include "kernels_avx2.h"
 #include "vector.h"
 
-/* The same coefficients of a run of columns: `o` and up to 7 more, of which `bias` is the start.
- * Results go to `target`, `step` floats apart. */
+/* The same coefficients of a run of columns: `o` and up to 7 more. Results go to `target`, `step`
+ * floats apart. */
 typedef struct tap_block {
     const of_tap_rows *rows;
     size_t o, lanes, step;
-    const float *bias;
     float *target; /* of the first column */
     bool spill;    /* whole vectors may be stored; a later store repairs what follows */
 } tap_block;
@@ -18,11 +17,18 @@ ALWAYS_INLINE __m256 load_tap(const float *tap, bool whole, __m256i mask) {
     return whole ? _mm256_loadu_ps(tap) : _mm256_maskload_ps(tap, mask);
 }
 
+/* The biases of a column, those of coefficient 0. */
+static inline const float *bias_of(const of_tap_rows *rows, size_t column) {
+    if (column == 0)
+        return rows->first_bias;
+    return column + 1 < rows->width ? rows->bias : rows->last_bias;
+}
+
 /* One column; count, left, right and whole are constants at each call. */
-ALWAYS_INLINE void sum_column(const tap_block *block, const of_tap_rows *rows, size_t column,
-                              float *target, uint32_t count, bool left, bool right, bool whole,
-                              __m256i mask) {
-    __m256 sum = load_tap(block->bias, whole, mask);
+ALWAYS_INLINE void sum_column(const tap_block *block, const of_tap_rows *rows, const float *bias,
+                              size_t column, float *target, uint32_t count, bool left, bool right,
+                              bool whole, __m256i mask) {
+    __m256 sum = load_tap(bias + block->o, whole, mask);
     UNROLL
     for (uint32_t k = 0; k < count; k++) {
         const float *tap = rows->center[k] + column * rows->stride + block->o;
@@ -48,20 +54,22 @@ ALWAYS_INLINE void sum_columns(const tap_block *shared, size_t begin, size_t end
     float *target = block.target;
     if (!rows.neighbours) {
         for (; column < end; column++, target += block.step)
-            sum_column(&block, &rows, column, target, count, false, false, whole, mask);
+            sum_column(&block, &rows, bias_of(&rows, column), column, target, count, false, false,
+                       whole, mask);
         return;
     }
     if (column == 0 && width > 1) {
-        sum_column(&block, &rows, column, target, count, false, true, whole, mask);
+        sum_column(&block, &rows, rows.first_bias, column, target, count, false, true, whole, mask);
         column++;
         target += block.step;
     }
     for (; column < end && column + 1 < width; column++, target += block.step)
-        sum_column(&block, &rows, column, target, count, true, true, whole, mask);
+        sum_column(&block, &rows, rows.bias, column, target, count, true, true, whole, mask);
     if (column < end && column > 0)
-        sum_column(&block, &rows, column, target, count, true, false, whole, mask);
+        sum_column(&block, &rows, rows.last_bias, column, target, count, true, false, whole, mask);
     else if (column < end)
-        sum_column(&block, &rows, column, target, count, false, false, whole, mask);
+        sum_column(&block, &rows, rows.first_bias, column, target, count, false, false, whole,
+                   mask);
 }
 
 static void sum_block(const tap_block *block, size_t begin, size_t end) {
@@ -90,12 +98,13 @@ static void sum_block(const tap_block *block, size_t begin, size_t end) {
 void of_avx2_tap_sum_row(const of_tap_row *row, float *coefficients) {
     of_tap_rows rows = of_tap_rows_of(row);
     for (size_t o = 0; o < row->outputs; o += LANES) {
-        tap_block block = {&rows,
-                           .o = o,
-                           .lanes = at_most(row->outputs - o, LANES),
-                           .step = row->outputs,
-                           .bias = row->bias + o,
-                           .target = coefficients + o};
+        tap_block block = {
+            &rows,
+            .o = o,
+            .lanes = at_most(row->outputs - o, LANES),
+            .step = row->outputs,
+            .target = coefficients + o,
+        };
         sum_block(&block, 0, row->width);
     }
 }
@@ -107,13 +116,10 @@ static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, si
     size_t half = chunk->row->half;
     for (size_t block_end = (half + LANES - 1) / LANES; block_end > 0; block_end--) {
         size_t i = (block_end - 1) * LANES;
-        tap_block block = {rows,
-                           .o = first + i,
-                           .lanes = at_most(half - i, LANES),
-                           .step = half,
-                           .bias = chunk->row->taps.bias + first + i,
-                           .target = target + i,
-                           .spill = true};
+        tap_block block = {
+            rows,         .o = first + i,       .lanes = at_most(half - i, LANES),
+            .step = half, .target = target + i, .spill = true,
+        };
         sum_block(&block, chunk->column, chunk->column + chunk->positions);
     }
 }
@@ -123,13 +129,14 @@ static void sum_half_alone(const of_coupling_chunk *chunk, const of_tap_rows *ro
                            float *target) {
     size_t half = chunk->row->half;
     const float *taps = rows->center[0] + chunk->column * rows->stride + first;
-    const float *bias = chunk->row->taps.bias + first;
-    for (size_t p = 0; p < chunk->positions; p++, taps += rows->stride, target += half)
+    for (size_t p = 0; p < chunk->positions; p++, taps += rows->stride, target += half) {
+        const float *bias = bias_of(rows, chunk->column + p) + first;
         for (size_t i = 0; i < half; i += LANES) {
             size_t lanes = at_most(half - i, LANES);
             __m256 sum = _mm256_add_ps(load_first(bias + i, lanes), load_first(taps + i, lanes));
             _mm256_storeu_ps(target + i, sum);
         }
+    }
 }
 
 static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
@@ -140,64 +147,28 @@ static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
         sum(chunk, rows, chunk->row->half, chunk->raw);
 }
 
-/* rest -> rest', which goes to `target`; s to `kept` unless that is NULL. Returns the sum of
- * log s. */
-ALWAYS_INLINE double couple_affine(const of_coupling_chunk *chunk, const float *rest, float *target,
-                                   float *kept, bool inverse) {
-    double_sum log_det = double_sum_zero();
-    size_t n = chunk->positions * chunk->row->half;
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t lanes = at_most(n - i, LANES);
-        __m256 add = load_first(chunk->add + i, lanes);
-        __m256 raw = load_first(chunk->raw + i, lanes);
-        __m256 x = load_first(rest + i, lanes);
-        sigmoid s = sigmoid_of(_mm256_add_ps(raw, _mm256_set1_ps(2.0f)));
-        if (inverse)
-            x = _mm256_sub_ps(_mm256_mul_ps(x, _mm256_div_ps(s.denominator, s.numerator)), add);
-        else
-            x = _mm256_mul_ps(_mm256_add_ps(x, add), _mm256_div_ps(s.numerator, s.denominator));
-        store_first(target + i, x, lanes);
-        if (kept != NULL)
-            store_first(kept + i, _mm256_div_ps(s.numerator, s.denominator), lanes);
-        log_det =
-            double_sum_add(log_det, lanes == LANES ? s.logarithm : keep_first(s.logarithm, lanes));
+static void couple_additive(const of_couple_task *task) {
+    for (size_t i = 0; i < task->n; i += LANES) {
+        size_t lanes = at_most(task->n - i, LANES);
+        __m256 add = load_first(task->add + i, lanes);
+        __m256 x = load_first(task->rest + i, lanes);
+        x = task->inverse ? _mm256_sub_ps(x, add) : _mm256_add_ps(x, add);
+        store_first(task->target + i, x, lanes);
     }
-    return double_sum_total(log_det);
-}
-
-static inline void couple_additive(const of_coupling_chunk *chunk, const float *rest,
-                                   float *target) {
-    size_t n = chunk->positions * chunk->row->half;
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t lanes = at_most(n - i, LANES);
-        __m256 add = load_first(chunk->add + i, lanes);
-        __m256 x = load_first(rest + i, lanes);
-        x = chunk->row->inverse ? _mm256_sub_ps(x, add) : _mm256_add_ps(x, add);
-        store_first(target + i, x, lanes);
-    }
-}
-
-/* The chunk's part of an array [height*width][half] of the image, or NULL. */
-static float *part_of(const of_coupling_chunk *chunk, float *array) {
-    return array != NULL ? array + chunk->start * chunk->row->half : NULL;
 }
 
 static double couple_chunk(const of_coupling_chunk *chunk) {
     const of_coupling_row *row = chunk->row;
-    float *rest = part_of(chunk, row->rest), *kept_scale = part_of(chunk, row->kept_scale);
-    float *target = row->map != NULL ? chunk->add : rest;
+    of_couple_task task = of_couple_task_of(chunk);
     double log_det = 0.0;
-    if (!row->affine)
-        couple_additive(chunk, rest, target);
-    else if (row->inverse)
-        log_det = couple_affine(chunk, rest, target, kept_scale, true);
+    if (row->affine)
+        log_det = of_avx2_couple(&task);
     else
-        log_det = couple_affine(chunk, rest, target, kept_scale, false);
+        couple_additive(&task);
     if (row->kept_rest != NULL)
-        copy_run(part_of(chunk, row->kept_rest), target, chunk->positions * row->half);
+        copy_run(row->kept_rest + task.start, task.target, task.n);
     if (row->kept_pass != NULL)
-        copy_run(part_of(chunk, row->kept_pass), part_of(chunk, row->pass),
-                 chunk->positions * row->half);
+        copy_run(row->kept_pass + task.start, row->pass + task.start, task.n);
     return log_det;
 }
 
@@ -209,7 +180,7 @@ double of_avx2_coupling_row(const of_coupling_row *row) {
         sum_chunk(&chunk, &rows);
         log_det += couple_chunk(&chunk);
         if (row->map != NULL) {
-            copy_run(chunk.pass, part_of(&chunk, row->pass), chunk.positions * row->half);
+            copy_run(chunk.pass, row->pass + chunk.start * row->half, chunk.positions * row->half);
             of_map_task task = of_coupling_task(&chunk);
             of_avx2_map_positions(&task);
         }

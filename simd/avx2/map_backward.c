@@ -137,8 +137,8 @@ void of_avx2_map_backward(const of_map_backward *task) {
                            task->scratch);
         add_outer_products(
             &(outer_products){task->scratch, g_pass, g_rest, count, half, task->matrix_gradient});
-        of_avx2_relu_backward(NULL, g_pass, count, half, task->bias_gradient);
-        of_avx2_relu_backward(NULL, g_rest, count, half, task->bias_gradient + half);
+        of_avx2_relu_backward(NULL, g_pass, count, half, 0.0f, task->bias_gradient);
+        of_avx2_relu_backward(NULL, g_rest, count, half, 0.0f, task->bias_gradient + half);
         map_gradients(task, g_pass, g_rest, count);
     }
 }

@@ -117,11 +117,11 @@ static inline double double_sum_total(double_sum sum) {
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
-/* exp(x) for x in [-87, 0], NaN for NaN: 2^n 2^f with n = round(x / ln 2), f = x / ln 2 - n;
+/* exp(x) for x in [-87, 87], NaN for NaN: 2^n 2^f with n = round(x / ln 2), f = x / ln 2 - n;
  * minimax polynomial on |f| <= 1/2, relative error 2e-9. 1 / ln 2 rounded to float adds 1.4e-8 |x|.
  * Adding `magic` leaves n + 127, the exponent of 2^n, in the low bits. Evaluated in pairs (Estrin
  * 1960): the latency of the chain is what costs here. */
-static inline __m256 exp_nonpositive(__m256 x) {
+static inline __m256 exp_within_87(__m256 x) {
     const __m256 magic = _mm256_set1_ps(0x1.8p23f + 127.0f);
     const __m256 log2_e = _mm256_set1_ps(0x1.715476p+0f);
     __m256 k = _mm256_fmadd_ps(x, log2_e, magic);
@@ -151,24 +151,6 @@ static inline __m256 log1p_ratio(__m256 e) {
         _mm256_fmadd_ps(_mm256_set1_ps(-0x1.a6e102p-8f), e, _mm256_set1_ps(0x1.279acap-5f));
     __m256 p03 = _mm256_fmadd_ps(p23, e2, p01), p47 = _mm256_fmadd_ps(p67, e2, p45);
     return _mm256_fmadd_ps(p47, _mm256_mul_ps(e2, e2), p03);
-}
-
-/* sigmoid(t) = numerator / denominator, and its logarithm. */
-typedef struct sigmoid {
-    __m256 numerator, denominator, logarithm;
-} sigmoid;
-
-/* As in ../scalar/coupling.c. min and max return their second operand when either is NaN. */
-static inline sigmoid sigmoid_of(__m256 t) {
-    const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f);
-    __m256 distance = _mm256_or_ps(t, _mm256_set1_ps(-0.0f));
-    __m256 e = exp_nonpositive(_mm256_max_ps(_mm256_set1_ps(-87.0f), distance));
-    __m256 negative = _mm256_cmp_ps(t, zero, _CMP_LT_OQ);
-    return (sigmoid){
-        .numerator = _mm256_blendv_ps(one, e, negative),
-        .denominator = _mm256_add_ps(one, e),
-        .logarithm = _mm256_fnmadd_ps(e, log1p_ratio(e), _mm256_min_ps(zero, t)),
-    };
 }
 
 #endif

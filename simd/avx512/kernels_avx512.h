@@ -13,6 +13,10 @@ void of_avx512_squeeze_row_f32(const of_squeeze_row *row);
 void of_avx512_tap_sum_row(const of_tap_row *row, float *coefficients);
 double of_avx512_coupling_row(const of_coupling_row *row);
 
+/* scale_map.c: the affine coupling, returns the sum of log s; and its gradients */
+double of_avx512_couple(const of_couple_task *task);
+void of_avx512_couple_backward(const of_couple_gradients *out);
+
 /* gaussian.c */
 double of_avx512_scale_shift(const float *x, const float *scale, const float *shift, float *z,
                              size_t n);
@@ -23,13 +27,18 @@ void of_avx512_scale_shift_backward(const float *x, const float *scale, const fl
 /* bf16.c */
 void of_avx512_round_to_bf16(const float *values, uint16_t *target, size_t n);
 
+/* network_input.c */
+void of_avx512_network_input(const of_network_input *input, float *target);
+void of_avx512_network_input_bf16(const of_network_input *input, uint16_t *target);
+void of_avx512_network_input_backward(const of_network_input_backward *task);
+
 /* coupling_backward.c, taps_backward.c, map_backward.c, relu_backward.c */
 void of_avx512_coupling_backward(const of_coupling_backward *task);
 void of_avx512_tap_scatter_row(const of_tap_row *row, const float *values, bool mirrored,
                                float *target);
 void of_avx512_map_backward(const of_map_backward *task);
 void of_avx512_relu_backward(const float *activation, float *gradient, size_t positions,
-                             size_t channels, float *bias_gradient);
+                             size_t channels, float leak, float *bias_gradient);
 
 /* optimizer.c, sums.c */
 void of_avx512_optimizer_update(const of_optimizer_update *update);

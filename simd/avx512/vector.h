@@ -77,11 +77,11 @@ static inline double double_sum_total(double_sum sum) {
     return _mm512_reduce_add_pd(_mm512_add_pd(sum.low, sum.high));
 }
 
-/* exp(x) for x in [-87, 0], NaN for NaN: 2^n 2^f with n = round(x / ln 2), f = x / ln 2 - n;
+/* exp(x) for x in [-87, 87], NaN for NaN: 2^n 2^f with n = round(x / ln 2), f = x / ln 2 - n;
  * minimax polynomial on |f| <= 1/2, relative error 2e-9. 1 / ln 2 rounded to float adds 1.4e-8 |x|.
  * Adding `magic` leaves n + 127, the exponent of 2^n, in the low bits. Evaluated in pairs (Estrin
  * 1960): the latency of the chain is what costs here. */
-static inline __m512 exp_nonpositive(__m512 x) {
+static inline __m512 exp_within_87(__m512 x) {
     const __m512 magic = _mm512_set1_ps(0x1.8p23f + 127.0f);
     const __m512 log2_e = _mm512_set1_ps(0x1.715476p+0f);
     __m512 k = _mm512_fmadd_ps(x, log2_e, magic);
@@ -111,24 +111,6 @@ static inline __m512 log1p_ratio(__m512 e) {
         _mm512_fmadd_ps(_mm512_set1_ps(-0x1.a6e102p-8f), e, _mm512_set1_ps(0x1.279acap-5f));
     __m512 p03 = _mm512_fmadd_ps(p23, e2, p01), p47 = _mm512_fmadd_ps(p67, e2, p45);
     return _mm512_fmadd_ps(p47, _mm512_mul_ps(e2, e2), p03);
-}
-
-/* sigmoid(t) = numerator / denominator, and its logarithm. */
-typedef struct sigmoid {
-    __m512 numerator, denominator, logarithm;
-} sigmoid;
-
-/* As in ../scalar/coupling.c. min and max return their second operand when either is NaN. */
-static inline sigmoid sigmoid_of(__m512 t) {
-    const __m512 zero = _mm512_setzero_ps(), one = _mm512_set1_ps(1.0f);
-    __m512 distance = _mm512_sub_ps(zero, _mm512_abs_ps(t));
-    __m512 e = exp_nonpositive(_mm512_max_ps(_mm512_set1_ps(-87.0f), distance));
-    __mmask16 negative = _mm512_cmp_ps_mask(t, zero, _CMP_LT_OQ);
-    return (sigmoid){
-        .numerator = _mm512_mask_blend_ps(negative, one, e),
-        .denominator = _mm512_add_ps(one, e),
-        .logarithm = _mm512_fnmadd_ps(e, log1p_ratio(e), _mm512_min_ps(zero, t)),
-    };
 }
 
 #endif

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tail of a flow step: coefficients from taps, the coupling, its log-determinant, and the
- * next step's channel map. */
+/* The tail of a flow step: coefficients from taps, the coupling (scale_map.c), and the next step's
+ * channel map. */
 #include "kernels_scalar.h"
 
-#include <math.h>
 #include <string.h>
+
+/* The bias of the position (row->row, column). */
+static const float *bias_of(const of_tap_row *row, uint32_t column) {
+    if (row->edge_bias == NULL)
+        return row->bias;
+    uint32_t number =
+        (row->row == 0 ? OF_EDGE_TOP : 0) | (row->row + 1 == row->height ? OF_EDGE_BOTTOM : 0) |
+        (column == 0 ? OF_EDGE_LEFT : 0) | (column + 1 == row->width ? OF_EDGE_RIGHT : 0);
+    return row->edge_bias + (size_t)number * row->outputs;
+}
 
 /* Coefficients of the position (row->row, column). */
 static void tap_sum(const of_tap_row *row, uint32_t column, float *coefficients) {
     int64_t reach = row->kernel / 2;
-    memcpy(coefficients, row->bias, row->outputs * sizeof *coefficients);
+    memcpy(coefficients, bias_of(row, column), row->outputs * sizeof *coefficients);
     for (uint32_t t = 0; t < row->kernel * row->kernel; t++) {
         int64_t y = (int64_t)row->row + t / row->kernel - reach;
         int64_t x = (int64_t)column + t % row->kernel - reach;
@@ -25,34 +34,6 @@ static void tap_sum(const of_tap_row *row, uint32_t column, float *coefficients)
 void of_scalar_tap_sum_row(const of_tap_row *row, float *coefficients) {
     for (uint32_t column = 0; column < row->width; column++)
         tap_sum(row, column, coefficients + (size_t)column * row->outputs);
-}
-
-/* s = sigmoid(t) and its logarithm, without overflow or cancellation for any t:
- *     e = exp(-min(|t|, 87))    s = (t >= 0 ? 1 : e) / (1 + e)    log s = min(t, 0) - log1p(e)
- * The limit keeps s at or above exp(-87), a normal number, so that the inverse stays finite;
- * log s is exact beyond it. Each comparison lets NaN through. */
-static float sigmoid(float t, float *log_s) {
-    float distance = fabsf(t);
-    float e = expf(-(distance > 87.0f ? 87.0f : distance));
-    *log_s = (t > 0.0f ? 0.0f : t) - log1pf(e);
-    return (t < 0.0f ? e : 1.0f) / (1.0f + e);
-}
-
-/* The coupling on one position's rest half, which begins at `start`; returns the sum of log s. */
-static double couple(const of_coupling_row *row, size_t start) {
-    const float *add = row->scratch, *raw = row->scratch + row->half;
-    float *rest = row->rest + start;
-    double log_det = 0.0;
-    for (uint32_t i = 0; i < row->half; i++) {
-        float s = 1.0f, log_s = 0.0f;
-        if (row->affine)
-            s = sigmoid(raw[i] + 2.0f, &log_s);
-        rest[i] = row->inverse ? rest[i] / s - add[i] : (rest[i] + add[i]) * s;
-        if (row->affine && row->kept_scale != NULL)
-            row->kept_scale[start + i] = s;
-        log_det += (double)log_s;
-    }
-    return log_det;
 }
 
 static void keep_state(const of_coupling_row *row, size_t start) {
@@ -77,7 +58,7 @@ double of_scalar_coupling_row(const of_coupling_row *row) {
     for (uint32_t column = 0; column < row->taps.width; column++) {
         size_t start = ((size_t)row->taps.row * row->taps.width + column) * row->half;
         tap_sum(&row->taps, column, row->scratch);
-        log_det += couple(row, start);
+        log_det += of_scalar_couple(row, row->scratch, start);
         keep_state(row, start);
         if (row->map != NULL)
             map_position(row, row->pass + start, row->rest + start);

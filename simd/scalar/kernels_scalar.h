@@ -14,6 +14,11 @@ void of_scalar_unsqueeze_row(const of_unsqueeze_row *row);
 void of_scalar_tap_sum_row(const of_tap_row *row, float *coefficients);
 double of_scalar_coupling_row(const of_coupling_row *row);
 
+/* scale_map.c: the coupling of the position whose rest half begins at `start`, with its
+ * coefficients, returns the sum of log s; and its gradients (affine). */
+double of_scalar_couple(const of_coupling_row *row, const float *coefficients, size_t start);
+void of_scalar_couple_backward(const of_coupling_backward *task, size_t position);
+
 /* gaussian.c */
 double of_scalar_scale_shift(const float *x, const float *scale, const float *shift, float *z,
                              size_t n);
@@ -24,13 +29,19 @@ void of_scalar_scale_shift_backward(const float *x, const float *scale, const fl
 /* bf16.c */
 void of_scalar_round_to_bf16(const float *values, uint16_t *target, size_t n);
 
+/* network_input.c */
+void of_scalar_look_up(const uint8_t *pixels, const float *table, float *values, size_t n);
+void of_scalar_network_input(const of_network_input *input, float *target);
+void of_scalar_network_input_bf16(const of_network_input *input, uint16_t *target);
+void of_scalar_network_input_backward(const of_network_input_backward *task);
+
 /* coupling_backward.c, taps_backward.c, map_backward.c, relu_backward.c */
 void of_scalar_coupling_backward(const of_coupling_backward *task);
 void of_scalar_tap_scatter_row(const of_tap_row *row, const float *values, bool mirrored,
                                float *target);
 void of_scalar_map_backward(const of_map_backward *task);
 void of_scalar_relu_backward(const float *activation, float *gradient, size_t positions,
-                             size_t channels, float *bias_gradient);
+                             size_t channels, float leak, float *bias_gradient);
 
 /* optimizer.c, sums.c */
 void of_scalar_optimizer_update(const of_optimizer_update *update);

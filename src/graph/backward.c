@@ -177,7 +177,7 @@ static of_status backward_dense_map(const chunk *c, uint32_t k, const float *pas
     float *g = c->buffers->g_taps, *x = c->buffers->gathered;
     of_join_halves(c->count, c->scale->half, g_pass, g_rest, g);
     of_join_halves(c->count, c->scale->half, pass, rest, x);
-    c->plan->kernels->relu_backward(NULL, g, c->count, n, c->sums + c->layout->bias);
+    c->plan->kernels->relu_backward(NULL, g, c->count, n, 0.0f, c->sums + c->layout->bias);
     of_status status =
         of_weight_product(n, n, c->count, g, x, c->first > 0, c->sums + c->layout->matrix, error);
     if (status == OF_OK)
@@ -255,7 +255,7 @@ static void backward_coupling(const chunk *c, uint32_t k) {
         c->plan->kernels->coupling_backward(&task);
     }
     c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, scale->outputs,
-                                    c->sums + c->layout->layer_bias[OF_LAYER_LAST]);
+                                    0.0f, c->sums + c->layout->layer_bias[OF_LAYER_LAST]);
     scatter_taps(c, c->buffers->g_coefficients, scale->outputs, scale->tap_stride, false,
                  c->buffers->g_taps);
     stop(c, start, k, OF_STAGE_BACK_COUPLING);
@@ -306,7 +306,7 @@ static of_status recompute(const chunk *c, uint32_t k, const float *pass, of_err
 /* Clears the gradients `g` of a layer's outputs where ReLU did, and adds them up for its bias. */
 static void backward_relu(const chunk *c, uint32_t k, int layer, const float *outputs, float *g) {
     double start = of_profile_start(c->run);
-    c->plan->kernels->relu_backward(outputs, g, c->positions, c->plan->hidden,
+    c->plan->kernels->relu_backward(outputs, g, c->positions, c->plan->hidden, 0.0f,
                                     c->sums + c->layout->layer_bias[layer]);
     stop(c, start, k, OF_STAGE_BACK_RELU);
 }

@@ -181,11 +181,17 @@ static void run(const of_kernels *kernels, const void *work) {
         break;
     case COUPLING:
         refresh(a[2], a[0], w->positions * channels / 2);
-        kernels->coupling_backward(&(of_coupling_backward){
-            a[0], a[1], 0.1f, a[2], a[3], w->positions, w->shape->channels / 2, true});
+        kernels->coupling_backward(&(of_coupling_backward){.rest_after = a[0],
+                                                           .scale = a[1],
+                                                           .log_det_gradient = 0.1f,
+                                                           .g_rest = a[2],
+                                                           .g_coefficients = a[3],
+                                                           .positions = w->positions,
+                                                           .half = w->shape->channels / 2,
+                                                           .affine = true});
         break;
     case RELU:
-        kernels->relu_backward(a[0], a[1], w->positions, channels, a[2]);
+        kernels->relu_backward(a[0], a[1], w->positions, channels, 0.0f, a[2]);
         break;
     case DENSITY:
         kernels->scale_shift_backward(a[0], a[1], a[2], 1e-3f, a[3], a[4], a[5], channels);

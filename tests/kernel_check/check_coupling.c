@@ -66,7 +66,14 @@ static void make_case(checker *check, case_shape shape, coupling_case *c) {
         c->map = random_map(check, 2 * shape.half);
     uint32_t row = between(check, 0, shape.height - 1);
     c->row = (of_coupling_row){
-        .taps = {c->taps, stride, c->bias, outputs, shape.kernel, shape.height, shape.width, row},
+        .taps = {.taps = c->taps,
+                 .stride = stride,
+                 .bias = c->bias,
+                 .outputs = outputs,
+                 .kernel = shape.kernel,
+                 .height = shape.height,
+                 .width = shape.width,
+                 .row = row},
         .half = shape.half,
         .affine = shape.affine,
         .inverse = shape.inverse,
@@ -234,7 +241,13 @@ void check_coupling_inverse(checker *check) {
 void check_log_sigmoid(checker *check) {
     float raw_and_add[2] = {0.0f, 0.0f}, bias[2] = {0.0f, 0.0f}, pass = 0.0f, rest;
     float *scratch = guarded_floats(check, scratch_floats(2));
-    of_coupling_row row = {.taps = {raw_and_add, 2, bias, 2, 1, 1, 1, 0},
+    of_coupling_row row = {.taps = {.taps = raw_and_add,
+                                    .stride = 2,
+                                    .bias = bias,
+                                    .outputs = 2,
+                                    .kernel = 1,
+                                    .height = 1,
+                                    .width = 1},
                            .half = 1,
                            .affine = true,
                            .pass = &pass,

@@ -46,7 +46,14 @@ static void make_case(checker *check, coupling_case *c) {
 
 static of_coupling_row row_of(const coupling_case *c, uint32_t row, float *pass, float *rest) {
     return (of_coupling_row){
-        .taps = {c->coefficients, c->outputs, c->bias, c->outputs, 1, c->height, c->width, row},
+        .taps = {.taps = c->coefficients,
+                 .stride = c->outputs,
+                 .bias = c->bias,
+                 .outputs = c->outputs,
+                 .kernel = 1,
+                 .height = c->height,
+                 .width = c->width,
+                 .row = row},
         .half = c->half,
         .affine = c->affine,
         .pass = pass,
@@ -220,8 +227,14 @@ void check_coupling_backward_differences(checker *check) {
         float *g = random_floats(check, c.count, 1.0), *g_rest = guarded_copy(check, g, c.count);
         size_t positions = (size_t)c.height * c.width;
         float *got = guarded_floats(check, positions * c.outputs), l = normal(check, 1.0);
-        check->kernels->coupling_backward(&(of_coupling_backward){
-            c.kept_rest, c.kept_scale, l, g_rest, got, positions, c.half, c.affine});
+        check->kernels->coupling_backward(&(of_coupling_backward){.rest_after = c.kept_rest,
+                                                                  .scale = c.kept_scale,
+                                                                  .log_det_gradient = l,
+                                                                  .g_rest = g_rest,
+                                                                  .g_coefficients = got,
+                                                                  .positions = positions,
+                                                                  .half = c.half,
+                                                                  .affine = c.affine});
         for (size_t e = 0; e < c.count; e++) {
             double ge = (double)g[e], le = (double)l, x = (double)c.rest[e];
             double a = coefficient(&c, e, false), r = c.affine ? coefficient(&c, e, true) : 0.0;

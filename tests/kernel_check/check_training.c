@@ -44,7 +44,7 @@ static void relu_case(checker *check, size_t positions, size_t channels, bool su
             want[i] = 0.0f;
         want_sums[i % channels] += want[i];
     }
-    check->kernels->relu_backward(activation, gradient, positions, channels, sums);
+    check->kernels->relu_backward(activation, gradient, positions, channels, 0.0f, sums);
     expect_true(check, same(want, gradient, count), "the gradient differs");
     for (size_t c = 0; c < channels; c++) /* NaN has many bit patterns */
         expect_near(check, "bias gradient", c, (double)sums[c], (double)want_sums[c], 0.0);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coupling and its gradients on flat arrays [positions][half], where no lane is idle, and the
+ * scale maps: what a further map needs stands in scale_of, slope_of and the two lists of cases. */
+#include "kernels_avx2.h"
+#include "vector.h"
+
+/* s = numerator / denominator, l = log s without the limits of s, and tanh(raw), TANH only. */
+typedef struct scaling {
+    __m256 numerator, denominator, logarithm, tanh;
+} scaling;
+
+/* s = sigmoid(t), as in ../scalar/scale_map.c. min and max return their second operand when either
+ * is NaN. */
+ALWAYS_INLINE scaling sigmoid_of(__m256 t) {
+    const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f);
+    __m256 distance = _mm256_or_ps(t, _mm256_set1_ps(-0.0f));
+    __m256 e = exp_within_87(_mm256_max_ps(_mm256_set1_ps(-87.0f), distance));
+    __m256 negative = _mm256_cmp_ps(t, zero, _CMP_LT_OQ);
+    return (scaling){
+        .numerator = _mm256_blendv_ps(one, e, negative),
+        .denominator = _mm256_add_ps(one, e),
+        .logarithm = _mm256_fnmadd_ps(e, log1p_ratio(e), _mm256_min_ps(zero, t)),
+    };
+}
+
+ALWAYS_INLINE scaling sigmoid_inverse_of(__m256 t) {
+    scaling s = sigmoid_of(t);
+    return (scaling){
+        .numerator = s.denominator,
+        .denominator = s.numerator,
+        .logarithm = _mm256_sub_ps(_mm256_setzero_ps(), s.logarithm),
+    };
+}
+
+ALWAYS_INLINE scaling exp_of(__m256 l) {
+    __m256 above = _mm256_max_ps(_mm256_set1_ps(-87.0f), l);
+    return (scaling){
+        .numerator = exp_within_87(_mm256_min_ps(_mm256_set1_ps(87.0f), above)),
+        .denominator = _mm256_set1_ps(1.0f),
+        .logarithm = l,
+    };
+}
+
+/* q = exp(-2 |x|), tanh |x| = (1 - q) / (1 + q). */
+ALWAYS_INLINE __m256 tanh_of(__m256 x) {
+    const __m256 one = _mm256_set1_ps(1.0f), minus = _mm256_set1_ps(-0.0f);
+    __m256 negative = _mm256_or_ps(x, minus);
+    __m256 twice = _mm256_add_ps(negative, negative);
+    __m256 q = exp_within_87(_mm256_max_ps(_mm256_set1_ps(-87.0f), twice));
+    __m256 size = _mm256_div_ps(_mm256_sub_ps(one, q), _mm256_add_ps(one, q));
+    return _mm256_or_ps(size, _mm256_and_ps(x, minus));
+}
+
+ALWAYS_INLINE scaling scale_of(of_scale_map map, __m256 raw, __m256 gain) {
+    const __m256 two = _mm256_set1_ps(2.0f);
+    switch (map) {
+    case OF_SCALE_MAP_EXP:
+        return exp_of(raw);
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        return sigmoid_inverse_of(_mm256_add_ps(raw, two));
+    case OF_SCALE_MAP_TANH: {
+        __m256 tanh = tanh_of(raw);
+        scaling s = exp_of(_mm256_mul_ps(gain, tanh));
+        s.tanh = tanh;
+        return s;
+    }
+    default:
+        return sigmoid_of(_mm256_add_ps(raw, two));
+    }
+}
+
+/* dl / d raw */
+ALWAYS_INLINE __m256 slope_of(of_scale_map map, __m256 s, __m256 tanh, __m256 gain) {
+    const __m256 one = _mm256_set1_ps(1.0f);
+    switch (map) {
+    case OF_SCALE_MAP_EXP:
+        return one;
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        return _mm256_sub_ps(_mm256_div_ps(one, s), one);
+    case OF_SCALE_MAP_TANH:
+        return _mm256_mul_ps(gain, _mm256_fnmadd_ps(tanh, tanh, one));
+    default:
+        return _mm256_sub_ps(one, s);
+    }
+}
+
+/* Where the gain of the values after `channel` stands, see of_repeat. */
+ALWAYS_INLINE size_t next_channel(size_t channel, size_t step, size_t period) {
+    channel += step;
+    return channel < period ? channel : channel - period;
+}
+
+/* ---- Forward ---- */
+
+/* rest -> rest'; `scaled` is rest*s when the shift comes after. The flags are constants. */
+ALWAYS_INLINE __m256 shifted(__m256 x, __m256 add, const scaling *s, bool after, bool inverse,
+                             __m256 *scaled) {
+    if (inverse) {
+        __m256 factor = _mm256_div_ps(s->denominator, s->numerator);
+        if (!after)
+            return _mm256_sub_ps(_mm256_mul_ps(x, factor), add);
+        *scaled = _mm256_sub_ps(x, add);
+        return _mm256_mul_ps(*scaled, factor);
+    }
+    __m256 factor = _mm256_div_ps(s->numerator, s->denominator);
+    if (!after)
+        return _mm256_mul_ps(_mm256_add_ps(x, add), factor);
+    *scaled = _mm256_mul_ps(x, factor);
+    return _mm256_add_ps(*scaled, add);
+}
+
+/* map, after and inverse are constants at each call. Returns the sum of l. */
+ALWAYS_INLINE double couple_values(const of_couple_task *shared, of_scale_map map, bool after,
+                                   bool inverse) {
+    const of_couple_task task = *shared; /* a copy that no store can alias */
+    double_sum log_det = double_sum_zero();
+    size_t n = task.n, channel = 0, step = LANES % task.period;
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t lanes = at_most(n - i, LANES);
+        __m256 add = load_first(task.add + i, lanes);
+        __m256 raw = load_first(task.raw + i, lanes);
+        __m256 x = load_first(task.rest + i, lanes);
+        __m256 gain = _mm256_setzero_ps(), scaled = gain;
+        if (map == OF_SCALE_MAP_TANH) {
+            gain = load_first(task.gain + channel, lanes);
+            channel = next_channel(channel, step, task.period);
+        }
+        scaling s = scale_of(map, raw, gain);
+        store_first(task.target + i, shifted(x, add, &s, after, inverse, &scaled), lanes);
+        if (task.kept_scale != NULL)
+            store_first(task.kept_scale + i, _mm256_div_ps(s.numerator, s.denominator), lanes);
+        if (map == OF_SCALE_MAP_TANH && task.kept_tanh != NULL)
+            store_first(task.kept_tanh + i, s.tanh, lanes);
+        if (after && task.kept_scaled != NULL)
+            store_first(task.kept_scaled + i, scaled, lanes);
+        log_det =
+            double_sum_add(log_det, lanes == LANES ? s.logarithm : keep_first(s.logarithm, lanes));
+    }
+    return double_sum_total(log_det);
+}
+
+ALWAYS_INLINE double couple_map(const of_couple_task *task, of_scale_map map) {
+    if (task->after)
+        return task->inverse ? couple_values(task, map, true, true)
+                             : couple_values(task, map, true, false);
+    return task->inverse ? couple_values(task, map, false, true)
+                         : couple_values(task, map, false, false);
+}
+
+double of_avx2_couple(const of_couple_task *task) {
+    switch (task->map) {
+    case OF_SCALE_MAP_EXP:
+        return couple_map(task, OF_SCALE_MAP_EXP);
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        return couple_map(task, OF_SCALE_MAP_SIGMOID_INVERSE);
+    case OF_SCALE_MAP_TANH:
+        return couple_map(task, OF_SCALE_MAP_TANH);
+    default:
+        return couple_map(task, OF_SCALE_MAP_SIGMOID);
+    }
+}
+
+/* ---- Backward ---- */
+
+/* map and after are constants at each call. */
+ALWAYS_INLINE void differentiate(const of_couple_gradients *shared, of_scale_map map, bool after) {
+    const of_couple_gradients out = *shared; /* a copy that no store can alias */
+    const of_coupling_backward *task = out.task;
+    const float *scale = task->scale + out.start;
+    const float *factor = (after ? task->scaled : task->rest_after) + out.start;
+    const float *kept_tanh = map == OF_SCALE_MAP_TANH ? task->tanh_kept + out.start : NULL;
+    float *g_rest = task->g_rest + out.start;
+    const __m256 log_det = _mm256_set1_ps(task->log_det_gradient);
+    size_t n = out.n, channel = 0, step = LANES % out.period;
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t lanes = at_most(n - i, LANES);
+        __m256 g = load_first(g_rest + i, lanes);
+        __m256 s = load_first(scale + i, lanes);
+        __m256 g_l = _mm256_fmadd_ps(g, load_first(factor + i, lanes), log_det);
+        __m256 tanh = _mm256_setzero_ps(), gain = tanh;
+        if (map == OF_SCALE_MAP_TANH) {
+            tanh = load_first(kept_tanh + i, lanes);
+            gain = load_first(out.gain + channel, lanes);
+            channel = next_channel(channel, step, out.period);
+            store_first(out.g_gain + i, _mm256_mul_ps(g_l, tanh), lanes);
+        }
+        if (after)
+            store_first(out.g_add + i, g, lanes);
+        store_first(out.g_raw + i, _mm256_mul_ps(g_l, slope_of(map, s, tanh, gain)), lanes);
+        store_first(g_rest + i, _mm256_mul_ps(g, s), lanes);
+    }
+}
+
+ALWAYS_INLINE void differentiate_map(const of_couple_gradients *out, of_scale_map map) {
+    if (out->task->shift_after)
+        differentiate(out, map, true);
+    else
+        differentiate(out, map, false);
+}
+
+void of_avx2_couple_backward(const of_couple_gradients *out) {
+    switch (out->task->scale_map) {
+    case OF_SCALE_MAP_EXP:
+        differentiate_map(out, OF_SCALE_MAP_EXP);
+        break;
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        differentiate_map(out, OF_SCALE_MAP_SIGMOID_INVERSE);
+        break;
+    case OF_SCALE_MAP_TANH:
+        differentiate_map(out, OF_SCALE_MAP_TANH);
+        break;
+    default:
+        differentiate_map(out, OF_SCALE_MAP_SIGMOID);
+    }
+}
