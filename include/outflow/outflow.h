@@ -32,12 +32,12 @@
  * - Structs that callers fill begin with their size, so that a program keeps working with later
  *   versions of the library, whose structs have more fields: start from the matching `_default`,
  *   which sets it. A struct of a newer version whose new fields are in use is OF_ERROR_UNSUPPORTED,
- *   a size that was never set OF_ERROR_ARGUMENT. Plain data of a fixed meaning (architectures,
- *   batches, likelihoods, scores) have no size.
+ *   a size that was never set OF_ERROR_ARGUMENT. Plain data of a fixed meaning (batches,
+ *   likelihoods, scores) have no size.
  * - Images are arrays of [count][height][width][channels], without gaps, 1 (grey) or 3 (RGB)
  *   channels.
- * - Likelihoods are natural logarithms of probabilities of 8-bit images' dequantised values
- *   x = (v + 1/2)/256 - 1/2; `of_bits_per_dim` converts.
+ * - Likelihoods are natural logarithms of densities of the values x that a model makes of bytes v,
+ *   by default x = (v + 1/2)/256 - 1/2 (of_input_map); `of_bits_per_dim` converts.
  * - Threads: a plan, a model, a calibration and a detector may be used by any number of threads at
  *   once as long as they are taken as const: that only reads them. Every other handle (a session, a
  *   source, a calibrator, an evaluation, an output, ...) serves one caller at a time. Different
@@ -242,12 +242,61 @@ typedef enum of_block {
     OF_BLOCK_DENSE = 1 /**< three linear layers on the flattened scale */
 } of_block;
 
+/** Which half of a scale's channels becomes its latents; the other half goes on. */
+typedef enum of_latents { OF_LATENTS_FIRST = 0, OF_LATENTS_SECOND = 1 } of_latents;
+
+/** What a split knows of its latents. */
+typedef enum of_split_prior {
+    OF_SPLIT_PRIOR_NONE = 0,
+    /** z = (x_latents - mean) exp(-log_std), log-det -sum log_std, with
+        h = (conv3x3(x_on) + bias) exp(3 log_scale) of the half that goes on, zero padding,
+        mean = h[0::2], log_std = h[1::2]; on all scales but the last */
+    OF_SPLIT_PRIOR_CONV = 1
+} of_split_prior;
+
+/** Convolutions with a constant for taps outside the image: out[o,y,x] += sum of edge[o,ky,kx] over
+    the taps (ky,kx) that fall outside, before ActNorm, bias and scale. Flags. */
+typedef enum of_edges {
+    OF_EDGES_CONV1 = 1, /**< the first of a coupling network */
+    OF_EDGES_CONV3 = 2, /**< its last */
+    OF_EDGES_SPLIT = 4  /**< that of OF_SPLIT_PRIOR_CONV */
+} of_edges;
+
+/** How an affine coupling's scale s = exp(l) comes from the network's `raw`; log-det sum of l. */
+typedef enum of_scale_map {
+    OF_SCALE_MAP_SIGMOID = 0,         /**< s = sigmoid(raw + 2) */
+    OF_SCALE_MAP_EXP = 1,             /**< s = exp(raw) */
+    OF_SCALE_MAP_SIGMOID_INVERSE = 2, /**< s = 1 / sigmoid(raw + 2) */
+    OF_SCALE_MAP_TANH = 3 /**< s = exp(gain tanh(raw)), `gain` trained, a channel each */
+} of_scale_map;
+
+/** Where an affine coupling adds. */
+typedef enum of_shift {
+    OF_SHIFT_BEFORE = 0, /**< x_b' = (x_b + add) s */
+    OF_SHIFT_AFTER = 1   /**< x_b' = x_b s + add */
+} of_shift;
+
+/** What stands before a coupling network. */
+typedef enum of_net_input {
+    OF_NET_INPUT_NONE = 0,
+    OF_NET_INPUT_AFFINE_RELU = 1 /**< max(0, scale x_a + shift), both trained, a channel each; zero
+                                      padding comes after it */
+} of_net_input;
+
 /** Names, as in weight files: "glow", "patch-glow"; "affine", "additive"; "invconv",
-   "invconvfixed", "shuffle"; "conv", "dense". "unknown" for what is no value. */
+   "invconvfixed", "shuffle"; "conv", "dense"; "first", "second"; "none", "conv"; "conv1", "conv3",
+   "split" (one flag each); "sigmoid", "exp", "sigmoid_inverse", "tanh"; "before", "after"; "none",
+   "affine-relu". "unknown" for what is no value. */
 OF_API const char *of_family_name(of_family family);
 OF_API const char *of_coupling_name(of_coupling coupling);
 OF_API const char *of_permutation_name(of_permutation permutation);
 OF_API const char *of_block_name(of_block block);
+OF_API const char *of_latents_name(of_latents latents);
+OF_API const char *of_split_prior_name(of_split_prior split_prior);
+OF_API const char *of_edges_name(of_edges edge);
+OF_API const char *of_scale_map_name(of_scale_map scale_map);
+OF_API const char *of_shift_name(of_shift shift);
+OF_API const char *of_net_input_name(of_net_input net_input);
 
 /** Each reads one of these names. */
 OF_API of_status of_family_parse(const char *name, of_family *family, of_error *error);
@@ -255,19 +304,40 @@ OF_API of_status of_coupling_parse(const char *name, of_coupling *coupling, of_e
 OF_API of_status of_permutation_parse(const char *name, of_permutation *permutation,
                                       of_error *error);
 OF_API of_status of_block_parse(const char *name, of_block *block, of_error *error);
+OF_API of_status of_latents_parse(const char *name, of_latents *latents, of_error *error);
+OF_API of_status of_split_prior_parse(const char *name, of_split_prior *split_prior,
+                                      of_error *error);
+OF_API of_status of_edges_parse(const char *name, of_edges *edge, of_error *error);
+OF_API of_status of_scale_map_parse(const char *name, of_scale_map *scale_map, of_error *error);
+OF_API of_status of_shift_parse(const char *name, of_shift *shift, of_error *error);
+OF_API of_status of_net_input_parse(const char *name, of_net_input *net_input, of_error *error);
 
 enum { OF_MAX_SCALES = 6 };
 
-/** How a coupling makes the scale s = exp(l) of its affine map from the network's raw output r. */
-typedef enum of_scale_map {
-    OF_SCALE_MAP_SIGMOID,         /**< l = -log(1 + exp(-r-2)): s = sigmoid(r + 2) */
-    OF_SCALE_MAP_EXP,             /**< l = r */
-    OF_SCALE_MAP_SIGMOID_INVERSE, /**< l = log(1 + exp(-r-2)): s = 1 / sigmoid(r + 2) */
-    OF_SCALE_MAP_TANH             /**< l = gain tanh(r), a gain for each channel */
-} of_scale_map;
+/**
+ * From bytes v to what the flow sees: q = floor(v / 2^(8 - bits)), x = scale q + shift, in training
+ * + bin (u - 1/2) with u uniform in [0,1). With `logit` A > 0 then p = A + (1 - 2A) x and
+ * x <- ln p - ln(1 - p), log-det sum of ln(1 - 2A) - ln p - ln(1 - p), scale 0's.
+ */
+typedef struct of_input_map {
+    uint32_t bits; /**< of a value, 1..8 */
+    double scale;  /**< > 0 */
+    double shift;
+    double bin; /**< > 0: width of a level's bin in units of x, what makes a density a probability;
+                     in general `scale` */
+    double logit; /**< A, 0 (none) or more, below 1/2; p must stay inside (0, 1), noise included */
+} of_input_map;
+
+/** bits 8, scale and bin 1/256, shift 1/512 - 1/2, no logit: x = (v + u)/256 - 1/2. */
+OF_API of_input_map of_input_map_default(void);
+
+/** The same of `bits` 1..8: scale and bin 2^-bits, shift 2^-bits/2 - 1/2. */
+OF_API of_input_map of_input_map_of_bits(uint32_t bits);
 
 /** Shape of a network; fully determines the names and shapes of its parameters. */
 typedef struct of_architecture {
+    size_t size; /**< sizeof(of_architecture), set by of_architecture_default; functions that return
+                      no status take the defaults for what a shorter struct lacks */
     of_family family;
     uint32_t channels; /**< of the image: 1 or 3 */
     uint32_t height;   /**< pixels, divisible by 2^scales (patch-glow: by 8) */
@@ -280,35 +350,53 @@ typedef struct of_architecture {
     bool lu; /**< INVCONV only: mixing matrix stored as P (L+I) (U+diag) */
     of_block block;
     uint32_t classes; /**< 0, or the number of class-conditional densities, up to 1000 */
+
+    /* What other implementations of Glow do otherwise. */
+    of_input_map input;
+    of_latents latents;
+    of_split_prior split_prior; /**< CONV: not with dense blocks */
+    uint32_t edges;         /**< of_edges flags; not with dense blocks; SPLIT needs a split prior */
+    of_scale_map scale_map; /**< affine couplings only */
+    of_shift shift;         /**< affine couplings only */
+    of_net_input net_input; /**< AFFINE_RELU: not with dense blocks */
+    double leak;            /**< of the networks' ReLUs, x > 0 ? x : leak x; 0 or more, below 1 */
+    bool closing; /**< one more ActNorm and mixing after a scale's last step, before the split, with
+                       their log-dets as in a step; not with dense blocks */
 } of_architecture;
 
-/** The defaults: glow, 3x32x32, 3 scales, 8 steps, hidden 64, affine, invconv with LU, conv. */
+/** The defaults: glow, 3x32x32, 3 scales, 8 steps, hidden 64, affine, invconv with LU, conv;
+    of_input_map_default, first half latents, no split prior, no edges, sigmoid, shift before, no
+    net_input, no leak, no closing map. */
 OF_API of_architecture of_architecture_default(void);
 
 /** Scales that are really run: `scales`, or 1 for patch-glow. */
 OF_API uint32_t of_architecture_scale_count(const of_architecture *architecture);
 
-/** Checks every field's range and their combination: OF_ERROR_ARGUMENT says what is wrong. */
+/** Checks every field's range and their combination: OF_ERROR_ARGUMENT names the field and says
+   what is wrong. */
 OF_API of_status of_architecture_check(const of_architecture *architecture, of_error *error);
 
 /** The architecture as weight files have it, a line of JSON, to be freed with of_free; NULL when
-    memory is exhausted. */
+    memory is exhausted or `size` was never set. */
 OF_API char *of_architecture_print(const of_architecture *architecture);
 
 /** Units that go through the flow for one image: 1, or the number of patches. */
 OF_API uint32_t of_architecture_units(const of_architecture *architecture);
 
-/** Floating-point operations of one image's direct convolutions (or linear layers), multiplications
-    and additions counted each. */
+/** Floating-point operations of one image's direct convolutions (or linear layers), those of split
+    priors included, multiplications and additions counted each; NaN if `size`
+    was never set. */
 OF_API double of_architecture_flops(const of_architecture *architecture);
 
 /** channels * height * width. */
 OF_API size_t of_architecture_dimensions(const of_architecture *architecture);
 
-/** nats of log-likelihood -> bits per dimension, 8 - logp / (D ln 2). */
+/** nats of log-likelihood -> bits per dimension, -log2(bin) - logp / (D ln 2): with the default
+    input 8 - logp / (D ln 2). */
 OF_API double of_bits_per_dim(const of_architecture *architecture, double logp);
 
-/** Negative log-likelihood of the 8-bit image in nats, -(logp - D ln 256). */
+/** Negative log-likelihood of the image's q (of_input_map) in nats, -(logp + D ln bin): with the
+    default input -(logp - D ln 256), that of the 8-bit image. */
 OF_API double of_nll(const of_architecture *architecture, double logp);
 
 /** Weights with their architecture and metadata. */
@@ -448,8 +536,10 @@ OF_API const of_architecture *of_plan_architecture(const of_plan *plan);
 
 typedef enum of_pixel_type {
     OF_PIXEL_U8 = 0, /**< bytes v in 0..255 */
-    OF_PIXEL_F32 = 1 /**< floats v/255, so 0 is black and 1 is white. What is not
-                           finite is not refused: likelihoods are then not finite either */
+    OF_PIXEL_F32 = 1 /**< floats p = v/255, so 0 is black and 1 is white. Not rounded, neither to
+                           bytes nor to fewer bits: x = scale (255 p)/2^(8 - bits) + shift
+                           (of_input_map). What is not finite is not refused: likelihoods are then
+                           not finite either */
 } of_pixel_type;
 
 /** "u8" or "f32". */
@@ -821,17 +911,20 @@ OF_API bool of_score_needs_general(of_score score);
  */
 typedef struct of_image_likelihood {
     double logp;
-    const double *contributions;          /**< [scale_count] */
-    double general_logp;                  /**< read only with general_contributions */
-    const double *general_contributions;  /**< [scale_count of the general model], NULL without one:
-                                               `ratio` and `class` are then NaN as well */
-    uint32_t general_scales;              /**< scale_count of the general model; 0: as the model.
-                                               Where they differ, `ratio-last` is NaN; `combined`
-                                               where it is not that of the calibration */
-    const double *latent_squares;         /**< [scale_count] */
+    const double *contributions;         /**< [scale_count] */
+    double general_logp;                 /**< read only with general_contributions */
+    const double *general_contributions; /**< [scale_count of the general model], NULL without one:
+                                              `ratio` and `class` are then NaN as well */
+    double general_bin;                  /**< of_input_map.bin of the general model, so that `ratio`
+                                              and `class` compare probabilities; 0: as the model */
+    uint32_t general_scales;             /**< scale_count of the general model; 0: as the model.
+                                              Where they differ, `ratio-last` is NaN; `combined`
+                                              where it is not that of the calibration */
+    const double *latent_squares;        /**< [scale_count] */
     const double *general_latent_squares; /**< [scale_count of the general model] */
     const double *class_logp;             /**< [classes] */
-    const double *member_logp;            /**< [members]: under each further model of an ensemble */
+    const double *member_logp; /**< [members]: under each further model of an ensemble, of
+                                    the model's bin */
     size_t members;
     double png_bytes;  /**< of_png_bytes */
     double webp_bytes; /**< of_webp_bytes */

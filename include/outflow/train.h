@@ -392,8 +392,9 @@ typedef struct of_train_step {
 
 /**
  * One step down the gradient of the mean negative log-likelihood, of the mixture for models with
- * classes. Pixels are OF_PIXEL_F32: (v + u)/255 of a byte v with uniform noise u in -1/2..1/2, or
- * the density would grow without bounds at the 256 grey levels. `step` may be NULL.
+ * classes. Pixels are OF_PIXEL_F32: (v + u)/255 of a byte v with uniform noise u in -1/2..1/2
+ * (by the model's of_input_map, whatever makes x = scale q + shift + bin u), or the density would
+ * grow without bounds at the 256 grey levels. `step` may be NULL.
  */
 OF_API of_status of_train_loop_step(of_train_loop *loop, const of_batch *batch, of_train_step *step,
                                     of_error *error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* outflow inspect: what a weight file holds and how it runs on this machine. */
+#include "cli/inspect_architecture.h"
 #include "cli/layers.h"
 #include "cli/shared_options.h"
 #include "cli/terminal/output.h"
@@ -68,21 +69,6 @@ static uint64_t trained_parameters(const of_model *model) {
 }
 
 /* ---- For people --------------------------------------------------------------------------- */
-
-static void print_architecture(const of_architecture *a, FILE *file) {
-    (void)fprintf(file, "%-14s %s, %s block, %s coupling, %s%s\n", "architecture",
-                  of_family_name(a->family), of_block_name(a->block), of_coupling_name(a->coupling),
-                  of_permutation_name(a->permutation),
-                  a->permutation == OF_PERMUTATION_INVCONV && a->lu ? " (LU)" : "");
-    (void)fprintf(file, "%-14s %" PRIu32 " x %" PRIu32 " x %" PRIu32 " (channels, height, width)\n",
-                  "image", a->channels, a->height, a->width);
-    (void)fprintf(file,
-                  "%-14s %" PRIu32 " scale%s, %" PRIu32 " step%s a scale, %" PRIu32 " hidden\n",
-                  "size", of_architecture_scale_count(a), of_plural(of_architecture_scale_count(a)),
-                  a->steps, of_plural(a->steps), a->hidden);
-    if (a->classes > 0)
-        (void)fprintf(file, "%-14s %" PRIu32 "\n", "classes", a->classes);
-}
 
 static void print_plan_summary(const of_plan *plan, FILE *file) {
     of_plan_info info = of_plan_describe(plan);
@@ -189,7 +175,7 @@ static of_status print_text(const char *path, const of_model *model, const of_pl
     (void)fprintf(file, "%-14s ", "file");
     of_plain_write(file, path);
     (void)fputc('\n', file);
-    print_architecture(of_model_architecture(model), file);
+    of_inspect_print_architecture(of_model_architecture(model), file);
     (void)fprintf(file, "%-14s %zu, %" PRIu64 " of them trained\n", "parameters",
                   of_model_parameter_count(model), trained_parameters(model));
     (void)fprintf(file, "%-14s %016" PRIx64 "\n", "fingerprint", of_model_fingerprint(model));
@@ -202,25 +188,6 @@ static of_status print_text(const char *path, const of_model *model, const of_pl
 }
 
 /* ---- For programs ------------------------------------------------------------------------- */
-
-static void write_architecture(of_json *json, const of_architecture *a) {
-    of_json_object(json, "architecture");
-    of_json_text(json, "family", of_family_name(a->family));
-    of_json_array(json, "image");
-    of_json_count(json, NULL, a->channels);
-    of_json_count(json, NULL, a->height);
-    of_json_count(json, NULL, a->width);
-    of_json_end(json);
-    of_json_count(json, "scales", of_architecture_scale_count(a));
-    of_json_count(json, "steps", a->steps);
-    of_json_count(json, "hidden", a->hidden);
-    of_json_text(json, "coupling", of_coupling_name(a->coupling));
-    of_json_text(json, "permutation", of_permutation_name(a->permutation));
-    of_json_flag(json, "lu", a->lu);
-    of_json_text(json, "block", of_block_name(a->block));
-    of_json_count(json, "classes", a->classes);
-    of_json_end(json);
-}
 
 static void write_metadata(of_json *json, const of_model *model) {
     of_json_object(json, "metadata");
@@ -290,7 +257,7 @@ static of_status write_json(const char *path, const of_model *model, const of_pl
         return status;
     of_json_object(json, NULL);
     of_json_text(json, "file", path);
-    write_architecture(json, of_model_architecture(model));
+    of_inspect_write_architecture(json, of_model_architecture(model));
     of_json_count(json, "parameters", of_model_parameter_count(model));
     of_json_count(json, "trained_parameters", trained_parameters(model));
     of_json_real(json, "flops_per_image", of_plan_describe(plan).flops_per_image);

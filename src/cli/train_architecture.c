@@ -21,6 +21,42 @@ static of_status parse_size(const char *text, uint32_t *height, uint32_t *width,
     return OF_OK;
 }
 
+static void apply_variants(const of_train_settings *settings, const of_option_table *table,
+                           of_architecture *architecture) {
+    if (of_option_given(table, "split-prior"))
+        architecture->split_prior = (of_split_prior)settings->split_prior;
+    if (of_option_given(table, "latents"))
+        architecture->latents = (of_latents)settings->latents;
+    if (of_option_given(table, "scale-map"))
+        architecture->scale_map = (of_scale_map)settings->scale_map;
+    if (of_option_given(table, "coupling-shift"))
+        architecture->shift = (of_shift)settings->coupling_shift;
+    if (of_option_given(table, "input-bits"))
+        architecture->input = of_input_map_of_bits((uint32_t)settings->input_bits);
+    if (of_option_given(table, "net-input"))
+        architecture->net_input = (of_net_input)settings->net_input;
+    if (of_option_given(table, "leak"))
+        architecture->leak = settings->leak;
+    if (settings->closing)
+        architecture->closing = true;
+}
+
+static of_status apply_edges(const of_text_list *names, of_architecture *architecture,
+                             of_error *error) {
+    of_status status = OF_OK;
+    if (names->count > 0)
+        architecture->edges = 0;
+    for (size_t i = 0; status == OF_OK && i < names->count; i++) {
+        of_edges edge = OF_EDGES_CONV1;
+        of_error inner;
+        status = of_edges_parse(names->items[i], &edge, &inner);
+        if (status != OF_OK)
+            return of_fail(error, status, "option --edges: %.900s", inner.message);
+        architecture->edges |= (uint32_t)edge;
+    }
+    return status;
+}
+
 /* What was given on the command line, over what stands in `architecture`. */
 static of_status apply_options(const of_train_settings *settings, const of_option_table *table,
                                of_architecture *architecture, of_error *error) {
@@ -42,9 +78,11 @@ static of_status apply_options(const of_train_settings *settings, const of_optio
         architecture->block = (of_block)settings->block;
     if (of_option_given(table, "channels"))
         architecture->channels = (uint32_t)settings->channels;
-    return of_option_given(table, "size")
+    apply_variants(settings, table, architecture);
+    of_status status = apply_edges(&settings->edges, architecture, error);
+    return status == OF_OK && of_option_given(table, "size")
                ? parse_size(settings->size, &architecture->height, &architecture->width, error)
-               : OF_OK;
+               : status;
 }
 
 of_status of_train_settings_settle(of_train_settings *settings, const of_option_table *table,

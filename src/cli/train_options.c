@@ -88,6 +88,31 @@ static void declare_model(of_train_settings *settings, of_option_table *table) {
                     "1 (grey) or 3 (colour); without it, those of the first image.");
 }
 
+/* What published implementations of Glow do otherwise, and what makes them better. */
+static void declare_variants(of_train_settings *settings, of_option_table *table) {
+    of_option_choice(table, "split-prior", "none|conv", &settings->split_prior,
+                     "conv: mean and deviation of a split's latents are learned from the half that "
+                     "goes on. Without it, none.");
+    of_option_choice(table, "latents", "first|second", &settings->latents,
+                     "Half of the channels that becomes latents at a split; without it, first.");
+    of_option_choice(table, "scale-map", "sigmoid|exp|sigmoid_inverse|tanh", &settings->scale_map,
+                     "How affine couplings scale; without it, sigmoid.");
+    of_option_choice(table, "coupling-shift", "before|after", &settings->coupling_shift,
+                     "Add before or after an affine coupling scales; without it, before.");
+    of_option_count(table, 0, "input-bits", &settings->input_bits, 1, 8,
+                    "Bits that are kept of each value; without it, 8.");
+    of_option_list(table, "edges", "conv1|conv3|split", &settings->edges,
+                   "Train what this convolution adds for taps outside the image: the first or the "
+                   "last of a coupling network, or a split prior's; may be repeated.");
+    of_option_choice(table, "net-input", "none|affine-relu", &settings->net_input,
+                     "affine-relu: a trained scale, shift and ReLU before the coupling networks. "
+                     "Without it, none.");
+    of_option_real(table, 0, "leak", "SLOPE", &settings->leak, 0, 0.999999,
+                   "Slope of the networks' ReLUs below zero; without it, 0.");
+    of_option_flag(table, 0, "closing", &settings->closing,
+                   "One more ActNorm and mixing after the last step of each scale.");
+}
+
 static void declare_steps(of_train_settings *settings, of_option_table *table) {
     of_train_options *train = &settings->train;
     of_option_count(table, 'e', "epochs", &train->epochs, 1, 1e9,
@@ -172,12 +197,14 @@ void of_train_settings_declare(of_train_settings *settings, of_option_table *tab
     *settings = (of_train_settings){.train = of_train_options_default()};
     declare_data(settings, table);
     declare_model(settings, table);
+    declare_variants(settings, table);
     declare_steps(settings, table);
     declare_run(settings, table);
 }
 
 void of_train_settings_free(of_train_settings *settings) {
     of_model_free(settings->init);
+    of_text_list_free(&settings->edges);
     of_train_sources_free(settings);
 }
 

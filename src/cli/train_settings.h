@@ -11,9 +11,13 @@ typedef struct of_train_settings {
     of_train_options train;
     /* In the forms of the command line. */
     const char *size;
-    of_text_list data, general_data, valid, data_shares, general_shares, out_of;
+    of_text_list data, general_data, valid, data_shares, general_shares, out_of, edges;
     uint64_t channels, scales, steps, hidden, threads, micro_batch, lanes, memory;
+    uint64_t input_bits;
+    double leak;
     int family, coupling, permutation, mixing, block;
+    int split_prior, latents, scale_map, coupling_shift, net_input;
+    bool closing;
     int outlier_loss, optimizer, schedule, isa;
     bool quiet;
     /* What `train` refers to. */

@@ -33,6 +33,7 @@ of_image_likelihood of_scored_likelihood(const of_scored_batch *batch, size_t in
         .class_logp = row_of(own->class_logp, index, own->classes),
         .general_logp = general->scales > 0 ? general->logp[index] : 0,
         .general_contributions = row_of(general->contributions, index, general->scales),
+        .general_bin = general->bin,
         .general_scales = general->scales,
         .general_latent_squares = row_of(general->latent_squares, index, general->scales),
         .member_logp = row_of(batch->member_logp, index, batch->members),
@@ -57,6 +58,7 @@ static bool open_results(of_model_results *results, const of_detector *detector,
         return true;
     results->scales = of_architecture_scale_count(a);
     results->classes = a->classes;
+    results->bin = a->input.bin;
     return take(&results->logp, rows, 1) && take(&results->contributions, rows, results->scales) &&
            take(&results->latent_squares, rows, results->scales) &&
            (a->classes == 0 || take(&results->class_logp, rows, a->classes));

@@ -8,6 +8,7 @@
 /* Results of one model for the images of a batch. */
 typedef struct of_model_results {
     uint32_t scales, classes; /* scales 0: there is no such model */
+    double bin;               /* of_input_map.bin */
     double *logp;             /* [count] */
     double *contributions;    /* [count][scales] */
     double *latent_squares;   /* [count][scales] */

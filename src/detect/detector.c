@@ -78,13 +78,28 @@ static const char *role_of(size_t place) {
     return place == OF_PLACE_GENERAL ? "the general model" : "a model of the ensemble";
 }
 
+/* `ensemble` compares densities of the same values. */
+static of_status check_bin(const of_architecture *own, const of_architecture *member,
+                           of_error *error) {
+    if (own->input.bin == member->input.bin)
+        return OF_OK;
+    return of_fail(error, OF_ERROR_MISMATCH,
+                   "the model's input.bin is %g, that of a model of the ensemble %g: use models of "
+                   "the same input",
+                   own->input.bin, member->input.bin);
+}
+
 static of_status check_sizes(const of_model *const models[OF_PLACES], of_error *error) {
+    const of_architecture *own = of_model_architecture(models[OF_PLACE_MODEL]);
     of_status status = OF_OK;
-    for (size_t i = OF_PLACE_GENERAL; status == OF_OK && i < OF_PLACES; i++)
-        if (models[i] != NULL)
-            status =
-                of_architecture_check_images(of_model_architecture(models[OF_PLACE_MODEL]),
-                                             of_model_architecture(models[i]), role_of(i), error);
+    for (size_t i = OF_PLACE_GENERAL; status == OF_OK && i < OF_PLACES; i++) {
+        if (models[i] == NULL)
+            continue;
+        const of_architecture *other = of_model_architecture(models[i]);
+        status = of_architecture_check_images(own, other, role_of(i), error);
+        if (status == OF_OK && i != OF_PLACE_GENERAL)
+            status = check_bin(own, other, error);
+    }
     return status;
 }
 

@@ -65,7 +65,8 @@ of_set_change of_evaluation_change(const of_evaluation *before, const of_evaluat
     double count = change.images > 0 ? (double)change.images : (double)NAN;
     const of_architecture *architecture = of_detector_architecture(before->detector);
     change.before_bits_per_dim = of_bits_per_dim(architecture, sum_before / count);
-    change.after_bits_per_dim = of_bits_per_dim(architecture, sum_after / count);
+    change.after_bits_per_dim =
+        of_bits_per_dim(of_detector_architecture(after->detector), sum_after / count);
     change.mean_nats /= count;
     change.mean_abs_nats /= count;
     if (change.images == 0)

@@ -44,6 +44,8 @@ of_evaluation_set of_evaluation_get_set(const of_evaluation *evaluation, size_t 
     if (set >= evaluation->set_count)
         return (of_evaluation_set){.name = NULL};
     const of_image_set *own = &evaluation->sets[set];
+    const of_detector_model *other = of_detector_describe(evaluation->detector).general_model;
+    const of_architecture *general = other != NULL ? &other->architecture : architecture;
     return (of_evaluation_set){
         .name = own->name,
         .source = own->source,
@@ -52,7 +54,7 @@ of_evaluation_set of_evaluation_get_set(const of_evaluation *evaluation, size_t 
         .mean_logp = own->mean_logp,
         .mean_general_logp = own->mean_general_logp,
         .bits_per_dim = of_bits_per_dim(architecture, own->mean_logp),
-        .general_bits_per_dim = of_bits_per_dim(architecture, own->mean_general_logp),
+        .general_bits_per_dim = of_bits_per_dim(general, own->mean_general_logp),
         .rank_correlation = own->rank_correlation,
         .correlation = own->correlation,
     };

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a network looks like: defaults, checks, geometry and cost. */
+/* What a network looks like: defaults, geometry and cost. */
 #include "core/error.h"
-
+#include "core/options_read.h"
 #include "model/model.h"
-#include <inttypes.h>
 
+#include <inttypes.h>
 #include <math.h>
 
-enum { MAX_SIDE = 4096, MAX_STEPS = 256, MAX_HIDDEN = 8192, MAX_CLASSES = 1000 };
+of_input_map of_input_map_of_bits(uint32_t bits) {
+    double bin = ldexp(1, -(int)bits);
+    return (of_input_map){.bits = bits, .scale = bin, .shift = bin / 2 - 0.5, .bin = bin};
+}
+
+of_input_map of_input_map_default(void) {
+    return of_input_map_of_bits(8);
+}
 
 of_architecture of_architecture_default(void) {
-    return (of_architecture){.family = OF_FAMILY_GLOW,
+    return (of_architecture){.size = sizeof(of_architecture),
+                             .family = OF_FAMILY_GLOW,
                              .channels = 3,
                              .height = 32,
                              .width = 32,
@@ -21,71 +29,23 @@ of_architecture of_architecture_default(void) {
                              .permutation = OF_PERMUTATION_INVCONV,
                              .lu = true,
                              .block = OF_BLOCK_CONV,
-                             .classes = 0};
+                             .classes = 0,
+                             .input = of_input_map_default()};
 }
 
-static of_status check_range(const char *field, uint32_t value, uint32_t least, uint32_t most,
-                             of_error *error) {
-    if (value >= least && value <= most)
-        return OF_OK;
-    return of_fail(error, OF_ERROR_ARGUMENT, "%s is %u, must be %u to %u", field, value, least,
-                   most);
-}
-
-static of_status check_divisible(const of_architecture *architecture, of_error *error) {
-    bool patches = architecture->family == OF_FAMILY_PATCH_GLOW;
-    uint32_t unit = patches ? OF_PATCH_SIZE : 1u << architecture->scales;
-    if (architecture->height % unit == 0 && architecture->width % unit == 0)
-        return OF_OK;
-    return of_fail(error, OF_ERROR_ARGUMENT,
-                   "image height %u and width %u must be divisible by %u (%s)",
-                   architecture->height, architecture->width, unit,
-                   patches ? "the patch size" : "2 to the number of scales");
-}
-
-static of_status check_choices(const of_architecture *architecture, of_error *error) {
-    if (architecture->family != OF_FAMILY_GLOW && architecture->family != OF_FAMILY_PATCH_GLOW)
-        return of_fail(error, OF_ERROR_ARGUMENT, "unknown family %d", (int)architecture->family);
-    if (architecture->coupling != OF_COUPLING_AFFINE &&
-        architecture->coupling != OF_COUPLING_ADDITIVE)
-        return of_fail(error, OF_ERROR_ARGUMENT, "unknown coupling %d",
-                       (int)architecture->coupling);
-    if (architecture->permutation != OF_PERMUTATION_INVCONV &&
-        architecture->permutation != OF_PERMUTATION_INVCONV_FIXED &&
-        architecture->permutation != OF_PERMUTATION_SHUFFLE)
-        return of_fail(error, OF_ERROR_ARGUMENT, "unknown permutation %d",
-                       (int)architecture->permutation);
-    if (architecture->block != OF_BLOCK_CONV && architecture->block != OF_BLOCK_DENSE)
-        return of_fail(error, OF_ERROR_ARGUMENT, "unknown block %d", (int)architecture->block);
-    return OF_OK;
-}
-
-of_status of_architecture_check(const of_architecture *architecture, of_error *error) {
-    const of_architecture *a = architecture;
-    if (a == NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "of_architecture_check: a required argument is NULL");
-    of_status status = check_choices(a, error);
-    if (status == OF_OK && a->channels != 1 && a->channels != 3)
-        status =
-            of_fail(error, OF_ERROR_ARGUMENT, "image channels are %u, must be 1 or 3", a->channels);
-    if (status == OF_OK)
-        status = check_range("image height", a->height, 1, MAX_SIDE, error);
-    if (status == OF_OK)
-        status = check_range("image width", a->width, 1, MAX_SIDE, error);
-    if (status == OF_OK && a->family == OF_FAMILY_GLOW)
-        status = check_range("number of scales", a->scales, 1, OF_MAX_SCALES, error);
-    if (status == OF_OK)
-        status = check_range("number of steps", a->steps, 1, MAX_STEPS, error);
-    if (status == OF_OK)
-        status = check_range("hidden width", a->hidden, 1, MAX_HIDDEN, error);
-    if (status == OF_OK)
-        status = check_range("number of classes", a->classes, 0, MAX_CLASSES, error);
-    return status == OF_OK ? check_divisible(a, error) : status;
+of_status of_architecture_read(const of_architecture *given, of_architecture *own,
+                               of_error *error) {
+    *own = of_architecture_default();
+    return of_options_read(own, sizeof *own, OF_SIZE_UP_TO(of_architecture, classes), given,
+                           "architecture", error);
 }
 
 uint32_t of_architecture_scale_count(const of_architecture *architecture) {
     return architecture->family == OF_FAMILY_PATCH_GLOW ? 1 : architecture->scales;
+}
+
+uint32_t of_architecture_mixings(const of_architecture *architecture) {
+    return architecture->steps + architecture->closing;
 }
 
 size_t of_architecture_dimensions(const of_architecture *architecture) {
@@ -124,19 +84,50 @@ static double step_multiplications(const of_architecture *architecture, of_scale
     return pixels * (mixing + net);
 }
 
+/* Of what follows the steps: the closing map and the split prior's convolution, C/2 -> C. */
+static double end_multiplications(const of_architecture *architecture, of_scale_shape shape,
+                                  bool last) {
+    double pixels = (double)shape.height * shape.width,
+           square = (double)shape.channels * shape.channels;
+    bool closing = architecture->closing && architecture->permutation != OF_PERMUTATION_SHUFFLE;
+    bool split = architecture->split_prior == OF_SPLIT_PRIOR_CONV && !last;
+    return pixels * ((closing ? square : 0) + (split ? 9 * square / 2 : 0));
+}
+
 double of_architecture_flops(const of_architecture *architecture) {
+    of_architecture own;
     double sum = 0;
-    for (uint32_t scale = 0; scale < of_architecture_scale_count(architecture); scale++)
-        sum += step_multiplications(architecture, of_architecture_scale(architecture, scale));
-    return 2 * sum * architecture->steps * of_architecture_units(architecture);
+    if (of_architecture_read(architecture, &own, NULL) != OF_OK)
+        return NAN;
+    uint32_t scale_count = of_architecture_scale_count(&own);
+    for (uint32_t scale = 0; scale < scale_count; scale++) {
+        of_scale_shape shape = of_architecture_scale(&own, scale);
+        sum += own.steps * step_multiplications(&own, shape) +
+               end_multiplications(&own, shape, scale + 1 == scale_count);
+    }
+    return 2 * sum * of_architecture_units(&own);
+}
+
+static double bin_of(const of_architecture *architecture) {
+    of_architecture own;
+    (void)of_architecture_read(architecture, &own, NULL); /* or the default stays */
+    return own.input.bin;
 }
 
 double of_bits_per_dim(const of_architecture *architecture, double logp) {
-    return 8 - logp / ((double)of_architecture_dimensions(architecture) * log(2));
+    double nats = (double)of_architecture_dimensions(architecture) * log(2);
+    return -log2(bin_of(architecture)) - logp / nats;
 }
 
 double of_nll(const of_architecture *architecture, double logp) {
-    return (double)of_architecture_dimensions(architecture) * log(256) - logp;
+    return (double)of_architecture_dimensions(architecture) * -log(bin_of(architecture)) - logp;
+}
+
+double of_bin_difference(const of_architecture *architecture, double other_bin) {
+    double bin = bin_of(architecture);
+    if (other_bin == 0 || other_bin == bin)
+        return 0;
+    return (double)of_architecture_dimensions(architecture) * (log(other_bin) - log(bin));
 }
 
 of_status of_architecture_check_images(const of_architecture *a, const of_architecture *b,

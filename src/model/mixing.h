@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Channel mixing as one matrix, whatever form the weight file keeps it in. */
+/* Channel mixing as one matrix, whatever form the weight file keeps it in. Step number `steps` is
+ * the closing map. */
 #ifndef OF_MODEL_MIXING_H
 #define OF_MODEL_MIXING_H
 

@@ -7,7 +7,15 @@
 
 #include <outflow/outflow.h>
 
-enum { OF_PATCH_SIZE = 8, OF_NO_PARAMETER = -1 };
+enum {
+    OF_PATCH_SIZE = 8,
+    OF_NO_PARAMETER = -1,
+    OF_ALL_EDGES = OF_EDGES_CONV1 | OF_EDGES_CONV3 | OF_EDGES_SPLIT
+};
+
+/* Architectures are read where a caller's come in; inside the library every one is complete. `own`
+ * is the default where `given` cannot be read. */
+of_status of_architecture_read(const of_architecture *given, of_architecture *own, of_error *error);
 
 /* Geometry of one scale, after its squeeze. For patch-glow: of one patch. */
 typedef struct of_scale_shape {
@@ -25,10 +33,20 @@ of_status of_architecture_check_images(const of_architecture *architecture,
                                        const of_architecture *other, const char *what,
                                        of_error *error);
 
+/* architecture_support.c: OF_ERROR_UNSUPPORTED names a field that plans cannot run yet. */
+of_status of_architecture_check_engine(const of_architecture *architecture, of_error *error);
+
+/* Mixing matrices of a scale: one a step, and that of the closing map. */
+uint32_t of_architecture_mixings(const of_architecture *architecture);
+
 /* The "architecture" JSON of a weight file. `place` names the file in messages. Unknown keys are
  * refused; keys that are absent take the default. */
 of_status of_architecture_parse(const char *json, const char *place, of_architecture *architecture,
                                 of_error *error);
+
+/* D ln(other_bin / bin): what a difference of nll has besides that of logp, where a model of the
+ * same images with `other_bin` is subtracted from this one; 0 for an other_bin of 0. */
+double of_bin_difference(const of_architecture *architecture, double other_bin);
 
 typedef enum of_parameter_kind {
     OF_PARAMETER_TRAINED,
@@ -48,17 +66,24 @@ typedef struct of_parameter {
 /* Numbers of parameters in the table; OF_NO_PARAMETER where the architecture has none. */
 typedef struct of_step_parameters {
     int actnorm_loc, actnorm_log_scale;
-    int permutation, sign, lower, log_diag, upper; /* invconv with LU */
-    int weight;                                    /* invconv plain or fixed */
-    int indices;                                   /* shuffle */
-    int conv1_weight, conv1_loc, conv1_log_scale;
+    int permutation, sign, lower, log_diag, upper;            /* invconv with LU */
+    int weight;                                               /* invconv plain or fixed */
+    int indices;                                              /* shuffle */
+    int in_scale, in_shift;                                   /* [C/2], net_input affine-relu */
+    int conv1_weight, conv1_edge, conv1_loc, conv1_log_scale; /* edge [hidden,3,3] */
     int conv2_weight, conv2_loc, conv2_log_scale;
-    int conv3_weight, conv3_bias, conv3_log_scale;
+    int conv3_weight, conv3_edge, conv3_bias, conv3_log_scale; /* edge [outputs,3,3] */
     int fc1_weight, fc1_bias, fc2_weight, fc2_bias, fc3_weight, fc3_bias;
+    int gain; /* [C/2], scale map tanh */
 } of_step_parameters;
 
 typedef struct of_scale_parameters {
-    of_step_parameters *steps; /* [steps] */
+    /* [steps], with a closing map [steps + 1]: the last one is then that map, an ActNorm and a
+     * mixing alone */
+    of_step_parameters *steps;
+    /* Split prior: [C,C/2,3,3], [C,3,3], [C], [C], C = 2 * latent_channels, rows mean and log_std
+     * in turn. */
+    int split_weight, split_edge, split_bias, split_log_scale;
     int prior_loc, prior_log_scale;
 } of_scale_parameters;
 

@@ -35,6 +35,10 @@ static shape matrix(size_t rows, size_t columns) {
     return (shape){2, {rows, columns}};
 }
 
+static shape edge(size_t outputs) {
+    return (shape){3, {outputs, 3, 3}};
+}
+
 static shape kernel(size_t outputs, size_t inputs, size_t side) {
     return (shape){4, {outputs, inputs, side, side}};
 }
@@ -113,14 +117,23 @@ static void add_mixing(builder *table, of_step_parameters *step, size_t width) {
 
 static void add_convolutions(builder *table, of_step_parameters *step, size_t inputs,
                              size_t outputs) {
-    size_t hidden = table->model->architecture.hidden;
+    const of_architecture *architecture = &table->model->architecture;
+    size_t hidden = architecture->hidden;
+    if (architecture->net_input == OF_NET_INPUT_AFFINE_RELU) {
+        step->in_scale = add_trained(table, "net.in.scale", vector(inputs));
+        step->in_shift = add_trained(table, "net.in.shift", vector(inputs));
+    }
     step->conv1_weight = add_trained(table, "net.conv1.weight", kernel(hidden, inputs, 3));
+    if ((architecture->edges & OF_EDGES_CONV1) != 0)
+        step->conv1_edge = add_trained(table, "net.conv1.edge", edge(hidden));
     step->conv1_loc = add_trained(table, "net.conv1.actnorm.loc", vector(hidden));
     step->conv1_log_scale = add_trained(table, "net.conv1.actnorm.log_scale", vector(hidden));
     step->conv2_weight = add_trained(table, "net.conv2.weight", kernel(hidden, hidden, 1));
     step->conv2_loc = add_trained(table, "net.conv2.actnorm.loc", vector(hidden));
     step->conv2_log_scale = add_trained(table, "net.conv2.actnorm.log_scale", vector(hidden));
     step->conv3_weight = add_trained(table, "net.conv3.weight", kernel(outputs, hidden, 3));
+    if ((architecture->edges & OF_EDGES_CONV3) != 0)
+        step->conv3_edge = add_trained(table, "net.conv3.edge", edge(outputs));
     step->conv3_bias = add_trained(table, "net.conv3.bias", vector(outputs));
     step->conv3_log_scale = add_trained(table, "net.conv3.log_scale", vector(outputs));
 }
@@ -141,37 +154,65 @@ static void set_absent(of_step_parameters *step) {
     memset(step, 0xff, sizeof *step);
 }
 
+/* ActNorm and mixing: what a step begins with and the whole of a closing map. */
+static void add_map(builder *table, of_step_parameters *step, size_t width) {
+    set_absent(step);
+    step->actnorm_loc = add_trained(table, "actnorm.loc", vector(width));
+    step->actnorm_log_scale = add_trained(table, "actnorm.log_scale", vector(width));
+    add_mixing(table, step, width);
+}
+
 static void add_step(builder *table, of_step_parameters *step, of_scale_shape state) {
     const of_architecture *architecture = &table->model->architecture;
     bool dense = architecture->block == OF_BLOCK_DENSE;
     size_t width = dense ? state.dimensions : state.channels;
     size_t outputs = architecture->coupling == OF_COUPLING_AFFINE ? width : width / 2;
-    set_absent(step);
-    step->actnorm_loc = add_trained(table, "actnorm.loc", vector(width));
-    step->actnorm_log_scale = add_trained(table, "actnorm.log_scale", vector(width));
-    add_mixing(table, step, width);
+    add_map(table, step, width);
     if (dense)
         add_linear_layers(table, step, width / 2, outputs);
     else
         add_convolutions(table, step, width / 2, outputs);
+    if (architecture->scale_map == OF_SCALE_MAP_TANH)
+        step->gain = add_trained(table, "net.gain", vector(width / 2));
+}
+
+static void add_split(builder *table, of_scale_parameters *tree, of_scale_shape state) {
+    const of_architecture *architecture = &table->model->architecture;
+    size_t channels = state.channels, passed = channels - state.latent_channels;
+    tree->split_weight = tree->split_edge = OF_NO_PARAMETER;
+    tree->split_bias = tree->split_log_scale = OF_NO_PARAMETER;
+    if (architecture->split_prior != OF_SPLIT_PRIOR_CONV || passed == 0)
+        return;
+    tree->split_weight = add_trained(table, "split.weight", kernel(channels, passed, 3));
+    if ((architecture->edges & OF_EDGES_SPLIT) != 0)
+        tree->split_edge = add_trained(table, "split.edge", edge(channels));
+    tree->split_bias = add_trained(table, "split.bias", vector(channels));
+    tree->split_log_scale = add_trained(table, "split.log_scale", vector(channels));
 }
 
 static void add_scale(builder *table, uint32_t scale) {
     of_model *model = table->model;
     of_scale_parameters *tree = &model->scales[scale];
     of_scale_shape state = of_architecture_scale(&model->architecture, scale);
-    tree->steps = of_allocate_zeroed(model->architecture.steps, sizeof *tree->steps);
+    uint32_t steps = model->architecture.steps;
+    tree->steps =
+        of_allocate_zeroed(of_architecture_mixings(&model->architecture), sizeof *tree->steps);
     if (tree->steps == NULL) {
         table->status = of_fail_memory(table->error, "the flow steps of a model");
         return;
     }
-    for (uint32_t step = 0; step < model->architecture.steps; step++) {
+    for (uint32_t step = 0; step < steps; step++) {
         (void)snprintf(table->prefix, sizeof table->prefix, "scales.%u.steps.%u", scale, step);
         add_step(table, &tree->steps[step], state);
     }
-    (void)snprintf(table->prefix, sizeof table->prefix, "scales.%u.prior", scale);
-    tree->prior_loc = add_trained(table, "loc", vector(state.latents));
-    tree->prior_log_scale = add_trained(table, "log_scale", vector(state.latents));
+    if (model->architecture.closing) {
+        (void)snprintf(table->prefix, sizeof table->prefix, "scales.%u.closing", scale);
+        add_map(table, &tree->steps[steps], state.channels);
+    }
+    (void)snprintf(table->prefix, sizeof table->prefix, "scales.%u", scale);
+    add_split(table, tree, state);
+    tree->prior_loc = add_trained(table, "prior.loc", vector(state.latents));
+    tree->prior_log_scale = add_trained(table, "prior.log_scale", vector(state.latents));
 }
 
 static void add_classes(builder *table, uint32_t scale_count) {
@@ -247,11 +288,11 @@ of_status of_model_describe(const of_architecture *architecture, of_model **mode
     of_model *described = calloc(1, sizeof *described);
     if (described == NULL)
         return of_fail_memory(error, "a model");
-    described->architecture = *architecture;
-    described->architecture.lu =
-        architecture->lu && architecture->permutation == OF_PERMUTATION_INVCONV;
+    of_architecture *own = &described->architecture;
+    (void)of_architecture_read(architecture, own, NULL); /* as it was checked */
+    own->lu = own->lu && own->permutation == OF_PERMUTATION_INVCONV;
     builder table = {.model = described, .status = OF_OK, .error = error};
-    uint32_t scale_count = of_architecture_scale_count(architecture);
+    uint32_t scale_count = of_architecture_scale_count(own);
     for (uint32_t scale = 0; scale < scale_count && table.status == OF_OK; scale++)
         add_scale(&table, scale);
     add_classes(&table, scale_count);

@@ -7,7 +7,8 @@
 #include "model/rotation.h"
 
 /* Of conv1, conv2, fc1 and fc2. Everything that is not mentioned here starts at zero: ActNorms
- * and class densities are neutral there, and so is the last layer of a coupling network. */
+ * and class densities are neutral there, and so are the last layer of a coupling network, edges and
+ * split priors. */
 static const double weight_deviation = 0.05;
 
 static void draw_normal(of_model *model, uint64_t seed, int parameter) {
@@ -15,6 +16,13 @@ static void draw_normal(of_model *model, uint64_t seed, int parameter) {
     of_random random = of_random_stream(seed, (uint64_t)parameter);
     for (size_t i = 0; values != NULL && i < model->parameters[parameter].count; i++)
         values[i] = (float)(weight_deviation * of_random_normal(&random));
+}
+
+/* `gain` as well: at zero, where raw is zero too, neither it nor raw would have a gradient. */
+static void set_ones(of_model *model, int parameter) {
+    float *values = of_model_values(model, parameter);
+    for (size_t i = 0; values != NULL && i < model->parameters[parameter].count; i++)
+        values[i] = 1;
 }
 
 static of_status draw_indices(of_model *model, uint64_t seed, int parameter, of_error *error) {
@@ -58,12 +66,15 @@ static of_status draw_scale(of_model *model, uint64_t seed, uint32_t scale, of_e
     of_status status = OF_OK;
     if (!shuffle && rotation == NULL)
         return of_fail_memory(error, "a random rotation");
-    for (uint32_t i = 0; status == OF_OK && i < model->architecture.steps; i++) {
+    for (uint32_t i = 0; status == OF_OK && i < of_architecture_mixings(&model->architecture);
+         i++) {
         const of_step_parameters *step = &model->scales[scale].steps[i];
         draw_normal(model, seed, step->conv1_weight);
         draw_normal(model, seed, step->conv2_weight);
         draw_normal(model, seed, step->fc1_weight);
         draw_normal(model, seed, step->fc2_weight);
+        set_ones(model, step->in_scale);
+        set_ones(model, step->gain);
         status = draw_mixing(model, seed, scale, i, rotation, error);
     }
     of_free(rotation);
@@ -78,7 +89,7 @@ of_status of_model_create(const of_architecture *architecture, uint64_t seed, of
     of_status status = of_model_allocate(architecture, &created, error);
     if (status != OF_OK)
         return status;
-    uint32_t scale_count = of_architecture_scale_count(architecture);
+    uint32_t scale_count = of_architecture_scale_count(&created->architecture);
     for (uint32_t scale = 0; status == OF_OK && scale < scale_count; scale++)
         status = draw_scale(created, seed, scale, error);
     if (status == OF_OK)

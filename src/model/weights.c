@@ -195,7 +195,8 @@ static of_status check_all_constants(const of_model *model, const char *place, o
     if (seen == NULL)
         return of_fail_memory(error, "a check of permutations");
     for (uint32_t scale = 0; scale < of_architecture_scale_count(architecture); scale++)
-        for (uint32_t step = 0; status == OF_OK && step < architecture->steps; step++)
+        for (uint32_t step = 0; status == OF_OK && step < of_architecture_mixings(architecture);
+             step++)
             status = check_constants(model, &model->scales[scale].steps[step], seen, place, error);
     of_free(seen);
     return status;

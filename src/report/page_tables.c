@@ -263,10 +263,12 @@ void of_page_flags(const of_report *report, FILE *file) {
 
 void of_page_scale_table(const of_report *report, FILE *file) {
     double unit = (double)of_architecture_dimensions(&report->architecture) * log(2);
-    of_page_open_table("Mean share of each scale in bits/dim, \xe2\x88\x92"
-                       "contribution/(D ln 2); with 8, the bits of a value from 0 to 255, they sum "
-                       "to bits/dim",
-                       file);
+    char caption[192];
+    (void)snprintf(caption, sizeof caption,
+                   "Mean share of each scale in bits/dim, \xe2\x88\x92"
+                   "contribution/(D ln 2); with %.6g, the bits of a value, they sum to bits/dim",
+                   of_bits_per_dim(&report->architecture, 0));
+    of_page_open_table(caption, file);
     (void)fputs("<thead><tr><th scope=\"col\">set</th>", file);
     for (size_t s = 0; s < report->score_count; s++)
         if (report->scores[s].kind == OF_SCORE_SCALE)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "score/heat.h"
 
+#include "model/model.h"
 #include "score/score_table.h"
 
 #include <math.h>
@@ -39,7 +40,12 @@ void of_heat_of_score(of_score score, of_position_contributions own,
                       of_position_contributions general, double *heat) {
     const of_architecture *a = own.architecture;
     uint32_t last = last_scale(own), general_last = last_scale(general);
-    double start = score.kind == OF_SCORE_NLL ? a->channels * log(256) : 0; /* D ln 256 */
+    double start = 0;
+    if (score.kind == OF_SCORE_NLL) /* -D ln bin */
+        start = a->channels * -log(a->input.bin);
+    if (score.kind == OF_SCORE_RATIO && general.architecture != NULL)
+        start =
+            of_bin_difference(a, general.architecture->input.bin) / (a->height * (double)a->width);
     uint32_t first = 0;
     for (size_t i = 0; i < (size_t)a->height * a->width; i++)
         heat[i] = start;

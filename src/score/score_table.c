@@ -2,6 +2,8 @@
 /* Anomaly scores of one image from its likelihoods; higher is more anomalous. */
 #include "score/score_table.h"
 
+#include "model/model.h"
+
 #include <math.h>
 
 static double nll(of_score score, const of_architecture *architecture,
@@ -23,12 +25,17 @@ static double last(of_score score, const of_architecture *architecture,
     return scale(score, architecture, image);
 }
 
-/* Both models have the same D, so the D ln 256 of the two nll cancel. */
+/* A difference of nll: that of logp where both models have the same bin. */
+static double above_general(const of_architecture *architecture, const of_image_likelihood *image,
+                            double logp) {
+    return image->general_logp - logp + of_bin_difference(architecture, image->general_bin);
+}
+
 static double ratio(of_score score, const of_architecture *architecture,
                     const of_image_likelihood *image) {
     (void)score;
-    (void)architecture;
-    return image->general_contributions != NULL ? image->general_logp - image->logp : (double)NAN;
+    return image->general_contributions != NULL ? above_general(architecture, image, image->logp)
+                                                : (double)NAN;
 }
 
 static double ratio_last(of_score score, const of_architecture *architecture,
@@ -49,7 +56,7 @@ static double best_class_ratio(of_score score, const of_architecture *architectu
     for (uint32_t c = 1; c < architecture->classes; c++)
         if (isnan(image->class_logp[c]) || image->class_logp[c] > best) /* a NaN stays */
             best = image->class_logp[c];
-    return image->general_logp - best;
+    return above_general(architecture, image, best);
 }
 
 static double less_code(const of_architecture *architecture, const of_image_likelihood *image,

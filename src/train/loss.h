@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Losses of a batch, as gradients with respect to its images' log-likelihoods. With
- * nll = D ln 256 - logp:
+ * nll = -(logp + D ln bin), of_nll:
  *
  *   nll      mean of nll_i
  *   ratio    w * mean of softplus((nll_general_i - nll_i) / t): binary cross-entropy of

@@ -169,7 +169,7 @@ static double worst_condition(const of_model *model, uint32_t *worst_scale, uint
         return 1;
     double *room = of_allocate((size_t)2 * EXACT_WIDTH * EXACT_WIDTH, sizeof *room);
     for (uint32_t s = 0; s < of_architecture_scale_count(architecture); s++)
-        for (uint32_t k = 0; k < architecture->steps; k++) {
+        for (uint32_t k = 0; k < of_architecture_mixings(architecture); k++) {
             bool exact = room != NULL && of_mixing_width(model, s) <= EXACT_WIDTH;
             double condition =
                 exact ? exact_condition(model, s, k, room) : diagonal_condition(model, s, k);

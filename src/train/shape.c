@@ -11,17 +11,30 @@
 /* Larger models are possible, but hardly what somebody means who gives a folder of photographs. */
 enum { LARGEST_CHOSEN = 128 };
 
+static bool same_input(const of_input_map *a, const of_input_map *b) {
+    return a->bits == b->bits && a->scale == b->scale && a->shift == b->shift && a->bin == b->bin &&
+           a->logit == b->logit;
+}
+
+static bool same_extension(const of_architecture *a, const of_architecture *b) {
+    return a->latents == b->latents && a->split_prior == b->split_prior && a->edges == b->edges &&
+           a->scale_map == b->scale_map && a->shift == b->shift && a->net_input == b->net_input &&
+           a->leak == b->leak && a->closing == b->closing;
+}
+
 static bool same(const of_architecture *a, const of_architecture *b) {
     return a->family == b->family && a->channels == b->channels && a->height == b->height &&
            a->width == b->width && a->scales == b->scales && a->steps == b->steps &&
            a->hidden == b->hidden && a->coupling == b->coupling &&
-           a->permutation == b->permutation && a->lu == b->lu && a->block == b->block;
+           a->permutation == b->permutation && a->lu == b->lu && a->block == b->block &&
+           same_input(&a->input, &b->input) && same_extension(a, b);
 }
 
 static bool without_size(const of_architecture *a) {
     return a->height == 0 || a->width == 0;
 }
 
+/* `wish` NULL: none. */
 static of_status settle_from_init(of_trainer_settings *settings, const of_architecture *wish,
                                   of_error *error) {
     const of_architecture *init = of_model_architecture(settings->init);
@@ -76,10 +89,13 @@ static of_status take_shape(const char *source, of_architecture *architecture, o
 of_status of_trainer_settle_architecture(of_trainer_settings *settings, const of_architecture *wish,
                                          of_error *error) {
     of_architecture *architecture = &settings->architecture;
-    of_status status = OF_OK;
+    of_architecture own;
+    of_status status = of_architecture_read(wish, &own, error);
+    if (status != OF_OK)
+        return status;
     if (settings->init != NULL)
-        return settle_from_init(settings, wish, error);
-    *architecture = wish != NULL ? *wish : of_architecture_default();
+        return settle_from_init(settings, wish != NULL ? &own : NULL, error);
+    *architecture = own;
     architecture->classes = 0;
     if (wish == NULL)
         architecture->channels = architecture->height = architecture->width = 0;

@@ -27,8 +27,9 @@ static of_status general_forward(of_trainer *trainer, const of_batch *batch, dou
                                  of_error *error) {
     const of_likelihoods out = {.logp = nll};
     of_status status = of_session_forward(trainer->general, batch, &out, error);
+    const of_architecture *general = of_plan_architecture(of_session_plan(trainer->general));
     for (size_t i = 0; status == OF_OK && i < batch->count; i++)
-        nll[i] = of_nll(&trainer->options.architecture, nll[i]);
+        nll[i] = of_nll(general, nll[i]);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/parts.h"
+#include "model/model.h"
 
 #include <math.h>
 
@@ -35,7 +36,8 @@ static of_status walk_batch(const walk *task, size_t first, size_t count, of_err
         set->nll[first + i] = of_nll(architecture, logp);
         set->last[first + i] = -task->contributions[i * scales + scales - 1];
         if (set->general_logp != NULL)
-            set->ratio[first + i] = set->general_logp[first + i] - logp;
+            set->ratio[first + i] = set->general_logp[first + i] - logp +
+                                    of_bin_difference(architecture, set->general_bin);
     }
     return status;
 }
@@ -114,8 +116,11 @@ of_status of_validation_open(of_validation *validation, of_session *general,
     of_status status = OF_OK;
     validation->general = general;
     validation->communicator = communicator;
-    for (size_t i = 0; status == OF_OK && i < validation->set_count; i++)
+    for (size_t i = 0; status == OF_OK && i < validation->set_count; i++) {
+        if (general != NULL)
+            validation->sets[i].general_bin = architecture_of(general)->input.bin;
         status = allocate(&validation->sets[i], general != NULL, error);
+    }
     return status;
 }
 

@@ -12,6 +12,7 @@ typedef struct of_held_out {
     of_dataset data;
     double *logp, *nll, *last, *ratio; /* [count] */
     double *general_logp;              /* [count], computed once: the general model is frozen */
+    double general_bin;                /* its of_input_map.bin */
 } of_held_out;
 
 typedef struct of_validation {

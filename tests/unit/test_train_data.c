@@ -278,8 +278,13 @@ static void shares_decide_what_an_epoch_has(void **state) {
 /* ---- Augmentation ------------------------------------------------------------------------- */
 
 static of_augmentation augmentation(double shift, bool flip) {
-    return (of_augmentation){
-        .key = 3, .channels = 3, .height = SIDE, .width = SIDE, .shift = shift, .flip = flip};
+    return (of_augmentation){.key = 3,
+                             .channels = 3,
+                             .height = SIDE,
+                             .width = SIDE,
+                             .shift = shift,
+                             .flip = flip,
+                             .noise = 1};
 }
 
 /* The byte whose noisy form this is, but for noise that rounds to 1. */

@@ -140,9 +140,14 @@ static void round_to_bytes(float *target, size_t count) {
         target[i] = rintf(fminf(fmaxf(target[i], 0), 255));
 }
 
-static void dequantise(of_random *random, float *target, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        target[i] = (target[i] + (of_random_uniform(random) - 0.5f)) * (1.0f / 255.0f);
+/* Of whole numbers. */
+static void dequantise(const of_augmentation *augmentation, of_random *random, float *target,
+                       size_t count) {
+    float step = (float)(1u << augmentation->dropped_bits), noise = (float)augmentation->noise;
+    for (size_t i = 0; i < count; i++) {
+        float level = floorf(target[i] / step);
+        target[i] = (level + noise * (of_random_uniform(random) - 0.5f)) * (step / 255.0f);
+    }
 }
 
 static void render(const of_augmentation *augmentation, movement move, coloring colors,
@@ -158,7 +163,7 @@ static void render(const of_augmentation *augmentation, movement move, coloring 
         color(augmentation, colors, target);
     if (move.zoom != 1 || recolor)
         round_to_bytes(target, count);
-    dequantise(random, target, count);
+    dequantise(augmentation, random, target, count);
 }
 
 void of_augment(const of_augmentation *augmentation, uint64_t epoch, uint64_t image,

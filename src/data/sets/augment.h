@@ -15,6 +15,8 @@ typedef struct of_augmentation {
     bool flip;    /* mirror every other image, left to right */
     double zoom;  /* magnify every other image by 1-zoom..1+zoom about its centre, 0..0.5 */
     double color; /* vary every other image's colours by up to this share, 0..1 */
+    uint32_t dropped_bits; /* of each byte, 8 - of_input_map.bits */
+    double noise; /* width of the dequantisation noise in levels of what is left: bin/scale */
 } of_augmentation;
 
 /* One image [height][width][channels] becomes `target`, in the same order, in four parts.
@@ -30,8 +32,9 @@ typedef struct of_augmentation {
  * Bytes: what either has changed is rounded to 0..255, as in the images that will be scored. Every
  * other image stays as it is, because resampled images are smoother, so more likely, than others.
  *
- * Dequantisation: v -> (v + u - 1/2)/255, u uniform in [0,1), so that a plan, which takes
- * OF_PIXEL_F32 as v/255, sees x = (v + u)/256 - 1/2. */
+ * Dequantisation: v -> 2^dropped (floor(v / 2^dropped) + noise (u - 1/2))/255, u uniform in [0,1),
+ * so that a plan, which takes OF_PIXEL_F32 p as 255 p / 2^dropped levels, sees
+ * x = scale floor(v / 2^dropped) + shift + bin (u - 1/2): by default (v + u)/256 - 1/2. */
 void of_augment(const of_augmentation *augmentation, uint64_t epoch, uint64_t image,
                 const uint8_t *pixels, float *target);
 
