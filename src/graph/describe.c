@@ -35,7 +35,7 @@ of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info, 
     if (step)
         (void)snprintf(steps, sizeof steps, "steps.%u.", (unsigned)op->step);
     (void)snprintf(info->name, sizeof info->name, "scales.%u.%s%s", (unsigned)op->scale, steps,
-                   op->part);
+                   op->name);
     of_op_type_of(op->kind)->describe(plan, op, info);
     return OF_OK;
 }

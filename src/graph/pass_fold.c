@@ -22,7 +22,7 @@ static bool fold(of_op *op, const of_op *next) {
         op->shape.relu = true;
     else if (!convolution || next->kind != OF_OP_ACTNORM)
         return false;
-    op->part = next->part;
+    op->name = next->name;
     take_parameters(op, next);
     return true;
 }

@@ -32,7 +32,7 @@ static bool fuse(const of_plan *plan, of_op *op, const of_op *next) {
         return false;
     }
     if (next->kind != OF_OP_MAP)
-        op->part = next->part;
+        op->name = next->name;
     return true;
 }
 
