@@ -128,11 +128,13 @@ static void backward_coupling(const of_chunk *c, const of_op *op) {
 static of_status recompute(const of_chunk *c, const of_op *tail, of_error *error) {
     const float *pass = of_chunk_kept(c, c->buffers->kept.pass[c->s], tail->step);
     of_status status = OF_OK;
-    double start = of_profile_start(c->run);
-    for (const of_op *op = of_tail_network(tail); status == OF_OK && op + 1 < tail; op++)
-        if (c->buffers->kept.hidden[op - c->plan->ops] == NULL)
-            status = of_run_layer(c->run, op, c->first, c->count, pass, error);
-    of_chunk_stop(c, start, tail->step, OF_STAGE_BACK_RECOMPUTE);
+    for (const of_op *op = of_tail_network(tail); status == OF_OK && op + 1 < tail; op++) {
+        if (c->buffers->kept.hidden[op - c->plan->ops] != NULL)
+            continue;
+        double start = of_profile_start(c->run);
+        status = of_run_layer(c->run, op, c->first, c->count, pass, error);
+        of_chunk_stop(c, start, tail->step, OF_STAGE_BACK_RECOMPUTE);
+    }
     return status;
 }
 

@@ -103,6 +103,7 @@ typedef struct of_band_layer {
 typedef struct of_op {
     of_op_kind kind;
     uint32_t scale, step;
+    bool in_step;     /* or stands before or after a scale's steps */
     const char *name; /* "conv1": the end of it */
     of_parameter_list parameters;
     of_convolution_shape shape; /* channels in and out, also of what is no convolution */
@@ -137,7 +138,7 @@ typedef struct of_op_list {
 } of_op_list;
 
 /* A pass over a whole plan's list, in place. */
-typedef void of_pass(of_plan *plan, of_op_list *list);
+typedef void of_pass(const of_plan *plan, of_op_list *list);
 
 /* ---- source.c ---- */
 
@@ -149,9 +150,11 @@ of_status of_ops_build(const of_plan *plan, const of_model *model, of_op_list *l
 
 of_pass of_pass_fold, of_pass_fuse, of_pass_taps, of_pass_choose;
 
-/* passes.c: all of them; `observe`, if there is one, is told of the list before and after each. */
-typedef void of_pass_observer(void *user, const char *pass, const of_op_list *list);
-void of_ops_run_passes(of_plan *plan, of_op_list *list, of_pass_observer *observe, void *user);
+/* passes.c: all of them; `visit`, if there is one, is told of the list before and after each. */
+void of_ops_run_passes(const of_plan *plan, of_op_list *list, of_op_visitor visit, void *user);
+
+/* An op's whole name: "scales.0.steps.3.conv1". */
+void of_op_full_name(const of_op *op, char *name, size_t size);
 
 /* ---- ops.c ---- */
 
@@ -184,6 +187,5 @@ extern const of_op_type of_enter_type, of_map_type, of_convolution_type, of_tail
     of_latents_type;
 
 const of_op_type *of_op_type_of(of_op_kind kind);
-const char *of_op_name(of_op_kind kind);
 
 #endif

@@ -27,7 +27,7 @@ static bool fold(of_op *op, const of_op *next) {
     return true;
 }
 
-void of_pass_fold(of_plan *plan, of_op_list *list) {
+void of_pass_fold(const of_plan *plan, of_op_list *list) {
     (void)plan;
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {

@@ -14,6 +14,7 @@ typedef struct builder {
     const of_scale_plan *scale;
     of_op_list *list;
     uint32_t s, k;
+    bool in_step;
 } builder;
 
 /* Ops that keep what they get: so many channels at every position. */
@@ -22,6 +23,7 @@ static of_op *append(builder *b, of_op_kind kind, const char *name, uint32_t cha
     *op = (of_op){.kind = kind,
                   .scale = b->s,
                   .step = b->k,
+                  .in_step = b->in_step,
                   .name = name,
                   .reads = OF_BUFFER_STATE,
                   .writes = OF_BUFFER_STATE,
@@ -126,9 +128,11 @@ static void append_scale(builder *b) {
     if (b->s == 0)
         (void)append(b, OF_OP_INPUT, "input", channels);
     (void)append(b, OF_OP_SQUEEZE, "enter", channels);
+    b->in_step = true;
     for (b->k = 0; b->k < b->plan->architecture.steps; b->k++)
         append_step(b);
     b->k = 0;
+    b->in_step = false;
     if (!b->scale->last)
         append(b, OF_OP_SPLIT, "split", channels)->shape.outputs = channels / 2;
     uint32_t latents = b->scale->last ? channels : channels / 2;
