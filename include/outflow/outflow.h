@@ -680,6 +680,25 @@ OF_API size_t of_plan_layer_count(const of_plan *plan);
 OF_API of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info,
                                of_error *error);
 
+/** One op of the list that a plan is made from. Strings live as long as the plan. */
+typedef struct of_op_info {
+    const char *pass;   /**< what has made the list: "model", then the names of the passes */
+    const char *kind;   /**< e.g. "convolution" */
+    char name[64];      /**< e.g. "scales.0.steps.3.conv1": several ops may belong to one layer */
+    char operation[48]; /**< e.g. "3x3 6->64 +relu at 16x16" */
+} of_op_info;
+
+/** Receives ops one after the other, in the order of execution; `op` lives until it returns. */
+typedef void (*of_op_visitor)(void *user, const of_op_info *op);
+
+/**
+ * How a plan came about: tells `visit` of every op of the list that the model is, and again of
+ * every op of the list after each pass that folds, fuses or chooses. The last list is what runs: as
+ * many ops as of_plan_layer_count. Errors: OF_ERROR_ARGUMENT, OF_ERROR_MEMORY. Safe from any
+ * thread.
+ */
+OF_API of_status of_plan_ops(const of_plan *plan, of_op_visitor visit, void *user, of_error *error);
+
 /**
  * Where the time goes: runs the images on one thread, in the order of execution, with a clock
  * around every layer. `layer_seconds` [of_plan_layer_count] gets the seconds spent in each.

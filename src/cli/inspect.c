@@ -31,7 +31,7 @@ const of_command of_inspect_command = {
 typedef struct inspect_settings {
     of_shared_settings shared;
     uint64_t micro_batch;
-    bool json, layers, train;
+    bool json, layers, ops, train;
 } inspect_settings;
 
 /* What training would take; `micro_batch` 0: it was not asked for. */
@@ -47,6 +47,10 @@ static void declare(inspect_settings *settings, of_option_table *table) {
     of_option_flag(table, 0, "json", &settings->json, "Print JSON, with every layer.");
     of_option_flag(table, 0, "layers", &settings->layers,
                    "Print every layer on its own line instead of folding equal steps.");
+    of_option_flag(
+        table, 0, "ops", &settings->ops,
+        "Print the list of ops that the model is, and what each pass makes of it, instead "
+        "of everything else; with --layers every step of it.");
     of_option_flag(table, 0, "train", &settings->train,
                    "Print also the memory that training would take, with 'outflow train's own "
                    "settings.");
@@ -304,7 +308,9 @@ static of_status inspect_file(const inspect_settings *settings, const char *path
         status = of_plan_compile(model, &options, &plan, error);
     if (status == OF_OK)
         status = measure_training(settings, model, &cost, error);
-    if (status == OF_OK)
+    if (status == OF_OK && settings->ops)
+        status = of_ops_print(plan, settings->layers, stdout, error);
+    else if (status == OF_OK)
         status = settings->json
                      ? write_json(path, model, plan, &cost, stdout, error)
                      : print_text(path, model, plan, &cost, settings->layers, stdout, error);

@@ -51,13 +51,18 @@ static void add_layer(layer_group *groups, size_t *count, const layer_group *nex
     groups[(*count)++] = *next;
 }
 
+static void write_name(const layer_group *group, char *name, size_t size) {
+    const of_layer_info *layer = &group->layer;
+    (void)snprintf(name, size, "%s", layer->name);
+    if (group->count > 1)
+        (void)snprintf(name, size, "%.*s%lu-%lu%s", (int)group->head, layer->name, group->first,
+                       group->last, layer->name + group->tail);
+}
+
 static void print_group(const layer_group *group, FILE *file) {
     const of_layer_info *layer = &group->layer;
     char name[128], weights[OF_NUMBER_SIZE], output[OF_NUMBER_SIZE];
-    (void)snprintf(name, sizeof name, "%s", layer->name);
-    if (group->count > 1)
-        (void)snprintf(name, sizeof name, "%.*s%lu-%lu%s", (int)group->head, layer->name,
-                       group->first, group->last, layer->name + group->tail);
+    write_name(group, name, sizeof name);
     (void)fprintf(file, "%-34s %-26s %-36s %-9s %5u %10.3f %11s %11s\n", name, layer->operation,
                   layer->kernel, of_precision_name(layer->precision), layer->images_per_call,
                   1e-6 * layer->flops * (double)group->count,
@@ -85,5 +90,56 @@ of_status of_layers_print(const of_plan *plan, bool all, FILE *file, of_error *e
     for (size_t i = 0; status == OF_OK && i < count; i++)
         print_group(&groups[i], file);
     free(groups);
+    return status;
+}
+
+/* ---- Ops ---------------------------------------------------------------------------------- */
+
+/* Groups of all lists; an op is a layer whose "kernel" is the pass. */
+typedef struct op_groups {
+    layer_group *groups; /* NULL: ops are only counted */
+    size_t count;
+    bool all;
+} op_groups;
+
+static void add_op(void *user, const of_op_info *op) {
+    op_groups *list = user;
+    of_layer_info layer = {.kernel = op->pass};
+    if (list->groups == NULL) {
+        list->count++;
+        return;
+    }
+    memcpy(layer.name, op->name, sizeof layer.name);
+    (void)snprintf(layer.operation, sizeof layer.operation, "%-12s %.35s", op->kind, op->operation);
+    layer_group next = make_group(&layer);
+    add_layer(list->groups, &list->count, &next, list->all);
+}
+
+static void print_ops(const op_groups *list, FILE *file) {
+    const char *pass = "";
+    for (size_t i = 0; i < list->count; i++) {
+        const layer_group *group = &list->groups[i];
+        char name[128];
+        if (strcmp(pass, group->layer.kernel) != 0)
+            (void)fprintf(file, "%s%s\n", i > 0 ? "\n" : "", group->layer.kernel);
+        pass = group->layer.kernel;
+        write_name(group, name, sizeof name);
+        (void)fprintf(file, "  %-32s %s\n", name, group->layer.operation);
+    }
+}
+
+of_status of_ops_print(const of_plan *plan, bool all, FILE *file, of_error *error) {
+    op_groups list = {NULL, 0, all};
+    of_status status = of_plan_ops(plan, add_op, &list, error);
+    if (status != OF_OK)
+        return status;
+    list.groups = calloc(list.count, sizeof *list.groups);
+    if (list.groups == NULL)
+        return of_fail_memory(error, "the lists of ops");
+    list.count = 0;
+    status = of_plan_ops(plan, add_op, &list, error);
+    if (status == OF_OK)
+        print_ops(&list, file);
+    free(list.groups);
     return status;
 }

@@ -10,4 +10,7 @@
  * "scales.0.steps.0-7.conv1", with their sums. */
 of_status of_layers_print(const of_plan *plan, bool all, FILE *file, of_error *error);
 
+/* The lists of ops that the plan was made from, one after each pass, likewise. */
+of_status of_ops_print(const of_plan *plan, bool all, FILE *file, of_error *error);
+
 #endif

@@ -18,10 +18,11 @@ typedef struct setup {
     of_model *model;
     uint32_t units;
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES]; /* of all units */
+    double *contributions;                            /* nobody wants them */
     of_arena arena;
-    of_convolution *linear[2]; /* first layers of the current scale without ReLU */
-    float *packed[2];
-    of_folded_layer folded;
+    of_convolution *linear[2]; /* hidden layers of the current scale without ReLU */
+    void *packed[2], *scratch[2];
+    of_folded_layer folded[2];
 } setup;
 
 /* Sums over positions and units of one layer's outputs. */
@@ -40,12 +41,28 @@ static void set_actnorm(float *loc, float *log_scale, size_t i, double count, do
     log_scale[i] = (float)(-0.5 * log(variance));
 }
 
-/* A worker of thread t that sees the states of all units. */
-static of_worker view_of(const setup *work, int t) {
-    of_worker worker = work->training->session->workers[t];
+/* The first worker, which sees the states of all units. */
+static of_worker view_of(const setup *work) {
+    of_worker worker = work->training->session->workers[0];
     memcpy(worker.pass, work->pass, sizeof worker.pass);
     memcpy(worker.rest, work->rest, sizeof worker.rest);
     return worker;
+}
+
+/* Takes all units forward through ops begin..end of a scale, but for maps that belong to the step
+ * after. */
+static of_status run_ops(setup *work, const of_op *begin, const of_op *end, of_error *error) {
+    const of_plan *plan = work->plan;
+    of_worker worker = view_of(work);
+    worker.contributions = work->contributions;
+    const of_run run = {.plan = plan, .worker = &worker, .without_map = true};
+    of_status status = OF_OK;
+    of_units units = {NULL, 0, 0};
+    for (; status == OF_OK && units.first < work->units; units.first += units.count) {
+        units.count = of_forward_chunk(&plan->scales[begin->scale], work->units - units.first);
+        status = of_forward_ops(&run, begin, end, &units, error);
+    }
+    return status;
 }
 
 /* ---- Flow ActNorm and map ----------------------------------------------------------------- */
@@ -57,14 +74,12 @@ static float *channel_at(const setup *work, uint32_t s, size_t position, size_t 
                           : work->rest[s] + position * half + channel - half;
 }
 
-static void initialise_flow_actnorm(setup *work, uint32_t s, uint32_t k) {
-    const of_scale_plan *scale = &work->plan->scales[s];
-    const of_step_parameters *p = &work->model->scales[s].steps[k];
-    float *loc = of_model_values(work->model, p->actnorm_loc);
-    float *log_scale = of_model_values(work->model, p->actnorm_log_scale);
-    size_t positions = (size_t)work->units * scale->positions;
+static void initialise_flow_actnorm(setup *work, uint32_t s, const of_step_map *map) {
+    float *loc = of_model_values(work->model, map->parameters.numbers[0]);
+    float *log_scale = of_model_values(work->model, map->parameters.numbers[1]);
+    size_t positions = (size_t)work->units * work->plan->scales[s].positions;
 #pragma omp parallel for num_threads(work->plan->threads) schedule(static)
-    for (size_t c = 0; c < scale->channels; c++) {
+    for (size_t c = 0; c < map->channels; c++) {
         double sum = 0, square = 0;
         for (size_t i = 0; i < positions; i++) {
             double x = (double)*channel_at(work, s, i, c);
@@ -89,26 +104,18 @@ static void map_position(const setup *work, uint32_t s, const of_channel_map *ma
         *channel_at(work, s, position, r) = y[r];
 }
 
-static of_status apply_map(setup *work, uint32_t s, uint32_t k, of_error *error) {
+/* The map that `op` is, or would apply in its kernel. */
+static of_status apply_map(setup *work, const of_op *op, of_error *error) {
     of_plan *plan = work->plan;
-    const of_scale_plan *scale = &plan->scales[s];
-    if (plan->architecture.block == OF_BLOCK_DENSE) {
-        of_worker worker = view_of(work, 0);
-        const of_run run = {.plan = plan, .worker = &worker, .without_map = true};
-        of_status status = OF_OK;
-        for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
-            count = of_forward_chunk(scale, work->units - first);
-            const of_op *map = of_step_ops(plan, scale, k);
-            status = of_forward_ops(&run, map, map + 1, &(of_units){NULL, first, count}, error);
-        }
-        return status;
-    }
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    if (op->kind == OF_OP_MAP)
+        return run_ops(work, op, op + 1, error);
     float *y = of_allocate(plan->threads, scale->channels * sizeof(float));
     if (y == NULL)
         return of_fail_memory(error, "initialisation");
 #pragma omp parallel for num_threads(plan->threads) schedule(static)
     for (size_t i = 0; i < (size_t)work->units * scale->positions; i++)
-        map_position(work, s, &of_step_ops(plan, scale, k)[-1].map.forward, i,
+        map_position(work, op->scale, &op->map.forward, i,
                      y + (size_t)omp_get_thread_num() * scale->channels);
     of_free(y);
     return OF_OK;
@@ -116,33 +123,38 @@ static of_status apply_map(setup *work, uint32_t s, uint32_t k, of_error *error)
 
 /* ---- Hidden ActNorms ---------------------------------------------------------------------- */
 
-static of_status make_linear_layers(setup *work, uint32_t s, of_error *error) {
-    const of_scale_plan *scale = &work->plan->scales[s];
-    size_t most = 0;
-    for (int layer = 0; layer < 2; layer++) {
-        of_convolution_shape shape =
-            *of_convolution_shape_of(of_step_layer(work->plan, scale, 0, layer)->code);
-        shape.relu = false;
-        of_status status =
-            of_convolution_create(&shape, scale->chunk, NULL, &work->linear[layer], error);
-        if (status != OF_OK)
-            return status;
-        size_t weights = (size_t)shape.inputs * shape.outputs * shape.kernel * shape.kernel;
-        most = weights > most ? weights : most;
-        work->packed[layer] =
-            of_arena_take(&work->arena, of_convolution_weight_bytes(work->linear[layer]), 1);
-    }
-    work->folded.weights = of_arena_take(&work->arena, most, sizeof(float));
-    work->folded.bias = of_arena_take(&work->arena, work->plan->hidden, sizeof(float));
-    if (!work->packed[0] || !work->packed[1] || !work->folded.weights || !work->folded.bias)
-        return of_fail_memory(error, "initialisation");
-    return OF_OK;
+/* Code for a layer without its ReLU; a scale's steps share it. */
+static of_status make_linear_layer(setup *work, const of_op *op, of_error *error) {
+    int layer = (int)op->writes;
+    of_convolution_shape shape = op->shape;
+    shape.relu = false;
+    if (work->linear[layer] != NULL)
+        return OF_OK;
+    of_status status = of_convolution_create(&shape, work->plan->scales[op->scale].chunk, NULL,
+                                             &work->linear[layer], error);
+    if (status != OF_OK)
+        return status;
+    of_convolution *code = work->linear[layer];
+    work->packed[layer] = of_allocate_zeroed(of_convolution_weight_bytes(code), 1);
+    work->scratch[layer] = of_allocate(of_convolution_scratch_bytes(code), 1);
+    work->folded[layer].weights = of_allocate(of_convolution_weights(&shape), sizeof(float));
+    work->folded[layer].bias = of_allocate(shape.outputs, sizeof(float));
+    return work->packed[layer] && work->scratch[layer] && work->folded[layer].weights &&
+                   work->folded[layer].bias
+               ? OF_OK
+               : of_fail_memory(error, "initialisation");
 }
 
 static void free_linear_layers(setup *work) {
     for (int layer = 0; layer < 2; layer++) {
         of_convolution_free(work->linear[layer]);
+        of_free(work->packed[layer]);
+        of_free(work->scratch[layer]);
+        of_free(work->folded[layer].weights);
+        of_free(work->folded[layer].bias);
         work->linear[layer] = NULL;
+        work->packed[layer] = work->scratch[layer] = NULL;
+        work->folded[layer] = (of_folded_layer){NULL, NULL};
     }
 }
 
@@ -156,69 +168,62 @@ static void add_moments(const float *values, size_t positions, size_t stride, mo
     m->count += (double)positions;
 }
 
-/* Outputs of layer FIRST or MIDDLE before its ActNorm (which is neutral so far) and ReLU. */
-static of_status measure_layer(setup *work, uint32_t s, uint32_t k, int layer, moments *m,
-                               of_error *error) {
+/* Outputs of a hidden layer before its ActNorm (which is neutral so far) and ReLU. */
+static of_status measure_layer(setup *work, const of_op *op, moments *m, of_error *error) {
     const of_plan *plan = work->plan;
-    const of_scale_plan *scale = &plan->scales[s];
-    const of_op *first_layer = of_step_layer(plan, scale, k, OF_LAYER_FIRST);
-    of_worker *worker = &work->training->session->workers[0];
-    void *scratch = of_allocate(of_convolution_scratch_bytes(work->linear[layer]), 1);
-    of_fold_convolution(work->model, of_step_layer(plan, scale, k, layer), &work->folded);
-    of_status status = scratch ? OF_OK : of_fail_memory(error, "initialisation");
-    if (status == OF_OK)
-        status = of_convolution_pack(work->linear[layer], work->folded.weights, work->packed[layer],
-                                     error);
+    const of_scale_plan *scale = &plan->scales[op->scale];
+    const of_convolution_shape *shape = &op->shape;
+    int layer = (int)op->writes;
+    of_folded_layer *folded = &work->folded[layer];
+    of_worker worker = view_of(work);
+    const of_run run = {.plan = plan, .worker = &worker};
+    of_fold_convolution(work->model, op, folded);
+    of_status status =
+        of_convolution_pack(work->linear[layer], folded->weights, work->packed[layer], error);
     for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
         count = of_forward_chunk(scale, work->units - first);
-        const float *source = work->pass[s] + first * of_state_floats(scale);
-        if (layer == OF_LAYER_MIDDLE) {
-            status = of_convolution_run(first_layer->code, count, source,
-                                        first_layer->packed.weights, first_layer->packed.bias,
-                                        worker->hidden[0], worker->convolution_scratch, error);
-            source = worker->hidden[0];
+        const float *state = work->pass[op->scale] + first * of_state_floats(scale);
+        const void *source = state;
+        if (op->reads != OF_BUFFER_STATE) {
+            status = of_run_layer(&run, op - 1, first, count, state, error);
+            source = of_hidden(&run, op - 1, first);
         }
         if (status == OF_OK)
-            status = of_convolution_run(work->linear[layer], count, source, work->packed[layer],
-                                        work->folded.bias, worker->hidden[1], scratch, error);
+            status =
+                of_convolution_run(work->linear[layer], count, source, work->packed[layer],
+                                   folded->bias, worker.hidden[1], work->scratch[layer], error);
         if (status == OF_OK)
-            add_moments(worker->hidden[1], (size_t)count * scale->positions, plan->hidden, m);
+            add_moments(worker.hidden[1], (size_t)count * scale->positions, shape->outputs, m);
     }
-    of_free(scratch);
     return status;
 }
 
-static of_status initialise_hidden(setup *work, uint32_t s, uint32_t k, int layer,
-                                   of_error *error) {
-    const of_step_parameters *p = &work->model->scales[s].steps[k];
-    bool first = layer == OF_LAYER_FIRST;
-    size_t hidden = work->plan->architecture.hidden;
-    float *loc = of_model_values(work->model, first ? p->conv1_loc : p->conv2_loc);
-    float *log_scale =
-        of_model_values(work->model, first ? p->conv1_log_scale : p->conv2_log_scale);
+static of_status initialise_hidden(setup *work, of_op *op, of_error *error) {
+    size_t hidden = op->units;
+    float *loc = of_model_values(work->model, op->parameters.numbers[1]);
+    float *log_scale = of_model_values(work->model, op->parameters.numbers[2]);
     double *sums = of_allocate_zeroed(2 * hidden, sizeof(double));
     if (sums == NULL)
         return of_fail_memory(error, "initialisation");
     memset(loc, 0, hidden * sizeof(float));
     memset(log_scale, 0, hidden * sizeof(float));
     moments m = {hidden, 0, sums, sums + hidden};
-    of_status status = measure_layer(work, s, k, layer, &m, error);
+    of_status status = make_linear_layer(work, op, error);
+    if (status == OF_OK)
+        status = measure_layer(work, op, &m, error);
     for (size_t c = 0; status == OF_OK && c < hidden; c++)
         set_actnorm(loc, log_scale, c, m.count, m.sum[c], m.square[c]);
     of_free(sums);
-    if (status == OF_OK)
-        status =
-            of_pack_op(work->plan, work->model,
-                       (of_op *)of_step_layer(work->plan, &work->plan->scales[s], k, layer), error);
-    return status;
+    return status == OF_OK ? of_pack_op(work->plan, work->model, op, error) : status;
 }
 
 /* ---- Scales ------------------------------------------------------------------------------- */
 
-static void initialise_prior(setup *work, uint32_t s) {
+static void initialise_prior(setup *work, const of_op *op) {
+    uint32_t s = op->scale;
     const of_scale_plan *scale = &work->plan->scales[s];
-    float *loc = of_model_values(work->model, work->model->scales[s].prior_loc);
-    float *log_scale = of_model_values(work->model, work->model->scales[s].prior_log_scale);
+    float *loc = of_model_values(work->model, op->parameters.numbers[0]);
+    float *log_scale = of_model_values(work->model, op->parameters.numbers[1]);
     size_t floats = of_state_floats(scale);
     for (size_t i = 0; i < scale->shape.latents; i++) {
         size_t place = of_latent_place(scale, i);
@@ -233,41 +238,22 @@ static void initialise_prior(setup *work, uint32_t s) {
     }
 }
 
-static of_status run_step(setup *work, uint32_t s, uint32_t k, of_error *error) {
-    const of_scale_plan *scale = &work->plan->scales[s];
-    of_worker worker = view_of(work, 0);
-    double *contributions =
-        of_allocate_zeroed((size_t)work->units * work->plan->scale_count, sizeof(double));
-    if (contributions == NULL)
-        return of_fail_memory(error, "initialisation");
-    worker.contributions = contributions;
-    const of_run run = {.plan = work->plan, .worker = &worker, .without_map = true};
-    of_status status = OF_OK;
-    for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
-        count = of_forward_chunk(scale, work->units - first);
-        const of_op *end = of_step_tail(work->plan, scale, k) + 1;
-        status = of_forward_ops(&run, end - 1 - end[-1].network, end,
-                                &(of_units){NULL, first, count}, error);
-    }
-    of_free(contributions);
-    return status;
-}
-
-static of_status initialise_step(setup *work, uint32_t s, uint32_t k, of_error *error) {
-    bool dense = work->plan->architecture.block == OF_BLOCK_DENSE;
-    initialise_flow_actnorm(work, s, k);
-    of_op *map = of_step_ops(work->plan, &work->plan->scales[s], k) - (dense ? 0 : 1);
+/* The map, each hidden ActNorm (linear layers have none), then the step as it is now. */
+static of_status initialise_step(setup *work, of_op *tail, of_error *error) {
+    of_op *network = tail - tail->network, *map = network - 1;
+    initialise_flow_actnorm(work, tail->scale, &map->map);
     of_status status = of_pack_op(work->plan, work->model, map, error);
     if (status == OF_OK)
-        status = apply_map(work, s, k, error);
-    for (int layer = OF_LAYER_FIRST; !dense && status == OF_OK && layer <= OF_LAYER_MIDDLE; layer++)
-        status = initialise_hidden(work, s, k, layer, error);
-    return status == OF_OK ? run_step(work, s, k, error) : status;
+        status = apply_map(work, map, error);
+    for (of_op *op = network; status == OF_OK && op + 1 < tail; op++)
+        if (op->parameters.numbers[2] != OF_NO_PARAMETER)
+            status = initialise_hidden(work, op, error);
+    return status == OF_OK ? run_ops(work, network, tail + 1, error) : status;
 }
 
 static void enter(setup *work, uint32_t s, const of_batch *batch) {
     of_plan *plan = work->plan;
-    of_worker worker = view_of(work, 0);
+    of_worker worker = view_of(work);
     /* the squeezed state itself: the map of step 0 is not set yet */
     of_kept kept = work->training->buffers[0].kept;
     memcpy(kept.squeezed_pass, work->pass, sizeof kept.squeezed_pass);
@@ -284,18 +270,23 @@ static void enter(setup *work, uint32_t s, const of_batch *batch) {
 }
 
 static of_status initialise_scale(setup *work, uint32_t s, const of_batch *batch, of_error *error) {
-    bool dense = work->plan->architecture.block == OF_BLOCK_DENSE;
+    const of_scale_plan *scale = &work->plan->scales[s];
+    of_status status = OF_OK;
     enter(work, s, batch);
-    of_status status = dense ? OF_OK : make_linear_layers(work, s, error);
-    for (uint32_t k = 0; status == OF_OK && k < work->plan->architecture.steps; k++)
-        status = initialise_step(work, s, k, error);
+    for (size_t i = 0; status == OF_OK && i < scale->op_count; i++)
+        if (scale->ops[i].kind == OF_OP_TAIL)
+            status = initialise_step(work, &scale->ops[i], error);
     free_linear_layers(work);
     if (status == OF_OK)
-        initialise_prior(work, s);
+        initialise_prior(work, of_scale_latents(scale));
     return status;
 }
 
 static of_status allocate(setup *work, of_error *error) {
+    work->contributions =
+        of_arena_take(&work->arena, (size_t)work->units * work->plan->scale_count, sizeof(double));
+    if (work->contributions == NULL)
+        return of_fail_memory(error, "initialisation");
     for (uint32_t s = 0; s < work->plan->scale_count; s++) {
         size_t floats = of_state_floats(&work->plan->scales[s]);
         work->pass[s] = of_arena_take(&work->arena, work->units, floats * sizeof(float));

@@ -2,8 +2,6 @@
 /* What a plan consists of, for people. */
 #include "graph/plan.h"
 
-#include <stdio.h>
-
 const char *of_convolutions(void) {
     return of_convolution_library();
 }
@@ -28,14 +26,8 @@ of_status of_plan_layer(const of_plan *plan, size_t index, of_layer_info *info, 
     if (plan == NULL || info == NULL || index >= plan->op_count)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_plan_layer: no layer %zu", index);
     const of_op *op = &plan->ops[index];
-    const of_scale_plan *scale = &plan->scales[op->scale];
-    bool step = op != of_scale_enter(scale) && op != of_scale_latents(scale);
-    char steps[24] = "";
     *info = (of_layer_info){.kernel = of_isa_name(plan->kernels->isa), .images_per_call = 1};
-    if (step)
-        (void)snprintf(steps, sizeof steps, "steps.%u.", (unsigned)op->step);
-    (void)snprintf(info->name, sizeof info->name, "scales.%u.%s%s", (unsigned)op->scale, steps,
-                   op->part);
+    of_op_full_name(op, info->name, sizeof info->name);
     of_op_type_of(op->kind)->describe(plan, op, info);
     return OF_OK;
 }

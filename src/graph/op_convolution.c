@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers of coupling networks: convolutions, with ActNorm, scale and ReLU folded in. */
 #include "core/memory.h"
-#include "graph/run.h"
+#include "graph/training.h"
 
 #include <assert.h>
 #include <math.h>
@@ -76,12 +76,10 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
 /* ---- Forward ------------------------------------------------------------------------------ */
 
 void *of_hidden(const of_run *run, const of_op *op, uint32_t first) {
-    const of_plan *plan = run->plan;
-    int layer = (int)op->writes;
-    if (run->kept == NULL || run->kept->hidden[layer][op->scale][op->step] == NULL)
-        return run->worker->hidden[layer];
-    size_t floats = (size_t)plan->scales[op->scale].positions * op->shape.outputs;
-    return run->kept->hidden[layer][op->scale][op->step] + first * floats;
+    float *kept = run->kept != NULL ? run->kept->hidden[op - run->plan->ops] : NULL;
+    if (kept == NULL)
+        return run->worker->hidden[op->writes];
+    return kept + (size_t)first * op->shape.height * op->shape.width * op->shape.outputs;
 }
 
 /* What a first layer reads: `state`, or a copy in its precision. */
@@ -111,6 +109,159 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
     return of_run_layer(run, op, units->first, units->count, state, error);
 }
 
+/* ---- Backward ----------------------------------------------------------------------------- */
+
+size_t of_product_inputs(const of_op *op) {
+    if (op->reads != OF_BUFFER_STATE)
+        return op->shape.inputs;
+    return of_round_up((size_t)op->shape.kernel * op->shape.kernel * op->shape.inputs,
+                       OF_CHANNEL_MULTIPLE);
+}
+
+/* W[o][i][t] of a layer that reads the state. Gradients of position q come from p = q - shift_t,
+ * which as taps (out[q] = sum of taps[q + shift_t'][t']) means t' = 8 - t: [o][t'*inputs + i]. */
+static void mirror_taps(const of_op *op, const float *weights, float *mirrored) {
+    size_t taps = (size_t)op->shape.kernel * op->shape.kernel, inputs = op->shape.inputs;
+    size_t stride = of_product_inputs(op);
+    for (size_t o = 0; o < op->shape.outputs; o++)
+        for (size_t t = 0; t < taps; t++)
+            for (size_t i = 0; i < inputs; i++)
+                mirrored[o * stride + (taps - 1 - t) * inputs + i] =
+                    weights[(o * inputs + i) * taps + t];
+}
+
+void of_fold_weights(const of_model *model, const of_op *tail, of_backward_buffers *b) {
+    for (const of_op *op = of_tail_network(tail); op < tail; op++) {
+        of_folded_layer direct = {b->weights[op->writes], b->folded.bias};
+        bool mirror = op->reads == OF_BUFFER_STATE;
+        of_fold_convolution(model, op, mirror ? &b->folded : &direct);
+        if (mirror)
+            mirror_taps(op, b->folded.weights, direct.weights);
+    }
+}
+
+void of_scatter_taps(const of_chunk *c, const of_tap_row *shape, const float *values, bool mirrored,
+                     float *target) {
+    of_tap_row row = *shape;
+    for (uint32_t u = 0; u < c->count; u++)
+        for (row.row = 0; row.row < row.height; row.row++)
+            c->plan->kernels->tap_scatter_row(
+                &row, values + (size_t)u * c->scale->positions * row.outputs, mirrored,
+                target + (size_t)u * c->scale->positions * row.stride);
+}
+
+/* The taps of a layer that reads the state. */
+static of_tap_row input_taps(const of_op *op) {
+    return (of_tap_row){.stride = of_product_inputs(op),
+                        .outputs = op->shape.inputs,
+                        .kernel = op->shape.kernel,
+                        .height = op->shape.height,
+                        .width = op->shape.width};
+}
+
+/* Adds a network's input gradients, as taps, to g_pass. */
+static void add_input_gradient(const of_chunk *c, const of_op *op, const float *taps) {
+    size_t floats = of_state_floats(c->scale);
+    float *g_pass = of_chunk_state(c, c->buffers->g_pass[c->s]);
+    float *sums = c->buffers->g_coefficients; /* free by now, and no smaller */
+    float *zero_bias = c->buffers->latents;
+    of_tap_row row = input_taps(op);
+    size_t row_floats = (size_t)row.width * row.outputs;
+    memset(zero_bias, 0, row.outputs * sizeof(float));
+    row.bias = zero_bias;
+    for (uint32_t u = 0; u < c->count; u++) {
+        row.taps = taps + (size_t)u * c->scale->positions * row.stride;
+        for (row.row = 0; row.row < row.height; row.row++) {
+            c->plan->kernels->tap_sum_row(&row, sums);
+            c->plan->kernels->accumulate(sums, g_pass + u * floats + row.row * row_floats,
+                                         row_floats);
+        }
+    }
+}
+
+/* Clears the gradients of a layer's outputs where ReLU did, and adds them up for its bias. */
+static void backward_relu(const of_chunk *c, const of_op *op, float *g) {
+    double start = of_profile_start(c->run);
+    if (op->shape.relu)
+        c->plan->kernels->relu_backward(of_hidden(c->run, op, c->first), g, c->positions,
+                                        op->shape.outputs, 0.0f, c->sums + op->bias_sums);
+    of_chunk_stop(c, start, op->step, OF_STAGE_BACK_RELU);
+}
+
+/* What the layer read: hidden activations, or neighbourhoods of the state, which are gathered. */
+static const float *gather_inputs(const of_chunk *c, const of_op *op) {
+    if (op->reads != OF_BUFFER_STATE)
+        return of_hidden(c->run, op - 1, c->first);
+    double start = of_profile_start(c->run);
+    float *gathered = c->buffers->g_buffer[OF_BUFFER_STATE];
+    const of_tap_row shape = input_taps(op);
+    of_scatter_taps(c, &shape, of_chunk_kept(c, c->buffers->kept.pass[c->s], op->step), true,
+                    gathered);
+    of_chunk_stop(c, start, op->step, OF_STAGE_BACK_GATHER);
+    return gathered;
+}
+
+/* From gradients G of what the layer wrote: of its weights, G^T X summed over the group's chunks,
+ * and of what it read, which may take the place of X. */
+static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
+    size_t outputs = op->shape.outputs, inputs = of_product_inputs(op);
+    float *g = c->buffers->g_buffer[op->writes], *g_x = c->buffers->g_buffer[op->reads];
+    int layer = (int)op->writes;
+    backward_relu(c, op, g);
+    const float *x = gather_inputs(c, op);
+    double start = of_profile_start(c->run);
+    of_status status = of_weight_product(outputs, inputs, c->positions, g, x, c->first > 0,
+                                         c->sums + op->weight_sums, error);
+    of_chunk_stop(c, start, op->step, OF_STAGE_BACK_WEIGHTS + layer);
+    start = of_profile_start(c->run);
+    if (status == OF_OK)
+        status = of_data_product(c->positions, inputs, outputs, g, c->buffers->weights[layer], g_x,
+                                 error);
+    of_chunk_stop(c, start, op->step, OF_STAGE_BACK_DATA + layer);
+    start = of_profile_start(c->run);
+    if (status == OF_OK && op->reads == OF_BUFFER_STATE)
+        add_input_gradient(c, op, g_x);
+    of_chunk_stop(c, start, op->step, OF_STAGE_BACK_TAPS);
+    return status;
+}
+
+/* ---- Sums to gradients of parameters: w' = f w, b' = f b with f = exp(factor * log_scale) ---- */
+
+static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
+    const int *numbers = op->parameters.numbers;
+    const float *log_scale = of_model_values(t->model, numbers[2]);
+    float *g_log_scale = of_unfolding_gradient(t, numbers[2]);
+    size_t source = of_convolution_source(op, o);
+    size_t taps = op->taps ? 9 : (size_t)op->shape.kernel * op->shape.kernel;
+    size_t row = t->model->parameters[numbers[0]].count / op->units, inputs = row / taps;
+    const float *weights = of_model_values(t->model, numbers[0]) + source * row;
+    float *g_weights = of_unfolding_gradient(t, numbers[0]) + source * row;
+    /* the sum for W[o][i][t] stands at o*out_step + i + t*tap_step: of taps [t*units + o][i], of
+     * neighbourhoods [o][t*inputs + i] */
+    size_t out_step = of_product_inputs(op);
+    size_t tap_step = op->taps ? (size_t)op->units * out_step : inputs;
+    const float *sums = t->sums + op->weight_sums + o * out_step;
+    double factor = log_scale ? exp(op->log_factor * (double)log_scale[source]) : 1;
+    double g_shift = (double)t->sums[op->bias_sums + o];
+    double g_factor = g_shift * (double)of_model_values(t->model, numbers[1])[source];
+    for (size_t i = 0; i < inputs; i++)
+        for (size_t tap = 0; tap < taps; tap++) {
+            double g = (double)sums[i + tap * tap_step];
+            g_weights[i * taps + tap] += (float)(g * factor);
+            g_factor += g * (double)weights[i * taps + tap];
+        }
+    of_unfolding_gradient(t, numbers[1])[source] += (float)(g_shift * factor);
+    if (g_log_scale != NULL)
+        g_log_scale[source] += (float)(op->log_factor * factor * g_factor);
+}
+
+static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error) {
+    (void)error;
+    for (uint32_t o = 0; o < op->units; o++)
+        unfold_output(t, op, o);
+    return OF_OK;
+}
+
 /* ---- For people --------------------------------------------------------------------------- */
 
 static size_t number_bytes(of_precision precision) {
@@ -132,5 +283,9 @@ void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info
     info->output_bytes = positions * shape->outputs * number_bytes(shape->target);
 }
 
-const of_op_type of_convolution_type = {
-    .allocate = allocate, .pack = pack, .forward = forward, .describe = of_convolution_describe};
+const of_op_type of_convolution_type = {.allocate = allocate,
+                                        .pack = pack,
+                                        .forward = forward,
+                                        .backward = backward,
+                                        .unfold = unfold,
+                                        .describe = of_convolution_describe};

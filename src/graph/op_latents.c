@@ -2,7 +2,7 @@
 /* The end of a scale: its latents, the prior's ActNorm and their densities under the standard
  * normal and the classes. */
 #include "core/memory.h"
-#include "graph/run.h"
+#include "graph/training.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -173,6 +173,118 @@ static of_status inverse(const of_run *run, const of_op *op, const of_units *uni
     return OF_OK;
 }
 
+/* ---- Backward ----------------------------------------------------------------------------- */
+
+/* The half of a unit's latents that starts at `offset` of the density's arrays. */
+static void gaussian_half(const of_chunk *c, const of_density *d, double weight, const float *x,
+                          float *g_x, size_t offset) {
+    c->plan->kernels->scale_shift_backward(x, d->scale + offset, d->shift + offset, (float)weight,
+                                           g_x, c->sums + d->scale_sums + offset,
+                                           c->sums + d->shift_sums + offset,
+                                           of_state_floats(c->scale));
+}
+
+/* Class densities: the loss has sum over classes of -g_c/2 |a_c z + b_c|^2 with z the latents
+ * after the prior's ActNorm. */
+static void class_half(const of_chunk *c, const of_density *d, const double *weights,
+                       const float *x, float *g_x, size_t offset) {
+    size_t n = of_state_floats(c->scale), latents = c->scale->shape.latents;
+    float *z = c->buffers->latents, *g_z = c->buffers->g_latents;
+    (void)c->plan->kernels->scale_shift(x, d->scale + offset, d->shift + offset, z, n);
+    memset(g_x, 0, n * sizeof(float));
+    for (size_t k = 0; k < c->plan->architecture.classes; k++) {
+        size_t place = k * latents + offset;
+        c->plan->kernels->scale_shift_backward(
+            z, d->class_scale + place, d->class_shift + place, (float)weights[k], g_z,
+            c->sums + d->class_scale_sums + place, c->sums + d->class_shift_sums + place, n);
+        c->plan->kernels->accumulate(g_z, g_x, n);
+    }
+    float *g_scale = c->sums + d->scale_sums + offset;
+    float *g_shift = c->sums + d->shift_sums + offset;
+    for (size_t i = 0; i < n; i++) {
+        g_scale[i] += g_x[i] * x[i];
+        g_shift[i] += g_x[i];
+        g_x[i] *= d->scale[offset + i];
+    }
+}
+
+static void prior_half(const of_chunk *c, const of_density *d, uint32_t unit, const float *x,
+                       float *g_x, size_t offset) {
+    uint32_t image = unit / c->plan->units, classes = c->plan->architecture.classes;
+    if (classes > 0)
+        class_half(c, d, c->buffers->class_gradients + (size_t)image * classes, x, g_x, offset);
+    else
+        gaussian_half(c, d, c->buffers->logp_gradients[image], x, g_x, offset);
+}
+
+/* The last state's latents; g_rest of a scale that is split comes from the next scale. */
+static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
+    (void)error;
+    const of_density *d = &op->density;
+    size_t floats = of_state_floats(c->scale);
+    uint32_t last = op[-1].step;
+    const float *pass = of_chunk_kept(c, c->buffers->kept.pass[c->s], last);
+    const float *rest = of_chunk_kept(c, c->buffers->kept.rest[c->s], last);
+    float *g_pass = of_chunk_state(c, c->buffers->g_pass[c->s]);
+    float *g_rest = of_chunk_state(c, c->buffers->g_rest[c->s]);
+    double start = of_profile_start(c->run);
+    for (uint32_t u = 0; u < c->count; u++) {
+        prior_half(c, d, c->first + u, pass + u * floats, g_pass + u * floats, 0);
+        if (c->scale->last)
+            prior_half(c, d, c->first + u, rest + u * floats, g_rest + u * floats, floats);
+    }
+    of_chunk_stop(c, start, 0, OF_STAGE_BACK_PRIOR);
+    return OF_OK;
+}
+
+/* z = e^ls (x + loc) */
+static void unfold_prior(const of_unfolding *t, const of_op *op, const of_scale_plan *scale) {
+    const of_density *d = &op->density;
+    const float *g_scale = t->sums + d->scale_sums, *g_shift = t->sums + d->shift_sums;
+    float *g_loc = of_unfolding_gradient(t, op->parameters.numbers[0]);
+    float *g_log_scale = of_unfolding_gradient(t, op->parameters.numbers[1]);
+    for (size_t i = 0; i < scale->shape.latents; i++) {
+        size_t place = of_latent_place(scale, i);
+        double a = (double)d->scale[place], b = (double)d->shift[place];
+        g_loc[i] += (float)(a * (double)g_shift[place]);
+        g_log_scale[i] += (float)(a * (double)g_scale[place] + b * (double)g_shift[place] +
+                                  t->lane->logp_gradient);
+    }
+}
+
+/* a = e^(ls - lstd), b = (e^ls loc - mean) e^-lstd. */
+static void unfold_class(const of_unfolding *t, const of_op *op, const of_scale_plan *scale,
+                         size_t c) {
+    const of_class_parameters *p = &t->model->classes[c * t->plan->scale_count + op->scale];
+    const of_density *d = &op->density;
+    const float *log_std = of_model_values(t->model, p->log_std);
+    const float *loc = of_model_values(t->model, p->loc);
+    float *g_loc = of_unfolding_gradient(t, p->loc);
+    float *g_log_scale = of_unfolding_gradient(t, p->log_scale);
+    float *g_mean = of_unfolding_gradient(t, p->mean);
+    float *g_log_std = of_unfolding_gradient(t, p->log_std);
+    double weight = t->lane->class_gradients[c];
+    for (size_t i = 0; i < scale->shape.latents; i++) {
+        size_t place = c * scale->shape.latents + of_latent_place(scale, i);
+        double g_a = (double)t->sums[d->class_scale_sums + place];
+        double g_b = (double)t->sums[d->class_shift_sums + place];
+        double a = (double)d->class_scale[place], b = (double)d->class_shift[place];
+        g_loc[i] += (float)(a * g_b);
+        g_log_scale[i] += (float)(a * g_a + a * (double)loc[i] * g_b + weight);
+        g_mean[i] -= (float)(g_b * exp(-(double)log_std[i]));
+        g_log_std[i] -= (float)(a * g_a + b * g_b + weight);
+    }
+}
+
+static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error) {
+    (void)error;
+    const of_scale_plan *scale = &t->plan->scales[op->scale];
+    unfold_prior(t, op, scale);
+    for (size_t c = 0; c < t->plan->architecture.classes; c++)
+        unfold_class(t, op, scale, c);
+    return OF_OK;
+}
+
 /* ---- Where the density comes from --------------------------------------------------------- */
 
 /* Adds ln of every factor where it belongs, and what the constant has beyond them evenly. */
@@ -224,4 +336,6 @@ const of_op_type of_latents_type = {.allocate = allocate,
                                     .pack = pack,
                                     .forward = forward,
                                     .inverse = inverse,
+                                    .backward = backward,
+                                    .unfold = unfold,
                                     .describe = describe};

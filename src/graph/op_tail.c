@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tail of a step: coefficients from taps, coupling, and the map that follows. Whatever there is
  * to know about a coupling's scale map is here and in its kernels. */
-#include "graph/run.h"
+#include "graph/training.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,15 +18,10 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
 
 /* ---- Forward and inverse ------------------------------------------------------------------ */
 
-/* The first op of the network whose taps a tail sums. */
-static const of_op *network_of(const of_op *tail) {
-    return tail - tail->network;
-}
-
 /* The map that a tail applies: the next step's, or on the way back the inverse of this step's,
  * which the op before the network applied. */
 static const of_channel_map *map_of(const of_op *op, bool inverse) {
-    const of_channel_map *map = inverse ? &network_of(op)[-1].map.inverse : &op->map.forward;
+    const of_channel_map *map = inverse ? &of_tail_network(op)[-1].map.inverse : &op->map.forward;
     return map->matrix != NULL ? map : NULL;
 }
 
@@ -90,10 +85,74 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
 static of_status inverse(const of_run *run, const of_op *op, const of_units *units,
                          of_error *error) {
     of_status status = OF_OK;
-    for (const of_op *layer = network_of(op); status == OF_OK && layer < op; layer++)
+    for (const of_op *layer = of_tail_network(op); status == OF_OK && layer < op; layer++)
         status = of_convolution_type.forward(run, layer, units, error);
     if (status == OF_OK)
         run_rows(run, op, units, true);
+    return status;
+}
+
+/* ---- Backward ----------------------------------------------------------------------------- */
+
+static void backward_coupling(const of_chunk *c, const of_op *op) {
+    const of_scale_plan *scale = c->scale;
+    const of_kept *states = &c->buffers->kept;
+    size_t floats = of_state_floats(scale);
+    const float *rest = of_chunk_kept(c, states->rest[c->s], op->step);
+    const float *factor = op->affine ? of_chunk_kept(c, states->scale[c->s], op->step) : NULL;
+    const of_tap_row shape = tap_row(c->plan, op, NULL);
+    double start = of_profile_start(c->run);
+    for (uint32_t u = 0; u < c->count; u++) {
+        uint32_t image = (c->first + u) / c->plan->units;
+        const of_coupling_backward task = {
+            .rest_after = rest + u * floats,
+            .scale = factor ? factor + u * floats : NULL,
+            .log_det_gradient = (float)c->buffers->logp_gradients[image],
+            .g_rest = of_chunk_state(c, c->buffers->g_rest[c->s]) + u * floats,
+            .g_coefficients =
+                c->buffers->g_coefficients + (size_t)u * scale->positions * op->outputs,
+            .positions = scale->positions,
+            .half = scale->half,
+            .affine = op->affine,
+        };
+        c->plan->kernels->coupling_backward(&task);
+    }
+    c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, op->outputs, 0.0f,
+                                    c->sums + op[-1].bias_sums);
+    of_scatter_taps(c, &shape, c->buffers->g_coefficients, false,
+                    c->buffers->g_buffer[OF_BUFFER_TAPS]);
+    of_chunk_stop(c, start, op->step, OF_STAGE_BACK_COUPLING);
+}
+
+/* Layers whose activations were not kept. */
+static of_status recompute(const of_chunk *c, const of_op *tail, of_error *error) {
+    const float *pass = of_chunk_kept(c, c->buffers->kept.pass[c->s], tail->step);
+    of_status status = OF_OK;
+    for (const of_op *op = of_tail_network(tail); status == OF_OK && op + 1 < tail; op++) {
+        if (c->buffers->kept.hidden[op - c->plan->ops] != NULL)
+            continue;
+        double start = of_profile_start(c->run);
+        status = of_run_layer(c->run, op, c->first, c->count, pass, error);
+        of_chunk_stop(c, start, tail->step, OF_STAGE_BACK_RECOMPUTE);
+    }
+    return status;
+}
+
+/* The step's map is that of the op before the network. */
+static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
+    const of_op *network = of_tail_network(op);
+    backward_coupling(c, op);
+    of_status status = recompute(c, op, error);
+    for (const of_op *layer = op; status == OF_OK && layer-- > network;)
+        status = of_convolution_type.backward(c, layer, error);
+    return status == OF_OK ? of_map_type.backward(c, network - 1, error) : status;
+}
+
+static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error) {
+    const of_op *network = of_tail_network(op);
+    of_status status = of_map_type.unfold(t, network - 1, error);
+    for (const of_op *layer = network; status == OF_OK && layer < op; layer++)
+        status = of_convolution_type.unfold(t, layer, error);
     return status;
 }
 
@@ -143,4 +202,6 @@ const of_op_type of_tail_type = {.allocate = allocate,
                                  .pack = pack,
                                  .forward = forward,
                                  .inverse = inverse,
+                                 .backward = backward,
+                                 .unfold = unfold,
                                  .describe = describe};

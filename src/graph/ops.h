@@ -42,7 +42,8 @@ typedef enum of_buffer {
     OF_BUFFER_HIDDEN_0,
     OF_BUFFER_HIDDEN_1,
     OF_BUFFER_TAPS,
-    OF_BUFFER_STATE
+    OF_BUFFER_STATE,
+    OF_BUFFERS
 } of_buffer;
 
 /* Numbers of an op's parameters, in the order that their gradients stand in.
@@ -60,6 +61,15 @@ typedef struct of_packed_layer {
     float *bias; /* of a network's last layer: the coefficients', which the tail adds */
 } of_packed_layer;
 
+/* Training: where an op's sums, a tail's with those of its network and map, stand in a lane's
+ * block, in floats; the gradients of the parameters take their place, so there is room for either.
+ */
+typedef struct of_gradient_part {
+    size_t begin, room;
+    size_t floats; /* of sums, of which `added` are added to, the rest is written */
+    size_t added;
+} of_gradient_part;
+
 /* ActNorm and mixing of a step. */
 typedef struct of_step_map {
     uint32_t channels; /* 0: there is none */
@@ -69,6 +79,7 @@ typedef struct of_step_map {
     of_channel_map forward, inverse, transposed;
     of_channel_map entry_u8, entry_f32;                  /* of scale 0's first step: takes pixels */
     of_packed_layer inverse_product, transposed_product; /* dense blocks */
+    size_t matrix_sums, bias_sums;                       /* in the part of its step's tail */
 } of_step_map;
 
 /* Prior ActNorm as scale*x + shift, for pass then rest, position-major; the way back likewise.
@@ -78,6 +89,7 @@ typedef struct of_density {
     float *class_scale, *class_shift;
     double *class_constant; /* [classes] log-dets of class ActNorm and standard deviation */
     double constant;        /* nats a unit: constant log-dets and the Gaussian's normalisation */
+    size_t scale_sums, shift_sums, class_scale_sums, class_shift_sums; /* in its part */
 } of_density;
 
 /* A thread's code for its rows of an image, see band_code.c. */
@@ -91,7 +103,8 @@ typedef struct of_band_layer {
 typedef struct of_op {
     of_op_kind kind;
     uint32_t scale, step;
-    const char *part; /* "conv1": the end of its name */
+    bool in_step;     /* or stands before or after a scale's steps */
+    const char *name; /* "conv1": the end of it */
     of_parameter_list parameters;
     of_convolution_shape shape; /* channels in and out, also of what is no convolution */
 
@@ -104,7 +117,8 @@ typedef struct of_op {
     bool owns_code;    /* or shares it with an earlier op of the scale */
     of_convolution *code, *transposed_code;
     of_packed_layer packed;
-    of_band_layer *bands; /* [threads], or NULL */
+    of_band_layer *bands;          /* [threads], or NULL */
+    size_t weight_sums, bias_sums; /* in its tail's part */
 
     /* tails: of the `network` ops before it */
     uint32_t network;
@@ -113,8 +127,9 @@ typedef struct of_op {
     uint32_t kernel;     /* taps that it sums: 3x3, or 1 */
     uint32_t tap_stride; /* floats a position of what it reads */
 
-    of_step_map map;    /* enter, tail: the next step's, applied as well; map: itself */
-    of_density density; /* latents */
+    of_step_map map;       /* enter, tail: the next step's, applied as well; map: itself */
+    of_density density;    /* latents */
+    of_gradient_part sums; /* tails and latents */
 } of_op;
 
 typedef struct of_op_list {
@@ -123,7 +138,7 @@ typedef struct of_op_list {
 } of_op_list;
 
 /* A pass over a whole plan's list, in place. */
-typedef void of_pass(of_plan *plan, of_op_list *list);
+typedef void of_pass(const of_plan *plan, of_op_list *list);
 
 /* ---- source.c ---- */
 
@@ -135,15 +150,19 @@ of_status of_ops_build(const of_plan *plan, const of_model *model, of_op_list *l
 
 of_pass of_pass_fold, of_pass_fuse, of_pass_taps, of_pass_choose;
 
-/* passes.c: all of them; `observe`, if there is one, is told of the list before and after each. */
-typedef void of_pass_observer(void *user, const char *pass, const of_op_list *list);
-void of_ops_run_passes(of_plan *plan, of_op_list *list, of_pass_observer *observe, void *user);
+/* passes.c: all of them; `visit`, if there is one, is told of the list before and after each. */
+void of_ops_run_passes(const of_plan *plan, of_op_list *list, of_op_visitor visit, void *user);
+
+/* An op's whole name: "scales.0.steps.3.conv1". */
+void of_op_full_name(const of_op *op, char *name, size_t size);
 
 /* ---- ops.c ---- */
 
 typedef struct of_run of_run;
 typedef struct of_units of_units;
 typedef struct of_pack_buffers of_pack_buffers;
+typedef struct of_chunk of_chunk;
+typedef struct of_unfolding of_unfolding;
 
 /* What there is to know about a kind of op that runs. NULL: nothing is done. */
 typedef struct of_op_type {
@@ -155,6 +174,11 @@ typedef struct of_op_type {
                          of_error *error);
     of_status (*inverse)(const of_run *run, const of_op *op, const of_units *units,
                          of_error *error);
+    /* training: gradients with respect to what it reads, sums of those to what it has, for a chunk
+     * of units; and sums to gradients of the stored parameters. A tail's include its network's and
+     * the step's map's. */
+    of_status (*backward)(const of_chunk *chunk, const of_op *op, of_error *error);
+    of_status (*unfold)(const of_unfolding *unfolding, const of_op *op, of_error *error);
     /* operation, FLOP and bytes of an image */
     void (*describe)(const of_plan *plan, const of_op *op, of_layer_info *info);
 } of_op_type;
@@ -163,6 +187,5 @@ extern const of_op_type of_enter_type, of_map_type, of_convolution_type, of_tail
     of_latents_type;
 
 const of_op_type *of_op_type_of(of_op_kind kind);
-const char *of_op_name(of_op_kind kind);
 
 #endif

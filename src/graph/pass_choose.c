@@ -21,7 +21,7 @@ static void choose_convolution(const of_plan *plan, of_op *op) {
     shape->target = last ? OF_PRECISION_F32 : shape->source;
 }
 
-void of_pass_choose(of_plan *plan, of_op_list *list) {
+void of_pass_choose(const of_plan *plan, of_op_list *list) {
     for (size_t i = 0; i < list->count; i++) {
         of_op *op = &list->ops[i];
         if (op->kind == OF_OP_CONVOLUTION)

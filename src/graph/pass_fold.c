@@ -22,12 +22,12 @@ static bool fold(of_op *op, const of_op *next) {
         op->shape.relu = true;
     else if (!convolution || next->kind != OF_OP_ACTNORM)
         return false;
-    op->part = next->part;
+    op->name = next->name;
     take_parameters(op, next);
     return true;
 }
 
-void of_pass_fold(of_plan *plan, of_op_list *list) {
+void of_pass_fold(const of_plan *plan, of_op_list *list) {
     (void)plan;
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {

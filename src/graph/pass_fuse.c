@@ -32,7 +32,7 @@ static bool fuse(const of_plan *plan, of_op *op, const of_op *next) {
         return false;
     }
     if (next->kind != OF_OP_MAP)
-        op->part = next->part;
+        op->name = next->name;
     return true;
 }
 
@@ -48,7 +48,7 @@ static void rename_op(of_op *op) {
         op->map = map_of(op);
 }
 
-void of_pass_fuse(of_plan *plan, of_op_list *list) {
+void of_pass_fuse(const of_plan *plan, of_op_list *list) {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {
         if (kept > 0 && list->ops[kept - 1].scale == list->ops[i].scale &&

@@ -19,7 +19,7 @@ static bool taps_are_cheaper(const of_convolution_shape *shape) {
     return taps < direct;
 }
 
-void of_pass_taps(of_plan *plan, of_op_list *list) {
+void of_pass_taps(const of_plan *plan, of_op_list *list) {
     for (size_t i = 1; i < list->count; i++) {
         of_op *tail = &list->ops[i], *last = tail - 1;
         if (tail->kind != OF_OP_TAIL || last->shape.kernel != 3)

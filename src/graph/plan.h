@@ -15,8 +15,13 @@
 #include "core/error.h"
 #include "graph/ops.h"
 
-/* Layers of a network, as they are counted in profiles and in what is kept of them. */
-enum { OF_LAYER_FIRST, OF_LAYER_MIDDLE, OF_LAYER_LAST, OF_LAYERS };
+/* Layers of a network, as they are counted in profiles: by what they write. */
+enum {
+    OF_LAYER_FIRST = OF_BUFFER_HIDDEN_0,
+    OF_LAYER_MIDDLE = OF_BUFFER_HIDDEN_1,
+    OF_LAYER_LAST = OF_BUFFER_TAPS,
+    OF_LAYERS
+};
 
 enum { OF_CHANNEL_MULTIPLE = 16 }; /* hidden units and taps are padded to whole vectors */
 
@@ -81,21 +86,9 @@ static inline const of_op *of_scale_latents(const of_scale_plan *scale) {
     return &scale->ops[scale->op_count - 1];
 }
 
-static inline size_t of_step_op_count(const of_plan *plan, const of_scale_plan *scale) {
-    return (scale->op_count - 2) / plan->architecture.steps;
-}
-/* The first op of a step; its last one is the tail. */
-static inline of_op *of_step_ops(const of_plan *plan, const of_scale_plan *scale, uint32_t step) {
-    return scale->ops + 1 + step * of_step_op_count(plan, scale);
-}
-static inline const of_op *of_step_tail(const of_plan *plan, const of_scale_plan *scale,
-                                        uint32_t step) {
-    return of_step_ops(plan, scale, step + 1) - 1;
-}
-/* Layer FIRST, MIDDLE or LAST of a step. */
-static inline const of_op *of_step_layer(const of_plan *plan, const of_scale_plan *scale,
-                                         uint32_t step, int layer) {
-    return of_step_tail(plan, scale, step) - OF_LAYERS + layer;
+/* The first op of the network whose taps a tail sums; the op before that has the step's map. */
+static inline const of_op *of_tail_network(const of_op *tail) {
+    return tail - tail->network;
 }
 
 /* ---- op_convolution.c: layers of a network, and products of dense blocks ---- */
@@ -189,7 +182,7 @@ void of_workspace_choose_chunks(of_plan *plan, unsigned micro_batch);
 /* Memory that so many threads of a session work in. */
 size_t of_workspace_bytes(const of_plan *plan, unsigned threads);
 
-/* ---- describe.c, describe_training.c: a layer's number in the order of of_plan_layer, which is an
+/* ---- profile.c: a layer's number in the order of of_plan_layer, which is an
  * op's in the list, and of of_training_layer, which starts with the former ---- */
 
 enum {
@@ -209,7 +202,10 @@ enum {
     /* once a batch */
     OF_STAGE_SUMS,
     OF_STAGE_UNFOLD,
-    OF_STAGES
+    OF_STAGES,
+    OF_STEP_STAGES = OF_STAGE_BACK_PRIOR,
+    OF_SCALE_STAGES = OF_STAGE_SUMS - OF_STAGE_BACK_PRIOR,
+    OF_BATCH_STAGES = OF_STAGES - OF_STAGE_SUMS
 };
 size_t of_training_layer_number(const of_plan *plan, uint32_t scale, uint32_t step, int stage);
 

@@ -35,12 +35,12 @@ struct of_session {
 };
 
 /* What the backward pass needs of the forward pass, for the units of a group: per scale
- * [steps][group units][positions][half], hidden activations of each step [group units][positions]
+ * [steps][group units][positions][half], hidden activations of an op [group units][positions]
  * [hidden] where memory allows it. */
 typedef struct of_kept {
     float *squeezed_pass[OF_MAX_SCALES], *squeezed_rest[OF_MAX_SCALES]; /* before step 0's map */
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES], *scale[OF_MAX_SCALES];
-    float **hidden[2][OF_MAX_SCALES];       /* [steps]; NULL: computed again */
+    float **hidden;                         /* [ops of the plan]; NULL: computed again */
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MOST_OPS_A_STEP = 12, MOST_OPS_A_SCALE = 6 };
+enum { NETWORK = 3, MOST_OPS_A_STEP = 12, MOST_OPS_A_SCALE = 6 };
 
 /* Where the list has got to. */
 typedef struct builder {
@@ -14,15 +14,17 @@ typedef struct builder {
     const of_scale_plan *scale;
     of_op_list *list;
     uint32_t s, k;
+    bool in_step;
 } builder;
 
 /* Ops that keep what they get: so many channels at every position. */
-static of_op *append(builder *b, of_op_kind kind, const char *part, uint32_t channels) {
+static of_op *append(builder *b, of_op_kind kind, const char *name, uint32_t channels) {
     of_op *op = &b->list->ops[b->list->count++];
     *op = (of_op){.kind = kind,
                   .scale = b->s,
                   .step = b->k,
-                  .part = part,
+                  .in_step = b->in_step,
+                  .name = name,
                   .reads = OF_BUFFER_STATE,
                   .writes = OF_BUFFER_STATE,
                   .shape = {.height = b->scale->rows,
@@ -30,6 +32,8 @@ static of_op *append(builder *b, of_op_kind kind, const char *part, uint32_t cha
                             .inputs = channels,
                             .outputs = channels,
                             .kernel = 1}};
+    for (int i = 0; i < OF_OP_PARAMETERS; i++)
+        op->parameters.numbers[i] = OF_NO_PARAMETER;
     return op;
 }
 
@@ -38,63 +42,63 @@ static void add_parameters(of_op *op, size_t count, const int *numbers) {
     op->parameters.count = (uint32_t)count;
 }
 
-static void append_actnorm(builder *b, const char *part, uint32_t channels, int loc,
+static void append_actnorm(builder *b, const char *name, uint32_t channels, int loc,
                            int log_scale) {
-    add_parameters(append(b, OF_OP_ACTNORM, part, channels), 2, (const int[]){loc, log_scale});
+    add_parameters(append(b, OF_OP_ACTNORM, name, channels), 2, (const int[]){loc, log_scale});
 }
 
 /* ---- Coupling networks -------------------------------------------------------------------- */
 
-static of_op *append_convolution(builder *b, const char *part, uint32_t inputs, uint32_t outputs,
-                                 uint32_t kernel, of_buffer reads, of_buffer writes) {
-    of_op *op = append(b, OF_OP_CONVOLUTION, part, outputs);
-    op->shape.inputs = inputs;
-    op->shape.kernel = kernel;
-    op->reads = reads;
-    op->writes = writes;
-    op->units = outputs;
-    op->log_factor = 1;
-    return op;
+/* A layer as the model stores it. */
+typedef struct stored_layer {
+    const char *name;
+    uint32_t kernel;
+    int weight, bias;   /* bias: OF_NO_PARAMETER if an ActNorm follows */
+    int loc, log_scale; /* of the ActNorm, or log_scale of what the last layer is multiplied by */
+} stored_layer;
+
+/* What follows a layer: ActNorm or scale in convolutional blocks, ReLU between layers. */
+static void append_after(builder *b, const stored_layer *layer, uint32_t channels, bool last) {
+    if (layer->log_scale != OF_NO_PARAMETER && last) {
+        of_op *scale = append(b, OF_OP_SCALE, layer->name, channels);
+        scale->log_factor = 3;
+        add_parameters(scale, 1, &layer->log_scale);
+    } else if (layer->log_scale != OF_NO_PARAMETER) {
+        append_actnorm(b, layer->name, channels, layer->loc, layer->log_scale);
+    }
+    if (!last)
+        (void)append(b, OF_OP_RELU, layer->name, channels);
 }
 
 /* Rows of the last layer are add and raw in turn, if the coupling is affine. */
-static void append_convolutions(builder *b, uint32_t outputs) {
-    const of_step_parameters *p = &b->model->scales[b->s].steps[b->k];
-    uint32_t half = b->scale->half, hidden = b->model->architecture.hidden;
-    bool affine = b->model->architecture.coupling == OF_COUPLING_AFFINE;
-    of_op *op =
-        append_convolution(b, "conv1", half, hidden, 3, OF_BUFFER_STATE, OF_BUFFER_HIDDEN_0);
-    add_parameters(op, 1, &p->conv1_weight);
-    append_actnorm(b, "conv1", hidden, p->conv1_loc, p->conv1_log_scale);
-    (void)append(b, OF_OP_RELU, "conv1", hidden);
-    op = append_convolution(b, "conv2", hidden, hidden, 1, OF_BUFFER_HIDDEN_0, OF_BUFFER_HIDDEN_1);
-    add_parameters(op, 1, &p->conv2_weight);
-    append_actnorm(b, "conv2", hidden, p->conv2_loc, p->conv2_log_scale);
-    (void)append(b, OF_OP_RELU, "conv2", hidden);
-    op = append_convolution(b, "conv3", hidden, outputs, 3, OF_BUFFER_HIDDEN_1, OF_BUFFER_TAPS);
-    add_parameters(op, 2, (const int[]){p->conv3_weight, p->conv3_bias});
-    op->interleaved = affine;
-    op = append(b, OF_OP_SCALE, "conv3", outputs);
-    op->log_factor = 3;
-    add_parameters(op, 1, &p->conv3_log_scale);
-}
-
-static void append_linear_layers(builder *b, uint32_t outputs) {
-    const of_step_parameters *p = &b->model->scales[b->s].steps[b->k];
-    const int parameters[3][3] = {{p->fc1_weight, p->fc1_bias, OF_NO_PARAMETER},
-                                  {p->fc2_weight, p->fc2_bias, OF_NO_PARAMETER},
-                                  {p->fc3_weight, p->fc3_bias, OF_NO_PARAMETER}};
-    static const char *const parts[] = {"fc1", "fc2", "fc3"};
+static void append_network(builder *b, uint32_t outputs) {
     static const of_buffer buffers[] = {OF_BUFFER_STATE, OF_BUFFER_HIDDEN_0, OF_BUFFER_HIDDEN_1,
                                         OF_BUFFER_TAPS};
-    uint32_t hidden = b->model->architecture.hidden;
-    for (int i = 0; i < 3; i++) {
-        of_op *op = append_convolution(b, parts[i], i == 0 ? b->scale->half : hidden,
-                                       i == 2 ? outputs : hidden, 1, buffers[i], buffers[i + 1]);
-        add_parameters(op, 3, parameters[i]);
-        op->interleaved = i == 2 && b->model->architecture.coupling == OF_COUPLING_AFFINE;
-        if (i < 2)
-            (void)append(b, OF_OP_RELU, parts[i], hidden);
+    const of_step_parameters *p = &b->model->scales[b->s].steps[b->k];
+    const of_architecture *a = &b->model->architecture;
+    const int none = OF_NO_PARAMETER;
+    const stored_layer linear[] = {{"fc1", 1, p->fc1_weight, p->fc1_bias, none, none},
+                                   {"fc2", 1, p->fc2_weight, p->fc2_bias, none, none},
+                                   {"fc3", 1, p->fc3_weight, p->fc3_bias, none, none}};
+    const stored_layer convolutions[] = {
+        {"conv1", 3, p->conv1_weight, none, p->conv1_loc, p->conv1_log_scale},
+        {"conv2", 1, p->conv2_weight, none, p->conv2_loc, p->conv2_log_scale},
+        {"conv3", 3, p->conv3_weight, p->conv3_bias, none, p->conv3_log_scale}};
+    const uint32_t channels[] = {b->scale->half, a->hidden, a->hidden, outputs};
+    const stored_layer *layers = a->block == OF_BLOCK_DENSE ? linear : convolutions;
+    for (int i = 0; i < NETWORK; i++) {
+        of_op *op = append(b, OF_OP_CONVOLUTION, layers[i].name, channels[i + 1]);
+        bool last = i + 1 == NETWORK;
+        op->shape.inputs = channels[i];
+        op->shape.kernel = layers[i].kernel;
+        op->reads = buffers[i];
+        op->writes = buffers[i + 1];
+        op->units = channels[i + 1];
+        op->log_factor = 1;
+        op->interleaved = last && a->coupling == OF_COUPLING_AFFINE;
+        add_parameters(op, layers[i].bias == none ? 1 : 2,
+                       (const int[]){layers[i].weight, layers[i].bias});
+        append_after(b, &layers[i], channels[i + 1], last);
     }
 }
 
@@ -109,14 +113,11 @@ static void append_step(builder *b) {
                    (const int[]){p->lower, p->log_diag, p->upper, p->weight});
     bool affine = a->coupling == OF_COUPLING_AFFINE;
     uint32_t outputs = b->scale->half * (affine ? 2 : 1);
-    if (a->block == OF_BLOCK_DENSE)
-        append_linear_layers(b, outputs);
-    else
-        append_convolutions(b, outputs);
+    append_network(b, outputs);
     of_op *coupling = append(b, OF_OP_COUPLING, "coupling", channels);
     coupling->reads = OF_BUFFER_TAPS;
     coupling->affine = affine;
-    coupling->network = 3;
+    coupling->network = NETWORK;
     coupling->outputs = coupling->tap_stride = outputs;
     coupling->kernel = 1;
 }
@@ -127,9 +128,11 @@ static void append_scale(builder *b) {
     if (b->s == 0)
         (void)append(b, OF_OP_INPUT, "input", channels);
     (void)append(b, OF_OP_SQUEEZE, "enter", channels);
+    b->in_step = true;
     for (b->k = 0; b->k < b->plan->architecture.steps; b->k++)
         append_step(b);
     b->k = 0;
+    b->in_step = false;
     if (!b->scale->last)
         append(b, OF_OP_SPLIT, "split", channels)->shape.outputs = channels / 2;
     uint32_t latents = b->scale->last ? channels : channels / 2;

@@ -19,105 +19,85 @@ static size_t place(size_t *next, size_t floats) {
     return here;
 }
 
-static void lay_out_step(const of_plan *plan, const of_scale_plan *scale,
-                         of_gradient_layout *layout) {
-    size_t n = scale->channels, hidden = plan->hidden;
-    size_t *next = &layout->step_floats;
-    layout->matrix = place(next, n * n);
-    layout->bias = place(next, n);
-    layout->layer_bias[OF_LAYER_FIRST] = place(next, hidden);
-    layout->layer_bias[OF_LAYER_MIDDLE] = place(next, hidden);
-    layout->layer_bias[OF_LAYER_LAST] = place(next, scale->outputs);
-    layout->weights[OF_LAYER_FIRST] = place(next, hidden * scale->gather_stride);
-    layout->weights[OF_LAYER_MIDDLE] = place(next, hidden * hidden);
-    layout->weights[OF_LAYER_LAST] = place(next, scale->tap_stride * hidden);
+/* What is added to comes first, then what products write. */
+static void lay_out_step(of_op *tail) {
+    of_gradient_part *part = &tail->sums;
+    of_step_map *map = &tail[-(ptrdiff_t)tail->network - 1].map;
+    size_t n = map->channels;
+    map->matrix_sums = place(&part->floats, n * n);
+    map->bias_sums = place(&part->floats, n);
+    for (of_op *op = tail - tail->network; op < tail; op++)
+        op->bias_sums =
+            place(&part->floats, op->writes == OF_BUFFER_TAPS ? op->units : op->shape.outputs);
+    part->added = part->floats;
+    for (of_op *op = tail - tail->network; op < tail; op++)
+        op->weight_sums = place(&part->floats, op->shape.outputs * of_product_inputs(op));
 }
 
-static void lay_out_priors(const of_plan *plan, const of_scale_plan *scale,
-                           of_gradient_layout *layout) {
-    size_t latents = scale->shape.latents, classes = plan->architecture.classes;
-    size_t *next = &layout->prior_floats;
-    layout->prior_scale = place(next, latents);
-    layout->prior_shift = place(next, latents);
-    layout->class_scale = place(next, classes * latents);
-    layout->class_shift = place(next, classes * latents);
+static void lay_out_latents(const of_plan *plan, of_op *op) {
+    size_t latents = plan->scales[op->scale].shape.latents, classes = plan->architecture.classes;
+    size_t *next = &op->sums.floats;
+    op->density.scale_sums = place(next, latents);
+    op->density.shift_sums = place(next, latents);
+    op->density.class_scale_sums = place(next, classes * latents);
+    op->density.class_shift_sums = place(next, classes * latents);
+    op->sums.added = *next;
 }
 
-/* Gradients of parameters from `*next` on; NULL `places` only counts them. */
+/* Gradients of parameters from `*next` on. */
 static void place_parameters(const of_model *model, const int *numbers, size_t count, size_t *next,
                              size_t *places) {
-    for (size_t i = 0; i < count; i++) {
-        if (numbers[i] == OF_NO_PARAMETER ||
-            model->parameters[numbers[i]].kind != OF_PARAMETER_TRAINED)
-            continue;
-        size_t here = place(next, model->parameters[numbers[i]].count);
-        if (places != NULL)
-            places[numbers[i]] = here;
-    }
+    for (size_t i = 0; i < count; i++)
+        if (numbers[i] != OF_NO_PARAMETER &&
+            model->parameters[numbers[i]].kind == OF_PARAMETER_TRAINED)
+            places[numbers[i]] = place(next, model->parameters[numbers[i]].count);
 }
 
-/* Places for a step's parameters from `start` on; returns the floats they take. */
-static size_t place_step(const of_model *model, uint32_t s, uint32_t k, size_t start,
-                         size_t *places) {
-    const of_step_parameters *p = &model->scales[s].steps[k];
-    const int numbers[] = {p->actnorm_loc,     p->actnorm_log_scale,
-                           p->lower,           p->log_diag,
-                           p->upper,           p->weight,
-                           p->conv1_weight,    p->conv1_loc,
-                           p->conv1_log_scale, p->conv2_weight,
-                           p->conv2_loc,       p->conv2_log_scale,
-                           p->conv3_weight,    p->conv3_bias,
-                           p->conv3_log_scale, p->fc1_weight,
-                           p->fc1_bias,        p->fc2_weight,
-                           p->fc2_bias,        p->fc3_weight,
-                           p->fc3_bias};
-    size_t next = start;
-    place_parameters(model, numbers, sizeof numbers / sizeof *numbers, &next, places);
-    return next - start;
+static void place_list(const of_model *model, const of_parameter_list *list, size_t *next,
+                       size_t *places) {
+    place_parameters(model, list->numbers, list->count, next, places);
 }
 
-static size_t place_priors(const of_model *model, uint32_t s, size_t start, size_t *places) {
-    const of_scale_parameters *scale = &model->scales[s];
+static size_t place_step(const of_model *model, const of_op *tail, size_t next, size_t *places) {
+    const of_op *network = of_tail_network(tail);
+    place_list(model, &network[-1].map.parameters, &next, places);
+    for (const of_op *op = network; op < tail; op++)
+        place_list(model, &op->parameters, &next, places);
+    return next;
+}
+
+static size_t place_latents(const of_model *model, const of_op *op, size_t next, size_t *places) {
     uint32_t scales = of_architecture_scale_count(&model->architecture);
-    size_t next = start;
-    const int prior[] = {scale->prior_loc, scale->prior_log_scale};
-    place_parameters(model, prior, 2, &next, places);
+    place_list(model, &op->parameters, &next, places);
     for (uint32_t c = 0; c < model->architecture.classes; c++) {
-        const of_class_parameters *p = &model->classes[c * scales + s];
+        const of_class_parameters *p = &model->classes[c * scales + op->scale];
         const int numbers[] = {p->loc, p->log_scale, p->mean, p->log_std};
-        place_parameters(model, numbers, 4, &next, places);
+        place_parameters(model, numbers, sizeof numbers / sizeof *numbers, &next, places);
     }
-    return next - start;
-}
-
-static void lay_out_block(const of_plan *plan, const of_model *model, of_training_plan *training) {
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        of_gradient_layout *layout = &training->layouts[s];
-        lay_out_step(plan, &plan->scales[s], layout);
-        lay_out_priors(plan, &plan->scales[s], layout);
-        layout->step_room = larger(layout->step_floats, place_step(model, s, 0, 0, NULL));
-        layout->prior_room = larger(layout->prior_floats, place_priors(model, s, 0, NULL));
-        layout->steps =
-            place(&training->block_floats, plan->architecture.steps * layout->step_room);
-        layout->priors = place(&training->block_floats, layout->prior_room);
-    }
+    return next;
 }
 
 static of_status place_gradients(of_training_plan *training, const of_model *model,
                                  of_error *error) {
-    const of_plan *plan = training->plan;
-    lay_out_block(plan, model, training);
-    training->places =
+    of_plan *plan = training->plan;
+    size_t *places = training->places =
         of_arena_take(&training->arena, model->parameter_count, sizeof *training->places);
-    if (training->places == NULL)
+    if (places == NULL)
         return of_fail_memory(error, "the places of gradients");
     for (size_t p = 0; p < model->parameter_count; p++)
-        training->places[p] = OF_NO_PLACE;
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        const of_gradient_layout *layout = &training->layouts[s];
-        for (uint32_t k = 0; k < plan->architecture.steps; k++)
-            (void)place_step(model, s, k, layout->steps + k * layout->step_room, training->places);
-        (void)place_priors(model, s, layout->priors, training->places);
+        places[p] = OF_NO_PLACE;
+    for (of_op *op = plan->ops; op < plan->ops + plan->op_count; op++) {
+        size_t begin = training->block_floats, end = begin;
+        if (op->kind == OF_OP_TAIL) {
+            lay_out_step(op);
+            end = place_step(model, op, begin, places);
+        } else if (op->kind == OF_OP_LATENTS) {
+            lay_out_latents(plan, op);
+            end = place_latents(model, op, begin, places);
+        }
+        op->sums.begin = begin;
+        op->sums.room = larger(op->sums.floats, end - begin);
+        training->block_floats = begin + op->sums.room;
     }
     return OF_OK;
 }
@@ -230,11 +210,11 @@ of_status of_training_refresh(of_training_plan *training, const of_model *model,
 }
 
 /* Scales lie in a block one after the other. */
-size_t of_training_scale_part(const of_training_plan *training, uint32_t scale, size_t *begin) {
-    bool last = scale + 1 == training->plan->scale_count;
-    size_t end = last ? training->block_floats : training->layouts[scale + 1].steps;
-    *begin = training->layouts[scale].steps;
-    return end - *begin;
+size_t of_training_scale_part(const of_training_plan *training, uint32_t s, size_t *begin) {
+    const of_scale_plan *scale = &training->plan->scales[s];
+    const of_gradient_part *last = &of_scale_latents(scale)->sums;
+    *begin = of_scale_enter(scale)->sums.begin;
+    return last->begin + last->room - *begin;
 }
 
 of_training_memory of_training_memory_use(const of_training_plan *training) {

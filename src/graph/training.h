@@ -22,22 +22,6 @@ using std::atomic_uint;
 
 enum { OF_MOST_LANES = 64, OF_TRAINING_GROUP = 8 };
 
-/* Where the folded gradients of a scale stand, in floats. The same places later take the gradients
- * of the parameters, so there is room for either. */
-typedef struct of_gradient_layout {
-    size_t steps;                    /* of step 0 in a lane's block; the others follow */
-    size_t priors;                   /* of the priors in a lane's block */
-    size_t step_room, prior_room;    /* of a step, of the priors */
-    size_t step_floats;              /* folded, of a step: */
-    size_t matrix, bias;             /* of the map: [channels][channels], [channels] */
-    size_t layer_bias[OF_LAYERS];    /* [hidden], [hidden], [outputs] */
-    size_t weights[OF_LAYERS];       /* FIRST [hidden][gather_stride], MIDDLE [hidden][hidden],
-                                           LAST [tap_stride][hidden]; they come last */
-    size_t prior_floats;             /* folded, of the priors: */
-    size_t prior_scale, prior_shift; /* [latents], position-major */
-    size_t class_scale, class_shift; /* [classes][latents] */
-} of_gradient_layout;
-
 /* Sums of a lane, or of one group. */
 typedef struct of_lane {
     float *block;            /* NULL for a group */
@@ -49,17 +33,17 @@ typedef struct of_lane {
 /* Buffers of one thread for the backward pass. */
 typedef struct of_backward_buffers {
     of_arena arena;
-    const of_gradient_layout *layouts; /* [scales] */
     of_kept kept;
-    float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES];    /* [group units][positions][half] */
-    float *g_coefficients, *g_taps, *g_hidden[2], *gathered; /* of one chunk */
-    float *g_latents, *latents;                              /* of one unit */
-    float *sums;               /* a group's gradient of one step, or of a scale's priors */
-    float *weights[OF_LAYERS]; /* of one step, as of_data_product takes them */
-    of_folded_layer folded;    /* on the way to `weights` */
-    of_lane group;             /* sums of a group */
-    double *logp_gradients;    /* [group images] */
-    double *class_gradients;   /* [group images][classes] */
+    float *g_pass[OF_MAX_SCALES], *g_rest[OF_MAX_SCALES]; /* [group units][positions][half] */
+    float *g_coefficients;                                /* of one chunk, as what follows */
+    float *g_buffer[OF_BUFFERS]; /* of what ops write; STATE: neighbourhoods of what they read */
+    float *g_latents, *latents;  /* of one unit */
+    float *sums;                 /* a group's gradient of one step, or of a scale's priors */
+    float *weights[OF_LAYERS];   /* of one step, as of_data_product takes them */
+    of_folded_layer folded;      /* on the way to `weights` */
+    of_lane group;               /* sums of a group */
+    double *logp_gradients;      /* [group images] */
+    double *class_gradients;     /* [group images][classes] */
 } of_backward_buffers;
 
 struct of_training_plan {
@@ -69,7 +53,6 @@ struct of_training_plan {
     size_t memory_bytes; /* budget for kept hidden activations */
     double kept_share;   /* of hidden activations */
     of_arena arena;
-    of_gradient_layout layouts[OF_MAX_SCALES];
     size_t *places; /* of each trained parameter's gradient in lane 0's block */
     size_t block_floats;
     of_lane lane[OF_MOST_LANES];
@@ -112,7 +95,63 @@ of_status of_backward_scale(const of_run *run, const of_model *model, of_backwar
                             const of_turns *turns, uint32_t scale, uint32_t images,
                             of_error *error);
 
-/* Turns the folded gradients of lane 0, in place, into gradients of the stored parameters. */
+/* ---- What ops see ---- */
+
+/* Units first..first+count of a scale on the way back. */
+struct of_chunk {
+    const of_run *run;
+    const of_plan *plan;
+    const of_scale_plan *scale;
+    of_backward_buffers *buffers;
+    float *sums; /* of the part */
+    uint32_t s, first, count;
+    size_t positions; /* of all units */
+};
+
+static inline void of_chunk_stop(const of_chunk *c, double start, uint32_t step, int stage) {
+    of_profile_stop(c->run, start, of_training_layer_number(c->plan, c->s, step, stage));
+}
+
+/* The chunk's part of an array of states: of a kept one what step k left, of others all there is.
+ */
+static inline float *of_chunk_kept(const of_chunk *c, float *array, uint32_t k) {
+    return array + of_kept_offset(c->plan, k, c->first, of_state_floats(c->scale));
+}
+static inline float *of_chunk_state(const of_chunk *c, float *array) {
+    return array + c->first * of_state_floats(c->scale);
+}
+
+/* The chain rule from sums to parameters, once a batch, in double. */
+struct of_unfolding {
+    const of_training_plan *training;
+    const of_plan *plan;
+    const of_model *model;
+    const of_lane *lane;
+    const float *sums; /* of the part */
+    double *matrices;  /* room for five of the largest map */
+};
+
+/* Where the gradient of a trained parameter goes, else NULL. */
+static inline float *of_unfolding_gradient(const of_unfolding *t, int parameter) {
+    if (parameter < 0 || t->model->parameters[parameter].kind != OF_PARAMETER_TRAINED)
+        return NULL;
+    return t->lane->block + t->training->places[parameter];
+}
+
+/* ---- op_convolution.c ---- */
+
+/* A layer in its 1x1 form, as gradients see it: G [positions][outputs], X [positions][inputs]. A
+ * 3x3 layer's X are neighbourhoods of its input. */
+size_t of_product_inputs(const of_op *op);
+
+/* The weights of the networks' way back for a tail's step, to buffers->weights. */
+void of_fold_weights(const of_model *model, const of_op *tail, of_backward_buffers *buffers);
+
+/* Row by row, the transpose of a tap sum or, mirrored, the gathering of 3x3 neighbourhoods. */
+void of_scatter_taps(const of_chunk *chunk, const of_tap_row *shape, const float *values,
+                     bool mirrored, float *target);
+
+/* unfold.c: turns the sums of lane 0, in place, into gradients of the stored parameters. */
 of_status of_unfold_gradients(const of_training_plan *training, const of_model *model,
                               of_error *error);
 

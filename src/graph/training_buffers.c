@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of one thread for the backward pass; hidden activations are kept where that saves most. */
+#include "core/memory.h"
 #include "graph/training.h"
 
 #include <stdlib.h>
@@ -34,37 +35,33 @@ static void take_states(const of_plan *plan, uint32_t s, buffer_taker *from,
     take(from, steps * state, &b->kept.pass[s]);
     take(from, steps * state, &b->kept.rest[s]);
     take(from, steps * state, &b->kept.scale[s]);
-    for (int layer = 0; layer < 2; layer++) {
-        b->kept.hidden[layer][s] =
-            from->failed ? NULL : of_arena_take(from->arena, steps, sizeof(float *));
-        from->failed = from->failed || b->kept.hidden[layer][s] == NULL;
-    }
 }
 
 /* ---- Hidden activations: kept where that saves most ---------------------------------------- */
 
-/* Those of one layer of a scale's steps, and what computing one of them again costs. */
+/* A layer's, and what computing one of them again costs. */
 typedef struct kept_candidate {
-    uint32_t scale;
-    int layer;
-    size_t floats; /* of a step */
-    size_t cost;   /* multiplications a float */
+    size_t op;
+    size_t floats;
+    size_t cost; /* multiplications a float */
 } kept_candidate;
 
 static int by_cost(const void *a, const void *b) {
     const kept_candidate *first = a, *second = b;
-    return first->cost < second->cost ? 1 : first->cost > second->cost ? -1 : 0;
+    if (first->cost != second->cost)
+        return first->cost < second->cost ? 1 : -1;
+    return first->op > second->op ? 1 : -1;
 }
 
 static size_t list_candidates(const of_plan *plan, kept_candidate *list) {
     size_t count = 0;
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        const of_scale_plan *scale = &plan->scales[s];
-        size_t floats = group_units(plan) * scale->positions * plan->hidden;
-        size_t inputs = (size_t)(dense ? 1 : 9) * scale->half;
-        list[count++] = (kept_candidate){s, OF_LAYER_FIRST, floats, inputs};
-        list[count++] = (kept_candidate){s, OF_LAYER_MIDDLE, floats, plan->hidden};
+    for (size_t i = 0; i < plan->op_count; i++) {
+        const of_convolution_shape *shape = &plan->ops[i].shape;
+        if (plan->ops[i].kind != OF_OP_CONVOLUTION || plan->ops[i].writes == OF_BUFFER_TAPS)
+            continue;
+        list[count++] =
+            (kept_candidate){i, group_units(plan) * shape->height * shape->width * shape->outputs,
+                             (size_t)shape->kernel * shape->kernel * shape->inputs};
     }
     qsort(list, count, sizeof *list, by_cost);
     return count;
@@ -73,22 +70,24 @@ static size_t list_candidates(const of_plan *plan, kept_candidate *list) {
 /* Takes memory for hidden activations, dearest first, up to `bytes`; returns the share of all. */
 static double take_hidden(const of_plan *plan, size_t bytes, buffer_taker *from,
                           of_backward_buffers *b) {
-    kept_candidate list[2 * OF_MAX_SCALES];
-    size_t count = list_candidates(plan, list), left = bytes, kept = 0, all = 0;
-    for (size_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < plan->architecture.steps; k++) {
-            size_t size = list[i].floats * sizeof(float);
-            all += size;
-            if (size > left || from->failed)
-                continue;
-            take(from, list[i].floats, &b->kept.hidden[list[i].layer][list[i].scale][k]);
-            left -= size;
-            kept += size;
-        }
+    kept_candidate *list = of_allocate(plan->op_count, sizeof *list);
+    b->kept.hidden = of_arena_take(from->arena, plan->op_count, sizeof *b->kept.hidden);
+    from->failed = from->failed || list == NULL || b->kept.hidden == NULL;
+    size_t count = from->failed ? 0 : list_candidates(plan, list), left = bytes, kept = 0, all = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = list[i].floats * sizeof(float);
+        all += size;
+        if (size > left || from->failed)
+            continue;
+        take(from, list[i].floats, &b->kept.hidden[list[i].op]);
+        left -= size;
+        kept += size;
+    }
+    of_free(list);
     return (double)kept / (double)all;
 }
 
-/* The squeezed state itself, for scale 0 from OF_PIXEL_F32: x = v/256 + 0.5/256 - 0.5. */
+/* The squeezed state itself, for scale 0 from OF_PIXEL_F32. */
 static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
                                of_channel_map *map, of_error *error) {
     uint32_t n = plan->scales[s].channels;
@@ -100,38 +99,39 @@ static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
     size_t row = (size_t)2 * map->half_padded;
     for (uint32_t c = 0; c < n; c++) {
         uint32_t to = c < n / 2 ? c : map->half_padded + c - n / 2;
-        map->matrix[c * row + to] = s == 0 ? (float)(255.0 / 256) : 1.0F;
-        map->bias[to] = s == 0 ? (float)(0.5 / 256 - 0.5) : 0.0F;
+        map->matrix[c * row + to] = s == 0 ? (float)OF_PIXEL_SCALE_F32 : 1.0F;
+        map->bias[to] = s == 0 ? (float)OF_PIXEL_CENTRE : 0.0F;
     }
     return OF_OK;
 }
 
 /* Sizes in floats that serve every scale. */
 typedef struct buffer_sizes {
-    size_t coefficients, taps, hidden, gathered, latents, sums, biases, weights[OF_LAYERS];
+    size_t coefficients, buffers[OF_BUFFERS], latents, sums, biases, weights[OF_LAYERS];
 } buffer_sizes;
 
 static void raise_to(size_t *value, size_t least) {
     *value = larger(*value, least);
 }
 
-static buffer_sizes measure(const of_training_plan *training) {
-    const of_plan *plan = training->plan;
-    buffer_sizes need = {.biases = plan->hidden};
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        const of_scale_plan *scale = &plan->scales[s];
-        const of_gradient_layout *layout = &training->layouts[s];
-        size_t positions = (size_t)scale->chunk * scale->positions, hidden = plan->hidden;
-        raise_to(&need.coefficients, positions * scale->outputs);
-        raise_to(&need.taps, positions * larger(scale->tap_stride, scale->channels));
-        raise_to(&need.hidden, positions * hidden);
-        raise_to(&need.gathered, positions * larger(scale->gather_stride, scale->channels));
+static buffer_sizes measure(const of_plan *plan) {
+    buffer_sizes need = {.biases = 0};
+    for (const of_op *op = plan->ops; op < plan->ops + plan->op_count; op++) {
+        const of_scale_plan *scale = &plan->scales[op->scale];
+        size_t positions = (size_t)scale->chunk * scale->positions;
+        raise_to(&need.sums, op->sums.floats);
         raise_to(&need.latents, scale->shape.latents);
-        raise_to(&need.sums, larger(layout->step_floats, layout->prior_floats));
-        raise_to(&need.biases, scale->tap_stride);
-        raise_to(&need.weights[OF_LAYER_FIRST], hidden * scale->gather_stride);
-        raise_to(&need.weights[OF_LAYER_MIDDLE], hidden * hidden);
-        raise_to(&need.weights[OF_LAYER_LAST], scale->tap_stride * hidden);
+        raise_to(&need.coefficients, positions * op->outputs);
+        if (op->kind == OF_OP_MAP) {
+            raise_to(&need.buffers[OF_BUFFER_TAPS], positions * scale->channels);
+            raise_to(&need.buffers[OF_BUFFER_STATE], positions * scale->channels);
+        } else if (op->kind == OF_OP_CONVOLUTION) {
+            size_t inputs = of_product_inputs(op), outputs = op->shape.outputs;
+            raise_to(&need.buffers[op->writes], positions * outputs);
+            raise_to(&need.buffers[op->reads], positions * inputs);
+            raise_to(&need.weights[op->writes], inputs * outputs);
+            raise_to(&need.biases, outputs);
+        }
     }
     return need;
 }
@@ -148,8 +148,7 @@ of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_b
                                        of_error *error) {
     const of_plan *plan = training->plan;
     buffer_taker from = {&b->arena, false};
-    buffer_sizes need = measure(training);
-    b->layouts = training->layouts;
+    buffer_sizes need = measure(plan);
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         take_states(plan, s, &from, b);
         of_status status = make_identity(plan, s, &b->arena, &b->kept.identity[s], error);
@@ -157,10 +156,8 @@ of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_b
             return status;
     }
     take(&from, need.coefficients, &b->g_coefficients);
-    take(&from, need.taps, &b->g_taps);
-    take(&from, need.hidden, &b->g_hidden[0]);
-    take(&from, need.hidden, &b->g_hidden[1]);
-    take(&from, need.gathered, &b->gathered);
+    for (int i = 0; i < OF_BUFFERS; i++)
+        take(&from, need.buffers[i], &b->g_buffer[i]);
     take(&from, need.latents, &b->g_latents);
     take(&from, need.latents, &b->latents);
     take(&from, need.sums, &b->sums);

@@ -31,6 +31,24 @@ for key in parameters trained_parameters flops_per_image plan/weight_bytes plan/
     json in.json $key >value || fail "$key is missing"
     if grep -q '^0$\|^\[\]$' value; then fail "$key is zero"; fi
 done
+
+# ---- inspect --ops: the model's list, and what each pass makes of it
+run 0 inspect --ops in.model
+for pass in model fold fuse taps choose; do
+    expect_out "^$pass\$"
+done
+expect_out '^  scales\.0\.input  *input  *12->12 at 8x8$'
+expect_out '^  scales\.0\.steps\.0-2\.conv1  *actnorm  *8->8 at 8x8$'
+expect_out '^  scales\.0\.steps\.0-2\.mix  *map  *12->12 at 8x8$'
+expect_out '^  scales\.0\.steps\.0-2\.conv1  *convolution  *3x3 6->8 +relu at 8x8$'
+expect_out '^  scales\.0\.steps\.0-1\.coupling  *tail  *12->12 +map at 8x8$'
+expect_out '^  scales\.1\.prior  *latents '
+of_pass() { awk -v pass="$1" '/^[a-z]/ {in_pass = $0 == pass} in_pass' "$out"; }
+if of_pass fold | grep -q ' relu '; then fail 'fold leaves a ReLU'; fi
+if of_pass fuse | grep -Eq ' (squeeze|map|coupling|gaussian) '; then fail 'fuse leaves ops'; fi
+run 0 inspect --ops --layers in.model
+expect_equal 'what runs' "$(of_pass choose | grep -c '^  ')" \
+    "$(json in.json plan/layers | grep -o '"name"' | wc -l)"
 run 0 inspect grey.model
 expect_out '^image  *1 x 8 x 16'
 
