@@ -48,18 +48,20 @@ static of_band band_of(const part *p, const of_op *op) {
 static bool meets_others(const of_op *op) {
     if (op->kind == OF_OP_TAIL)
         return op->kernel == 3;
-    return op->kind != OF_OP_CONVOLUTION || op->shape.kernel == 3;
+    /* a network of one layer writes taps that others may still read */
+    bool alone = of_reads_state(op) && op->writes == OF_BUFFER_TAPS;
+    return op->kind != OF_OP_CONVOLUTION || op->shape.kernel == 3 || alone;
 }
 
 static char *buffer_of(const part *p, const of_op *op, of_buffer buffer) {
     const of_worker *worker = p->run->worker;
     if (buffer == OF_BUFFER_TAPS)
         return (char *)worker->taps;
-    if (buffer != OF_BUFFER_STATE)
+    if (buffer < OF_BUFFER_STATE)
         return worker->hidden[buffer];
-    /* a copy in bfloat16 is kept up to date */
-    return op->shape.source == OF_PRECISION_BF16 ? (char *)worker->rounded
-                                                 : (char *)worker->pass[op->scale];
+    if (of_copies_input(op)) /* it is kept up to date */
+        return worker->network_input;
+    return (char *)(buffer == OF_BUFFER_REST ? worker->rest : worker->pass)[op->scale];
 }
 
 static size_t row_bytes(const of_op *op, uint32_t values, of_precision precision) {
@@ -80,14 +82,13 @@ static of_status layer_rows(const part *p, const of_op *op, of_error *error) {
                               p->run->worker->convolution_scratch, error);
 }
 
-/* The band's rows of the state, for a first layer in bfloat16. */
-static void round_rows(const part *p, uint32_t s) {
-    const of_scale_plan *scale = &p->plan->scales[s];
-    size_t row = (size_t)scale->columns * scale->half, first = scale->bands[p->thread].first * row;
-    if (scale->precision == OF_PRECISION_BF16)
-        p->plan->kernels->round_to_bf16(p->run->worker->pass[s] + first,
-                                        p->run->worker->rounded + first,
-                                        scale->bands[p->thread].rows * row);
+/* The band's rows of the state, if the next op reads a copy. */
+static void copy_rows(const part *p, const of_op *next) {
+    const of_band band = band_of(p, next);
+    if (next->kind == OF_OP_CONVOLUTION && of_copies_input(next))
+        of_copy_input(p->run, next, p->run->worker->pass[next->scale],
+                      (size_t)band.first * next->shape.width,
+                      (size_t)band.rows * next->shape.width);
 }
 
 static double *log_dets_of(const part *p, const of_op *op) {
@@ -101,7 +102,7 @@ static void tail_rows(const part *p, const of_op *op) {
         row.taps.row = y;
         log_dets_of(p, op)[y] = p->plan->kernels->coupling_row(&row);
     }
-    round_rows(p, op->scale);
+    copy_rows(p, op + 1);
 }
 
 /* The log-determinants of all of a scale's steps, added as one thread adds them. */
@@ -137,7 +138,7 @@ static of_status run_op(const part *p, const of_op *op, of_status status, of_err
         status = layer_rows(p, op, error);
     if (op->kind == OF_OP_ENTER) {
 #pragma omp barrier
-        round_rows(p, op->scale);
+        copy_rows(p, op + 1);
     }
     if (status != OF_OK)
         atomic_store(p->failed, true);
@@ -186,7 +187,8 @@ static of_worker lend(const of_session *session, unsigned thread) {
     if (session->plan->units > 1) {
         lent.hidden[0] = own->hidden[0];
         lent.hidden[1] = own->hidden[1];
-        lent.rounded = own->rounded;
+        lent.network_input = own->network_input;
+        lent.pixels = own->pixels;
         lent.taps = own->taps;
         lent.latents = own->latents;
     }

@@ -62,11 +62,11 @@ static layout_view query(const_dnnl_primitive_desc_t description, dnnl_query_t w
     return dnnl_primitive_desc_query_md(description, what, 0);
 }
 
-static dnnl_status_t append_relu(dnnl_post_ops_t operations) {
+static dnnl_status_t append_relu(dnnl_post_ops_t operations, float leak) {
 #if DNNL_VERSION_MAJOR >= 3
-    return dnnl_post_ops_append_eltwise(operations, dnnl_eltwise_relu, 0.0F, 0.0F);
+    return dnnl_post_ops_append_eltwise(operations, dnnl_eltwise_relu, leak, 0.0F);
 #else
-    return dnnl_post_ops_append_eltwise(operations, 1.0F, dnnl_eltwise_relu, 0.0F, 0.0F);
+    return dnnl_post_ops_append_eltwise(operations, 1.0F, dnnl_eltwise_relu, leak, 0.0F);
 #endif
 }
 
@@ -188,16 +188,17 @@ static dnnl_status_t reorder_weights(const of_convolution *convolution, const va
 
 /* ---- Creation ---------------------------------------------------------------------------- */
 
-static dnnl_status_t make_attributes(bool relu, dnnl_primitive_attr_t *attributes) {
+static dnnl_status_t make_attributes(const of_convolution_shape *shape,
+                                     dnnl_primitive_attr_t *attributes) {
     dnnl_status_t status = dnnl_primitive_attr_create(attributes);
     /* The caller brings the scratch memory: a primitive's own would be shared between threads. */
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_scratchpad_mode(*attributes, dnnl_scratchpad_mode_user);
-    if (status == dnnl_success && relu) {
+    if (status == dnnl_success && shape->relu) {
         dnnl_post_ops_t operations = NULL;
         status = dnnl_post_ops_create(&operations);
         if (status == dnnl_success)
-            status = append_relu(operations);
+            status = append_relu(operations, shape->leak);
         if (status == dnnl_success)
             status = dnnl_primitive_attr_set_post_ops(*attributes, operations);
         (void)dnnl_post_ops_destroy(operations);
@@ -299,7 +300,7 @@ static of_status create_variants(of_convolution *convolution, const of_convoluti
                                  of_error *error) {
     uint32_t count = convolution->variant_count;
     dnnl_primitive_attr_t attributes = NULL;
-    dnnl_status_t made = make_attributes(convolution->shape.relu, &attributes);
+    dnnl_status_t made = make_attributes(&convolution->shape, &attributes);
     of_status status = made == dnnl_success ? OF_OK : fail(error, made, "making attributes");
     for (uint32_t i = count; status == OF_OK && i-- > 0;)
         status = create_variant(convolution, i, alike, attributes, error);

@@ -16,10 +16,16 @@ typedef struct of_convolution_shape {
     uint32_t inputs, outputs;
     uint32_t kernel;   /* 1 or 3 */
     bool bias, relu;   /* what follows the sum */
+    float leak;        /* relu: x > 0 ? x : leak*x */
     bool above, below; /* kernel 3: the source has a row more there, in place of zeros */
     /* F32 or BF16: of the source with the weights, and of the target. Sums and bias are floats. */
     of_precision source, target;
 } of_convolution_shape;
+
+/* Bytes of a number. */
+static inline size_t of_number_bytes(of_precision precision) {
+    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
 
 /* Largest number of images in one call is 2^(OF_CONVOLUTION_VARIANTS - 1). */
 enum { OF_CONVOLUTION_VARIANTS = 8 };

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers of coupling networks: convolutions, with ActNorm, scale and ReLU folded in. */
+/* Layers of coupling networks and split priors: convolutions, with ActNorm, scale and ReLU folded
+ * in. Edges, constants e[ky][kx] for the taps that fall outside the image:
+ *     in a last layer   a bias for each of the 16 ways to stand at the image's edge
+ *     in a first one    sum of e over taps outside = sum of e over all taps - those inside: a bias,
+ *                       and weights -e for one more channel that is 1 wherever there is image. */
 #include "core/memory.h"
 #include "graph/training.h"
 
@@ -27,22 +31,55 @@ static void fold_row(const float *weights, size_t stride, size_t count, double f
         folded[i] = (float)(factor * (double)weights[i * stride]);
 }
 
+double of_convolution_factor(const of_op *op, const float *log_scale, uint32_t source) {
+    double factor = log_scale ? exp(op->log_factor * (double)log_scale[source]) : 1;
+    return op->negated ? -factor : factor;
+}
+
+/* As the layer multiplies it: what is left over from a rounded sum of edges would not be zero. */
+static double rounded_edge(const of_op *op, float edge) {
+    if (op->shape.source != OF_PRECISION_BF16)
+        return (double)edge;
+    uint16_t upper;
+    of_kernels_for(OF_ISA_SCALAR)->round_to_bf16(&edge, &upper, 1);
+    uint32_t bits = (uint32_t)upper << 16;
+    memcpy(&edge, &bits, sizeof edge);
+    return (double)edge;
+}
+
+/* The channel of ones behind the others, and its part of the bias; edge [taps] of one output. */
+static void fold_ones(const of_op *op, const float *edge, size_t taps, double factor,
+                      float *weights, float *bias) {
+    double sum = 0;
+    for (size_t t = 0; t < taps; t++) {
+        double value = rounded_edge(op, (float)(factor * (double)edge[t]));
+        weights[t] = (float)-value;
+        sum += value;
+    }
+    *bias = (float)((double)*bias + sum);
+}
+
 /* y = exp(log_factor log_scale) (W x + shift) */
 void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer *folded) {
     const int *numbers = op->parameters.numbers;
-    const float *weights = of_model_values(model, numbers[0]);
-    const float *shifts = of_model_values(model, numbers[1]);
-    const float *log_scale = of_model_values(model, numbers[2]);
+    const float *weights = of_model_values(model, numbers[OF_CONVOLUTION_WEIGHT]);
+    const float *shifts = of_model_values(model, numbers[OF_CONVOLUTION_SHIFT]);
+    const float *log_scale = of_model_values(model, numbers[OF_CONVOLUTION_LOG_SCALE]);
+    const float *edges = of_model_values(model, numbers[OF_CONVOLUTION_EDGE]);
     size_t taps = op->taps ? 9 : (size_t)op->shape.kernel * op->shape.kernel;
     assert(weights != NULL && shifts != NULL);
-    size_t row = model->parameters[numbers[0]].count / op->units; /* [inputs][taps] */
+    /* [inputs][taps] */
+    size_t row = model->parameters[numbers[OF_CONVOLUTION_WEIGHT]].count / op->units;
     memset(folded->weights, 0, of_convolution_weights(&op->shape) * sizeof(float));
     memset(folded->bias, 0, op->shape.outputs * sizeof(float));
     for (uint32_t o = 0; o < op->units; o++) {
         uint32_t source = of_convolution_source(op, o);
-        double factor = log_scale ? exp(op->log_factor * (double)log_scale[source]) : 1;
+        double factor = of_convolution_factor(op, log_scale, source);
         folded->bias[o] = (float)(factor * (double)shifts[source]);
         const float *from = weights + source * row;
+        if (of_has_ones(op))
+            fold_ones(op, edges + source * taps, taps, factor,
+                      folded->weights + o * op->shape.inputs * taps + row, &folded->bias[o]);
         if (op->taps) /* output t*units + o of a 1x1 product */
             for (size_t t = 0; t < taps; t++)
                 fold_row(from + t, taps, row / taps, factor,
@@ -61,14 +98,69 @@ of_status of_packed_allocate(of_plan *plan, const of_convolution *code, size_t b
     return OF_OK;
 }
 
+/* Is tap t = ky*3 + kx outside the image at an edge? */
+static bool falls_outside(uint32_t t, uint32_t edge) {
+    return (t / 3 == 0 && (edge & OF_EDGE_TOP)) || (t / 3 == 2 && (edge & OF_EDGE_BOTTOM)) ||
+           (t % 3 == 0 && (edge & OF_EDGE_LEFT)) || (t % 3 == 2 && (edge & OF_EDGE_RIGHT));
+}
+
+double of_edge_sum(const float *edge, uint32_t where) {
+    double sum = 0;
+    for (uint32_t t = 0; t < 9; t++)
+        sum += falls_outside(t, where) ? (double)edge[t] : 0;
+    return sum;
+}
+
+static void fold_edges(const of_model *model, of_op *op) {
+    const int *numbers = op->parameters.numbers;
+    const float *edges = of_model_values(model, numbers[OF_CONVOLUTION_EDGE]);
+    const float *shifts = of_model_values(model, numbers[OF_CONVOLUTION_SHIFT]);
+    const float *log_scale = of_model_values(model, numbers[OF_CONVOLUTION_LOG_SCALE]);
+    for (uint32_t where = 0; where < OF_EDGES; where++)
+        for (uint32_t o = 0; o < op->units; o++) {
+            uint32_t source = of_convolution_source(op, o);
+            op->packed.edge_bias[where * op->units + o] =
+                (float)(of_convolution_factor(op, log_scale, source) *
+                        ((double)shifts[source] + of_edge_sum(edges + (size_t)source * 9, where)));
+        }
+}
+
+static bool has_edge_bias(const of_op *op) {
+    return op->edges && !of_has_ones(op);
+}
+
 static of_status allocate(of_plan *plan, of_op *op, of_error *error) {
-    return of_packed_allocate(plan, op->code, op->shape.outputs, &op->packed, error);
+    of_arena *arena = &plan->arena;
+    size_t half = plan->scales[op->scale].half;
+    of_status status = of_packed_allocate(plan, op->code, op->shape.outputs, &op->packed, error);
+    if (status != OF_OK)
+        return status;
+    if (has_edge_bias(op))
+        op->packed.edge_bias = of_arena_take(arena, (size_t)OF_EDGES * op->units, sizeof(float));
+    if (op->rectified) {
+        op->input_scale = of_arena_take(arena, half, sizeof(float));
+        op->input_shift = of_arena_take(arena, half, sizeof(float));
+    }
+    if ((has_edge_bias(op) && op->packed.edge_bias == NULL) ||
+        (op->rectified && (op->input_scale == NULL || op->input_shift == NULL)))
+        return of_fail_memory(error, "a layer");
+    return OF_OK;
+}
+
+static void pack_input(const of_plan *plan, const of_model *model, of_op *op) {
+    const int *numbers = op->parameters.numbers;
+    size_t bytes = plan->scales[op->scale].half * sizeof(float);
+    memcpy(op->input_scale, of_model_values(model, numbers[OF_CONVOLUTION_INPUT_SCALE]), bytes);
+    memcpy(op->input_shift, of_model_values(model, numbers[OF_CONVOLUTION_INPUT_SHIFT]), bytes);
 }
 
 static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
                       of_pack_buffers *buffers, of_error *error) {
-    (void)plan;
     of_fold_convolution(model, op, &buffers->folded);
+    if (has_edge_bias(op))
+        fold_edges(model, op);
+    if (op->rectified)
+        pack_input(plan, model, op);
     memcpy(op->packed.bias, buffers->folded.bias, op->shape.outputs * sizeof(float));
     return of_convolution_pack(op->code, buffers->folded.weights, op->packed.weights, error);
 }
@@ -82,20 +174,45 @@ void *of_hidden(const of_run *run, const of_op *op, uint32_t first) {
     return kept + (size_t)first * op->shape.height * op->shape.width * op->shape.outputs;
 }
 
-/* What a first layer reads: `state`, or a copy in its precision. */
+bool of_copies_input(const of_op *op) {
+    return of_reads_state(op) &&
+           (op->shape.source == OF_PRECISION_BF16 || op->rectified || of_has_ones(op));
+}
+
+void of_copy_input(const of_run *run, const of_op *op, const float *state, size_t first,
+                   size_t positions) {
+    const of_kernels *kernels = run->plan->kernels;
+    uint32_t half = run->plan->scales[op->scale].half;
+    const of_network_input input = {.pass = state + first * half,
+                                    .scale = op->input_scale,
+                                    .shift = op->input_shift,
+                                    .positions = positions,
+                                    .half = half,
+                                    .inputs = op->shape.inputs,
+                                    .ones = of_has_ones(op)};
+    size_t place = first * op->shape.inputs;
+    if (op->shape.source == OF_PRECISION_F32)
+        kernels->network_input(&input, (float *)run->worker->network_input + place);
+    else if (op->rectified || input.ones)
+        kernels->network_input_bf16(&input, (uint16_t *)run->worker->network_input + place);
+    else
+        kernels->round_to_bf16(input.pass, (uint16_t *)run->worker->network_input + place,
+                               positions * half);
+}
+
+/* What a first layer reads: `state`, or a copy. */
 static const void *network_input(const of_run *run, const of_op *op, uint32_t count,
                                  const float *state) {
-    if (op->shape.source == OF_PRECISION_F32)
+    if (!of_copies_input(op))
         return state;
-    run->plan->kernels->round_to_bf16(state, run->worker->rounded,
-                                      count * of_state_floats(&run->plan->scales[op->scale]));
-    return run->worker->rounded;
+    of_copy_input(run, op, state, 0, (size_t)count * run->plan->scales[op->scale].positions);
+    return run->worker->network_input;
 }
 
 of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,
                        const float *state, of_error *error) {
-    const void *source = op->reads == OF_BUFFER_STATE ? network_input(run, op, count, state)
-                                                      : of_hidden(run, op - 1, first);
+    const void *source =
+        of_reads_state(op) ? network_input(run, op, count, state) : of_hidden(run, op - 1, first);
     void *target =
         op->writes == OF_BUFFER_TAPS ? (void *)run->worker->taps : of_hidden(run, op, first);
     return of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias, target,
@@ -104,8 +221,10 @@ of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint3
 
 static of_status forward(const of_run *run, const of_op *op, const of_units *units,
                          of_error *error) {
-    const float *state = run->worker->pass[op->scale] +
-                         units->first * of_state_floats(&run->plan->scales[op->scale]);
+    const of_worker *worker = run->worker;
+    const float *state =
+        op->reads == OF_BUFFER_REST ? worker->rest[op->scale] : worker->pass[op->scale];
+    state += units->first * of_state_floats(&run->plan->scales[op->scale]);
     return of_run_layer(run, op, units->first, units->count, state, error);
 }
 
@@ -264,10 +383,6 @@ static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error)
 
 /* ---- For people --------------------------------------------------------------------------- */
 
-static size_t number_bytes(of_precision precision) {
-    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info *info) {
     const of_convolution_shape *shape = &op->shape;
     size_t positions = (size_t)plan->units * shape->height * shape->width;
@@ -279,8 +394,8 @@ void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info
     info->images_per_call = plan->scales[op->scale].chunk;
     info->flops = 2.0 * (double)positions * (double)of_convolution_weights(shape);
     info->weight_bytes = of_convolution_weight_bytes(op->code);
-    info->input_bytes = positions * shape->inputs * number_bytes(shape->source);
-    info->output_bytes = positions * shape->outputs * number_bytes(shape->target);
+    info->input_bytes = positions * shape->inputs * of_number_bytes(shape->source);
+    info->output_bytes = positions * shape->outputs * of_number_bytes(shape->target);
 }
 
 const of_op_type of_convolution_type = {.allocate = allocate,

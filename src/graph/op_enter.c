@@ -1,12 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Entering a scale: pixels, or what the scale before leaves, squeezed, and step 0's map. */
+/* Entering a scale: pixels, or what the scale before leaves, squeezed, and step 0's map. Pixels are
+ * bytes v, whose levels are q = floor(v / 2^(8 - bits)), or floats v/255, whose levels are not
+ * rounded; x = scale q + shift, and its logit if there is one. */
+#include "core/memory.h"
 #include "graph/run.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+/* ---- Input maps --------------------------------------------------------------------------- */
+
+/* x of a level, and its log-determinant: with A the logit's p = A + (1 - 2A) x,
+ * ln p - ln(1 - p) and ln(1 - 2A) - ln p - ln(1 - p). */
+static double input_value(const of_input_map *input, double level, double *log_det) {
+    double x = input->scale * level + input->shift;
+    *log_det = 0;
+    if (input->logit == 0)
+        return x;
+    double p = input->logit + (1 - 2 * input->logit) * x;
+    *log_det = log(1 - 2 * input->logit) - log(p) - log1p(-p);
+    return log(p) - log1p(-p);
+}
+
+/* The way back, v/255 from a value. */
+static double pixel_of(const of_input_map *input, double value) {
+    double x = value;
+    if (input->logit > 0)
+        x = (1 / (1 + exp(-value)) - input->logit) / (1 - 2 * input->logit);
+    return (x - input->shift) * (1 / (input->scale * of_input_levels(input)));
+}
+
+/* Bytes of fewer bits, and logits, are looked up. */
+static of_status make_table(of_plan *plan, of_op *op, of_error *error) {
+    const of_input_map *input = &plan->architecture.input;
+    if (input->bits == 8 && input->logit == 0)
+        return OF_OK;
+    op->table = of_arena_take(&plan->arena, 256, sizeof *op->table);
+    double *log_dets = of_arena_take(&plan->arena, 256, sizeof *log_dets);
+    if (op->table == NULL || log_dets == NULL)
+        return of_fail_memory(error, "an input map");
+    for (unsigned v = 0; v < 256; v++)
+        op->table[v] = (float)input_value(input, v >> (8 - input->bits), &log_dets[v]);
+    op->log_dets = input->logit > 0 ? log_dets : NULL;
+    return OF_OK;
+}
+
 static of_status allocate(of_plan *plan, of_op *op, of_error *error) {
-    return of_map_allocate(plan, &op->map, op->scale == 0, error);
+    of_status status = op->scale == 0 ? make_table(plan, op, error) : OF_OK;
+    return status == OF_OK ? of_map_allocate(plan, &op->map, op->scale == 0, error) : status;
 }
 
 static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
@@ -26,6 +68,51 @@ of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t i
     }
     size_t size = batch->type == OF_PIXEL_U8 ? sizeof(uint8_t) : sizeof(float);
     return (of_pixel_view){batch->type, (const char *)batch->pixels + start * size, row};
+}
+
+/* Values of n of a unit's pixels from place `first` on; returns the sum of their log-determinants.
+ */
+static double read_values(const of_run *run, const of_op *op, const of_pixel_view *view,
+                          size_t first, size_t n, float *values) {
+    const of_input_map *input = &run->plan->architecture.input;
+    const uint8_t *bytes = (const uint8_t *)view->pixels + first;
+    const float *floats = (const float *)view->pixels + first;
+    bool are_bytes = view->type == OF_PIXEL_U8;
+    double sum = 0, log_det = 0;
+    if (are_bytes)
+        run->plan->kernels->look_up(bytes, op->table, values, n);
+    for (size_t i = 0; i < n && !(are_bytes && op->log_dets == NULL); i++) {
+        if (are_bytes)
+            log_det = op->log_dets[bytes[i]];
+        else
+            values[i] =
+                (float)input_value(input, (double)floats[i] * of_input_levels(input), &log_det);
+        sum += log_det;
+    }
+    return sum;
+}
+
+/* A unit's pixels as values in the worker, where they are no linear map of what they were; returns
+ * their log-determinants. */
+static double read_pixels(const of_run *run, const of_op *op, of_pixel_view *view) {
+    const of_scale_shape *shape = &run->plan->scales[0].shape;
+    size_t row = (size_t)2 * shape->width * (shape->channels / 4);
+    double sum = 0;
+    for (size_t y = 0; y < (size_t)2 * shape->height; y++)
+        sum += read_values(run, op, view, y * view->row_stride, row, run->worker->pixels + y * row);
+    *view = (of_pixel_view){OF_PIXEL_F32, run->worker->pixels, row};
+    return sum;
+}
+
+void of_enter_log_dets(const of_run *run, const of_op *op, const of_pixel_view *view,
+                       double *contributions) {
+    const of_scale_shape *shape = &run->plan->scales[op->scale].shape;
+    size_t channels = shape->channels / 4, row = (size_t)2 * shape->width * channels;
+    float value;
+    for (size_t y = 0; op->log_dets != NULL && y < (size_t)2 * shape->height; y++)
+        for (size_t i = 0; i < row; i++)
+            contributions[y / 2 * shape->width + i / (2 * channels)] +=
+                read_values(run, op, view, y * view->row_stride + i, 1, &value);
 }
 
 /* ---- Convolutional blocks: the kernels squeeze and map at once ---------------------------- */
@@ -55,10 +142,12 @@ static void enter_convolutional(const of_run *run, const of_op *op, uint32_t uni
     if (view != NULL) {
         row.source = view->pixels;
         row.row_stride = view->row_stride;
-        row.map = bytes ? &op->map.entry_u8 : &op->map.entry_f32;
+        row.map = op->table != NULL ? &op->map.forward
+                  : bytes           ? &op->map.entry_u8
+                                    : &op->map.entry_f32;
     } else {
         const of_scale_plan *before = scale - 1;
-        row.source = worker->rest[s - 1] + unit * (size_t)before->positions * before->half;
+        row.source = of_onward(run, s - 1) + unit * (size_t)before->positions * before->half;
         row.row_stride = (size_t)before->columns * before->half;
         row.map = &op->map.forward;
     }
@@ -103,17 +192,21 @@ static void enter_dense(const of_run *run, const of_op *op, uint32_t unit,
     size_t half = scale->half;
     float *halves[2] = {run->worker->pass[s] + unit * half, run->worker->rest[s] + unit * half};
     strided axes = view ? pixels_of(&scale->shape, view->row_stride) : planes(&scale[-1].shape);
-    const float *before = view ? NULL : run->worker->rest[s - 1] + unit * (size_t)scale[-1].half;
+    const float *before = view ? NULL : of_onward(run, s - 1) + unit * (size_t)scale[-1].half;
+    const of_input_map *input = &run->plan->architecture.input;
     for (size_t i = 0; i < 2 * half; i++) {
         size_t from = squeezed_source(&scale->shape, i, axes);
         float value;
         if (view == NULL)
             value = before[from];
+        else if (op->table != NULL)
+            value = ((const float *)view->pixels)[from];
         else if (view->type == OF_PIXEL_U8)
-            value = (float)(((const uint8_t *)view->pixels)[from] / 256.0 + OF_PIXEL_CENTRE);
+            value = (float)(((const uint8_t *)view->pixels)[from] * input->scale + input->shift);
         else
-            value = (float)((double)((const float *)view->pixels)[from] * OF_PIXEL_SCALE_F32 +
-                            OF_PIXEL_CENTRE);
+            value = (float)((double)((const float *)view->pixels)[from] *
+                                (input->scale * of_input_levels(input)) +
+                            input->shift);
         halves[i / half][i % half] = value;
     }
     if (run->kept != NULL) {
@@ -155,13 +248,14 @@ static void leave_dense(const of_run *run, const of_op *op, uint32_t unit, float
         target[squeezed_source(&scale->shape, i, axes)] = halves[i / half][i % half];
 }
 
-/* x -> v/255 with x = v/256 + OF_PIXEL_CENTRE. */
-static void to_pixel_units(float *target, const of_scale_shape *shape, size_t row_stride) {
+/* x -> v/255. */
+static void to_pixel_units(const of_input_map *input, float *target, const of_scale_shape *shape,
+                           size_t row_stride) {
     size_t columns = (size_t)2 * shape->width * (shape->channels / 4);
     for (size_t y = 0; y < (size_t)2 * shape->height; y++)
         for (size_t x = 0; x < columns; x++) {
             float *value = &target[y * row_stride + x];
-            *value = (float)(((double)*value - OF_PIXEL_CENTRE) * (256.0 / 255));
+            *value = (float)pixel_of(input, (double)*value);
         }
 }
 
@@ -173,7 +267,7 @@ void of_pixels_leave(const of_run *run, const of_op *op, uint32_t unit, float *t
     strided axes = pixels_of(&scale->shape, row_stride);
     if (s > 0) {
         const of_scale_plan *before = scale - 1;
-        target = run->worker->rest[s - 1] + unit * (size_t)before->positions * before->half;
+        target = of_onward(run, s - 1) + unit * (size_t)before->positions * before->half;
         row_stride = (size_t)before->columns * before->half;
         axes = planes(&before->shape);
     }
@@ -182,7 +276,7 @@ void of_pixels_leave(const of_run *run, const of_op *op, uint32_t unit, float *t
     else
         leave_convolutional(run, op, unit, target, row_stride);
     if (s == 0)
-        to_pixel_units(target, &scale->shape, row_stride);
+        to_pixel_units(&run->plan->architecture.input, target, &scale->shape, row_stride);
 }
 
 /* ---- The op ------------------------------------------------------------------------------- */
@@ -197,6 +291,9 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
         if (op->scale == 0)
             view =
                 of_pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
+        if (op->table != NULL)
+            run->worker->contributions[(size_t)u * plan->scale_count] +=
+                read_pixels(run, op, &view);
         of_pixels_enter(run, op, u, op->scale == 0 ? &view : NULL);
     }
     return OF_OK;

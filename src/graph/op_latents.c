@@ -86,6 +86,12 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
 
 /* ---- Forward ------------------------------------------------------------------------------ */
 
+/* The half of a scale's last state that becomes latents, or the first one if both do. */
+static float *first_latents(const of_run *run, const of_scale_plan *scale, uint32_t s) {
+    bool rest = !scale->last && of_pass_goes_on(run->plan);
+    return rest ? run->worker->rest[s] : run->worker->pass[s];
+}
+
 /* z of one unit, to `latents` [pass, rest] unless that is NULL; returns the sum of z^2. */
 static double standardise(const of_run *run, const of_op *op, uint32_t unit, float *latents) {
     const of_scale_plan *scale = &run->plan->scales[op->scale];
@@ -93,8 +99,8 @@ static double standardise(const of_run *run, const of_op *op, uint32_t unit, flo
     const of_density *d = &op->density;
     const of_kernels *kernels = run->plan->kernels;
     size_t half = of_state_floats(scale);
-    double square = kernels->scale_shift(worker->pass[op->scale] + unit * half, d->scale, d->shift,
-                                         latents, half);
+    double square = kernels->scale_shift(first_latents(run, scale, op->scale) + unit * half,
+                                         d->scale, d->shift, latents, half);
     if (scale->last)
         square += kernels->scale_shift(worker->rest[op->scale] + unit * half, d->scale + half,
                                        d->shift + half, latents ? latents + half : NULL, half);
@@ -150,7 +156,7 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
     return OF_OK;
 }
 
-/* Latents -> the scale's last state: pass, and on the last scale rest. */
+/* Latents -> the scale's last state, or half of it: the other one is there. */
 static of_status inverse(const of_run *run, const of_op *op, const of_units *units,
                          of_error *error) {
     (void)error;
@@ -164,7 +170,7 @@ static of_status inverse(const of_run *run, const of_op *op, const of_units *uni
         for (size_t i = 0; i < scale->shape.latents; i++)
             worker->latents[of_latent_place(scale, i)] = from[i];
         (void)plan->kernels->scale_shift(worker->latents, d->inverse_scale, d->inverse_shift,
-                                         worker->pass[op->scale] + u * half, half);
+                                         first_latents(run, scale, op->scale) + u * half, half);
         if (scale->last)
             (void)plan->kernels->scale_shift(worker->latents + half, d->inverse_scale + half,
                                              d->inverse_shift + half,

@@ -97,10 +97,10 @@ of_status of_map_pack(const of_model *model, uint32_t s, of_step_map *map, of_pa
     if (map->transposed.matrix != NULL)
         of_channel_map_pack(b->matrix, b->bias, 1, 0, true, &map->transposed);
     if (map->entry_u8.matrix != NULL) {
-        of_channel_map_pack(b->matrix, b->bias, OF_PIXEL_SCALE_U8, OF_PIXEL_CENTRE, false,
-                            &map->entry_u8);
-        of_channel_map_pack(b->matrix, b->bias, OF_PIXEL_SCALE_F32, OF_PIXEL_CENTRE, false,
-                            &map->entry_f32);
+        const of_input_map *input = &model->architecture.input;
+        of_channel_map_pack(b->matrix, b->bias, input->scale, input->shift, false, &map->entry_u8);
+        of_channel_map_pack(b->matrix, b->bias, input->scale * of_input_levels(input), input->shift,
+                            false, &map->entry_f32);
     }
     return OF_OK;
 }

@@ -5,23 +5,40 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static of_status allocate(of_plan *plan, of_op *op, of_error *error) {
+    if (op->scale_map == OF_SCALE_MAP_TANH) {
+        op->gain = of_arena_take(&plan->arena, op->outputs / 2, sizeof(float));
+        if (op->gain == NULL)
+            return of_fail_memory(error, "gains");
+    }
     return of_map_allocate(plan, &op->map, false, error);
 }
 
 static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
                       of_pack_buffers *buffers, of_error *error) {
     (void)plan;
+    if (op->gain != NULL)
+        memcpy(op->gain, of_model_values(model, op->parameters.numbers[0]),
+               op->outputs / 2 * sizeof(float));
     return of_map_pack(model, op->scale, &op->map, buffers, error);
 }
 
 /* ---- Forward and inverse ------------------------------------------------------------------ */
 
+/* A closing map stands behind all steps. */
+static bool is_closing(const of_plan *plan, const of_step_map *map) {
+    return map->channels > 0 && map->step == plan->architecture.steps;
+}
+
 /* The map that a tail applies: the next step's, or on the way back the inverse of this step's,
- * which the op before the network applied. */
-static const of_channel_map *map_of(const of_op *op, bool inverse) {
-    const of_channel_map *map = inverse ? &of_tail_network(op)[-1].map.inverse : &op->map.forward;
+ * which the op before the network applied, unless that was a closing one. */
+static const of_channel_map *map_of(const of_plan *plan, const of_op *op, bool inverse) {
+    const of_step_map *before = &of_tail_network(op)[-1].map;
+    if (inverse && is_closing(plan, before))
+        return NULL;
+    const of_channel_map *map = inverse ? &before->inverse : &op->map.forward;
     return map->matrix != NULL ? map : NULL;
 }
 
@@ -30,6 +47,7 @@ static of_tap_row tap_row(const of_plan *plan, const of_op *op, const float *tap
     return (of_tap_row){.taps = taps,
                         .stride = op->tap_stride,
                         .bias = op[-1].packed.bias,
+                        .edge_bias = op[-1].packed.edge_bias,
                         .outputs = op->outputs,
                         .kernel = op->kernel,
                         .height = scale->rows,
@@ -44,12 +62,15 @@ of_coupling_row of_tail_row(const of_run *run, const of_op *op, uint32_t place, 
     size_t floats = of_state_floats(scale);
     of_coupling_row row = {
         .taps = tap_row(plan, op, worker->taps + (size_t)place * scale->positions * op->tap_stride),
-        .pass = worker->pass[op->scale] + unit * floats,
-        .rest = worker->rest[op->scale] + unit * floats,
+        .pass = (op->on_pass ? worker->rest : worker->pass)[op->scale] + unit * floats,
+        .rest = (op->on_pass ? worker->pass : worker->rest)[op->scale] + unit * floats,
         .half = scale->half,
         .affine = op->affine,
         .inverse = inverse,
-        .map = run->without_map ? NULL : map_of(op, inverse),
+        .scale_map = op->scale_map,
+        .shift_after = op->shift_after,
+        .gain = op->gain,
+        .map = run->without_map ? NULL : map_of(plan, op, inverse),
         .scratch = worker->row_scratch,
     };
     if (run->kept != NULL) {
@@ -81,10 +102,39 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
     return OF_OK;
 }
 
+/* y = A x + b at every position: a closing map's inverse, which no other kernel applies. */
+static void apply_map(const of_channel_map *map, size_t positions, double *sums, float *pass,
+                      float *rest) {
+    size_t half = map->channels / 2, row = (size_t)2 * map->half_padded;
+    for (size_t p = 0; p < positions; p++, pass += half, rest += half) {
+        for (size_t r = 0; r < row; r++)
+            sums[r] = (double)map->bias[r];
+        for (size_t c = 0; c < 2 * half; c++) {
+            double x = (double)(c < half ? pass[c] : rest[c - half]);
+            for (size_t r = 0; r < row; r++)
+                sums[r] += (double)map->matrix[c * row + r] * x;
+        }
+        for (size_t c = 0; c < half; c++) {
+            pass[c] = (float)sums[c];
+            rest[c] = (float)sums[map->half_padded + c];
+        }
+    }
+}
+
+static void invert_closing(const of_run *run, const of_op *op, const of_units *units) {
+    const of_scale_plan *scale = &run->plan->scales[op->scale];
+    size_t first = units->first * of_state_floats(scale);
+    apply_map(&op->map.inverse, (size_t)units->count * scale->positions,
+              (double *)(void *)run->worker->row_scratch, run->worker->pass[op->scale] + first,
+              run->worker->rest[op->scale] + first);
+}
+
 /* The network reads what the coupling let pass. */
 static of_status inverse(const of_run *run, const of_op *op, const of_units *units,
                          of_error *error) {
     of_status status = OF_OK;
+    if (is_closing(run->plan, &op->map))
+        invert_closing(run, op, units);
     for (const of_op *layer = of_tail_network(op); status == OF_OK && layer < op; layer++)
         status = of_convolution_type.forward(run, layer, units, error);
     if (status == OF_OK)
@@ -117,8 +167,8 @@ static void backward_coupling(const of_chunk *c, const of_op *op) {
         };
         c->plan->kernels->coupling_backward(&task);
     }
-    c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, op->outputs, 0.0f,
-                                    c->sums + op[-1].bias_sums);
+    c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, op->outputs,
+                                    0.0f, c->sums + op[-1].bias_sums);
     of_scatter_taps(c, &shape, c->buffers->g_coefficients, false,
                     c->buffers->g_buffer[OF_BUFFER_TAPS]);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_COUPLING);
@@ -158,10 +208,23 @@ static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error)
 
 /* ---- Where log-determinants come from ----------------------------------------------------- */
 
-/* log sigmoid(raw + 2), also where the float of the sigmoid would not do. */
-static double log_scale(float raw) {
-    double t = (double)raw + 2;
+/* log sigmoid(t), also where the float of the sigmoid would not do. */
+static double log_sigmoid(double t) {
     return t > 0 ? -log1p(exp(-t)) : t - log1p(exp(t));
+}
+
+/* l of coefficient number c; see of_coupling_row. */
+static double log_scale(const of_op *op, double raw, uint32_t c) {
+    switch (op->scale_map) {
+    case OF_SCALE_MAP_EXP:
+        return raw;
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        return -log_sigmoid(raw + 2);
+    case OF_SCALE_MAP_TANH:
+        return (double)op->gain[c] * tanh(raw);
+    default:
+        return log_sigmoid(raw + 2);
+    }
 }
 
 void of_tail_log_dets(const of_run *run, const of_op *op, float *coefficients,
@@ -175,7 +238,7 @@ void of_tail_log_dets(const of_run *run, const of_op *op, float *coefficients,
             const float *raw = coefficients + x * op->outputs + scale->half;
             double sum = 0;
             for (uint32_t c = 0; c < scale->half; c++)
-                sum += log_scale(raw[c]);
+                sum += log_scale(op, (double)raw[c], c);
             double *first = contributions + ((size_t)row.row * row.width + x) * spread;
             for (size_t i = 0; i < spread; i++)
                 first[i] += sum / (double)spread;

@@ -2,10 +2,12 @@
 /* The network as a list of ops. A model is built as the list of what it consists of (source.c);
  * passes over that list (pass_*.c) fold, fuse and choose; what is left is run. Ops of a scale stand
  * together, those of a step within them, in the order of execution:
- *     model      [input] squeeze { actnorm mix {convolution [actnorm] relu}.. convolution [scale]
- *                coupling }.. [split] prior [classes] gaussian
- *     that runs  enter { [map] convolution.. tail }.. latents
- * A step's map is applied by the op before the step, enter or tail; in dense blocks it is an op.
+ *     model      [input] squeeze { actnorm mix [network input] {convolution [actnorm] relu}..
+ *                convolution [scale] coupling }.. [actnorm mix] [convolution scale coupling]
+ * [split] prior [classes] gaussian that runs  enter { [map] convolution.. tail }.. [convolution
+ * tail] latents A step's map is applied by the op before the step, enter or tail; in dense blocks
+ * it is an op. The second convolution of a scale with its coupling is a learned split prior: what
+ * becomes latents is shifted and scaled by a network of the half that goes on.
  *
  * Whatever is done for every part of a network walks this list and asks the op's type; a type has
  * one file (op_*.c). */
@@ -21,7 +23,8 @@ typedef enum of_op_kind {
     OF_OP_SQUEEZE,
     OF_OP_ACTNORM, /* of the flow, or of hidden units */
     OF_OP_MIX,
-    OF_OP_CONVOLUTION, /* in dense blocks with one position: a linear layer */
+    OF_OP_NETWORK_INPUT, /* max(0, scale x + shift) */
+    OF_OP_CONVOLUTION,   /* in dense blocks with one position: a linear layer */
     OF_OP_RELU,
     OF_OP_SCALE, /* exp(3 log_scale) */
     OF_OP_COUPLING,
@@ -36,20 +39,29 @@ typedef enum of_op_kind {
     OF_OP_KINDS
 } of_op_kind;
 
-/* What an op reads and writes: the flow's state of its scale, or what a network leaves between its
- * layers. */
+/* What an op reads and writes: the flow's state of its scale, of which networks read the half that
+ * passes, or the other one; or what a network leaves between its layers. */
 typedef enum of_buffer {
     OF_BUFFER_HIDDEN_0,
     OF_BUFFER_HIDDEN_1,
     OF_BUFFER_TAPS,
     OF_BUFFER_STATE,
+    OF_BUFFER_REST,
     OF_BUFFERS
 } of_buffer;
 
 /* Numbers of an op's parameters, in the order that their gradients stand in.
- * Convolution: weight, shift (ActNorm's loc, or bias), log_scale. Map: ActNorm's loc, log_scale,
- * then the mixing's. Latents: the prior's loc, log_scale; those of classes are the model's. */
+ * Map: ActNorm's loc, log_scale, then the mixing's. Latents: the prior's loc, log_scale; those of
+ * classes are the model's. Tail: gain. Convolution: see below. */
 enum { OF_OP_PARAMETERS = 6 };
+enum {
+    OF_CONVOLUTION_WEIGHT,
+    OF_CONVOLUTION_SHIFT, /* ActNorm's loc, or bias */
+    OF_CONVOLUTION_LOG_SCALE,
+    OF_CONVOLUTION_EDGE,
+    OF_CONVOLUTION_INPUT_SCALE, /* of the network input */
+    OF_CONVOLUTION_INPUT_SHIFT
+};
 typedef struct of_parameter_list {
     uint32_t count;
     int numbers[OF_OP_PARAMETERS]; /* some may be OF_NO_PARAMETER */
@@ -59,6 +71,8 @@ typedef struct of_parameter_list {
 typedef struct of_packed_layer {
     void *weights;
     float *bias; /* of a network's last layer: the coefficients', which the tail adds */
+    float
+        *edge_bias; /* [OF_EDGES][outputs with parameters] of that layer, or NULL: see of_tap_row */
 } of_packed_layer;
 
 /* Training: where an op's sums, a tail's with those of its network and map, stand in a lane's
@@ -113,24 +127,44 @@ typedef struct of_op {
     double log_factor; /* of log_scale */
     uint32_t units;    /* outputs that have parameters; the others are padding */
     bool interleaved;  /* outputs are sorted: the even ones, then the odd ones */
+    bool negated;      /* outputs are multiplied by -1 */
+    bool edges;        /* a constant for taps outside the image */
+    bool rectified;    /* what it reads is max(0, scale x + shift) of the state */
     bool taps;         /* a 3x3 layer as a 1x1 product, output t*units + o */
     bool owns_code;    /* or shares it with an earlier op of the scale */
     of_convolution *code, *transposed_code;
     of_packed_layer packed;
-    of_band_layer *bands;          /* [threads], or NULL */
-    size_t weight_sums, bias_sums; /* in its tail's part */
+    float *input_scale, *input_shift; /* [half] of the network input */
+    of_band_layer *bands;             /* [threads], or NULL */
+    size_t weight_sums, bias_sums;    /* in its tail's part */
 
     /* tails: of the `network` ops before it */
     uint32_t network;
-    bool affine;
+    bool affine, shift_after;
+    bool on_pass; /* the half that passes is what it changes, and the other one is read */
+    of_scale_map scale_map;
+    float *gain;         /* [half], TANH */
     uint32_t outputs;    /* coefficients a position: half (additive) or 2*half (affine) */
     uint32_t kernel;     /* taps that it sums: 3x3, or 1 */
     uint32_t tap_stride; /* floats a position of what it reads */
+
+    float *table;     /* enter: [256] what a byte becomes, if that is no linear map; else NULL */
+    double *log_dets; /* [256] of it, with a logit; else NULL */
 
     of_step_map map;       /* enter, tail: the next step's, applied as well; map: itself */
     of_density density;    /* latents */
     of_gradient_part sums; /* tails and latents */
 } of_op;
+
+/* Does a network begin with it? Its input is one half of the state, not hidden activations. */
+static inline bool of_reads_state(const of_op *op) {
+    return op->reads == OF_BUFFER_STATE || op->reads == OF_BUFFER_REST;
+}
+
+/* Inputs that have weights, without the channel of ones (see op_convolution.c). */
+static inline bool of_has_ones(const of_op *op) {
+    return op->edges && of_reads_state(op) && op->writes != OF_BUFFER_TAPS;
+}
 
 typedef struct of_op_list {
     of_op *ops;

@@ -13,11 +13,14 @@ static uint32_t padded(uint32_t channels) {
 static void choose_convolution(const of_plan *plan, of_op *op) {
     of_convolution_shape *shape = &op->shape;
     bool last = op->writes == OF_BUFFER_TAPS;
-    if (op->reads != OF_BUFFER_STATE)
+    if (!of_reads_state(op))
         shape->inputs = padded(shape->inputs);
+    shape->inputs += of_has_ones(op);
     shape->outputs = padded(shape->outputs);
     shape->bias = !last; /* the coupling kernel adds it */
-    shape->source = plan->scales[op->scale].precision;
+    /* split priors are small, and what they read has no copy in bfloat16 */
+    shape->source =
+        last && of_reads_state(op) ? OF_PRECISION_F32 : plan->scales[op->scale].precision;
     shape->target = last ? OF_PRECISION_F32 : shape->source;
 }
 

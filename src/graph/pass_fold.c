@@ -3,28 +3,58 @@
  *     actnorm mix           -> map, its log-determinant a constant
  *     convolution actnorm   -> convolution with bias
  *     convolution scale     -> convolution
- *     convolution relu      -> convolution +relu */
+ *     convolution relu      -> convolution +relu
+ *     [network input] convolution -> convolution that reads it so */
 #include "graph/plan.h"
 
-static void take_parameters(of_op *op, const of_op *from) {
-    for (uint32_t i = 0; i < from->parameters.count; i++)
-        op->parameters.numbers[op->parameters.count++] = from->parameters.numbers[i];
+static void fold_map(of_op *op, const of_op *mix) {
+    op->kind = OF_OP_MAP;
+    op->name = mix->name;
+    for (uint32_t i = 0; i < mix->parameters.count; i++)
+        op->parameters.numbers[op->parameters.count++] = mix->parameters.numbers[i];
 }
+
+static void fold_actnorm(of_op *op, const of_op *actnorm) {
+    op->parameters.numbers[OF_CONVOLUTION_SHIFT] = actnorm->parameters.numbers[0];
+    op->parameters.numbers[OF_CONVOLUTION_LOG_SCALE] = actnorm->parameters.numbers[1];
+}
+
+static void fold_scale(of_op *op, const of_op *scale) {
+    op->log_factor = scale->log_factor;
+    op->parameters.numbers[OF_CONVOLUTION_LOG_SCALE] = scale->parameters.numbers[0];
+}
+
+static void fold_relu(of_op *op, const of_op *relu) {
+    op->shape.relu = true;
+    op->shape.leak = relu->shape.leak;
+}
+
+static void fold_input(of_op *input, const of_op *convolution) {
+    const int *numbers = input->parameters.numbers;
+    int scale = numbers[0], shift = numbers[1];
+    *input = *convolution;
+    input->rectified = true;
+    input->parameters.numbers[OF_CONVOLUTION_INPUT_SCALE] = scale;
+    input->parameters.numbers[OF_CONVOLUTION_INPUT_SHIFT] = shift;
+}
+
+static const struct {
+    of_op_kind first, second;
+    void (*fold)(of_op *op, const of_op *next);
+} folds[] = {{OF_OP_ACTNORM, OF_OP_MIX, fold_map},
+             {OF_OP_CONVOLUTION, OF_OP_ACTNORM, fold_actnorm},
+             {OF_OP_CONVOLUTION, OF_OP_SCALE, fold_scale},
+             {OF_OP_CONVOLUTION, OF_OP_RELU, fold_relu},
+             {OF_OP_NETWORK_INPUT, OF_OP_CONVOLUTION, fold_input}};
 
 /* Makes `next` part of `op`, if they fold. */
 static bool fold(of_op *op, const of_op *next) {
-    bool convolution = op->kind == OF_OP_CONVOLUTION;
-    if (op->kind == OF_OP_ACTNORM && next->kind == OF_OP_MIX)
-        op->kind = OF_OP_MAP;
-    else if (convolution && next->kind == OF_OP_SCALE)
-        op->log_factor = next->log_factor;
-    else if (convolution && next->kind == OF_OP_RELU)
-        op->shape.relu = true;
-    else if (!convolution || next->kind != OF_OP_ACTNORM)
-        return false;
-    op->name = next->name;
-    take_parameters(op, next);
-    return true;
+    for (size_t i = 0; i < sizeof folds / sizeof *folds; i++)
+        if (op->kind == folds[i].first && next->kind == folds[i].second) {
+            folds[i].fold(op, next);
+            return true;
+        }
+    return false;
 }
 
 void of_pass_fold(const of_plan *plan, of_op_list *list) {

@@ -14,13 +14,23 @@ static const struct {
               {"taps", of_pass_taps},
               {"choose", of_pass_choose}};
 
-static const char *const kinds[OF_OP_KINDS] = {
-    [OF_OP_INPUT] = "input",    [OF_OP_SQUEEZE] = "squeeze",   [OF_OP_ACTNORM] = "actnorm",
-    [OF_OP_MIX] = "mix",        [OF_OP_RELU] = "relu",         [OF_OP_CONVOLUTION] = "convolution",
-    [OF_OP_SCALE] = "scale",    [OF_OP_COUPLING] = "coupling", [OF_OP_SPLIT] = "split",
-    [OF_OP_PRIOR] = "prior",    [OF_OP_CLASSES] = "classes",   [OF_OP_GAUSSIAN] = "gaussian",
-    [OF_OP_MAP] = "map",        [OF_OP_ENTER] = "enter",       [OF_OP_TAIL] = "tail",
-    [OF_OP_LATENTS] = "latents"};
+static const char *const kinds[OF_OP_KINDS] = {[OF_OP_INPUT] = "input",
+                                               [OF_OP_SQUEEZE] = "squeeze",
+                                               [OF_OP_ACTNORM] = "actnorm",
+                                               [OF_OP_NETWORK_INPUT] = "network input",
+                                               [OF_OP_MIX] = "mix",
+                                               [OF_OP_RELU] = "relu",
+                                               [OF_OP_CONVOLUTION] = "convolution",
+                                               [OF_OP_SCALE] = "scale",
+                                               [OF_OP_COUPLING] = "coupling",
+                                               [OF_OP_SPLIT] = "split",
+                                               [OF_OP_PRIOR] = "prior",
+                                               [OF_OP_CLASSES] = "classes",
+                                               [OF_OP_GAUSSIAN] = "gaussian",
+                                               [OF_OP_MAP] = "map",
+                                               [OF_OP_ENTER] = "enter",
+                                               [OF_OP_TAIL] = "tail",
+                                               [OF_OP_LATENTS] = "latents"};
 
 void of_op_full_name(const of_op *op, char *name, size_t size) {
     if (op->in_step)

@@ -61,14 +61,20 @@ struct of_plan {
     of_arena arena; /* weights and everything constant */
 };
 
-/* x = (v + 1/2)/256 - 1/2 = v/256 + centre for a byte v; floats hold v/255. */
-#define OF_PIXEL_SCALE_U8 (1.0 / 256)
-#define OF_PIXEL_SCALE_F32 (255.0 / 256)
-#define OF_PIXEL_CENTRE (0.5 / 256 - 0.5)
+/* The last scale makes both halves latents, the others the pass half or the rest half: the other
+ * one goes on. */
+static inline bool of_pass_goes_on(const of_plan *plan) {
+    return plan->architecture.latents == OF_LATENTS_SECOND;
+}
 
 /* Positions of a unit's grid; a dense scale has one position as a flow, but latents have places. */
 static inline size_t of_grid_positions(const of_scale_plan *scale) {
     return (size_t)scale->shape.height * scale->shape.width;
+}
+
+/* Levels q in a float of OF_PIXEL_F32, which holds v/255: q = v / 2^(8 - bits). */
+static inline double of_input_levels(const of_input_map *input) {
+    return 255.0 / (1 << (8 - input->bits));
 }
 
 /* Floats of a unit's pass, or rest. */
@@ -108,6 +114,13 @@ struct of_pack_buffers {
 /* Values of a convolution as its kernels take them: ActNorm and scales folded in, hidden units
  * padded, coefficients sorted into add then raw, and, for taps, as a 1x1 product. */
 void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer *folded);
+
+/* What output number `source` of the layer is multiplied by; log_scale may be NULL. */
+double of_convolution_factor(const of_op *op, const float *log_scale, uint32_t source);
+
+/* Sum of the taps of an edge [3][3] that fall outside the image where it ends at the sides `where`
+ * (OF_EDGE_...). */
+double of_edge_sum(const float *edge, uint32_t where);
 
 /* Number of the layer's own output that becomes output `o`. */
 uint32_t of_convolution_source(const of_op *op, uint32_t o);

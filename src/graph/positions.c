@@ -2,7 +2,8 @@
 /* Where in an image its likelihood comes from: the contribution of every position of every scale.
  *
  * All terms of a contribution are sums over positions p of a scale:
- *     log-dets of couplings    sum over steps and channels of log sigmoid(raw(p) + 2)
+ *     log-det of the input     sum over its pixels (a logit's)
+ *     log-dets of couplings    sum over steps, split prior and channels of log s(p)
  *     log-det of the prior     sum over channels of log a(p)                z = a x + b
  *     Gaussian                 sum over channels of -z(p)^2/2 - ln(2 pi)/2
  *     log-dets of the maps     the same everywhere
@@ -42,15 +43,26 @@ typedef struct recorder {
     float *coefficients; /* of a row */
 } recorder;
 
-/* A scale's ops on one unit; what they contribute is asked before they change it. */
+/* What an op contributes is asked before it changes what it reads. */
+static void ask(const recorder *m, const of_op *op, uint32_t unit) {
+    const of_plan *plan = m->run.plan;
+    if (op->kind == OF_OP_TAIL)
+        of_tail_log_dets(&m->run, op, m->coefficients, m->unit);
+    if (op->kind == OF_OP_ENTER && op->log_dets != NULL) {
+        const of_pixel_view view =
+            of_pixel_unit(plan, m->image.batch, of_group_image(plan, &m->image, unit), unit);
+        of_enter_log_dets(&m->run, op, &view, m->unit);
+    }
+}
+
+/* A scale's ops on one unit. */
 static of_status run_scale(const recorder *m, const of_scale_plan *scale, uint32_t unit,
                            of_error *error) {
     const of_units units = {&m->image, unit, 1};
     const of_op *end = of_scale_latents(scale);
     of_status status = OF_OK;
     for (const of_op *op = scale->ops; status == OF_OK && op < end; op++) {
-        if (op->kind == OF_OP_TAIL)
-            of_tail_log_dets(&m->run, op, m->coefficients, m->unit);
+        ask(m, op, unit);
         status = of_forward_ops(&m->run, op, op + 1, &units, error);
     }
     if (status == OF_OK)

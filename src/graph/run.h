@@ -16,9 +16,10 @@ typedef struct of_worker {
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES]; /* [group units][positions][half] */
     void *hidden[2];                                  /* of one chunk, in the scale's precision */
     float *taps;                                      /* of one chunk */
-    uint16_t *rounded;                                /* pass of one chunk in BF16 */
-    float *mix[2];  /* dense: [chunk][channels] before and after the map */
-    float *latents; /* of one unit, position-major */
+    void *network_input; /* of one chunk, where it is not the state itself */
+    float *pixels;       /* of one unit, where they are no linear map of bytes or floats */
+    float *mix[2];       /* dense: [chunk][channels] before and after the map */
+    float *latents;      /* of one unit, position-major */
     float *row_scratch;
     void *convolution_scratch;
     double *contributions; /* [group units][scales] */
@@ -70,6 +71,11 @@ struct of_units {
     uint32_t first, count;
 };
 
+/* The half of a scale's last state that goes on to the next one. */
+static inline float *of_onward(const of_run *run, uint32_t scale) {
+    return of_pass_goes_on(run->plan) ? run->worker->pass[scale] : run->worker->rest[scale];
+}
+
 /* The image of a batch that a group's unit belongs to. */
 static inline size_t of_group_image(const of_plan *plan, const of_group *group, uint32_t unit) {
     return group->first + unit / plan->units * group->stride;
@@ -99,7 +105,7 @@ void of_profile_stop(const of_run *run, double start, size_t layer);
 
 /* ---- op_enter.c: squeezing between images and the first state of a scale ---- */
 
-/* Pixels of one unit of one image, or the previous scale's rest. */
+/* Pixels of one unit of one image. */
 typedef struct of_pixel_view {
     of_pixel_type type;
     const void *pixels; /* of the unit's top left */
@@ -109,20 +115,30 @@ typedef struct of_pixel_view {
 of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
                             uint32_t unit);
 
-/* Scale 0 from pixels, or a later scale (`view` NULL) from the previous one's rest; with the map
- * of step 0 for convolutional blocks. */
+/* Scale 0 from pixels, or a later scale (`view` NULL) from what the previous one leaves; with the
+ * map of step 0 for convolutional blocks. */
 void of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit, const of_pixel_view *view);
 
-/* The way back, without the map: from a scale's state to the previous scale's rest, or for scale 0
+/* The way back, without the map: from a scale's state to what the previous one left, or for scale 0
  * to floats in the units of OF_PIXEL_F32 at `target`. */
 void of_pixels_leave(const of_run *run, const of_op *op, uint32_t unit, float *target,
                      size_t row_stride);
+
+/* Adds the log-determinants that the input map has at each grid position of a unit. */
+void of_enter_log_dets(const of_run *run, const of_op *op, const of_pixel_view *view,
+                       double *contributions);
 
 /* ---- op_convolution.c ---- */
 
 /* Hidden activations of units from `first` on that a layer writes: the worker's, or where they are
  * kept. */
 void *of_hidden(const of_run *run, const of_op *op, uint32_t first);
+
+/* Does a network not read the state itself, but a copy in its precision, rectified, or with a
+ * channel of ones? And the copy of positions first..first+positions, in the worker. */
+bool of_copies_input(const of_op *op);
+void of_copy_input(const of_run *run, const of_op *op, const float *state, size_t first,
+                   size_t positions);
 
 /* A layer on units first..first+count, whose state is `state` if the layer reads that. */
 of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,

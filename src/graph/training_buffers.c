@@ -97,10 +97,11 @@ static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
     if (status != OF_OK)
         return status;
     size_t row = (size_t)2 * map->half_padded;
+    const of_input_map *input = &plan->architecture.input;
     for (uint32_t c = 0; c < n; c++) {
         uint32_t to = c < n / 2 ? c : map->half_padded + c - n / 2;
-        map->matrix[c * row + to] = s == 0 ? (float)OF_PIXEL_SCALE_F32 : 1.0F;
-        map->bias[to] = s == 0 ? (float)OF_PIXEL_CENTRE : 0.0F;
+        map->matrix[c * row + to] = s == 0 ? (float)(input->scale * of_input_levels(input)) : 1.0F;
+        map->bias[to] = s == 0 ? (float)input->shift : 0.0F;
     }
     return OF_OK;
 }

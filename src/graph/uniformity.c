@@ -30,10 +30,6 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static size_t number_bytes(of_precision precision) {
-    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 /* Uniform in [-1/2, 1/2). The upper half of a float is a number in bfloat16. */
 static void fill_source(const of_convolution_shape *shape, of_random *random, size_t count,
                         unsigned char *source) {
@@ -56,8 +52,8 @@ static of_status make_probe(const of_convolution *convolution, const of_convolut
     size_t positions = (size_t)shape->height * shape->width;
     size_t taps = (size_t)shape->kernel * shape->kernel;
     size_t weight_count = taps * shape->inputs * shape->outputs;
-    *data = (probe){.source_bytes = positions * shape->inputs * number_bytes(shape->source),
-                    .target_bytes = positions * shape->outputs * number_bytes(shape->target)};
+    *data = (probe){.source_bytes = positions * shape->inputs * of_number_bytes(shape->source),
+                    .target_bytes = positions * shape->outputs * of_number_bytes(shape->target)};
     data->source = of_allocate(images, data->source_bytes);
     data->target = of_allocate(images, data->target_bytes);
     data->expected = of_allocate(images, data->target_bytes);

@@ -28,10 +28,6 @@ static size_t clamp(size_t value, size_t low, size_t high) {
     return value < low ? low : value > high ? high : value;
 }
 
-static size_t hidden_bytes(const of_scale_plan *scale) {
-    return scale->precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 static void raise_to(size_t *value, size_t least) {
     if (*value < least)
         *value = least;
@@ -42,7 +38,8 @@ static uint32_t choose_chunk(const of_plan *plan, const of_scale_plan *scale) {
     size_t taps = 0;
     for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++)
         raise_to(&taps, op->tap_stride);
-    size_t bytes = (size_t)2 * plan->hidden * hidden_bytes(scale) + taps * sizeof(float);
+    size_t bytes =
+        (size_t)2 * plan->hidden * of_number_bytes(scale->precision) + taps * sizeof(float);
     size_t positions = cache_bytes(plan) * 3 / 4 / bytes;
     positions = clamp(positions, LEAST_POSITIONS, MOST_POSITIONS);
     return power_of_two_below(clamp(positions / scale->positions, 1, MOST_UNITS));
@@ -65,11 +62,15 @@ void of_workspace_choose_chunks(of_plan *plan, unsigned micro_batch) {
 
 /* Sizes in floats (hidden and convolution scratch: bytes) that serve every scale. */
 typedef struct sizes {
-    size_t hidden, rounded, taps, mix, latents, row_scratch, rows, convolution_scratch;
+    size_t hidden, input, pixels, taps, mix, latents, row_scratch, rows, convolution_scratch;
 } sizes;
 
 static void measure_op(const of_plan *plan, const of_op *op, size_t positions, sizes *need) {
     raise_to(&need->taps, positions * op->tap_stride);
+    if (op->kind == OF_OP_CONVOLUTION && of_copies_input(op))
+        raise_to(&need->input, positions * op->shape.inputs * of_number_bytes(op->shape.source));
+    if (op->kind == OF_OP_ENTER && op->table != NULL)
+        raise_to(&need->pixels, plan->scales[op->scale].shape.dimensions);
     if (op->kind == OF_OP_MAP)
         raise_to(&need->mix, positions * op->map.channels);
     if (op->code != NULL)
@@ -84,11 +85,10 @@ static sizes measure(const of_plan *plan) {
     for (uint32_t s = 0; s < plan->scale_count; s++) {
         const of_scale_plan *scale = &plan->scales[s];
         size_t positions = (size_t)scale->chunk * scale->positions;
-        raise_to(&need.hidden, positions * plan->hidden * hidden_bytes(scale));
-        if (scale->precision == OF_PRECISION_BF16)
-            raise_to(&need.rounded, positions * scale->half);
+        raise_to(&need.hidden, positions * plan->hidden * of_number_bytes(scale->precision));
         raise_to(&need.latents, scale->shape.latents);
-        raise_to(&need.rows, (size_t)plan->architecture.steps * scale->rows);
+        /* one more for the split prior */
+        raise_to(&need.rows, ((size_t)plan->architecture.steps + 1) * scale->rows);
         /* coefficients, or the padded outputs of a map; twice, see OF_SCRATCH_FLOATS */
         raise_to(&need.row_scratch, (size_t)4 * of_round_up(scale->half, OF_MAP_PADDING));
         for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++)
@@ -132,7 +132,8 @@ static void take_worker(const of_plan *plan, const sizes *need, taker *from, of_
     size_t units = (size_t)plan->group_images * plan->units;
     worker->hidden[0] = take(from, need->hidden, 1);
     worker->hidden[1] = take(from, need->hidden, 1);
-    worker->rounded = take(from, need->rounded, sizeof *worker->rounded);
+    worker->network_input = take(from, need->input, 1);
+    worker->pixels = take(from, need->pixels, sizeof(float));
     worker->convolution_scratch = take(from, need->convolution_scratch, 1);
     worker->contributions = take(from, units * plan->scale_count, sizeof(double));
     worker->squares = take(from, units * plan->scale_count, sizeof(double));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of an architecture plans run. */
+/* What of an architecture is trained. */
 #include "core/error.h"
 #include "model/model.h"
 
-/* The first field that no plan runs; NULL: none. */
+/* The first field that is not trained; NULL: none. */
 static const char *unsupported_field(const of_architecture *a) {
     const of_input_map standard = of_input_map_default();
     const struct {
@@ -29,11 +29,11 @@ static const char *unsupported_field(const of_architecture *a) {
     return NULL;
 }
 
-of_status of_architecture_check_engine(const of_architecture *architecture, of_error *error) {
+of_status of_architecture_check_training(const of_architecture *architecture, of_error *error) {
     const char *field = unsupported_field(architecture);
     return field == NULL ? OF_OK
                          : of_fail(error, OF_ERROR_UNSUPPORTED,
                                    "models whose architecture has another '%s' than the default "
-                                   "can be read and written, but not run yet",
+                                   "can be run, but not trained yet",
                                    field);
 }
