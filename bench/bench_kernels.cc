@@ -192,21 +192,33 @@ void add_tap_sum_row(const std::string &name, const of_kernels &kernels) {
 }
 
 /* Forms of the tail of a step; the plan runs the first, training the kept one, sampling the
- * inverse, the last step of a scale the one without a map. */
+ * inverse, the last step of a scale the one without a map; the others are for converted models. */
 struct Form {
     const char *name;
     uint32_t kernel;
     bool affine, inverse, mapped, kept;
+    of_scale_map scale_map = OF_SCALE_MAP_SIGMOID;
+    bool shift_after = false, edges = false;
 };
 
 constexpr Form forms[] = {
-    {"", 3, true, false, true, false},           {"/kept", 3, true, false, true, true},
-    {"/inverse", 3, true, true, true, false},    {"/no_map", 3, true, false, false, false},
-    {"/additive", 3, false, false, true, false}, {"/summed", 1, true, false, true, false}};
+    {"", 3, true, false, true, false},
+    {"/kept", 3, true, false, true, true},
+    {"/inverse", 3, true, true, true, false},
+    {"/no_map", 3, true, false, false, false},
+    {"/additive", 3, false, false, true, false},
+    {"/summed", 1, true, false, true, false},
+    {"/edges", 3, true, false, true, false, OF_SCALE_MAP_SIGMOID, false, true},
+    {"/shift_after", 3, true, false, true, false, OF_SCALE_MAP_SIGMOID, true},
+    {"/exp", 3, true, false, true, false, OF_SCALE_MAP_EXP},
+    {"/sigmoid_inverse", 3, true, false, true, false, OF_SCALE_MAP_SIGMOID_INVERSE},
+    {"/tanh", 3, true, false, true, false, OF_SCALE_MAP_TANH},
+    {"/tanh_after/kept", 3, true, false, true, true, OF_SCALE_MAP_TANH, true}};
 
 Work coupling_work(const Shape &shape, const Form &form) {
     const double outputs = (form.affine ? 2.0 : 1.0) * shape.half, channels = 2.0 * shape.half;
-    const double state = (form.mapped ? 4.0 : 2.0) + (form.kept ? 3.0 : 0.0); /* halves */
+    const double state = (form.mapped ? 4.0 : 2.0) + (form.kept ? 3.0 : 0.0) +
+                         (form.kept && form.shift_after ? 2.0 : 0.0); /* halves */
     Work work;
     work.items = static_cast<double>(shape.positions());
     work.bytes =
@@ -217,26 +229,37 @@ Work coupling_work(const Shape &shape, const Form &form) {
     return work;
 }
 
-/* Everything a coupling of an image needs. The bias keeps s at 1 to rounding, so that the inverse,
- * over and over, does not overflow. */
+/* Everything a coupling of an image needs. The bias keeps a sigmoid at 1 to rounding, a small gain
+ * and taps of zero the other scales, so that the state, over and over, does not overflow. */
 class Coupling {
   public:
     Coupling(const Shape &shape, const Form &form)
         : form_(form), taps_(tap_row(shape, (form.affine ? 2 : 1) * shape.half, form.kernel)),
           map_(2 * shape.half) {
         const size_t values = shape.positions() * shape.half;
-        tap_values_ = floats(shape.positions() * taps_.stride, -0.1F, 0.1F);
+        const bool sigmoid = form.scale_map == OF_SCALE_MAP_SIGMOID ||
+                             form.scale_map == OF_SCALE_MAP_SIGMOID_INVERSE;
+        const float limit = sigmoid ? 0.1F : 0;
+        tap_values_ = floats(shape.positions() * taps_.stride, -limit, limit);
         bias_ = floats(taps_.outputs, 0, 0);
-        for (uint32_t o = shape.half; o < taps_.outputs; o++)
+        for (uint32_t o = shape.half; o < taps_.outputs && sigmoid; o++)
             bias_[o] = 16;
+        edge_bias_ = floats(size_t{OF_EDGES} * taps_.outputs, 0, 0);
+        for (size_t i = 0; i < size_t{OF_EDGES} * taps_.outputs; i++)
+            edge_bias_[i] = bias_[i % taps_.outputs];
+        gain_ = floats(shape.half, 1e-3F, 1e-3F);
         taps_.taps = tap_values_.get();
         taps_.bias = bias_.get();
+        taps_.edge_bias = form.edges ? edge_bias_.get() : nullptr;
         for (Floats &state : states_)
             state = floats(values);
         space_ = scratch(shape.half);
         row_.half = shape.half;
         row_.affine = form.affine;
         row_.inverse = form.inverse;
+        row_.scale_map = form.scale_map;
+        row_.shift_after = form.shift_after;
+        row_.gain = gain_.get();
         row_.pass = states_[0].get();
         row_.rest = states_[1].get();
         row_.map = form.mapped ? map_.get() : nullptr;
@@ -245,6 +268,8 @@ class Coupling {
             row_.kept_pass = states_[2].get();
             row_.kept_rest = states_[3].get();
             row_.kept_scale = states_[4].get();
+            row_.kept_tanh = states_[5].get();
+            row_.kept_scaled = states_[6].get();
         }
     }
 
@@ -261,7 +286,7 @@ class Coupling {
     Form form_;
     of_tap_row taps_;
     Map map_;
-    Floats tap_values_, bias_, states_[5], space_;
+    Floats tap_values_, bias_, edge_bias_, gain_, states_[7], space_;
     of_coupling_row row_ = {};
 };
 
@@ -277,29 +302,120 @@ void add_coupling_row(const std::string &name, const of_kernels &kernels) {
 }
 
 void add_coupling_backward(const std::string &name, const of_kernels &kernels) {
+    struct Backward {
+        const char *name;
+        bool affine;
+        of_scale_map scale_map;
+        bool shift_after;
+    };
+    for (const Shape shape : shapes)
+        for (const Backward form : {Backward{"", true, OF_SCALE_MAP_SIGMOID, false},
+                                    Backward{"/additive", false, OF_SCALE_MAP_SIGMOID, false},
+                                    Backward{"/exp", true, OF_SCALE_MAP_EXP, false},
+                                    Backward{"/tanh_after", true, OF_SCALE_MAP_TANH, true}}) {
+            const bool tanh = form.scale_map == OF_SCALE_MAP_TANH;
+            Work work;
+            work.items = static_cast<double>(shape.positions());
+            work.bytes = work.items * shape.half * (form.affine ? tanh ? 7 : 6 : 2) * float_bytes;
+            add(name, kernels, shape.name() + form.name, work, [=](const of_kernels &table) {
+                const size_t values = shape.positions() * shape.half;
+                /* s is 1, or the gradient, changed in place, would vanish */
+                return [&table, shape, form, after = floats(values), scale = floats(values, 1, 1),
+                        gradient = floats(values), coefficients = floats(2 * values),
+                        kept_tanh = floats(values), gain = floats(shape.half),
+                        gain_gradient = floats(shape.half)] {
+                    of_coupling_backward task = {};
+                    task.rest_after = task.scaled = after.get();
+                    task.scale = form.affine ? scale.get() : nullptr;
+                    task.log_det_gradient = 0.1F;
+                    task.g_rest = gradient.get();
+                    task.g_coefficients = coefficients.get();
+                    task.positions = shape.positions();
+                    task.half = shape.half;
+                    task.affine = form.affine;
+                    task.scale_map = form.scale_map;
+                    task.shift_after = form.shift_after;
+                    task.gain = gain.get();
+                    task.tanh_kept = kept_tanh.get();
+                    task.gain_gradient = gain_gradient.get();
+                    table.coupling_backward(&task);
+                };
+            });
+        }
+}
+
+/* ---- Network input ----------------------------------------------------------------------- */
+
+/* With a channel of ones, padded by another: what edges of the first layer need. */
+of_network_input network_input(const Shape &shape, const float *pass, const float *affine) {
+    of_network_input input = {};
+    input.pass = pass;
+    input.scale = affine;
+    input.shift = affine;
+    input.positions = shape.positions();
+    input.half = shape.half;
+    input.inputs = shape.half + 2;
+    input.ones = true;
+    return input;
+}
+
+/* `Value` is what the network reads. */
+template <class Value>
+void add_input(const std::string &name, const of_kernels &kernels,
+               void (*of_kernels::*kernel)(const of_network_input *, Value *)) {
     for (const Shape shape : shapes)
         for (const bool affine : {true, false}) {
             Work work;
             work.items = static_cast<double>(shape.positions());
-            work.bytes = work.items * shape.half * (affine ? 6 : 2) * float_bytes;
-            add(name, kernels, shape.name() + (affine ? "" : "/additive"), work,
+            work.bytes = work.items * (shape.half * float_bytes + (shape.half + 2) * sizeof(Value));
+            add(name, kernels, shape.name() + (affine ? "/affine" : ""), work,
+                [=](const of_kernels &table) {
+                    return
+                        [&table, kernel, shape, affine,
+                         pass = floats(shape.positions() * shape.half), scale = floats(shape.half),
+                         target =
+                             std::vector<Value>(shape.positions() * (shape.half + 2))]() mutable {
+                            const of_network_input input =
+                                network_input(shape, pass.get(), affine ? scale.get() : nullptr);
+                            (table.*kernel)(&input, target.data());
+                            benchmark::ClobberMemory();
+                        };
+                });
+        }
+}
+
+void add_network_input(const std::string &name, const of_kernels &kernels) {
+    add_input<float>(name, kernels, &of_kernels::network_input);
+}
+
+void add_network_input_bf16(const std::string &name, const of_kernels &kernels) {
+    add_input<uint16_t>(name, kernels, &of_kernels::network_input_bf16);
+}
+
+void add_network_input_backward(const std::string &name, const of_kernels &kernels) {
+    for (const Shape shape : shapes)
+        for (const bool affine : {true, false}) {
+            Work work;
+            work.items = static_cast<double>(shape.positions());
+            work.bytes = work.items * shape.half * (affine ? 4 : 3) * float_bytes;
+            add(name, kernels, shape.name() + (affine ? "/affine" : ""), work,
                 [=](const of_kernels &table) {
                     const size_t values = shape.positions() * shape.half;
-                    /* s is 1, or the gradient, changed in place, would vanish */
-                    return [&table, shape, affine, after = floats(values),
-                            scale = floats(values, 1, 1), gradient = floats(values),
-                            coefficients = floats(2 * values)] {
-                        of_coupling_backward task = {};
-                        task.rest_after = after.get();
-                        task.scale = affine ? scale.get() : nullptr;
-                        task.log_det_gradient = 0.1F;
-                        task.g_rest = gradient.get();
-                        task.g_coefficients = coefficients.get();
-                        task.positions = shape.positions();
-                        task.half = shape.half;
-                        task.affine = affine;
-                        table.coupling_backward(&task);
-                    };
+                    return
+                        [&table, shape, affine, pass = floats(values), scale = floats(shape.half),
+                         g_inputs = floats(values), g_pass = floats(values),
+                         g_scale = floats(shape.half), g_shift = floats(shape.half)] {
+                            of_network_input_backward task = {};
+                            task.pass = pass.get();
+                            task.scale = task.shift = affine ? scale.get() : nullptr;
+                            task.g_inputs = g_inputs.get();
+                            task.g_pass = g_pass.get();
+                            task.scale_gradient = g_scale.get();
+                            task.shift_gradient = g_shift.get();
+                            task.positions = shape.positions();
+                            task.half = task.inputs = shape.half;
+                            table.network_input_backward(&task);
+                        };
                 });
         }
 }
@@ -361,22 +477,29 @@ void add_relu_backward(const std::string &name, const of_kernels &kernels) {
     struct Layer {
         size_t channels, positions;
         bool sums;
+        float leak; /* 1: or the gradient, changed in place, would vanish */
     };
-    for (const Layer layer : {Layer{64, 256, false}, Layer{128, 256, false}, Layer{512, 256, false},
-                              Layer{67, 49, false}, Layer{12, 256, true}, Layer{48, 256, true}}) {
+    for (const Layer layer :
+         {Layer{64, 256, false, 0}, Layer{128, 256, false, 0}, Layer{512, 256, false, 0},
+          Layer{67, 49, false, 0}, Layer{12, 256, true, 0}, Layer{48, 256, true, 0},
+          Layer{128, 256, false, 1}}) {
         Work work;
         work.items = static_cast<double>(layer.channels * layer.positions);
         work.bytes = work.items * (layer.sums ? 1 : 3) * float_bytes;
         const std::string shape =
             part("channels", layer.channels) + part("positions", layer.positions);
-        add(name, kernels, shape + (layer.sums ? "/sums" : ""), work, [=](const of_kernels &table) {
-            const size_t values = layer.channels * layer.positions;
-            return [&table, layer, activation = floats(values), gradient = floats(values),
-                    bias = floats(layer.channels)] {
-                table.relu_backward(layer.sums ? nullptr : activation.get(), gradient.get(),
-                                    layer.positions, layer.channels, 0, bias.get());
-            };
-        });
+        add(name, kernels,
+            shape + (layer.sums       ? "/sums"
+                     : layer.leak > 0 ? "/leak"
+                                      : ""),
+            work, [=](const of_kernels &table) {
+                const size_t values = layer.channels * layer.positions;
+                return [&table, layer, activation = floats(values), gradient = floats(values),
+                        bias = floats(layer.channels)] {
+                    table.relu_backward(layer.sums ? nullptr : activation.get(), gradient.get(),
+                                        layer.positions, layer.channels, layer.leak, bias.get());
+                };
+            });
     }
 }
 
@@ -467,6 +590,24 @@ void add_round_to_bf16(const std::string &name, const of_kernels &kernels) {
                  });
 }
 
+void add_look_up(const std::string &name, const of_kernels &kernels) {
+    for (const size_t n : {size_t{3072}, size_t{12288}}) {
+        Work work;
+        work.items = static_cast<double>(n);
+        work.bytes = work.items * (1 + float_bytes);
+        add(name, kernels, part("values", n), work, [=](const of_kernels &table) {
+            std::vector<uint8_t> pixels(n);
+            for (size_t i = 0; i < n; i++)
+                pixels[i] = static_cast<uint8_t>(i * 37);
+            return
+                [&table, n, pixels = std::move(pixels), values = floats(256), target = floats(n)] {
+                    table.look_up(pixels.data(), values.get(), target.get(), n);
+                    benchmark::ClobberMemory();
+                };
+        });
+    }
+}
+
 void add_square_sum(const std::string &name, const of_kernels &kernels) {
     for (const size_t n : lengths)
         add_flat(name, kernels, n, "", 1, 2,
@@ -502,12 +643,26 @@ struct Entry {
     { #name, offsetof(of_kernels, name), add_##name }
 
 constexpr Entry entries[] = {
-    KERNEL(squeeze_row_u8),     KERNEL(squeeze_row_f32),      KERNEL(unsqueeze_row),
-    KERNEL(tap_sum_row),        KERNEL(coupling_row),         KERNEL(scale_shift),
-    KERNEL(tap_scatter_row),    KERNEL(map_backward),         KERNEL(coupling_backward),
-    KERNEL(relu_backward),      KERNEL(scale_shift_backward), KERNEL(optimizer_update),
-    KERNEL(multiply_add_burst), KERNEL(accumulate),           KERNEL(square_sum),
+    KERNEL(squeeze_row_u8),
+    KERNEL(squeeze_row_f32),
+    KERNEL(unsqueeze_row),
+    KERNEL(tap_sum_row),
+    KERNEL(coupling_row),
+    KERNEL(scale_shift),
+    KERNEL(tap_scatter_row),
+    KERNEL(map_backward),
+    KERNEL(coupling_backward),
+    KERNEL(relu_backward),
+    KERNEL(scale_shift_backward),
+    KERNEL(optimizer_update),
+    KERNEL(multiply_add_burst),
+    KERNEL(accumulate),
+    KERNEL(square_sum),
     KERNEL(round_to_bf16),
+    KERNEL(look_up),
+    KERNEL(network_input),
+    KERNEL(network_input_bf16),
+    KERNEL(network_input_backward),
 };
 
 /* The table is its instruction set, then function pointers alone. */

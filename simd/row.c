@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "row.h"
 
-/* The biases of the row's positions that touch these edges beside its own. */
-static const float *bias_at(const of_tap_row *row, size_t edges) {
-    if (row->edge_bias == NULL)
-        return row->bias;
-    if (row->row == 0)
-        edges |= OF_EDGE_TOP;
-    if (row->row + 1 == row->height)
-        edges |= OF_EDGE_BOTTOM;
-    return row->edge_bias + edges * row->outputs;
+static void set_edge_biases(const of_tap_row *row, of_tap_rows *rows) {
+    size_t edges = (row->row == 0 ? OF_EDGE_TOP : 0) | /* of the whole row */
+                   (row->row + 1 == row->height ? OF_EDGE_BOTTOM : 0);
+    size_t first = edges | OF_EDGE_LEFT | (row->width == 1 ? OF_EDGE_RIGHT : 0);
+    rows->first_bias = row->edge_bias + first * row->outputs;
+    rows->bias = row->edge_bias + edges * row->outputs;
+    rows->last_bias = row->edge_bias + (edges | OF_EDGE_RIGHT) * row->outputs;
 }
 
 of_tap_rows of_tap_rows_of(const of_tap_row *row) {
@@ -17,10 +15,12 @@ of_tap_rows of_tap_rows_of(const of_tap_row *row) {
         .stride = row->stride,
         .width = row->width,
         .outputs = row->outputs,
-        .first_bias = bias_at(row, OF_EDGE_LEFT | (row->width == 1 ? OF_EDGE_RIGHT : 0)),
-        .bias = bias_at(row, 0),
-        .last_bias = bias_at(row, OF_EDGE_RIGHT),
+        .first_bias = row->bias,
+        .bias = row->bias,
+        .last_bias = row->bias,
     };
+    if (row->edge_bias != NULL)
+        set_edge_biases(row, &rows);
     const float *taps = row->taps + (size_t)row->row * row->width * row->stride;
     if (row->kernel == 1) {
         rows.center[rows.count++] = taps;
@@ -133,34 +133,6 @@ void of_repeat(const float *values, size_t n, float *target) {
         target[i] = values[i];
     for (size_t i = 0; i < OF_SPILL; i++)
         target[n + i] = target[i];
-}
-
-/* The chunk's part of an array [height*width][half] of the image, or NULL. */
-static float *part_of(const of_coupling_chunk *chunk, float *array) {
-    return array != NULL ? array + chunk->start * chunk->row->half : NULL;
-}
-
-of_couple_task of_couple_task_of(const of_coupling_chunk *chunk) {
-    const of_coupling_row *row = chunk->row;
-    float *rest = part_of(chunk, row->rest);
-    if (row->affine && row->scale_map == OF_SCALE_MAP_TANH)
-        of_repeat(row->gain, row->half, chunk->gain);
-    return (of_couple_task){
-        .map = row->scale_map,
-        .after = row->shift_after,
-        .inverse = row->inverse,
-        .start = chunk->start * row->half,
-        .n = chunk->positions * row->half,
-        .period = row->half,
-        .add = chunk->add,
-        .raw = chunk->raw,
-        .rest = rest,
-        .gain = chunk->gain,
-        .target = row->map != NULL ? chunk->add : rest,
-        .kept_scale = part_of(chunk, row->kept_scale),
-        .kept_tanh = part_of(chunk, row->kept_tanh),
-        .kept_scaled = part_of(chunk, row->kept_scaled),
-    };
 }
 
 of_network_input of_network_input_part(const of_network_input *input, size_t at, size_t limit) {

@@ -52,20 +52,6 @@ of_coupling_chunk of_coupling_chunk_at(const of_coupling_row *row, size_t column
  * i.. of a flat array [positions][n] stands at target + i mod n. */
 void of_repeat(const float *values, size_t n, float *target);
 
-/* The coupling of a chunk's n values, which lie flat, [positions][half]. */
-typedef struct of_couple_task {
-    of_scale_map map;
-    bool after, inverse;
-    size_t start, n;                             /* the first value, counted in the image */
-    size_t period;                               /* half */
-    const float *add, *raw, *rest;               /* raw: affine only */
-    const float *gain;                           /* see of_repeat; TANH only */
-    float *target;                               /* gets rest' */
-    float *kept_scale, *kept_tanh, *kept_scaled; /* or NULL */
-} of_couple_task;
-
-of_couple_task of_couple_task_of(const of_coupling_chunk *chunk);
-
 /* Where the gradients of values start..start+n-1 of a coupling go, besides those of rest, which
  * replace g_rest. */
 typedef struct of_couple_gradients {

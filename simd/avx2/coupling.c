@@ -124,19 +124,30 @@ static void sum_half(const of_coupling_chunk *chunk, const of_tap_rows *rows, si
     }
 }
 
-/* sum_half for kernel 1, where dense networks have thousands of coefficients in one position. */
-static void sum_half_alone(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
-                           float *target) {
+/* `edges`, a constant at each call, tells whether there are biases for them. */
+ALWAYS_INLINE void sum_alone(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
+                             float *target, bool edges) {
     size_t half = chunk->row->half;
     const float *taps = rows->center[0] + chunk->column * rows->stride + first;
+    const float *bias = rows->bias + first;
     for (size_t p = 0; p < chunk->positions; p++, taps += rows->stride, target += half) {
-        const float *bias = bias_of(rows, chunk->column + p) + first;
+        if (edges)
+            bias = bias_of(rows, chunk->column + p) + first;
         for (size_t i = 0; i < half; i += LANES) {
             size_t lanes = at_most(half - i, LANES);
             __m256 sum = _mm256_add_ps(load_first(bias + i, lanes), load_first(taps + i, lanes));
             _mm256_storeu_ps(target + i, sum);
         }
     }
+}
+
+/* sum_half for kernel 1, where dense networks have thousands of coefficients in one position. */
+static void sum_half_alone(const of_coupling_chunk *chunk, const of_tap_rows *rows, size_t first,
+                           float *target) {
+    if (chunk->row->taps.edge_bias != NULL)
+        sum_alone(chunk, rows, first, target, true);
+    else
+        sum_alone(chunk, rows, first, target, false);
 }
 
 static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
@@ -147,28 +158,31 @@ static void sum_chunk(const of_coupling_chunk *chunk, const of_tap_rows *rows) {
         sum(chunk, rows, chunk->row->half, chunk->raw);
 }
 
-static void couple_additive(const of_couple_task *task) {
-    for (size_t i = 0; i < task->n; i += LANES) {
-        size_t lanes = at_most(task->n - i, LANES);
-        __m256 add = load_first(task->add + i, lanes);
-        __m256 x = load_first(task->rest + i, lanes);
-        x = task->inverse ? _mm256_sub_ps(x, add) : _mm256_add_ps(x, add);
-        store_first(task->target + i, x, lanes);
+static inline void couple_additive(const of_coupling_chunk *chunk, const float *rest,
+                                   float *target) {
+    size_t n = chunk->positions * chunk->row->half;
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t lanes = at_most(n - i, LANES);
+        __m256 add = load_first(chunk->add + i, lanes);
+        __m256 x = load_first(rest + i, lanes);
+        x = chunk->row->inverse ? _mm256_sub_ps(x, add) : _mm256_add_ps(x, add);
+        store_first(target + i, x, lanes);
     }
 }
 
 static double couple_chunk(const of_coupling_chunk *chunk) {
     const of_coupling_row *row = chunk->row;
-    of_couple_task task = of_couple_task_of(chunk);
+    size_t start = chunk->start * row->half, n = chunk->positions * row->half;
+    float *rest = row->rest + start, *target = row->map != NULL ? chunk->add : rest;
     double log_det = 0.0;
     if (row->affine)
-        log_det = of_avx2_couple(&task);
+        log_det = of_avx2_couple(chunk, target);
     else
-        couple_additive(&task);
+        couple_additive(chunk, rest, target);
     if (row->kept_rest != NULL)
-        copy_run(row->kept_rest + task.start, task.target, task.n);
+        copy_run(row->kept_rest + start, target, n);
     if (row->kept_pass != NULL)
-        copy_run(row->kept_pass + task.start, row->pass + task.start, task.n);
+        copy_run(row->kept_pass + start, row->pass + start, n);
     return log_det;
 }
 

@@ -13,8 +13,9 @@ void of_avx2_squeeze_row_f32(const of_squeeze_row *row);
 void of_avx2_tap_sum_row(const of_tap_row *row, float *coefficients);
 double of_avx2_coupling_row(const of_coupling_row *row);
 
-/* scale_map.c: the affine coupling, returns the sum of log s; and its gradients */
-double of_avx2_couple(const of_couple_task *task);
+/* scale_map.c: the affine coupling of a chunk, rest' goes to `target`, returns the sum of log s;
+ * and its gradients */
+double of_avx2_couple(const of_coupling_chunk *chunk, float *target);
 void of_avx2_couple_backward(const of_couple_gradients *out);
 
 /* gaussian.c */

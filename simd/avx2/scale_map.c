@@ -109,69 +109,81 @@ ALWAYS_INLINE __m256 shifted(__m256 x, __m256 add, const scaling *s, bool after,
     return _mm256_add_ps(*scaled, add);
 }
 
+/* The chunk's part of an array [height*width][half] of the image, or NULL. */
+ALWAYS_INLINE float *part_of(const of_coupling_chunk *chunk, float *array) {
+    return array != NULL ? array + chunk->start * chunk->row->half : NULL;
+}
+
 /* map, after and inverse are constants at each call. Returns the sum of l. */
-ALWAYS_INLINE double couple_values(const of_couple_task *shared, of_scale_map map, bool after,
-                                   bool inverse) {
-    const of_couple_task task = *shared; /* a copy that no store can alias */
+ALWAYS_INLINE double couple_values(const of_coupling_chunk *chunk, float *target, of_scale_map map,
+                                   bool after, bool inverse) {
+    const of_coupling_row *row = chunk->row;
+    const float *gains = chunk->gain;
+    float *kept_scale = part_of(chunk, row->kept_scale);
+    float *kept_tanh = map == OF_SCALE_MAP_TANH ? part_of(chunk, row->kept_tanh) : NULL;
+    float *kept_scaled = after ? part_of(chunk, row->kept_scaled) : NULL;
+    const float *rest = part_of(chunk, row->rest);
     double_sum log_det = double_sum_zero();
-    size_t n = task.n, channel = 0, step = LANES % task.period;
+    size_t half = row->half, n = chunk->positions * half, channel = 0, step = LANES % half;
     for (size_t i = 0; i < n; i += LANES) {
         size_t lanes = at_most(n - i, LANES);
-        __m256 add = load_first(task.add + i, lanes);
-        __m256 raw = load_first(task.raw + i, lanes);
-        __m256 x = load_first(task.rest + i, lanes);
+        __m256 add = load_first(chunk->add + i, lanes);
+        __m256 raw = load_first(chunk->raw + i, lanes);
+        __m256 x = load_first(rest + i, lanes);
         __m256 gain = _mm256_setzero_ps(), scaled = gain;
         if (map == OF_SCALE_MAP_TANH) {
-            gain = load_first(task.gain + channel, lanes);
-            channel = next_channel(channel, step, task.period);
+            gain = load_first(gains + channel, lanes);
+            channel = next_channel(channel, step, half);
         }
         scaling s = scale_of(map, raw, gain);
-        store_first(task.target + i, shifted(x, add, &s, after, inverse, &scaled), lanes);
-        if (task.kept_scale != NULL)
-            store_first(task.kept_scale + i, _mm256_div_ps(s.numerator, s.denominator), lanes);
-        if (map == OF_SCALE_MAP_TANH && task.kept_tanh != NULL)
-            store_first(task.kept_tanh + i, s.tanh, lanes);
-        if (after && task.kept_scaled != NULL)
-            store_first(task.kept_scaled + i, scaled, lanes);
+        store_first(target + i, shifted(x, add, &s, after, inverse, &scaled), lanes);
+        if (kept_scale != NULL)
+            store_first(kept_scale + i, _mm256_div_ps(s.numerator, s.denominator), lanes);
+        if (kept_tanh != NULL)
+            store_first(kept_tanh + i, s.tanh, lanes);
+        if (kept_scaled != NULL)
+            store_first(kept_scaled + i, scaled, lanes);
         log_det =
             double_sum_add(log_det, lanes == LANES ? s.logarithm : keep_first(s.logarithm, lanes));
     }
     return double_sum_total(log_det);
 }
 
-ALWAYS_INLINE double couple_map(const of_couple_task *task, of_scale_map map) {
-    if (task->after)
-        return task->inverse ? couple_values(task, map, true, true)
-                             : couple_values(task, map, true, false);
-    return task->inverse ? couple_values(task, map, false, true)
-                         : couple_values(task, map, false, false);
+ALWAYS_INLINE double couple_map(const of_coupling_chunk *chunk, float *target, of_scale_map map) {
+    if (chunk->row->shift_after)
+        return chunk->row->inverse ? couple_values(chunk, target, map, true, true)
+                                   : couple_values(chunk, target, map, true, false);
+    return chunk->row->inverse ? couple_values(chunk, target, map, false, true)
+                               : couple_values(chunk, target, map, false, false);
 }
 
-double of_avx2_couple(const of_couple_task *task) {
-    switch (task->map) {
+double of_avx2_couple(const of_coupling_chunk *chunk, float *target) {
+    switch (chunk->row->scale_map) {
     case OF_SCALE_MAP_EXP:
-        return couple_map(task, OF_SCALE_MAP_EXP);
+        return couple_map(chunk, target, OF_SCALE_MAP_EXP);
     case OF_SCALE_MAP_SIGMOID_INVERSE:
-        return couple_map(task, OF_SCALE_MAP_SIGMOID_INVERSE);
+        return couple_map(chunk, target, OF_SCALE_MAP_SIGMOID_INVERSE);
     case OF_SCALE_MAP_TANH:
-        return couple_map(task, OF_SCALE_MAP_TANH);
+        of_repeat(chunk->row->gain, chunk->row->half, chunk->gain);
+        return couple_map(chunk, target, OF_SCALE_MAP_TANH);
     default:
-        return couple_map(task, OF_SCALE_MAP_SIGMOID);
+        return couple_map(chunk, target, OF_SCALE_MAP_SIGMOID);
     }
 }
 
 /* ---- Backward ---- */
 
 /* map and after are constants at each call. */
-ALWAYS_INLINE void differentiate(const of_couple_gradients *shared, of_scale_map map, bool after) {
-    const of_couple_gradients out = *shared; /* a copy that no store can alias */
-    const of_coupling_backward *task = out.task;
-    const float *scale = task->scale + out.start;
-    const float *factor = (after ? task->scaled : task->rest_after) + out.start;
-    const float *kept_tanh = map == OF_SCALE_MAP_TANH ? task->tanh_kept + out.start : NULL;
-    float *g_rest = task->g_rest + out.start;
+ALWAYS_INLINE void differentiate(const of_couple_gradients *out, of_scale_map map, bool after) {
+    const of_coupling_backward *task = out->task;
+    const float *scale = task->scale + out->start;
+    const float *factor = (after ? task->scaled : task->rest_after) + out->start;
+    const float *kept_tanh = map == OF_SCALE_MAP_TANH ? task->tanh_kept + out->start : NULL;
+    float *g_rest = task->g_rest + out->start;
     const __m256 log_det = _mm256_set1_ps(task->log_det_gradient);
-    size_t n = out.n, channel = 0, step = LANES % out.period;
+    const float *gains = out->gain;
+    float *g_add = out->g_add, *g_raw = out->g_raw, *g_gain = out->g_gain;
+    size_t n = out->n, period = out->period, channel = 0, step = LANES % period;
     for (size_t i = 0; i < n; i += LANES) {
         size_t lanes = at_most(n - i, LANES);
         __m256 g = load_first(g_rest + i, lanes);
@@ -180,13 +192,13 @@ ALWAYS_INLINE void differentiate(const of_couple_gradients *shared, of_scale_map
         __m256 tanh = _mm256_setzero_ps(), gain = tanh;
         if (map == OF_SCALE_MAP_TANH) {
             tanh = load_first(kept_tanh + i, lanes);
-            gain = load_first(out.gain + channel, lanes);
-            channel = next_channel(channel, step, out.period);
-            store_first(out.g_gain + i, _mm256_mul_ps(g_l, tanh), lanes);
+            gain = load_first(gains + channel, lanes);
+            channel = next_channel(channel, step, period);
+            store_first(g_gain + i, _mm256_mul_ps(g_l, tanh), lanes);
         }
         if (after)
-            store_first(out.g_add + i, g, lanes);
-        store_first(out.g_raw + i, _mm256_mul_ps(g_l, slope_of(map, s, tanh, gain)), lanes);
+            store_first(g_add + i, g, lanes);
+        store_first(g_raw + i, _mm256_mul_ps(g_l, slope_of(map, s, tanh, gain)), lanes);
         store_first(g_rest + i, _mm256_mul_ps(g, s), lanes);
     }
 }

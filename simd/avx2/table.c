@@ -2,7 +2,7 @@
 #include "../scalar/kernels_scalar.h"
 #include "kernels_avx2.h"
 
-/* Undoing the squeeze only moves data: the compiler's code serves. */
+/* Undoing the squeeze and looking up only move data: the compiler's code serves. */
 const of_kernels of_kernels_avx2 = {
     .isa = OF_ISA_AVX2,
     .squeeze_row_u8 = of_avx2_squeeze_row_u8,

@@ -108,69 +108,80 @@ ALWAYS_INLINE __m512 shifted(__m512 x, __m512 add, const scaling *s, bool after,
     return _mm512_add_ps(*scaled, add);
 }
 
+/* The chunk's part of an array [height*width][half] of the image, or NULL. */
+ALWAYS_INLINE float *part_of(const of_coupling_chunk *chunk, float *array) {
+    return array != NULL ? array + chunk->start * chunk->row->half : NULL;
+}
+
 /* map, after and inverse are constants at each call. Returns the sum of l. */
-ALWAYS_INLINE double couple_values(const of_couple_task *shared, of_scale_map map, bool after,
-                                   bool inverse) {
-    const of_couple_task task = *shared; /* a copy that no store can alias */
+ALWAYS_INLINE double couple_values(const of_coupling_chunk *chunk, float *target, of_scale_map map,
+                                   bool after, bool inverse) {
+    const of_coupling_row *row = chunk->row;
+    const float *gains = chunk->gain;
+    float *kept_scale = part_of(chunk, row->kept_scale);
+    float *kept_tanh = map == OF_SCALE_MAP_TANH ? part_of(chunk, row->kept_tanh) : NULL;
+    float *kept_scaled = after ? part_of(chunk, row->kept_scaled) : NULL;
+    const float *rest = part_of(chunk, row->rest);
     double_sum log_det = double_sum_zero();
-    size_t n = task.n, channel = 0, step = LANES % task.period;
+    size_t half = row->half, n = chunk->positions * half, channel = 0, step = LANES % half;
     for (size_t i = 0; i < n; i += LANES) {
         __mmask16 lanes = first_lanes(at_most(n - i, LANES));
-        __m512 add = _mm512_maskz_loadu_ps(lanes, task.add + i);
-        __m512 raw = _mm512_maskz_loadu_ps(lanes, task.raw + i);
-        __m512 x = _mm512_maskz_loadu_ps(lanes, task.rest + i);
+        __m512 add = _mm512_maskz_loadu_ps(lanes, chunk->add + i);
+        __m512 raw = _mm512_maskz_loadu_ps(lanes, chunk->raw + i);
+        __m512 x = _mm512_maskz_loadu_ps(lanes, rest + i);
         __m512 gain = _mm512_setzero_ps(), scaled = gain;
         if (map == OF_SCALE_MAP_TANH) {
-            gain = _mm512_maskz_loadu_ps(lanes, task.gain + channel);
-            channel = next_channel(channel, step, task.period);
+            gain = _mm512_maskz_loadu_ps(lanes, gains + channel);
+            channel = next_channel(channel, step, half);
         }
         scaling s = scale_of(map, raw, gain);
-        _mm512_mask_storeu_ps(task.target + i, lanes, shifted(x, add, &s, after, inverse, &scaled));
-        if (task.kept_scale != NULL)
-            _mm512_mask_storeu_ps(task.kept_scale + i, lanes,
-                                  _mm512_div_ps(s.numerator, s.denominator));
-        if (map == OF_SCALE_MAP_TANH && task.kept_tanh != NULL)
-            _mm512_mask_storeu_ps(task.kept_tanh + i, lanes, s.tanh);
-        if (after && task.kept_scaled != NULL)
-            _mm512_mask_storeu_ps(task.kept_scaled + i, lanes, scaled);
+        _mm512_mask_storeu_ps(target + i, lanes, shifted(x, add, &s, after, inverse, &scaled));
+        if (kept_scale != NULL)
+            _mm512_mask_storeu_ps(kept_scale + i, lanes, _mm512_div_ps(s.numerator, s.denominator));
+        if (kept_tanh != NULL)
+            _mm512_mask_storeu_ps(kept_tanh + i, lanes, s.tanh);
+        if (kept_scaled != NULL)
+            _mm512_mask_storeu_ps(kept_scaled + i, lanes, scaled);
         log_det = double_sum_add(log_det, _mm512_maskz_mov_ps(lanes, s.logarithm));
     }
     return double_sum_total(log_det);
 }
 
-ALWAYS_INLINE double couple_map(const of_couple_task *task, of_scale_map map) {
-    if (task->after)
-        return task->inverse ? couple_values(task, map, true, true)
-                             : couple_values(task, map, true, false);
-    return task->inverse ? couple_values(task, map, false, true)
-                         : couple_values(task, map, false, false);
+ALWAYS_INLINE double couple_map(const of_coupling_chunk *chunk, float *target, of_scale_map map) {
+    if (chunk->row->shift_after)
+        return chunk->row->inverse ? couple_values(chunk, target, map, true, true)
+                                   : couple_values(chunk, target, map, true, false);
+    return chunk->row->inverse ? couple_values(chunk, target, map, false, true)
+                               : couple_values(chunk, target, map, false, false);
 }
 
-double of_avx512_couple(const of_couple_task *task) {
-    switch (task->map) {
+double of_avx512_couple(const of_coupling_chunk *chunk, float *target) {
+    switch (chunk->row->scale_map) {
     case OF_SCALE_MAP_EXP:
-        return couple_map(task, OF_SCALE_MAP_EXP);
+        return couple_map(chunk, target, OF_SCALE_MAP_EXP);
     case OF_SCALE_MAP_SIGMOID_INVERSE:
-        return couple_map(task, OF_SCALE_MAP_SIGMOID_INVERSE);
+        return couple_map(chunk, target, OF_SCALE_MAP_SIGMOID_INVERSE);
     case OF_SCALE_MAP_TANH:
-        return couple_map(task, OF_SCALE_MAP_TANH);
+        of_repeat(chunk->row->gain, chunk->row->half, chunk->gain);
+        return couple_map(chunk, target, OF_SCALE_MAP_TANH);
     default:
-        return couple_map(task, OF_SCALE_MAP_SIGMOID);
+        return couple_map(chunk, target, OF_SCALE_MAP_SIGMOID);
     }
 }
 
 /* ---- Backward ---- */
 
 /* map and after are constants at each call. */
-ALWAYS_INLINE void differentiate(const of_couple_gradients *shared, of_scale_map map, bool after) {
-    const of_couple_gradients out = *shared; /* a copy that no store can alias */
-    const of_coupling_backward *task = out.task;
-    const float *scale = task->scale + out.start;
-    const float *factor = (after ? task->scaled : task->rest_after) + out.start;
-    const float *kept_tanh = map == OF_SCALE_MAP_TANH ? task->tanh_kept + out.start : NULL;
-    float *g_rest = task->g_rest + out.start;
+ALWAYS_INLINE void differentiate(const of_couple_gradients *out, of_scale_map map, bool after) {
+    const of_coupling_backward *task = out->task;
+    const float *scale = task->scale + out->start;
+    const float *factor = (after ? task->scaled : task->rest_after) + out->start;
+    const float *kept_tanh = map == OF_SCALE_MAP_TANH ? task->tanh_kept + out->start : NULL;
+    float *g_rest = task->g_rest + out->start;
     const __m512 log_det = _mm512_set1_ps(task->log_det_gradient);
-    size_t n = out.n, channel = 0, step = LANES % out.period;
+    const float *gains = out->gain;
+    float *g_add = out->g_add, *g_raw = out->g_raw, *g_gain = out->g_gain;
+    size_t n = out->n, period = out->period, channel = 0, step = LANES % period;
     for (size_t i = 0; i < n; i += LANES) {
         __mmask16 lanes = first_lanes(at_most(n - i, LANES));
         __m512 g = _mm512_maskz_loadu_ps(lanes, g_rest + i);
@@ -179,14 +190,13 @@ ALWAYS_INLINE void differentiate(const of_couple_gradients *shared, of_scale_map
         __m512 tanh = _mm512_setzero_ps(), gain = tanh;
         if (map == OF_SCALE_MAP_TANH) {
             tanh = _mm512_maskz_loadu_ps(lanes, kept_tanh + i);
-            gain = _mm512_maskz_loadu_ps(lanes, out.gain + channel);
-            channel = next_channel(channel, step, out.period);
-            _mm512_mask_storeu_ps(out.g_gain + i, lanes, _mm512_mul_ps(g_l, tanh));
+            gain = _mm512_maskz_loadu_ps(lanes, gains + channel);
+            channel = next_channel(channel, step, period);
+            _mm512_mask_storeu_ps(g_gain + i, lanes, _mm512_mul_ps(g_l, tanh));
         }
         if (after)
-            _mm512_mask_storeu_ps(out.g_add + i, lanes, g);
-        _mm512_mask_storeu_ps(out.g_raw + i, lanes,
-                              _mm512_mul_ps(g_l, slope_of(map, s, tanh, gain)));
+            _mm512_mask_storeu_ps(g_add + i, lanes, g);
+        _mm512_mask_storeu_ps(g_raw + i, lanes, _mm512_mul_ps(g_l, slope_of(map, s, tanh, gain)));
         _mm512_mask_storeu_ps(g_rest + i, lanes, _mm512_mul_ps(g, s));
     }
 }

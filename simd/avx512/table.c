@@ -2,7 +2,7 @@
 #include "../scalar/kernels_scalar.h"
 #include "kernels_avx512.h"
 
-/* Undoing the squeeze only moves data: the compiler's code serves. */
+/* Undoing the squeeze and looking up only move data: the compiler's code serves. */
 const of_kernels of_kernels_avx512 = {
     .isa = OF_ISA_AVX512,
     .squeeze_row_u8 = of_avx512_squeeze_row_u8,

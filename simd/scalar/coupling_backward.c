@@ -4,8 +4,7 @@
 
 void of_scalar_coupling_backward(const of_coupling_backward *task) {
     if (task->affine) {
-        for (size_t p = 0; p < task->positions; p++)
-            of_scalar_couple_backward(task, p);
+        of_scalar_couple_backward(task);
         return;
     }
     for (size_t i = 0; i < task->positions * task->half; i++)

@@ -15,9 +15,9 @@ void of_scalar_tap_sum_row(const of_tap_row *row, float *coefficients);
 double of_scalar_coupling_row(const of_coupling_row *row);
 
 /* scale_map.c: the coupling of the position whose rest half begins at `start`, with its
- * coefficients, returns the sum of log s; and its gradients (affine). */
+ * coefficients, returns the sum of log s; and the gradients of an affine one. */
 double of_scalar_couple(const of_coupling_row *row, const float *coefficients, size_t start);
-void of_scalar_couple_backward(const of_coupling_backward *task, size_t position);
+void of_scalar_couple_backward(const of_coupling_backward *task);
 
 /* gaussian.c */
 double of_scalar_scale_shift(const float *x, const float *scale, const float *shift, float *z,

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The coupling of one position and its gradients, and the scale maps: what a further map needs
- * stands in scale_of and slope_of. */
+/* The coupling and its gradients, and the scale maps: what a further map needs
+ * stands in scale_of, slope_of and the two lists of cases. */
 #include "kernels_scalar.h"
 
 #include <math.h>
+
+/* For functions whose arguments are constants at each call. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* s = exp(l) with the limits of kernels.h, l without them, and tanh(raw), TANH only. */
 typedef struct scaling {
@@ -33,7 +36,7 @@ static float limited_exp(float l) {
     return expf(l < -87.0f ? -87.0f : l > 87.0f ? 87.0f : l);
 }
 
-static scaling scale_of(of_scale_map map, float raw, const float *gain) {
+static inline scaling scale_of(of_scale_map map, float raw, float gain) {
     scaling scale = {0};
     switch (map) {
     case OF_SCALE_MAP_SIGMOID:
@@ -48,30 +51,11 @@ static scaling scale_of(of_scale_map map, float raw, const float *gain) {
         break;
     case OF_SCALE_MAP_TANH:
         scale.tanh = tanhf(raw);
-        scale.l = *gain * scale.tanh;
+        scale.l = gain * scale.tanh;
         scale.s = limited_exp(scale.l);
         break;
     }
     return scale;
-}
-
-/* dl / d raw */
-static float slope_of(of_scale_map map, float s, const float *tanh, const float *gain) {
-    switch (map) {
-    case OF_SCALE_MAP_EXP:
-        return 1.0f;
-    case OF_SCALE_MAP_SIGMOID_INVERSE:
-        return 1.0f / s - 1.0f;
-    case OF_SCALE_MAP_TANH:
-        return *gain * (1.0f - *tanh) * (1.0f + *tanh);
-    default:
-        return 1.0f - s;
-    }
-}
-
-/* Element i of an array, or NULL where there is none. */
-static const float *element(const float *array, size_t i) {
-    return array != NULL ? array + i : NULL;
 }
 
 /* rest -> rest'; `scaled` gets rest*s when the shift comes after. */
@@ -82,12 +66,13 @@ static float shifted(const of_coupling_row *row, float rest, float add, float s,
     return row->inverse ? *scaled / s : *scaled + add;
 }
 
-static double couple_affine(const of_coupling_row *row, const float *add, const float *raw,
-                            size_t start) {
+/* `map` is a constant at each call. */
+ALWAYS_INLINE double couple_values(const of_coupling_row *row, const float *add, const float *raw,
+                                   size_t start, of_scale_map map) {
     float *rest = row->rest + start;
     double log_det = 0.0;
     for (uint32_t i = 0; i < row->half; i++) {
-        scaling scale = scale_of(row->scale_map, raw[i], element(row->gain, i));
+        scaling scale = scale_of(map, raw[i], map == OF_SCALE_MAP_TANH ? row->gain[i] : 0.0f);
         float scaled = 0.0f;
         rest[i] = shifted(row, rest[i], add[i], scale.s, &scaled);
         if (row->kept_scale != NULL)
@@ -101,6 +86,20 @@ static double couple_affine(const of_coupling_row *row, const float *add, const 
     return log_det;
 }
 
+static double couple_affine(const of_coupling_row *row, const float *add, const float *raw,
+                            size_t start) {
+    switch (row->scale_map) {
+    case OF_SCALE_MAP_EXP:
+        return couple_values(row, add, raw, start, OF_SCALE_MAP_EXP);
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        return couple_values(row, add, raw, start, OF_SCALE_MAP_SIGMOID_INVERSE);
+    case OF_SCALE_MAP_TANH:
+        return couple_values(row, add, raw, start, OF_SCALE_MAP_TANH);
+    default:
+        return couple_values(row, add, raw, start, OF_SCALE_MAP_SIGMOID);
+    }
+}
+
 double of_scalar_couple(const of_coupling_row *row, const float *coefficients, size_t start) {
     if (row->affine)
         return couple_affine(row, coefficients, coefficients + row->half, start);
@@ -110,18 +109,60 @@ double of_scalar_couple(const of_coupling_row *row, const float *coefficients, s
     return 0.0;
 }
 
-void of_scalar_couple_backward(const of_coupling_backward *task, size_t position) {
+/* dl / d raw */
+static inline float slope_of(of_scale_map map, float s, float tanh, float gain) {
+    switch (map) {
+    case OF_SCALE_MAP_EXP:
+        return 1.0f;
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        return 1.0f / s - 1.0f;
+    case OF_SCALE_MAP_TANH:
+        return gain * (1.0f - tanh) * (1.0f + tanh);
+    default:
+        return 1.0f - s;
+    }
+}
+
+/* One position; map and after are constants at each call. */
+ALWAYS_INLINE void differentiate(const of_coupling_backward *task, size_t position,
+                                 of_scale_map map, bool after) {
     size_t half = task->half, start = position * half;
-    const float *after = (task->shift_after ? task->scaled : task->rest_after) + start;
+    const float *factor = after ? task->scaled : task->rest_after;
     float *g_add = task->g_coefficients + 2 * start, *g_raw = g_add + half;
     for (size_t i = 0; i < half; i++) {
         float s = task->scale[start + i], g = task->g_rest[start + i];
-        const float *tanh = element(task->tanh_kept, start + i), *gain = element(task->gain, i);
-        float g_l = g * after[i] + task->log_det_gradient;
-        g_raw[i] = g_l * slope_of(task->scale_map, s, tanh, gain);
-        if (task->scale_map == OF_SCALE_MAP_TANH)
-            task->gain_gradient[i] += g_l * *tanh;
+        float g_l = g * factor[start + i] + task->log_det_gradient, tanh = 0.0f, gain = 0.0f;
+        if (map == OF_SCALE_MAP_TANH) {
+            tanh = task->tanh_kept[start + i];
+            gain = task->gain[i];
+            task->gain_gradient[i] += g_l * tanh;
+        }
+        g_raw[i] = g_l * slope_of(map, s, tanh, gain);
         task->g_rest[start + i] = g * s;
-        g_add[i] = task->shift_after ? g : g * s;
+        g_add[i] = after ? g : g * s;
+    }
+}
+
+ALWAYS_INLINE void differentiate_map(const of_coupling_backward *task, of_scale_map map) {
+    for (size_t p = 0; p < task->positions; p++)
+        if (task->shift_after)
+            differentiate(task, p, map, true);
+        else
+            differentiate(task, p, map, false);
+}
+
+void of_scalar_couple_backward(const of_coupling_backward *task) {
+    switch (task->scale_map) {
+    case OF_SCALE_MAP_EXP:
+        differentiate_map(task, OF_SCALE_MAP_EXP);
+        break;
+    case OF_SCALE_MAP_SIGMOID_INVERSE:
+        differentiate_map(task, OF_SCALE_MAP_SIGMOID_INVERSE);
+        break;
+    case OF_SCALE_MAP_TANH:
+        differentiate_map(task, OF_SCALE_MAP_TANH);
+        break;
+    default:
+        differentiate_map(task, OF_SCALE_MAP_SIGMOID);
     }
 }

@@ -13,7 +13,10 @@ typedef enum kind {
     GATHER,
     MAP,
     COUPLING,
+    COUPLING_TANH, /* shift after */
+    INPUT,
     RELU,
+    LEAKY,
     DENSITY,
     OPTIMIZER,
     ACCUMULATE,
@@ -42,6 +45,9 @@ static const shape shapes[] = {
     {"coupling_backward C=12 16x16", COUPLING, 12, 16, 0},
     {"coupling_backward C=24 8x8", COUPLING, 24, 8, 0},
     {"coupling_backward C=48 4x4", COUPLING, 48, 4, 0},
+    {"coupling_backward C=12 tanh, after", COUPLING_TANH, 12, 16, 0},
+    {"network_input_backward 6 16x16", INPUT, 12, 16, 0},
+    {"relu_backward 64 16x16 leak", LEAKY, 64, 16, 0},
     {"relu_backward 64 16x16", RELU, 64, 16, 0},
     {"relu_backward 128 16x16", RELU, 128, 16, 0},
     {"relu_backward 512 16x16", RELU, 512, 16, 0},
@@ -99,7 +105,12 @@ static size_t sizes_of(const shape *s, size_t sizes[ARRAYS], bench_row *row) {
     case COUPLING:
         row->rate = 4.0 * n * 3.0;
         break;
+    case COUPLING_TANH:
+    case INPUT:
+        row->rate = 4.0 * n * 2.0;
+        break;
     case RELU:
+    case LEAKY:
         row->rate = 12.0 * n;
         break;
     case DENSITY:
@@ -165,6 +176,29 @@ static void run_optimizer(const of_kernels *kernels, const workload *w) {
     });
 }
 
+static void run_coupling(const of_kernels *kernels, const workload *w, bool tanh) {
+    float *const *a = w->arrays;
+    of_coupling_backward task = {
+        .rest_after = a[0],
+        .scale = a[1],
+        .log_det_gradient = 0.1f,
+        .g_rest = a[2],
+        .g_coefficients = a[3],
+        .positions = w->positions,
+        .half = w->shape->channels / 2,
+        .affine = true,
+    };
+    if (tanh) {
+        task.scale_map = OF_SCALE_MAP_TANH;
+        task.shift_after = true;
+        task.scaled = a[0];
+        task.tanh_kept = a[0];
+        task.gain = a[1];
+        task.gain_gradient = a[1] + w->positions * w->shape->channels / 2; /* array's second half */
+    }
+    kernels->coupling_backward(&task);
+}
+
 static void run(const of_kernels *kernels, const void *work) {
     const workload *w = work;
     float *const *a = w->arrays;
@@ -181,14 +215,28 @@ static void run(const of_kernels *kernels, const void *work) {
         break;
     case COUPLING:
         refresh(a[2], a[0], w->positions * channels / 2);
-        kernels->coupling_backward(&(of_coupling_backward){.rest_after = a[0],
-                                                           .scale = a[1],
-                                                           .log_det_gradient = 0.1f,
-                                                           .g_rest = a[2],
-                                                           .g_coefficients = a[3],
-                                                           .positions = w->positions,
-                                                           .half = w->shape->channels / 2,
-                                                           .affine = true});
+        run_coupling(kernels, w, false);
+        break;
+    case COUPLING_TANH:
+        refresh(a[2], a[0], w->positions * channels / 2);
+        run_coupling(kernels, w, true);
+        break;
+    case INPUT:
+        kernels->network_input_backward(&(of_network_input_backward){
+            .pass = a[0],
+            .scale = a[1],
+            .shift = a[1] + channels,
+            .g_inputs = a[0],
+            .g_pass = a[2],
+            .scale_gradient = a[3],
+            .shift_gradient = a[3] + channels,
+            .positions = w->positions,
+            .half = w->shape->channels / 2,
+            .inputs = w->shape->channels / 2,
+        });
+        break;
+    case LEAKY:
+        kernels->relu_backward(a[0], a[1], w->positions, channels, 1.0f, a[2]);
         break;
     case RELU:
         kernels->relu_backward(a[0], a[1], w->positions, channels, 0.0f, a[2]);

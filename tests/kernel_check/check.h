@@ -21,8 +21,13 @@ typedef void check_function(checker *check);
 /* check_squeeze.c, check_coupling.c, check_gaussian.c */
 check_function check_squeeze_u8, check_squeeze_f32, check_unsqueeze;
 check_function check_tap_sum, check_coupling, check_coupling_inverse, check_coupling_extremes,
-    check_coupling_nan, check_coupling_independence, check_log_sigmoid;
+    check_coupling_nan, check_coupling_independence;
 check_function check_scale_shift, check_scale_shift_nan;
+
+/* check_scale_map.c, check_network_input.c */
+check_function check_log_scale;
+check_function check_network_input, check_network_input_bf16, check_network_input_nan,
+    check_network_input_backward, check_network_input_backward_nan, check_look_up;
 
 /* check_bf16.c */
 check_function check_round_to_bf16, check_round_to_bf16_special;
@@ -72,6 +77,20 @@ double map_bias(const of_channel_map *map, uint32_t output);
 /* Expects pass/rest of `position` to be the map of x, where |x - exact x| <= error. */
 void expect_mapped(checker *check, const of_channel_map *map, const double *x, const double *error,
                    const float *pass, const float *rest, size_t position);
+
+/* ---- check_scale_map.c ---- */
+
+enum { SCALE_MAPS = 4 };
+const char *scale_map_name(of_scale_map map);
+
+/* s with its limits, l without them, tanh(raw), and the errors of s and l that are allowed. */
+typedef struct exact_scale {
+    double s, l, tanh, s_error, l_error;
+} exact_scale;
+
+exact_scale exact_scale_of(of_scale_map map, float raw, float gain);
+/* dl / d raw, from what is kept. */
+double exact_slope(of_scale_map map, double s, double tanh, double gain);
 
 /* Floats of scratch for N values per position, as kernels.h asks for. */
 size_t scratch_floats(size_t values);

@@ -12,13 +12,14 @@ typedef struct coupling_case {
     of_coupling_row row;
     of_channel_map map;
     size_t taps_count, state_count;
-    float *taps, *bias;         /* those of row.taps, writable */
-    float *old_pass, *old_rest; /* as they were before the call */
+    float *taps, *bias, *edge_bias; /* those of row.taps, writable */
+    float *old_pass, *old_rest;     /* as they were before the call */
 } coupling_case;
 
 typedef struct case_shape {
     uint32_t half, width, height, kernel;
-    bool affine, inverse, mapped;
+    bool affine, inverse, mapped, edges, shift_after;
+    of_scale_map scale_map;
 } case_shape;
 
 static case_shape random_shape(checker *check) {
@@ -30,6 +31,9 @@ static case_shape random_shape(checker *check) {
         .affine = between(check, 0, 3) > 0,
         .inverse = coin(check),
         .mapped = coin(check),
+        .edges = coin(check),
+        .shift_after = coin(check),
+        .scale_map = (of_scale_map)between(check, 0, SCALE_MAPS - 1),
     };
     return shape;
 }
@@ -50,6 +54,13 @@ static size_t case_values(const coupling_case *c) {
     return c->row.map != NULL && padded > values ? padded : values;
 }
 
+/* A bias for each kind of position; the first is that of those inside. */
+static float *random_edge_bias(checker *check, const float *bias, uint32_t outputs) {
+    float *edge_bias = random_floats(check, (size_t)OF_EDGES * outputs, 3.0f);
+    memcpy(edge_bias, bias, outputs * sizeof *bias);
+    return edge_bias;
+}
+
 /* Points row.map at the case's own map: a case must not be copied after this. */
 static void make_case(checker *check, case_shape shape, coupling_case *c) {
     uint32_t outputs = shape.affine ? 2 * shape.half : shape.half;
@@ -62,6 +73,8 @@ static void make_case(checker *check, case_shape shape, coupling_case *c) {
     c->bias = random_floats(check, outputs, 1.0f);
     c->old_pass = random_floats(check, c->state_count, 2.0f);
     c->old_rest = random_floats(check, c->state_count, 2.0f);
+    if (shape.edges)
+        c->edge_bias = random_edge_bias(check, c->bias, outputs);
     if (shape.mapped)
         c->map = random_map(check, 2 * shape.half);
     uint32_t row = between(check, 0, shape.height - 1);
@@ -69,6 +82,7 @@ static void make_case(checker *check, case_shape shape, coupling_case *c) {
         .taps = {.taps = c->taps,
                  .stride = stride,
                  .bias = c->bias,
+                 .edge_bias = c->edge_bias,
                  .outputs = outputs,
                  .kernel = shape.kernel,
                  .height = shape.height,
@@ -77,21 +91,38 @@ static void make_case(checker *check, case_shape shape, coupling_case *c) {
         .half = shape.half,
         .affine = shape.affine,
         .inverse = shape.inverse,
+        .scale_map = shape.scale_map,
+        .shift_after = shape.affine && shape.shift_after,
+        .gain = shape.affine && shape.scale_map == OF_SCALE_MAP_TANH
+                    ? random_floats(check, shape.half, 3.0f)
+                    : NULL,
         .pass = guarded_copy(check, c->old_pass, c->state_count),
         .rest = guarded_copy(check, c->old_rest, c->state_count),
         .map = shape.mapped ? &c->map : NULL,
     };
     c->row.scratch = guarded_floats(check, scratch_floats(case_values(c)));
-    begin_case(check, "half %u, state %u x %u, row %u, kernel %u, stride %zu%s%s%s", shape.half,
-               shape.height, shape.width, row, shape.kernel, stride,
-               shape.affine ? ", affine" : ", additive", shape.inverse ? ", inverse" : "",
-               shape.mapped ? ", map" : "");
+    begin_case(check, "half %u, state %u x %u, row %u, kernel %u, stride %zu, %s%s%s%s%s",
+               shape.half, shape.height, shape.width, row, shape.kernel, stride,
+               shape.affine ? scale_map_name(shape.scale_map) : "additive",
+               c->row.shift_after ? ", shift after" : "", shape.inverse ? ", inverse" : "",
+               shape.mapped ? ", map" : "", shape.edges ? ", edges" : "");
+}
+
+static float bias_at(const of_tap_row *row, uint32_t column, uint32_t o) {
+    if (row->edge_bias == NULL)
+        return row->bias[o];
+    uint32_t number = 0;
+    number += row->row == 0 ? 1 : 0;
+    number += row->row == row->height - 1 ? 2 : 0;
+    number += column == 0 ? 4 : 0;
+    number += column == row->width - 1 ? 8 : 0;
+    return row->edge_bias[number * row->outputs + o];
 }
 
 /* Coefficient `o` of the row's position `column`: float additions in the order of the taps. */
 static float coefficient(const of_tap_row *row, uint32_t column, uint32_t o) {
     int reach = (int)row->kernel / 2;
-    float sum = row->bias[o];
+    float sum = bias_at(row, column, o);
     uint32_t t = 0;
     for (int dy = -reach; dy <= reach; dy++)
         for (int dx = -reach; dx <= reach; dx++, t++) {
@@ -103,31 +134,30 @@ static float coefficient(const of_tap_row *row, uint32_t column, uint32_t o) {
     return sum;
 }
 
-/* s and log s in double; the limit of 87 is the kernels' (scalar/coupling.c). */
-static double exact_sigmoid(double t, double *log_s) {
-    double limited = t < -87.0 ? -87.0 : t;
-    *log_s = (t < 0.0 ? t : 0.0) - log1p(exp(-fabs(t)));
-    return 1.0 / (1.0 + exp(-limited));
-}
-
 /* rest' of one element in double, with the error that float may make. */
-static double exact_couple(const of_coupling_row *row, double add, double raw, double rest,
-                           double *error, double *log_s) {
-    double s = 1.0, epsilon = (double)FLT_EPSILON, relative = epsilon;
-    *log_s = 0.0;
-    if (row->affine) {
-        double t = raw + 2.0, distance = fabs(t) > 87.0 ? 87.0 : fabs(t);
-        s = exact_sigmoid(t, log_s);
-        relative = (6.0 + distance) * epsilon; /* t itself is rounded to float */
+static double exact_couple(const of_coupling_row *row, double add, double rest,
+                           const exact_scale *scale, double *error) {
+    double s = scale->s, epsilon = (double)FLT_EPSILON;
+    double factor = row->inverse ? 1.0 / s : s;
+    double relative = scale->s_error / s + 2.0 * epsilon;
+    if (row->shift_after) {
+        double inner = row->inverse ? rest - add : rest, outer = row->inverse ? 0.0 : add;
+        double magnitude = row->inverse ? fabs(rest) + fabs(add) : fabs(rest);
+        *error = (relative + epsilon) * magnitude * factor + epsilon * fabs(outer) + 2e-45;
+        return inner * factor + outer;
     }
-    double value = row->inverse ? rest / s - add : (rest + add) * s;
-    double magnitude = row->inverse ? fabs(rest) / s + fabs(add) : (fabs(rest) + fabs(add)) * s;
-    *error = relative * magnitude + 2e-45;
-    return value;
+    double inner = row->inverse ? rest : rest + add, outer = row->inverse ? -add : 0.0;
+    double magnitude = row->inverse ? fabs(rest) : fabs(rest) + fabs(add);
+    *error = (relative + epsilon) * magnitude * factor + epsilon * fabs(outer) + 2e-45;
+    return inner * factor + outer;
 }
 
-static double log_error(double log_s) {
-    return 5e-7 + 2e-7 * fabs(log_s);
+/* The scale of channel i of a column; 1 for additive couplings. */
+static exact_scale scale_at(const of_coupling_row *row, uint32_t column, uint32_t i) {
+    if (!row->affine)
+        return (exact_scale){.s = 1.0};
+    return exact_scale_of(row->scale_map, coefficient(&row->taps, column, row->half + i),
+                          row->gain != NULL ? row->gain[i] : 0.0f);
 }
 
 static void expect_other_rows_kept(checker *check, const coupling_case *c, const float *before,
@@ -147,16 +177,14 @@ static void expect_position(checker *check, const coupling_case *c, uint32_t col
     uint32_t half = row->half;
     size_t position = (size_t)row->taps.row * row->taps.width + column;
     for (uint32_t i = 0; i < half; i++) {
-        double log_s;
         float add = coefficient(&row->taps, column, i);
-        float raw = row->affine ? coefficient(&row->taps, column, half + i) : 0.0f;
+        exact_scale scale = scale_at(row, column, i);
         x[i] = (double)c->old_pass[position * half + i];
         error[i] = 0.0;
-        x[half + i] =
-            exact_couple(row, (double)add, (double)raw, (double)c->old_rest[position * half + i],
-                         &error[half + i], &log_s);
-        *log_det += log_s;
-        *tolerance += isfinite(log_s) ? log_error(log_s) : 0.0;
+        x[half + i] = exact_couple(row, (double)add, (double)c->old_rest[position * half + i],
+                                   &scale, &error[half + i]);
+        *log_det += scale.l;
+        *tolerance += isfinite(scale.l) ? scale.l_error + 1e-12 * fabs(scale.l) : 0.0;
     }
     if (row->map != NULL) {
         expect_mapped(check, row->map, x, error, row->pass, row->rest, position);
@@ -189,13 +217,24 @@ void check_coupling(checker *check) {
         guarded_release(check);
     }
     for (int i = 0; i < 8; i++) { /* dense: everything in one position */
-        make_case(check, (case_shape){1536, 1, 1, i < 4 ? 1 : 3, i % 4 != 3, i % 2 == 1, false},
+        make_case(check,
+                  (case_shape){.half = 1536,
+                               .width = 1,
+                               .height = 1,
+                               .kernel = i < 4 ? 1 : 3,
+                               .affine = i % 4 != 3,
+                               .inverse = i % 2 == 1,
+                               .scale_map = (of_scale_map)(i % 4)},
                   &c);
         run_case(check, &c);
         guarded_release(check);
     }
     for (uint32_t half = 48; half <= 192; half *= 2) { /* maps wider than the registers */
-        make_case(check, (case_shape){half, 5, 2, 3, true, false, true}, &c);
+        make_case(
+            check,
+            (case_shape){
+                .half = half, .width = 5, .height = 2, .kernel = 3, .affine = true, .mapped = true},
+            &c);
         run_case(check, &c);
         guarded_release(check);
     }
@@ -218,6 +257,12 @@ void check_tap_sum(checker *check) {
     }
 }
 
+/* What may have been added to element e of the state, and lost by that: seen from before it. */
+static double largest_shift(const of_coupling_row *row, size_t e) {
+    uint32_t column = (uint32_t)(e / row->half % row->taps.width), i = (uint32_t)(e % row->half);
+    return 20.0 / (row->shift_after ? scale_at(row, column, i).s : 1.0);
+}
+
 void check_coupling_inverse(checker *check) {
     coupling_case c;
     for (int i = 0; i < 200; i++) {
@@ -231,39 +276,11 @@ void check_coupling_inverse(checker *check) {
         for (size_t e = 0; e < c.state_count; e++) {
             expect_near(check, "pass", e, (double)c.row.pass[e], (double)c.old_pass[e], 0.0);
             expect_near(check, "rest", e, (double)c.row.rest[e], (double)c.old_rest[e],
-                        8.0 * (double)FLT_EPSILON * (fabs((double)c.old_rest[e]) + 16.0));
+                        8.0 * (double)FLT_EPSILON *
+                            (fabs((double)c.old_rest[e]) + largest_shift(&c.row, e)));
         }
         guarded_release(check);
     }
-}
-
-/* log s alone: one position, one channel, so that errors cannot cancel. */
-void check_log_sigmoid(checker *check) {
-    float raw_and_add[2] = {0.0f, 0.0f}, bias[2] = {0.0f, 0.0f}, pass = 0.0f, rest;
-    float *scratch = guarded_floats(check, scratch_floats(2));
-    of_coupling_row row = {.taps = {.taps = raw_and_add,
-                                    .stride = 2,
-                                    .bias = bias,
-                                    .outputs = 2,
-                                    .kernel = 1,
-                                    .height = 1,
-                                    .width = 1},
-                           .half = 1,
-                           .affine = true,
-                           .pass = &pass,
-                           .rest = &rest,
-                           .scratch = scratch};
-    for (int i = -100000; i <= 100000; i++) {
-        raw_and_add[1] = (float)i * 1e-3f + uniform(check, 1e-3f);
-        double t = (double)(raw_and_add[1] + 2.0f), log_s;
-        begin_case(check, "t = %.9g", t);
-        rest = 1.0f;
-        double s = exact_sigmoid(t, &log_s);
-        expect_near(check, "log s", 0, check->kernels->coupling_row(&row), log_s, log_error(log_s));
-        expect_near(check, "s", 0, (double)rest, s,
-                    (4.0 + 0.2 * fabs(fmax(t, -87.0))) * (double)FLT_EPSILON * s);
-    }
-    guarded_release(check);
 }
 
 void check_coupling_extremes(checker *check) {
@@ -275,12 +292,16 @@ void check_coupling_extremes(checker *check) {
         case_shape shape = random_shape(check);
         shape.kernel = 1;
         shape.affine = true;
-        shape.mapped = shape.mapped && !shape.inverse; /* rest/s may near the largest float */
+        shape.mapped = shape.mapped && !shape.inverse && /* rest/s may near the largest float */
+                       shape.scale_map == OF_SCALE_MAP_SIGMOID;
         make_case(check, shape, &c);
         memset(c.bias, 0, c.row.taps.outputs * sizeof *c.bias);
+        c.row.taps.edge_bias = NULL;
         for (size_t p = 0; p < (size_t)shape.height * shape.width; p++)
-            for (uint32_t o = shape.half; o < 2 * shape.half; o++)
-                if (between(check, 0, 3) == 0)
+            for (uint32_t o = 0; o < 2 * shape.half; o++)
+                if (o < shape.half) /* small enough for the largest s */
+                    c.taps[p * c.row.taps.stride + o] *= 0.25f;
+                else if (between(check, 0, 3) == 0)
                     c.taps[p * c.row.taps.stride + o] =
                         extremes[between(check, 0, sizeof extremes / sizeof *extremes - 1)];
         run_case(check, &c);
@@ -324,6 +345,15 @@ static void poison(coupling_case *c) {
             c->row.pass[i] = c->row.rest[i] = NAN;
     for (size_t i = 0; i < scratch_floats(case_values(c)); i++)
         c->row.scratch[i] = NAN;
+    if (c->edge_bias == NULL)
+        return;
+    bool top = row->row == 0, bottom = row->row + 1 == row->height;
+    for (size_t i = 0; i < (size_t)OF_EDGES * row->outputs; i++) {
+        size_t number = i / row->outputs;
+        if ((number & OF_EDGE_TOP) != (top ? OF_EDGE_TOP : 0) ||
+            (number & OF_EDGE_BOTTOM) != (bottom ? OF_EDGE_BOTTOM : 0))
+            c->edge_bias[i] = NAN;
+    }
 }
 
 void check_coupling_independence(checker *check) {

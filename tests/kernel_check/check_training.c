@@ -29,7 +29,8 @@ static float random_activation(checker *check) {
 /* The sums are float additions in the order of the positions: bits are compared. */
 static void relu_case(checker *check, size_t positions, size_t channels, bool sums_only) {
     size_t count = positions * channels;
-    begin_case(check, "%zu positions, %zu channels%s", positions, channels,
+    float leak = coin(check) ? 0.0f : of_random_uniform(&check->random);
+    begin_case(check, "%zu positions, %zu channels, leak %.3g%s", positions, channels, (double)leak,
                sums_only ? ", sums only" : "");
     float *activation = sums_only ? NULL : guarded_floats(check, count);
     float *gradient = random_floats(check, count, 1.0), *sums = random_floats(check, channels, 1.0);
@@ -41,10 +42,10 @@ static void relu_case(checker *check, size_t positions, size_t channels, bool su
     float *want_sums = guarded_copy(check, sums, channels);
     for (size_t i = 0; i < count; i++) {
         if (!sums_only && activation[i] <= 0.0f)
-            want[i] = 0.0f;
+            want[i] = leak > 0.0f ? leak * want[i] : 0.0f;
         want_sums[i % channels] += want[i];
     }
-    check->kernels->relu_backward(activation, gradient, positions, channels, 0.0f, sums);
+    check->kernels->relu_backward(activation, gradient, positions, channels, leak, sums);
     expect_true(check, same(want, gradient, count), "the gradient differs");
     for (size_t c = 0; c < channels; c++) /* NaN has many bit patterns */
         expect_near(check, "bias gradient", c, (double)sums[c], (double)want_sums[c], 0.0);
