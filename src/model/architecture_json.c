@@ -79,9 +79,7 @@ static bool read_classes(const cJSON *item, of_architecture *a) {
     return read_number(item, &a->classes);
 }
 
-/* Members that are absent keep what they are. */
-static bool read_input(const cJSON *item, of_architecture *a) {
-    of_input_map *input = &a->input;
+static bool read_input_member(const cJSON *member, of_input_map *input) {
     const struct {
         const char *key;
         double *value;
@@ -89,18 +87,19 @@ static bool read_input(const cJSON *item, of_architecture *a) {
                  {"shift", &input->shift},
                  {"bin", &input->bin},
                  {"logit", &input->logit}};
+    if (strcmp(member->string, "bits") == 0)
+        return read_number(member, &input->bits);
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        if (strcmp(member->string, reals[i].key) == 0)
+            return read_real(member, reals[i].value);
+    return false;
+}
+
+/* Members that are absent keep what they are. */
+static bool read_input(const cJSON *item, of_architecture *a) {
     bool good = cJSON_IsObject(item) && of_json_repeated_key(item) == NULL;
-    const cJSON *member;
-    cJSON_ArrayForEach(member, item) {
-        bool known = strcmp(member->string, "bits") == 0;
-        good = good && (!known || read_number(member, &input->bits));
-        for (size_t i = 0; good && i < sizeof reals / sizeof *reals; i++)
-            if (strcmp(member->string, reals[i].key) == 0) {
-                known = true;
-                good = read_real(member, reals[i].value);
-            }
-        good = good && known;
-    }
+    for (const cJSON *member = good ? item->child : NULL; member != NULL; member = member->next)
+        good = good && read_input_member(member, &a->input);
     return good;
 }
 

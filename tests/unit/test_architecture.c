@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "core/options_read.h"
 #include "model/model.h"
 
 static of_error error;
@@ -147,7 +148,8 @@ static void too_many_parameters_are_refused(void **state) {
 
 static void json_round_trips(void **state) {
     (void)state;
-    of_architecture written = {.family = OF_FAMILY_PATCH_GLOW,
+    of_architecture written = {.size = OF_SIZE_UP_TO(of_architecture, classes),
+                               .family = OF_FAMILY_PATCH_GLOW,
                                .channels = 1,
                                .height = 40,
                                .width = 16,

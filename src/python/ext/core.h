@@ -91,6 +91,10 @@ template <class number> struct array {
 // The architecture's fields by their names in weight files, and back.
 nb::dict architecture_dict(const of_architecture &architecture);
 of_architecture architecture_from(const nb::dict &fields);
+// Members of of_input_map by their names; what is missing is the default.
+of_input_map input_map_from(const nb::dict &members);
+// Flags by their names.
+uint32_t edges_from(const std::vector<std::string> &names);
 
 // Text of the library, "" for NULL.
 inline std::string text(const char *given) {

@@ -20,7 +20,57 @@ nb::dict architecture_dict(const of_architecture &architecture) {
     fields["lu"] = architecture.lu;
     fields["block"] = of_block_name(architecture.block);
     fields["classes"] = architecture.classes;
+    nb::dict input;
+    input["bits"] = architecture.input.bits;
+    input["scale"] = architecture.input.scale;
+    input["shift"] = architecture.input.shift;
+    input["bin"] = architecture.input.bin;
+    input["logit"] = architecture.input.logit;
+    nb::list edges;
+    for (uint32_t edge = OF_EDGES_CONV1; edge <= OF_EDGES_SPLIT; edge *= 2)
+        if ((architecture.edges & edge) != 0)
+            edges.append(of_edges_name((of_edges)edge));
+    fields["input"] = input;
+    fields["latents"] = of_latents_name(architecture.latents);
+    fields["split_prior"] = of_split_prior_name(architecture.split_prior);
+    fields["edges"] = edges;
+    fields["scale_map"] = of_scale_map_name(architecture.scale_map);
+    fields["shift"] = of_shift_name(architecture.shift);
+    fields["net_input"] = of_net_input_name(architecture.net_input);
+    fields["leak"] = architecture.leak;
+    fields["closing"] = architecture.closing;
     return fields;
+}
+
+of_input_map input_map_from(const nb::dict &members) {
+    of_input_map made = of_input_map_default();
+    for (auto [key, value] : members) {
+        const std::string name = nb::cast<std::string>(key);
+        if (name == "bits")
+            made.bits = nb::cast<uint32_t>(value);
+        else if (name == "scale")
+            made.scale = nb::cast<double>(value);
+        else if (name == "shift")
+            made.shift = nb::cast<double>(value);
+        else if (name == "bin")
+            made.bin = nb::cast<double>(value);
+        else if (name == "logit")
+            made.logit = nb::cast<double>(value);
+        else
+            throw nb::type_error(("an input map has no '" + name + "'").c_str());
+    }
+    return made;
+}
+
+uint32_t edges_from(const std::vector<std::string> &names) {
+    uint32_t edges = 0;
+    for (const std::string &name : names) {
+        of_edges edge;
+        of_error error;
+        check(of_edges_parse(name.c_str(), &edge, &error), error);
+        edges |= (uint32_t)edge;
+    }
+    return edges;
 }
 
 of_architecture architecture_from(const nb::dict &fields) {
@@ -40,6 +90,15 @@ of_architecture architecture_from(const nb::dict &fields) {
     made.hidden = number("hidden");
     made.classes = number("classes");
     made.lu = nb::cast<bool>(fields["lu"]);
+    check(of_latents_parse(word("latents").c_str(), &made.latents, &error), error);
+    check(of_split_prior_parse(word("split_prior").c_str(), &made.split_prior, &error), error);
+    check(of_scale_map_parse(word("scale_map").c_str(), &made.scale_map, &error), error);
+    check(of_shift_parse(word("shift").c_str(), &made.shift, &error), error);
+    check(of_net_input_parse(word("net_input").c_str(), &made.net_input, &error), error);
+    made.input = input_map_from(nb::cast<nb::dict>(fields["input"]));
+    made.edges = edges_from(nb::cast<std::vector<std::string>>(fields["edges"]));
+    made.leak = nb::cast<double>(fields["leak"]);
+    made.closing = nb::cast<bool>(fields["closing"]);
     return made;
 }
 

@@ -98,6 +98,14 @@ template <auto Member, auto Parse> void put_kind(train_settings &settings, nb::h
           error);
 }
 
+void put_input(train_settings &settings, nb::handle value) {
+    settings.architecture.input = input_map_from(nb::cast<nb::dict>(value));
+}
+
+void put_edges(train_settings &settings, nb::handle value) {
+    settings.architecture.edges = edges_from(nb::cast<std::vector<std::string>>(value));
+}
+
 using field_table = std::map<std::string, setter>;
 
 const field_table &architecture_fields() {
@@ -114,6 +122,15 @@ const field_table &architecture_fields() {
         {"permutation", put_kind<&a::permutation, of_permutation_parse>},
         {"lu", put_shape<&a::lu>},
         {"block", put_kind<&a::block, of_block_parse>},
+        {"input", put_input},
+        {"latents", put_kind<&a::latents, of_latents_parse>},
+        {"split_prior", put_kind<&a::split_prior, of_split_prior_parse>},
+        {"edges", put_edges},
+        {"scale_map", put_kind<&a::scale_map, of_scale_map_parse>},
+        {"shift", put_kind<&a::shift, of_shift_parse>},
+        {"net_input", put_kind<&a::net_input, of_net_input_parse>},
+        {"leak", put_shape<&a::leak>},
+        {"closing", put_shape<&a::closing>},
     };
     return fields;
 }

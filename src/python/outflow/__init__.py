@@ -11,7 +11,7 @@ from ._bench import BenchResult, bench
 from ._evaluate import Evaluation, evaluate
 from ._fit import fit
 from ._train import TrainResult, train
-from .architecture import Architecture
+from .architecture import Architecture, InputMap
 from .detector import Detector
 from .errors import OutflowError
 from .lib import _core
@@ -32,6 +32,7 @@ __all__ = [
     "BenchResult",
     "Detector",
     "Evaluation",
+    "InputMap",
     "Likelihoods",
     "Model",
     "OutflowError",

@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from .lib import _core
 from ._html import table
 from ._progress import Progress, progress_callable
 from ._sources import Source, Sources
+from .architecture import InputMap
 
 Report = Dict[str, Any]
 
@@ -180,7 +181,8 @@ def train(
         general_data, general_model: images of the general distribution, and a model of it.
         outlier_loss: "none", "ratio" or "margin": how general images are pushed away.
         architecture: family, scales, steps, hidden, coupling, permutation, lu, block, height,
-            width, channels; what is missing is the default one, or taken from the data.
+            width, channels, and the others of `Architecture` but classes; what is missing is the
+            default one, or taken from the data.
         init: weights to start from: a weight file or the name of an installed model.
         epochs, images, minutes: the first limit that is reached ends the run; without any, 50
             epochs.
@@ -216,8 +218,16 @@ def train(
         if name in settings:
             settings[name] = os.fspath(settings[name])
     if "architecture" in settings:
-        settings["architecture"] = dict(settings["architecture"])
+        settings["architecture"] = _fields(settings["architecture"])
     return _run(settings, _Hooks(progress, on_report, stop))
+
+
+def _fields(architecture: Mapping[str, Any]) -> Dict[str, Any]:
+    """An architecture with its input map as a dictionary."""
+    fields = dict(architecture)
+    if isinstance(fields.get("input"), InputMap):
+        fields["input"] = asdict(fields["input"])
+    return fields
 
 
 def _run(settings: Dict[str, Any], hooks: _Hooks) -> TrainResult:

@@ -4,9 +4,30 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, List, Mapping, Tuple, Union
 
 from .lib import _core
+
+
+@dataclasses.dataclass(frozen=True)
+class InputMap:
+    """From bytes v to what the flow sees: x = scale floor(v / 2^(8 - bits)) + shift.
+
+    `bin` is the width of a level in units of x. With `logit` A > 0 the flow sees
+    ln p - ln(1 - p), p = A + (1 - 2A) x.
+    """
+
+    bits: int = 8
+    scale: float = 1 / 256
+    shift: float = 1 / 512 - 1 / 2
+    bin: float = 1 / 256
+    logit: float = 0.0
+
+    @classmethod
+    def of_bits(cls, bits: int) -> InputMap:
+        """The usual map of images with `bits` bits a value: x from -1/2 to 1/2."""
+        width = 2.0**-bits
+        return cls(bits, width, width / 2 - 0.5, width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +42,12 @@ class Architecture:
         permutation: "invconv", "invconvfixed" or "shuffle". lu: mixing matrices stored as
             P (L+I) (U+diag). block: "conv" or "dense".
         classes: 0, or the number of class-conditional densities.
+        input: how bytes become what the flow sees; a dictionary of InputMap's fields will do.
+        latents: "first" or "second" half of a split. split_prior: "none" or "conv".
+        edges: of "conv1", "conv3", "split". scale_map: "sigmoid", "exp", "sigmoid_inverse" or
+            "tanh". shift: "before" or "after". net_input: "none" or "affine-relu".
+        leak: slope of the ReLUs below zero. closing: one more map after a scale's last step.
+            Equations: of_architecture in outflow.h.
 
     Raises ValueError for values out of range and for combinations that make no network.
     """
@@ -37,8 +64,20 @@ class Architecture:
     lu: bool = True
     block: str = "conv"
     classes: int = 0
+    input: Union[InputMap, Mapping[str, Any]] = InputMap()
+    latents: str = "first"
+    split_prior: str = "none"
+    edges: Tuple[str, ...] = ()
+    scale_map: str = "sigmoid"
+    shift: str = "before"
+    net_input: str = "none"
+    leak: float = 0.0
+    closing: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.input, InputMap):
+            object.__setattr__(self, "input", InputMap(**self.input))
+        object.__setattr__(self, "edges", tuple(self.edges))
         _core.check_architecture(self.fields())
 
     def fields(self) -> dict[str, Any]:
@@ -54,3 +93,13 @@ class Architecture:
     def flops(self) -> float:
         """Floating-point operations of one image's direct convolutions."""
         return _core.flops(self.fields())
+
+    def variants(self) -> List[Tuple[str, Any]]:
+        """From `input` on: the fields that are not their default, with their values."""
+        names = [field.name for field in dataclasses.fields(self)]
+        standard = Architecture()
+        return [
+            (name, getattr(self, name))
+            for name in names[names.index("input") :]
+            if getattr(self, name) != getattr(standard, name)
+        ]

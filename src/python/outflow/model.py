@@ -89,7 +89,11 @@ class Model:
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.architecture.shape))
-        return f"<outflow.Model {self._name or '(no file)'}: {shape}, {self.parameter_count:,} values>"
+        variants = "".join(f", {name}={value!r}" for name, value in self.architecture.variants())
+        return (
+            f"<outflow.Model {self._name or '(no file)'}: {shape}, {self.parameter_count:,} values"
+            f"{variants}>"
+        )
 
 
 class Likelihoods(NamedTuple):
