@@ -225,15 +225,11 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
 
 of_status of_plan_build(const of_model *model, const of_plan_options *options, bool for_training,
                         of_plan **result, of_error *error) {
-    of_status status =
-        for_training ? of_architecture_check_training(&model->architecture, error) : OF_OK;
-    if (status != OF_OK)
-        return status;
     of_plan *plan = of_allocate_zeroed(1, sizeof *plan);
     if (plan == NULL)
         return of_fail_memory(error, "a plan");
     plan->for_training = for_training;
-    status = fill_plan(plan, model, options, error);
+    of_status status = fill_plan(plan, model, options, error);
     if (status != OF_OK) {
         of_plan_free(plan);
         return status;

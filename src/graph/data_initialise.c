@@ -183,8 +183,10 @@ static of_status measure_layer(setup *work, const of_op *op, moments *m, of_erro
     for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
         count = of_forward_chunk(scale, work->units - first);
         const float *state = work->pass[op->scale] + first * of_state_floats(scale);
-        const void *source = state;
-        if (op->reads != OF_BUFFER_STATE) {
+        const void *source = NULL;
+        if (of_reads_state(op)) {
+            source = of_network_input_of(&run, op, count, state);
+        } else {
             status = of_run_layer(&run, op - 1, first, count, state, error);
             source = of_hidden(&run, op - 1, first);
         }
@@ -227,7 +229,8 @@ static void initialise_prior(setup *work, const of_op *op) {
     size_t floats = of_state_floats(scale);
     for (size_t i = 0; i < scale->shape.latents; i++) {
         size_t place = of_latent_place(scale, i);
-        const float *half = place < floats ? work->pass[s] : work->rest[s];
+        bool pass = place < floats && (scale->last || !of_pass_goes_on(work->plan));
+        const float *half = pass ? work->pass[s] : work->rest[s];
         double sum = 0, square = 0;
         for (uint32_t u = 0; u < work->units; u++) {
             double x = (double)half[u * floats + place % floats];
@@ -238,13 +241,19 @@ static void initialise_prior(setup *work, const of_op *op) {
     }
 }
 
+/* The map that `op` is or would apply, if there is one. */
+static of_status initialise_map(setup *work, of_op *op, of_error *error) {
+    if (op->map.channels == 0)
+        return OF_OK;
+    initialise_flow_actnorm(work, op->scale, &op->map);
+    of_status status = of_pack_op(work->plan, work->model, op, error);
+    return status == OF_OK ? apply_map(work, op, error) : status;
+}
+
 /* The map, each hidden ActNorm (linear layers have none), then the step as it is now. */
 static of_status initialise_step(setup *work, of_op *tail, of_error *error) {
-    of_op *network = tail - tail->network, *map = network - 1;
-    initialise_flow_actnorm(work, tail->scale, &map->map);
-    of_status status = of_pack_op(work->plan, work->model, map, error);
-    if (status == OF_OK)
-        status = apply_map(work, map, error);
+    of_op *network = tail - tail->network;
+    of_status status = initialise_map(work, network - 1, error);
     for (of_op *op = network; status == OF_OK && op + 1 < tail; op++)
         if (op->parameters.numbers[2] != OF_NO_PARAMETER)
             status = initialise_hidden(work, op, error);
@@ -265,7 +274,7 @@ static void enter(setup *work, uint32_t s, const of_batch *batch) {
         of_pixel_view view = {0};
         if (s == 0)
             view = of_pixel_unit(plan, batch, u / plan->units, u % plan->units);
-        of_pixels_enter(&run, of_scale_enter(&plan->scales[s]), u, s == 0 ? &view : NULL);
+        (void)of_pixels_enter(&run, of_scale_enter(&plan->scales[s]), u, s == 0 ? &view : NULL);
     }
 }
 
@@ -277,6 +286,8 @@ static of_status initialise_scale(setup *work, uint32_t s, const of_batch *batch
         if (scale->ops[i].kind == OF_OP_TAIL)
             status = initialise_step(work, &scale->ops[i], error);
     free_linear_layers(work);
+    if (status == OF_OK) /* a closing map */
+        status = initialise_map(work, &scale->ops[scale->op_count - 2], error);
     if (status == OF_OK)
         initialise_prior(work, of_scale_latents(scale));
     return status;

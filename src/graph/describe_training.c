@@ -147,7 +147,9 @@ static void describe_scale_stage(const subject *t, uint32_t s, int stage, of_lay
     size_t state = t->scale->channels, moved = prior && !t->scale->last ? state / 2 : state;
     (void)snprintf(info->name, sizeof info->name, "scales.%u.backward.%s", (unsigned)s,
                    prior ? "prior" : "split");
-    set_operation(prior    ? "Gaussian, ActNorm"
+    set_operation(prior ? "Gaussian, ActNorm"
+                  : t->plan->architecture.split_prior != OF_SPLIT_PRIOR_NONE && !t->scale->last
+                      ? "split prior, unsqueeze"
                   : s == 0 ? "none: pixels have no gradient"
                            : "unsqueeze, to the scale before",
                   info);

@@ -200,9 +200,8 @@ void of_copy_input(const of_run *run, const of_op *op, const float *state, size_
                                positions * half);
 }
 
-/* What a first layer reads: `state`, or a copy. */
-static const void *network_input(const of_run *run, const of_op *op, uint32_t count,
-                                 const float *state) {
+const void *of_network_input_of(const of_run *run, const of_op *op, uint32_t count,
+                                const float *state) {
     if (!of_copies_input(op))
         return state;
     of_copy_input(run, op, state, 0, (size_t)count * run->plan->scales[op->scale].positions);
@@ -211,8 +210,8 @@ static const void *network_input(const of_run *run, const of_op *op, uint32_t co
 
 of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,
                        const float *state, of_error *error) {
-    const void *source =
-        of_reads_state(op) ? network_input(run, op, count, state) : of_hidden(run, op - 1, first);
+    const void *source = of_reads_state(op) ? of_network_input_of(run, op, count, state)
+                                            : of_hidden(run, op - 1, first);
     void *target =
         op->writes == OF_BUFFER_TAPS ? (void *)run->worker->taps : of_hidden(run, op, first);
     return of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias, target,
@@ -231,7 +230,7 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
 /* ---- Backward ----------------------------------------------------------------------------- */
 
 size_t of_product_inputs(const of_op *op) {
-    if (op->reads != OF_BUFFER_STATE)
+    if (!of_reads_state(op))
         return op->shape.inputs;
     return of_round_up((size_t)op->shape.kernel * op->shape.kernel * op->shape.inputs,
                        OF_CHANNEL_MULTIPLE);
@@ -252,7 +251,7 @@ static void mirror_taps(const of_op *op, const float *weights, float *mirrored) 
 void of_fold_weights(const of_model *model, const of_op *tail, of_backward_buffers *b) {
     for (const of_op *op = of_tail_network(tail); op < tail; op++) {
         of_folded_layer direct = {b->weights[op->writes], b->folded.bias};
-        bool mirror = op->reads == OF_BUFFER_STATE;
+        bool mirror = of_reads_state(op);
         of_fold_convolution(model, op, mirror ? &b->folded : &direct);
         if (mirror)
             mirror_taps(op, b->folded.weights, direct.weights);
@@ -269,6 +268,22 @@ void of_scatter_taps(const of_chunk *c, const of_tap_row *shape, const float *va
                 target + (size_t)u * c->scale->positions * row.stride);
 }
 
+void of_add_edge_sums(const of_chunk *c, const of_op *op, const float *gradients) {
+    uint32_t height = op->shape.height, width = op->shape.width;
+    if (op->packed.edge_bias == NULL)
+        return;
+    for (uint32_t u = 0; u < c->count; u++)
+        for (uint32_t y = 0; y < height; y++)
+            for (uint32_t x = 0; x < width; x++, gradients += op->units) {
+                uint32_t where = (y == 0 ? OF_EDGE_TOP : 0) |
+                                 (y + 1 == height ? OF_EDGE_BOTTOM : 0) |
+                                 (x == 0 ? OF_EDGE_LEFT : 0) | (x + 1 == width ? OF_EDGE_RIGHT : 0);
+                if (where != 0)
+                    c->plan->kernels->accumulate(
+                        gradients, c->sums + op->edge_sums + (size_t)where * op->units, op->units);
+            }
+}
+
 /* The taps of a layer that reads the state. */
 static of_tap_row input_taps(const of_op *op) {
     return (of_tap_row){.stride = of_product_inputs(op),
@@ -278,22 +293,44 @@ static of_tap_row input_taps(const of_op *op) {
                         .width = op->shape.width};
 }
 
-/* Adds a network's input gradients, as taps, to g_pass. */
+/* The gradients of what a network read, [width][inputs] of a row, to those of the state. */
+static void add_row_gradient(const of_chunk *c, const of_op *op, const float *g_inputs,
+                             size_t place, float *g_state) {
+    const of_kernels *kernels = c->plan->kernels;
+    const float *state = of_chunk_kept(c, c->buffers->kept.pass[c->s], op->step);
+    if (!of_copies_input(op)) {
+        kernels->accumulate(g_inputs, g_state + place, (size_t)op->shape.width * op->shape.inputs);
+        return;
+    }
+    const of_network_input_backward task = {.pass = state + place,
+                                            .scale = op->input_scale,
+                                            .shift = op->input_shift,
+                                            .g_inputs = g_inputs,
+                                            .g_pass = g_state + place,
+                                            .scale_gradient = c->sums + op->input_scale_sums,
+                                            .shift_gradient = c->sums + op->input_shift_sums,
+                                            .positions = op->shape.width,
+                                            .half = c->scale->half,
+                                            .inputs = op->shape.inputs};
+    kernels->network_input_backward(&task);
+}
+
+/* Adds a network's input gradients, as taps, to those of the half that it read. */
 static void add_input_gradient(const of_chunk *c, const of_op *op, const float *taps) {
-    size_t floats = of_state_floats(c->scale);
-    float *g_pass = of_chunk_state(c, c->buffers->g_pass[c->s]);
+    size_t floats = of_state_floats(c->scale),
+           row_floats = (size_t)op->shape.width * c->scale->half;
+    float *g_state = of_chunk_state(
+        c, (op->reads == OF_BUFFER_REST ? c->buffers->g_rest : c->buffers->g_pass)[c->s]);
     float *sums = c->buffers->g_coefficients; /* free by now, and no smaller */
     float *zero_bias = c->buffers->latents;
     of_tap_row row = input_taps(op);
-    size_t row_floats = (size_t)row.width * row.outputs;
     memset(zero_bias, 0, row.outputs * sizeof(float));
     row.bias = zero_bias;
     for (uint32_t u = 0; u < c->count; u++) {
         row.taps = taps + (size_t)u * c->scale->positions * row.stride;
         for (row.row = 0; row.row < row.height; row.row++) {
             c->plan->kernels->tap_sum_row(&row, sums);
-            c->plan->kernels->accumulate(sums, g_pass + u * floats + row.row * row_floats,
-                                         row_floats);
+            add_row_gradient(c, op, sums, u * floats + row.row * row_floats, g_state);
         }
     }
 }
@@ -303,19 +340,19 @@ static void backward_relu(const of_chunk *c, const of_op *op, float *g) {
     double start = of_profile_start(c->run);
     if (op->shape.relu)
         c->plan->kernels->relu_backward(of_hidden(c->run, op, c->first), g, c->positions,
-                                        op->shape.outputs, 0.0f, c->sums + op->bias_sums);
+                                        op->shape.outputs, op->shape.leak, c->sums + op->bias_sums);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_RELU);
 }
 
 /* What the layer read: hidden activations, or neighbourhoods of the state, which are gathered. */
 static const float *gather_inputs(const of_chunk *c, const of_op *op) {
-    if (op->reads != OF_BUFFER_STATE)
+    if (!of_reads_state(op))
         return of_hidden(c->run, op - 1, c->first);
     double start = of_profile_start(c->run);
-    float *gathered = c->buffers->g_buffer[OF_BUFFER_STATE];
+    float *gathered = c->buffers->g_buffer[op->reads];
     const of_tap_row shape = input_taps(op);
-    of_scatter_taps(c, &shape, of_chunk_kept(c, c->buffers->kept.pass[c->s], op->step), true,
-                    gathered);
+    const float *state = of_chunk_kept(c, c->buffers->kept.pass[c->s], op->step);
+    of_scatter_taps(c, &shape, of_network_input_of(c->run, op, c->count, state), true, gathered);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_GATHER);
     return gathered;
 }
@@ -338,7 +375,7 @@ static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
                                  error);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_DATA + layer);
     start = of_profile_start(c->run);
-    if (status == OF_OK && op->reads == OF_BUFFER_STATE)
+    if (status == OF_OK && of_reads_state(op))
         add_input_gradient(c, op, g_x);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_TAPS);
     return status;
@@ -346,10 +383,24 @@ static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
 
 /* ---- Sums to gradients of parameters: w' = f w, b' = f b with f = exp(factor * log_scale) ---- */
 
+/* The gradient of tap t of output o's edge, before its factor. */
+static double edge_gradient(const of_unfolding *t, const of_op *op, uint32_t o, size_t tap,
+                            const float *ones_sums, size_t tap_step) {
+    if (of_has_ones(op))
+        return (double)t->sums[op->bias_sums + o] - (double)ones_sums[tap * tap_step];
+    double sum = 0;
+    for (uint32_t where = 0; where < OF_EDGES; where++)
+        if (falls_outside((uint32_t)tap, where))
+            sum += (double)t->sums[op->edge_sums + where * op->units + o];
+    return sum;
+}
+
 static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
     const int *numbers = op->parameters.numbers;
-    const float *log_scale = of_model_values(t->model, numbers[2]);
-    float *g_log_scale = of_unfolding_gradient(t, numbers[2]);
+    const float *log_scale = of_model_values(t->model, numbers[OF_CONVOLUTION_LOG_SCALE]);
+    const float *edges = of_model_values(t->model, numbers[OF_CONVOLUTION_EDGE]);
+    float *g_edges = of_unfolding_gradient(t, numbers[OF_CONVOLUTION_EDGE]);
+    float *g_log_scale = of_unfolding_gradient(t, numbers[OF_CONVOLUTION_LOG_SCALE]);
     size_t source = of_convolution_source(op, o);
     size_t taps = op->taps ? 9 : (size_t)op->shape.kernel * op->shape.kernel;
     size_t row = t->model->parameters[numbers[0]].count / op->units, inputs = row / taps;
@@ -358,9 +409,9 @@ static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
     /* the sum for W[o][i][t] stands at o*out_step + i + t*tap_step: of taps [t*units + o][i], of
      * neighbourhoods [o][t*inputs + i] */
     size_t out_step = of_product_inputs(op);
-    size_t tap_step = op->taps ? (size_t)op->units * out_step : inputs;
+    size_t tap_step = op->taps ? (size_t)op->units * out_step : op->shape.inputs;
     const float *sums = t->sums + op->weight_sums + o * out_step;
-    double factor = log_scale ? exp(op->log_factor * (double)log_scale[source]) : 1;
+    double factor = of_convolution_factor(op, log_scale, (uint32_t)source);
     double g_shift = (double)t->sums[op->bias_sums + o];
     double g_factor = g_shift * (double)of_model_values(t->model, numbers[1])[source];
     for (size_t i = 0; i < inputs; i++)
@@ -369,6 +420,11 @@ static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
             g_weights[i * taps + tap] += (float)(g * factor);
             g_factor += g * (double)weights[i * taps + tap];
         }
+    for (size_t tap = 0; g_edges != NULL && tap < taps; tap++) {
+        double g = edge_gradient(t, op, o, tap, sums + inputs, tap_step);
+        g_edges[source * taps + tap] += (float)(g * factor);
+        g_factor += g * (double)edges[source * taps + tap];
+    }
     of_unfolding_gradient(t, numbers[1])[source] += (float)(g_shift * factor);
     if (g_log_scale != NULL)
         g_log_scale[source] += (float)(op->log_factor * factor * g_factor);
@@ -376,8 +432,14 @@ static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
 
 static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error) {
     (void)error;
+    float *g_scale = of_unfolding_gradient(t, op->parameters.numbers[OF_CONVOLUTION_INPUT_SCALE]);
+    float *g_shift = of_unfolding_gradient(t, op->parameters.numbers[OF_CONVOLUTION_INPUT_SHIFT]);
     for (uint32_t o = 0; o < op->units; o++)
         unfold_output(t, op, o);
+    for (uint32_t i = 0; op->rectified && i < t->plan->scales[op->scale].half; i++) {
+        g_scale[i] += t->sums[op->input_scale_sums + i];
+        g_shift[i] += t->sums[op->input_shift_sums + i];
+    }
     return OF_OK;
 }
 

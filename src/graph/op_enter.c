@@ -215,11 +215,20 @@ static void enter_dense(const of_run *run, const of_op *op, uint32_t unit,
     }
 }
 
-void of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit, const of_pixel_view *view) {
+double of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit,
+                       const of_pixel_view *view) {
+    of_pixel_view values;
+    double log_det = 0;
+    if (op->table != NULL) {
+        values = *view;
+        log_det = read_pixels(run, op, &values);
+        view = &values;
+    }
     if (run->plan->architecture.block == OF_BLOCK_DENSE)
         enter_dense(run, op, unit, view);
     else
         enter_convolutional(run, op, unit, view);
+    return log_det;
 }
 
 /* ---- The way back ------------------------------------------------------------------------- */
@@ -291,10 +300,9 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
         if (op->scale == 0)
             view =
                 of_pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
-        if (op->table != NULL)
-            run->worker->contributions[(size_t)u * plan->scale_count] +=
-                read_pixels(run, op, &view);
-        of_pixels_enter(run, op, u, op->scale == 0 ? &view : NULL);
+        double log_det = of_pixels_enter(run, op, u, op->scale == 0 ? &view : NULL);
+        if (op->log_dets != NULL)
+            run->worker->contributions[(size_t)u * plan->scale_count] += log_det;
     }
     return OF_OK;
 }

@@ -223,24 +223,25 @@ static void prior_half(const of_chunk *c, const of_density *d, uint32_t unit, co
         gaussian_half(c, d, c->buffers->logp_gradients[image], x, g_x, offset);
 }
 
-/* The last state's latents; g_rest of a scale that is split comes from the next scale. */
+/* The last state's latents, and a closing map; the gradient of what goes on comes from the next
+ * scale. */
 static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
-    (void)error;
     const of_density *d = &op->density;
+    const of_worker *worker = c->run->worker;
     size_t floats = of_state_floats(c->scale);
-    uint32_t last = op[-1].step;
-    const float *pass = of_chunk_kept(c, c->buffers->kept.pass[c->s], last);
-    const float *rest = of_chunk_kept(c, c->buffers->kept.rest[c->s], last);
-    float *g_pass = of_chunk_state(c, c->buffers->g_pass[c->s]);
+    bool second = !c->scale->last && of_pass_goes_on(c->plan);
+    const float *first = of_chunk_state(c, first_latents(c->run, c->scale, c->s));
+    const float *rest = of_chunk_state(c, worker->rest[c->s]);
     float *g_rest = of_chunk_state(c, c->buffers->g_rest[c->s]);
+    float *g_first = second ? g_rest : of_chunk_state(c, c->buffers->g_pass[c->s]);
     double start = of_profile_start(c->run);
     for (uint32_t u = 0; u < c->count; u++) {
-        prior_half(c, d, c->first + u, pass + u * floats, g_pass + u * floats, 0);
+        prior_half(c, d, c->first + u, first + u * floats, g_first + u * floats, 0);
         if (c->scale->last)
             prior_half(c, d, c->first + u, rest + u * floats, g_rest + u * floats, floats);
     }
     of_chunk_stop(c, start, 0, OF_STAGE_BACK_PRIOR);
-    return OF_OK;
+    return op[-1].map.channels > 0 ? of_map_type.backward(c, op - 1, error) : OF_OK;
 }
 
 /* z = e^ls (x + loc) */
@@ -283,12 +284,11 @@ static void unfold_class(const of_unfolding *t, const of_op *op, const of_scale_
 }
 
 static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error) {
-    (void)error;
     const of_scale_plan *scale = &t->plan->scales[op->scale];
     unfold_prior(t, op, scale);
     for (size_t c = 0; c < t->plan->architecture.classes; c++)
         unfold_class(t, op, scale, c);
-    return OF_OK;
+    return op[-1].map.channels > 0 ? of_map_type.unfold(t, op - 1, error) : OF_OK;
 }
 
 /* ---- Where the density comes from --------------------------------------------------------- */

@@ -78,6 +78,9 @@ of_coupling_row of_tail_row(const of_run *run, const of_op *op, uint32_t place, 
         row.kept_pass = run->kept->pass[op->scale] + kept;
         row.kept_rest = run->kept->rest[op->scale] + kept;
         row.kept_scale = row.affine ? run->kept->scale[op->scale] + kept : NULL;
+        row.kept_tanh =
+            op->scale_map == OF_SCALE_MAP_TANH ? run->kept->tanh[op->scale] + kept : NULL;
+        row.kept_scaled = op->shift_after ? run->kept->scaled[op->scale] + kept : NULL;
     }
     return row;
 }
@@ -150,6 +153,10 @@ static void backward_coupling(const of_chunk *c, const of_op *op) {
     size_t floats = of_state_floats(scale);
     const float *rest = of_chunk_kept(c, states->rest[c->s], op->step);
     const float *factor = op->affine ? of_chunk_kept(c, states->scale[c->s], op->step) : NULL;
+    const float *tanh_kept =
+        op->scale_map == OF_SCALE_MAP_TANH ? of_chunk_kept(c, states->tanh[c->s], op->step) : NULL;
+    const float *scaled = op->shift_after ? of_chunk_kept(c, states->scaled[c->s], op->step) : NULL;
+    float *g_changed = (op->on_pass ? c->buffers->g_pass : c->buffers->g_rest)[c->s];
     const of_tap_row shape = tap_row(c->plan, op, NULL);
     double start = of_profile_start(c->run);
     for (uint32_t u = 0; u < c->count; u++) {
@@ -158,15 +165,22 @@ static void backward_coupling(const of_chunk *c, const of_op *op) {
             .rest_after = rest + u * floats,
             .scale = factor ? factor + u * floats : NULL,
             .log_det_gradient = (float)c->buffers->logp_gradients[image],
-            .g_rest = of_chunk_state(c, c->buffers->g_rest[c->s]) + u * floats,
+            .g_rest = of_chunk_state(c, g_changed) + u * floats,
             .g_coefficients =
                 c->buffers->g_coefficients + (size_t)u * scale->positions * op->outputs,
             .positions = scale->positions,
             .half = scale->half,
             .affine = op->affine,
+            .scale_map = op->scale_map,
+            .shift_after = op->shift_after,
+            .gain = op->gain,
+            .tanh_kept = tanh_kept ? tanh_kept + u * floats : NULL,
+            .scaled = scaled ? scaled + u * floats : NULL,
+            .gain_gradient = op->gain ? c->sums + op->gain_sums : NULL,
         };
         c->plan->kernels->coupling_backward(&task);
     }
+    of_add_edge_sums(c, op - 1, c->buffers->g_coefficients);
     c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, op->outputs,
                                     0.0f, c->sums + op[-1].bias_sums);
     of_scatter_taps(c, &shape, c->buffers->g_coefficients, false,
@@ -195,12 +209,19 @@ static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
     of_status status = recompute(c, op, error);
     for (const of_op *layer = op; status == OF_OK && layer-- > network;)
         status = of_convolution_type.backward(c, layer, error);
-    return status == OF_OK ? of_map_type.backward(c, network - 1, error) : status;
+    if (status == OF_OK && network[-1].map.channels > 0)
+        status = of_map_type.backward(c, network - 1, error);
+    return status;
 }
 
 static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error) {
     const of_op *network = of_tail_network(op);
-    of_status status = of_map_type.unfold(t, network - 1, error);
+    float *g_gain = of_unfolding_gradient(t, op->parameters.numbers[0]);
+    of_status status = OF_OK;
+    if (network[-1].map.channels > 0)
+        status = of_map_type.unfold(t, network - 1, error);
+    for (uint32_t i = 0; g_gain != NULL && i < op->outputs / 2; i++)
+        g_gain[i] = t->sums[op->gain_sums + i];
     for (const of_op *layer = network; status == OF_OK && layer < op; layer++)
         status = of_convolution_type.unfold(t, layer, error);
     return status;

@@ -136,14 +136,16 @@ typedef struct of_op {
     of_packed_layer packed;
     float *input_scale, *input_shift; /* [half] of the network input */
     of_band_layer *bands;             /* [threads], or NULL */
-    size_t weight_sums, bias_sums;    /* in its tail's part */
+    /* in its tail's part; edge_sums [OF_EDGES][units] */
+    size_t weight_sums, bias_sums, edge_sums, input_scale_sums, input_shift_sums;
 
     /* tails: of the `network` ops before it */
     uint32_t network;
     bool affine, shift_after;
     bool on_pass; /* the half that passes is what it changes, and the other one is read */
     of_scale_map scale_map;
-    float *gain;         /* [half], TANH */
+    float *gain; /* [half], TANH */
+    size_t gain_sums;
     uint32_t outputs;    /* coefficients a position: half (additive) or 2*half (affine) */
     uint32_t kernel;     /* taps that it sums: 3x3, or 1 */
     uint32_t tap_stride; /* floats a position of what it reads */
@@ -210,7 +212,7 @@ typedef struct of_op_type {
                          of_error *error);
     /* training: gradients with respect to what it reads, sums of those to what it has, for a chunk
      * of units; and sums to gradients of the stored parameters. A tail's include its network's and
-     * the step's map's. */
+     * the step's map's, the latents' a closing map's. */
     of_status (*backward)(const of_chunk *chunk, const of_op *op, of_error *error);
     of_status (*unfold)(const of_unfolding *unfolding, const of_op *op, of_error *error);
     /* operation, FLOP and bytes of an image */

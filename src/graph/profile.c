@@ -18,6 +18,8 @@ size_t of_training_layer_number(const of_plan *plan, uint32_t s, uint32_t k, int
     if (stage >= OF_STAGE_SUMS)
         return plan->op_count + plan->scale_count * a_scale + (size_t)(stage - OF_STAGE_SUMS);
     size_t scale = plan->op_count + s * a_scale;
+    if (stage < OF_STAGE_BACK_PRIOR && k >= plan->architecture.steps)
+        stage = OF_STAGE_BACK_SPLIT; /* a split prior, a closing map */
     if (stage >= OF_STAGE_BACK_PRIOR)
         return scale + (size_t)(stage - OF_STAGE_BACK_PRIOR);
     return scale + OF_SCALE_STAGES + (size_t)k * OF_STEP_STAGES + (size_t)stage;

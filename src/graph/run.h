@@ -36,11 +36,12 @@ struct of_session {
 };
 
 /* What the backward pass needs of the forward pass, for the units of a group: per scale
- * [steps][group units][positions][half], hidden activations of an op [group units][positions]
- * [hidden] where memory allows it. */
+ * [steps][group units][positions][half], one step more for a split prior, hidden activations of an
+ * op [group units][positions] [hidden] where memory allows it. */
 typedef struct of_kept {
     float *squeezed_pass[OF_MAX_SCALES], *squeezed_rest[OF_MAX_SCALES]; /* before step 0's map */
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES], *scale[OF_MAX_SCALES];
+    float *tanh[OF_MAX_SCALES], *scaled[OF_MAX_SCALES]; /* where couplings need them */
     float **hidden;                         /* [ops of the plan]; NULL: computed again */
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
@@ -116,8 +117,9 @@ of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t i
                             uint32_t unit);
 
 /* Scale 0 from pixels, or a later scale (`view` NULL) from what the previous one leaves; with the
- * map of step 0 for convolutional blocks. */
-void of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit, const of_pixel_view *view);
+ * map of step 0 for convolutional blocks. Returns the log-determinant of the input map. */
+double of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit,
+                       const of_pixel_view *view);
 
 /* The way back, without the map: from a scale's state to what the previous one left, or for scale 0
  * to floats in the units of OF_PIXEL_F32 at `target`. */
@@ -139,6 +141,10 @@ void *of_hidden(const of_run *run, const of_op *op, uint32_t first);
 bool of_copies_input(const of_op *op);
 void of_copy_input(const of_run *run, const of_op *op, const float *state, size_t first,
                    size_t positions);
+
+/* What a network reads for so many units: their state, or a copy of it. */
+const void *of_network_input_of(const of_run *run, const of_op *op, uint32_t count,
+                                const float *state);
 
 /* A layer on units first..first+count, whose state is `state` if the layer reads that. */
 of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,

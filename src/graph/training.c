@@ -20,15 +20,27 @@ static size_t place(size_t *next, size_t floats) {
 }
 
 /* What is added to comes first, then what products write. */
-static void lay_out_step(of_op *tail) {
+static void lay_out_map(of_op *op, size_t *next) {
+    size_t n = op->map.channels;
+    op->map.matrix_sums = place(next, n * n);
+    op->map.bias_sums = place(next, n);
+}
+
+static void lay_out_layer(const of_plan *plan, of_op *op, size_t *next) {
+    bool last = op->writes == OF_BUFFER_TAPS;
+    size_t half = op->rectified ? plan->scales[op->scale].half : 0;
+    op->bias_sums = place(next, last ? op->units : op->shape.outputs);
+    op->edge_sums = place(next, op->packed.edge_bias != NULL ? (size_t)OF_EDGES * op->units : 0);
+    op->input_scale_sums = place(next, half);
+    op->input_shift_sums = place(next, half);
+}
+
+static void lay_out_step(const of_plan *plan, of_op *tail) {
     of_gradient_part *part = &tail->sums;
-    of_step_map *map = &tail[-(ptrdiff_t)tail->network - 1].map;
-    size_t n = map->channels;
-    map->matrix_sums = place(&part->floats, n * n);
-    map->bias_sums = place(&part->floats, n);
+    lay_out_map(tail - tail->network - 1, &part->floats);
     for (of_op *op = tail - tail->network; op < tail; op++)
-        op->bias_sums =
-            place(&part->floats, op->writes == OF_BUFFER_TAPS ? op->units : op->shape.outputs);
+        lay_out_layer(plan, op, &part->floats);
+    tail->gain_sums = place(&part->floats, tail->gain != NULL ? tail->outputs / 2 : 0);
     part->added = part->floats;
     for (of_op *op = tail - tail->network; op < tail; op++)
         op->weight_sums = place(&part->floats, op->shape.outputs * of_product_inputs(op));
@@ -41,6 +53,7 @@ static void lay_out_latents(const of_plan *plan, of_op *op) {
     op->density.shift_sums = place(next, latents);
     op->density.class_scale_sums = place(next, classes * latents);
     op->density.class_shift_sums = place(next, classes * latents);
+    lay_out_map(op - 1, next);
     op->sums.added = *next;
 }
 
@@ -61,7 +74,7 @@ static void place_list(const of_model *model, const of_parameter_list *list, siz
 static size_t place_step(const of_model *model, const of_op *tail, size_t next, size_t *places) {
     const of_op *network = of_tail_network(tail);
     place_list(model, &network[-1].map.parameters, &next, places);
-    for (const of_op *op = network; op < tail; op++)
+    for (const of_op *op = network; op <= tail; op++)
         place_list(model, &op->parameters, &next, places);
     return next;
 }
@@ -69,6 +82,7 @@ static size_t place_step(const of_model *model, const of_op *tail, size_t next, 
 static size_t place_latents(const of_model *model, const of_op *op, size_t next, size_t *places) {
     uint32_t scales = of_architecture_scale_count(&model->architecture);
     place_list(model, &op->parameters, &next, places);
+    place_list(model, &op[-1].map.parameters, &next, places);
     for (uint32_t c = 0; c < model->architecture.classes; c++) {
         const of_class_parameters *p = &model->classes[c * scales + op->scale];
         const int numbers[] = {p->loc, p->log_scale, p->mean, p->log_std};
@@ -89,7 +103,7 @@ static of_status place_gradients(of_training_plan *training, const of_model *mod
     for (of_op *op = plan->ops; op < plan->ops + plan->op_count; op++) {
         size_t begin = training->block_floats, end = begin;
         if (op->kind == OF_OP_TAIL) {
-            lay_out_step(op);
+            lay_out_step(plan, op);
             end = place_step(model, op, begin, places);
         } else if (op->kind == OF_OP_LATENTS) {
             lay_out_latents(plan, op);

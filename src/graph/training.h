@@ -147,6 +147,10 @@ size_t of_product_inputs(const of_op *op);
 /* The weights of the networks' way back for a tail's step, to buffers->weights. */
 void of_fold_weights(const of_model *model, const of_op *tail, of_backward_buffers *buffers);
 
+/* Adds the gradients of a last layer's outputs, [positions][units], at the image's edges to the
+ * sums of its edge biases, if it has some. */
+void of_add_edge_sums(const of_chunk *chunk, const of_op *op, const float *gradients);
+
 /* Row by row, the transpose of a tap sum or, mirrored, the gathering of 3x3 neighbourhoods. */
 void of_scatter_taps(const of_chunk *chunk, const of_tap_row *shape, const float *values,
                      bool mirrored, float *target);

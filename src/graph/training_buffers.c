@@ -27,7 +27,8 @@ static void take(buffer_taker *from, size_t count, float **floats) {
 static void take_states(const of_plan *plan, uint32_t s, buffer_taker *from,
                         of_backward_buffers *b) {
     size_t state = group_units(plan) * of_state_floats(&plan->scales[s]);
-    size_t steps = plan->architecture.steps;
+    const of_architecture *a = &plan->architecture;
+    size_t steps = (size_t)a->steps + (a->split_prior != OF_SPLIT_PRIOR_NONE);
     take(from, state, &b->g_pass[s]);
     take(from, state, &b->g_rest[s]);
     take(from, state, &b->kept.squeezed_pass[s]);
@@ -35,6 +36,8 @@ static void take_states(const of_plan *plan, uint32_t s, buffer_taker *from,
     take(from, steps * state, &b->kept.pass[s]);
     take(from, steps * state, &b->kept.rest[s]);
     take(from, steps * state, &b->kept.scale[s]);
+    take(from, a->scale_map == OF_SCALE_MAP_TANH ? steps * state : 0, &b->kept.tanh[s]);
+    take(from, a->shift == OF_SHIFT_AFTER ? steps * state : 0, &b->kept.scaled[s]);
 }
 
 /* ---- Hidden activations: kept where that saves most ---------------------------------------- */
@@ -98,17 +101,18 @@ static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
         return status;
     size_t row = (size_t)2 * map->half_padded;
     const of_input_map *input = &plan->architecture.input;
+    bool linear = s == 0 && of_scale_enter(&plan->scales[0])->table == NULL;
     for (uint32_t c = 0; c < n; c++) {
         uint32_t to = c < n / 2 ? c : map->half_padded + c - n / 2;
-        map->matrix[c * row + to] = s == 0 ? (float)(input->scale * of_input_levels(input)) : 1.0F;
-        map->bias[to] = s == 0 ? (float)input->shift : 0.0F;
+        map->matrix[c * row + to] = linear ? (float)(input->scale * of_input_levels(input)) : 1.0F;
+        map->bias[to] = linear ? (float)input->shift : 0.0F;
     }
     return OF_OK;
 }
 
 /* Sizes in floats that serve every scale. */
 typedef struct buffer_sizes {
-    size_t coefficients, buffers[OF_BUFFERS], latents, sums, biases, weights[OF_LAYERS];
+    size_t coefficients, buffers[OF_BUFFERS], latents, sums, biases, weights[OF_LAYERS], folded;
 } buffer_sizes;
 
 static void raise_to(size_t *value, size_t least) {
@@ -132,6 +136,11 @@ static buffer_sizes measure(const of_plan *plan) {
             raise_to(&need.buffers[op->reads], positions * inputs);
             raise_to(&need.weights[op->writes], inputs * outputs);
             raise_to(&need.biases, outputs);
+            if (of_reads_state(op)) {
+                raise_to(&need.folded, inputs * outputs);
+                raise_to(&need.coefficients, positions * op->shape.inputs);
+                raise_to(&need.latents, op->shape.inputs);
+            }
         }
     }
     return need;
@@ -164,7 +173,7 @@ of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_b
     take(&from, need.sums, &b->sums);
     for (int layer = 0; layer < OF_LAYERS; layer++)
         take(&from, need.weights[layer], &b->weights[layer]);
-    take(&from, need.weights[OF_LAYER_FIRST], &b->folded.weights);
+    take(&from, need.folded, &b->folded.weights);
     take(&from, need.biases, &b->folded.bias);
     training->kept_share =
         take_hidden(plan, training->memory_bytes / training->buffer_count, &from, b);

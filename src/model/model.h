@@ -33,9 +33,6 @@ of_status of_architecture_check_images(const of_architecture *architecture,
                                        const of_architecture *other, const char *what,
                                        of_error *error);
 
-/* architecture_support.c: OF_ERROR_UNSUPPORTED names a field that cannot be trained yet. */
-of_status of_architecture_check_training(const of_architecture *architecture, of_error *error);
-
 /* Mixing matrices of a scale: one a step, and that of the closing map. */
 uint32_t of_architecture_mixings(const of_architecture *architecture);
 

@@ -230,6 +230,86 @@ static void classes(void **state) {
     check_architecture(&a);
 }
 
+/* What other implementations do otherwise, each alone, where C is 3 and the image is 8x8 or 1 and
+ * 16x8; and all of it at once. */
+static void edges_and_priors(void **state) {
+    (void)state;
+    of_architecture a = small(3, 8);
+    a.latents = OF_LATENTS_SECOND;
+    check_architecture(&a);
+    a.split_prior = OF_SPLIT_PRIOR_CONV;
+    check_architecture(&a);
+    a.latents = OF_LATENTS_FIRST;
+    check_architecture(&a);
+    a.edges = OF_EDGES_SPLIT;
+    check_architecture(&a);
+    a = small(1, 8);
+    a.width = 16;
+    a.edges = OF_EDGES_CONV1;
+    check_architecture(&a);
+    a.edges = OF_EDGES_CONV3;
+    check_architecture(&a);
+}
+
+static void couplings(void **state) {
+    (void)state;
+    of_architecture a = small(1, 8);
+    for (int map = OF_SCALE_MAP_SIGMOID; map <= OF_SCALE_MAP_TANH; map++)
+        for (int shift = OF_SHIFT_BEFORE; shift <= OF_SHIFT_AFTER; shift++) {
+            a.scale_map = (of_scale_map)map;
+            a.shift = (of_shift)shift;
+            check_architecture(&a);
+        }
+}
+
+static void inputs_and_closing(void **state) {
+    (void)state;
+    of_architecture a = small(3, 8);
+    a.closing = true;
+    check_architecture(&a);
+    a = small(1, 8);
+    a.leak = 0.1;
+    check_architecture(&a);
+    a.leak = 0;
+    a.net_input = OF_NET_INPUT_AFFINE_RELU;
+    check_architecture(&a);
+    a.net_input = OF_NET_INPUT_NONE;
+    a.input = of_input_map_of_bits(5);
+    check_architecture(&a);
+    a.input = (of_input_map){8, 1.0 / 256, 1.0 / 512, 1.0 / 256, 0.05};
+    check_architecture(&a);
+}
+
+static of_architecture everything(uint32_t channels, uint32_t size) {
+    of_architecture a = small(channels, size);
+    a.input = of_input_map_of_bits(5); /* logits are too wild for differences in float */
+    a.latents = OF_LATENTS_SECOND;
+    a.split_prior = OF_SPLIT_PRIOR_CONV;
+    a.edges = OF_EDGES_CONV1 | OF_EDGES_CONV3 | OF_EDGES_SPLIT;
+    a.scale_map = OF_SCALE_MAP_TANH;
+    a.shift = OF_SHIFT_AFTER;
+    a.net_input = OF_NET_INPUT_AFFINE_RELU;
+    a.leak = 0.1;
+    a.closing = true;
+    return a;
+}
+
+static void all_at_once(void **state) {
+    (void)state;
+    of_architecture a = everything(3, 8);
+    check_architecture(&a);
+    a.latents = OF_LATENTS_FIRST;
+    a.classes = 3;
+    a.scale_map = OF_SCALE_MAP_EXP;
+    check_architecture(&a);
+    a = everything(1, 16);
+    a.scales = 3;
+    a.coupling = OF_COUPLING_ADDITIVE;
+    a.scale_map = OF_SCALE_MAP_SIGMOID;
+    a.shift = OF_SHIFT_BEFORE;
+    check_architecture(&a);
+}
+
 /* After initialisation every latent has mean 0 and variance 1 over the images it was made from. */
 static void check_initialisation(const of_architecture *a) {
     enum { COUNT = 40 };
@@ -276,6 +356,10 @@ static void initialisation_normalises_latents(void **state) {
     a = small(1, 8);
     a.block = OF_BLOCK_DENSE;
     check_initialisation(&a);
+    a = everything(3, 8);
+    check_initialisation(&a);
+    a.latents = OF_LATENTS_FIRST;
+    check_initialisation(&a);
 }
 
 static void misuse_is_an_error(void **state) {
@@ -313,6 +397,10 @@ int main(void) {
         cmocka_unit_test(dense),
         cmocka_unit_test(patches),
         cmocka_unit_test(classes),
+        cmocka_unit_test(edges_and_priors),
+        cmocka_unit_test(couplings),
+        cmocka_unit_test(inputs_and_closing),
+        cmocka_unit_test(all_at_once),
         cmocka_unit_test(initialisation_normalises_latents),
         cmocka_unit_test(misuse_is_an_error),
     };
