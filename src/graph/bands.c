@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <omp.h>
 #include <stdatomic.h>
+#include <string.h>
 
 /* In units of the time of an image on one thread: bands take one image after the other, each scale
  * with as many threads as it has rows, and lose a little where they meet. Without them a thread
@@ -52,19 +53,14 @@ static bool meets_others(const of_op *op) {
 }
 
 static char *buffer_of(const part *p, const of_op *op, of_buffer buffer) {
-    const of_worker *worker = p->run->worker;
-    if (buffer == OF_BUFFER_TAPS)
-        return (char *)worker->taps;
-    if (buffer != OF_BUFFER_STATE)
-        return worker->hidden[buffer];
     /* a copy in bfloat16 is kept up to date */
-    return op->shape.source == OF_PRECISION_BF16 ? (char *)worker->rounded
-                                                 : (char *)worker->pass[op->scale];
+    if (buffer != OF_BUFFER_STATE || op->shape.source == OF_PRECISION_BF16)
+        return p->run->worker->buffers[buffer];
+    return (char *)p->run->worker->pass[op->scale];
 }
 
 static size_t row_bytes(const of_op *op, uint32_t values, of_precision precision) {
-    return (size_t)op->shape.width * values *
-           (precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float));
+    return (size_t)op->shape.width * values * of_precision_bytes(precision);
 }
 
 /* A layer on the band's rows: source and target hold all rows. */
@@ -86,7 +82,8 @@ static void round_rows(const part *p, uint32_t s) {
     size_t row = (size_t)scale->columns * scale->half, first = scale->bands[p->thread].first * row;
     if (scale->precision == OF_PRECISION_BF16)
         p->plan->kernels->round_to_bf16(p->run->worker->pass[s] + first,
-                                        p->run->worker->rounded + first,
+                                        (uint16_t *)p->run->worker->buffers[OF_BUFFER_STATE] +
+                                            first,
                                         scale->bands[p->thread].rows * row);
 }
 
@@ -184,10 +181,7 @@ static of_worker lend(const of_session *session, unsigned thread) {
     lent.row_scratch = own->row_scratch;
     lent.convolution_scratch = own->convolution_scratch;
     if (session->plan->units > 1) {
-        lent.hidden[0] = own->hidden[0];
-        lent.hidden[1] = own->hidden[1];
-        lent.rounded = own->rounded;
-        lent.taps = own->taps;
+        memcpy(lent.buffers, own->buffers, sizeof lent.buffers);
         lent.latents = own->latents;
     }
     return lent;

@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-size_t of_convolution_weights(const of_convolution_shape *shape) {
-    return (size_t)shape->inputs * shape->outputs * shape->kernel * shape->kernel;
-}
-
 /* ---- Folding and packing ------------------------------------------------------------------ */
 
 uint32_t of_convolution_source(const of_op *op, uint32_t o) {
@@ -78,7 +74,7 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
 void *of_hidden(const of_run *run, const of_op *op, uint32_t first) {
     float *kept = run->kept != NULL ? run->kept->hidden[op - run->plan->ops] : NULL;
     if (kept == NULL)
-        return run->worker->hidden[op->writes];
+        return run->worker->buffers[op->writes];
     return kept + (size_t)first * op->shape.height * op->shape.width * op->shape.outputs;
 }
 
@@ -87,19 +83,18 @@ static const void *network_input(const of_run *run, const of_op *op, uint32_t co
                                  const float *state) {
     if (op->shape.source == OF_PRECISION_F32)
         return state;
-    run->plan->kernels->round_to_bf16(state, run->worker->rounded,
+    void *rounded = run->worker->buffers[OF_BUFFER_STATE];
+    run->plan->kernels->round_to_bf16(state, rounded,
                                       count * of_state_floats(&run->plan->scales[op->scale]));
-    return run->worker->rounded;
+    return rounded;
 }
 
 of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,
                        const float *state, of_error *error) {
     const void *source = op->reads == OF_BUFFER_STATE ? network_input(run, op, count, state)
                                                       : of_hidden(run, op - 1, first);
-    void *target =
-        op->writes == OF_BUFFER_TAPS ? (void *)run->worker->taps : of_hidden(run, op, first);
-    return of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias, target,
-                              run->worker->convolution_scratch, error);
+    return of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias,
+                              of_hidden(run, op, first), run->worker->convolution_scratch, error);
 }
 
 static of_status forward(const of_run *run, const of_op *op, const of_units *units,
@@ -264,10 +259,6 @@ static of_status unfold(const of_unfolding *t, const of_op *op, of_error *error)
 
 /* ---- For people --------------------------------------------------------------------------- */
 
-static size_t number_bytes(of_precision precision) {
-    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info *info) {
     const of_convolution_shape *shape = &op->shape;
     size_t positions = (size_t)plan->units * shape->height * shape->width;
@@ -279,8 +270,8 @@ void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info
     info->images_per_call = plan->scales[op->scale].chunk;
     info->flops = 2.0 * (double)positions * (double)of_convolution_weights(shape);
     info->weight_bytes = of_convolution_weight_bytes(op->code);
-    info->input_bytes = positions * shape->inputs * number_bytes(shape->source);
-    info->output_bytes = positions * shape->outputs * number_bytes(shape->target);
+    info->input_bytes = positions * shape->inputs * of_precision_bytes(shape->source);
+    info->output_bytes = positions * shape->outputs * of_precision_bytes(shape->target);
 }
 
 const of_op_type of_convolution_type = {.allocate = allocate,

@@ -6,14 +6,22 @@
  *     convolution relu      -> convolution +relu */
 #include "graph/plan.h"
 
-static void take_parameters(of_op *op, const of_op *from) {
-    for (uint32_t i = 0; i < from->parameters.count; i++)
-        op->parameters.numbers[op->parameters.count++] = from->parameters.numbers[i];
+void of_ops_absorb(const of_plan *plan, of_op_list *list,
+                   bool (*absorb)(const of_plan *plan, of_op *op, const of_op *next)) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        of_op *before = kept > 0 ? &list->ops[kept - 1] : NULL;
+        if (before == NULL || before->scale != list->ops[i].scale ||
+            !absorb(plan, before, &list->ops[i]))
+            list->ops[kept++] = list->ops[i];
+    }
+    list->count = kept;
 }
 
 /* Makes `next` part of `op`, if they fold. */
-static bool fold(of_op *op, const of_op *next) {
+static bool fold(const of_plan *plan, of_op *op, const of_op *next) {
     bool convolution = op->kind == OF_OP_CONVOLUTION;
+    (void)plan;
     if (op->kind == OF_OP_ACTNORM && next->kind == OF_OP_MIX)
         op->kind = OF_OP_MAP;
     else if (convolution && next->kind == OF_OP_SCALE)
@@ -23,18 +31,11 @@ static bool fold(of_op *op, const of_op *next) {
     else if (!convolution || next->kind != OF_OP_ACTNORM)
         return false;
     op->name = next->name;
-    take_parameters(op, next);
+    for (uint32_t i = 0; i < next->parameters.count; i++)
+        op->parameters.numbers[op->parameters.count++] = next->parameters.numbers[i];
     return true;
 }
 
 void of_pass_fold(const of_plan *plan, of_op_list *list) {
-    (void)plan;
-    size_t kept = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        if (kept > 0 && list->ops[kept - 1].scale == list->ops[i].scale &&
-            fold(&list->ops[kept - 1], &list->ops[i]))
-            continue;
-        list->ops[kept++] = list->ops[i];
-    }
-    list->count = kept;
+    of_ops_absorb(plan, list, fold);
 }
