@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <omp.h>
 #include <stdatomic.h>
+#include <string.h>
 
 /* In units of the time of an image on one thread: bands take one image after the other, each scale
  * with as many threads as it has rows, and lose a little where they meet. Without them a thread
@@ -54,19 +55,14 @@ static bool meets_others(const of_op *op) {
 }
 
 static char *buffer_of(const part *p, const of_op *op, of_buffer buffer) {
+    if (buffer < OF_BUFFER_STATE || of_copies_input(op)) /* a copy is kept up to date */
+        return p->run->worker->buffers[buffer];
     const of_worker *worker = p->run->worker;
-    if (buffer == OF_BUFFER_TAPS)
-        return (char *)worker->taps;
-    if (buffer < OF_BUFFER_STATE)
-        return worker->hidden[buffer];
-    if (of_copies_input(op)) /* it is kept up to date */
-        return worker->network_input;
     return (char *)(buffer == OF_BUFFER_REST ? worker->rest : worker->pass)[op->scale];
 }
 
 static size_t row_bytes(const of_op *op, uint32_t values, of_precision precision) {
-    return (size_t)op->shape.width * values *
-           (precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float));
+    return (size_t)op->shape.width * values * of_precision_bytes(precision);
 }
 
 /* A layer on the band's rows: source and target hold all rows. */
@@ -185,11 +181,8 @@ static of_worker lend(const of_session *session, unsigned thread) {
     lent.row_scratch = own->row_scratch;
     lent.convolution_scratch = own->convolution_scratch;
     if (session->plan->units > 1) {
-        lent.hidden[0] = own->hidden[0];
-        lent.hidden[1] = own->hidden[1];
-        lent.network_input = own->network_input;
+        memcpy(lent.buffers, own->buffers, sizeof lent.buffers);
         lent.pixels = own->pixels;
-        lent.taps = own->taps;
         lent.latents = own->latents;
     }
     return lent;

@@ -20,8 +20,6 @@ static void set_geometry(of_plan *plan, uint32_t s) {
     scale->half = scale->channels / 2;
     scale->last = s + 1 == plan->scale_count;
     scale->precision = plan->precision;
-    scale->gather_stride =
-        (uint32_t)of_round_up((size_t)(dense ? 1 : 9) * scale->half, OF_CHANNEL_MULTIPLE);
 }
 
 /* ---- The list ----------------------------------------------------------------------------- */
@@ -35,12 +33,7 @@ static of_status take_list(of_plan *plan, const of_op_list *list, of_error *erro
     memcpy(plan->ops, list->ops, list->count * sizeof *plan->ops);
     for (size_t i = list->count; i-- > 0;) {
         of_scale_plan *scale = &plan->scales[plan->ops[i].scale];
-        const of_op *op = &plan->ops[i];
         scale->ops = &plan->ops[i];
-        if (op->kind == OF_OP_TAIL) {
-            scale->outputs = op->outputs;
-            scale->tap_stride = op->tap_stride;
-        }
         scale->op_count++;
     }
     return OF_OK;

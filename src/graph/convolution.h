@@ -22,13 +22,16 @@ typedef struct of_convolution_shape {
     of_precision source, target;
 } of_convolution_shape;
 
-/* Bytes of a number. */
-static inline size_t of_number_bytes(of_precision precision) {
-    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 /* Largest number of images in one call is 2^(OF_CONVOLUTION_VARIANTS - 1). */
 enum { OF_CONVOLUTION_VARIANTS = 8 };
+
+/* Numbers in the weights of a shape, and bytes of a number. */
+static inline size_t of_convolution_weights(const of_convolution_shape *shape) {
+    return (size_t)shape->inputs * shape->outputs * shape->kernel * shape->kernel;
+}
+static inline size_t of_precision_bytes(of_precision precision) {
+    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
 
 typedef struct of_convolution of_convolution;
 

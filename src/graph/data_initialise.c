@@ -16,48 +16,31 @@ typedef struct setup {
     of_training_plan *training;
     of_plan *plan;
     of_model *model;
+    of_group images;
     uint32_t units;
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES]; /* of all units */
     double *contributions;                            /* nobody wants them */
     of_arena arena;
-    of_convolution *linear[2]; /* hidden layers of the current scale without ReLU */
-    void *packed[2], *scratch[2];
-    of_folded_layer folded[2];
 } setup;
-
-/* Sums over positions and units of one layer's outputs. */
-typedef struct moments {
-    size_t channels;
-    double count;
-    double *sum, *square;
-} moments;
-
-static void set_actnorm(float *loc, float *log_scale, size_t i, double count, double sum,
-                        double square) {
-    double mean = sum / count, variance = square / count - mean * mean;
-    if (!(variance > LEAST_VARIANCE))
-        variance = LEAST_VARIANCE;
-    loc[i] = (float)-mean;
-    log_scale[i] = (float)(-0.5 * log(variance));
-}
 
 /* The first worker, which sees the states of all units. */
 static of_worker view_of(const setup *work) {
     of_worker worker = work->training->session->workers[0];
     memcpy(worker.pass, work->pass, sizeof worker.pass);
     memcpy(worker.rest, work->rest, sizeof worker.rest);
+    worker.contributions = work->contributions;
     return worker;
 }
 
 /* Takes all units forward through ops begin..end of a scale, but for maps that belong to the step
  * after. */
-static of_status run_ops(setup *work, const of_op *begin, const of_op *end, of_error *error) {
+static of_status run_ops(setup *work, const of_op *begin, const of_op *end, of_kept *kept,
+                         of_error *error) {
     const of_plan *plan = work->plan;
     of_worker worker = view_of(work);
-    worker.contributions = work->contributions;
-    const of_run run = {.plan = plan, .worker = &worker, .without_map = true};
+    const of_run run = {.plan = plan, .worker = &worker, .kept = kept, .without_map = true};
     of_status status = OF_OK;
-    of_units units = {NULL, 0, 0};
+    of_units units = {&work->images, 0, 0};
     for (; status == OF_OK && units.first < work->units; units.first += units.count) {
         units.count = of_forward_chunk(&plan->scales[begin->scale], work->units - units.first);
         status = of_forward_ops(&run, begin, end, &units, error);
@@ -65,29 +48,75 @@ static of_status run_ops(setup *work, const of_op *begin, const of_op *end, of_e
     return status;
 }
 
-/* ---- Flow ActNorm and map ----------------------------------------------------------------- */
+/* ---- ActNorms ----------------------------------------------------------------------------- */
+
+/* Sums over positions and units of what an ActNorm gets. */
+typedef struct moments {
+    size_t channels;
+    double count;
+    double *sum, *square;
+} moments;
+
+static of_status open_moments(moments *m, size_t channels, of_error *error) {
+    double *sums = of_allocate_zeroed(2 * channels, sizeof(double));
+    *m = (moments){channels, 0, sums, sums + channels};
+    return sums ? OF_OK : of_fail_memory(error, "initialisation");
+}
+
+/* Rows of `channels` values each, of the moments' channels from `at` on. */
+static void add_moments(const float *values, size_t rows, size_t channels, size_t stride, size_t at,
+                        moments *m) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = 0; c < channels; c++) {
+            double x = (double)values[i * stride + c];
+            m->sum[at + c] += x;
+            m->square[at + c] += x * x;
+        }
+    m->count += at == 0 ? (double)rows : 0;
+}
+
+/* Sets loc and log_scale, the parameters from `first` of a list on; `scale`: of latents. */
+static void close_moments(const setup *work, const of_parameter_list *list, int first,
+                          const of_scale_plan *scale, moments *m) {
+    float *loc = of_model_values(work->model, list->numbers[first]);
+    float *log_scale = of_model_values(work->model, list->numbers[first + 1]);
+    for (size_t i = 0; i < m->channels; i++) {
+        size_t c = scale != NULL ? of_latent_place(scale, i) : i;
+        double mean = m->sum[c] / m->count, variance = m->square[c] / m->count - mean * mean;
+        if (!(variance > LEAST_VARIANCE))
+            variance = LEAST_VARIANCE;
+        loc[i] = (float)-mean;
+        log_scale[i] = (float)(-0.5 * log(variance));
+    }
+    of_free(m->sum);
+}
+
+/* The flow's ActNorm of a step, or the prior's, from rows of [pass, rest]. */
+static of_status initialise_from_state(setup *work, uint32_t s, const of_parameter_list *list,
+                                       bool prior, of_error *error) {
+    const of_scale_plan *scale = &work->plan->scales[s];
+    size_t rows = (size_t)work->units * (prior ? 1 : scale->positions);
+    size_t half = prior ? of_state_floats(scale) : scale->half;
+    bool rest = !prior || scale->last;
+    bool second = prior && !scale->last && of_pass_goes_on(work->plan);
+    moments m;
+    of_status status = open_moments(&m, rest ? 2 * half : half, error);
+    if (status != OF_OK)
+        return status;
+    add_moments(second ? work->rest[s] : work->pass[s], rows, half, half, 0, &m);
+    if (rest)
+        add_moments(work->rest[s], rows, half, half, half, &m);
+    close_moments(work, list, 0, prior ? scale : NULL, &m);
+    return OF_OK;
+}
+
+/* ---- Maps --------------------------------------------------------------------------------- */
 
 /* Channel c of the state at position p of [pass, rest]. */
 static float *channel_at(const setup *work, uint32_t s, size_t position, size_t channel) {
     size_t half = work->plan->scales[s].half;
     return channel < half ? work->pass[s] + position * half + channel
                           : work->rest[s] + position * half + channel - half;
-}
-
-static void initialise_flow_actnorm(setup *work, uint32_t s, const of_step_map *map) {
-    float *loc = of_model_values(work->model, map->parameters.numbers[0]);
-    float *log_scale = of_model_values(work->model, map->parameters.numbers[1]);
-    size_t positions = (size_t)work->units * work->plan->scales[s].positions;
-#pragma omp parallel for num_threads(work->plan->threads) schedule(static)
-    for (size_t c = 0; c < map->channels; c++) {
-        double sum = 0, square = 0;
-        for (size_t i = 0; i < positions; i++) {
-            double x = (double)*channel_at(work, s, i, c);
-            sum += x;
-            square += x * x;
-        }
-        set_actnorm(loc, log_scale, c, (double)positions, sum, square);
-    }
 }
 
 static void map_position(const setup *work, uint32_t s, const of_channel_map *map, size_t position,
@@ -109,7 +138,7 @@ static of_status apply_map(setup *work, const of_op *op, of_error *error) {
     of_plan *plan = work->plan;
     const of_scale_plan *scale = &plan->scales[op->scale];
     if (op->kind == OF_OP_MAP)
-        return run_ops(work, op, op + 1, error);
+        return run_ops(work, op, op + 1, NULL, error);
     float *y = of_allocate(plan->threads, scale->channels * sizeof(float));
     if (y == NULL)
         return of_fail_memory(error, "initialisation");
@@ -123,63 +152,46 @@ static of_status apply_map(setup *work, const of_op *op, of_error *error) {
 
 /* ---- Hidden ActNorms ---------------------------------------------------------------------- */
 
-/* Code for a layer without its ReLU; a scale's steps share it. */
-static of_status make_linear_layer(setup *work, const of_op *op, of_error *error) {
-    int layer = (int)op->writes;
+/* Code for a layer without its ReLU. */
+typedef struct linear_layer {
+    of_convolution *code;
+    void *packed, *scratch;
+    of_folded_layer folded;
+} linear_layer;
+
+static void free_linear_layer(linear_layer *l) {
+    of_convolution_free(l->code);
+    of_free(l->packed);
+    of_free(l->scratch);
+    of_free(l->folded.weights);
+    of_free(l->folded.bias);
+}
+
+static of_status make_linear_layer(const setup *work, const of_op *op, linear_layer *l,
+                                   of_error *error) {
     of_convolution_shape shape = op->shape;
     shape.relu = false;
-    if (work->linear[layer] != NULL)
-        return OF_OK;
-    of_status status = of_convolution_create(&shape, work->plan->scales[op->scale].chunk, NULL,
-                                             &work->linear[layer], error);
+    of_status status =
+        of_convolution_create(&shape, work->plan->scales[op->scale].chunk, NULL, &l->code, error);
     if (status != OF_OK)
         return status;
-    of_convolution *code = work->linear[layer];
-    work->packed[layer] = of_allocate_zeroed(of_convolution_weight_bytes(code), 1);
-    work->scratch[layer] = of_allocate(of_convolution_scratch_bytes(code), 1);
-    work->folded[layer].weights = of_allocate(of_convolution_weights(&shape), sizeof(float));
-    work->folded[layer].bias = of_allocate(shape.outputs, sizeof(float));
-    return work->packed[layer] && work->scratch[layer] && work->folded[layer].weights &&
-                   work->folded[layer].bias
-               ? OF_OK
-               : of_fail_memory(error, "initialisation");
-}
-
-static void free_linear_layers(setup *work) {
-    for (int layer = 0; layer < 2; layer++) {
-        of_convolution_free(work->linear[layer]);
-        of_free(work->packed[layer]);
-        of_free(work->scratch[layer]);
-        of_free(work->folded[layer].weights);
-        of_free(work->folded[layer].bias);
-        work->linear[layer] = NULL;
-        work->packed[layer] = work->scratch[layer] = NULL;
-        work->folded[layer] = (of_folded_layer){NULL, NULL};
-    }
-}
-
-static void add_moments(const float *values, size_t positions, size_t stride, moments *m) {
-    for (size_t i = 0; i < positions; i++)
-        for (size_t c = 0; c < m->channels; c++) {
-            double x = (double)values[i * stride + c];
-            m->sum[c] += x;
-            m->square[c] += x * x;
-        }
-    m->count += (double)positions;
+    l->packed = of_allocate_zeroed(of_convolution_weight_bytes(l->code), 1);
+    l->scratch = of_allocate(of_convolution_scratch_bytes(l->code), 1);
+    l->folded.weights = of_allocate(of_convolution_weights(&shape), sizeof(float));
+    l->folded.bias = of_allocate(shape.outputs, sizeof(float));
+    if (!l->packed || !l->scratch || !l->folded.weights || !l->folded.bias)
+        return of_fail_memory(error, "initialisation");
+    of_fold_convolution(work->model, op, &l->folded);
+    return of_convolution_pack(l->code, l->folded.weights, l->packed, error);
 }
 
 /* Outputs of a hidden layer before its ActNorm (which is neutral so far) and ReLU. */
-static of_status measure_layer(setup *work, const of_op *op, moments *m, of_error *error) {
-    const of_plan *plan = work->plan;
-    const of_scale_plan *scale = &plan->scales[op->scale];
-    const of_convolution_shape *shape = &op->shape;
-    int layer = (int)op->writes;
-    of_folded_layer *folded = &work->folded[layer];
+static of_status measure_layer(setup *work, const of_op *op, const linear_layer *l, moments *m,
+                               of_error *error) {
+    const of_scale_plan *scale = &work->plan->scales[op->scale];
     of_worker worker = view_of(work);
-    const of_run run = {.plan = plan, .worker = &worker};
-    of_fold_convolution(work->model, op, folded);
-    of_status status =
-        of_convolution_pack(work->linear[layer], folded->weights, work->packed[layer], error);
+    const of_run run = {.plan = work->plan, .worker = &worker};
+    of_status status = OF_OK;
     for (uint32_t first = 0, count; status == OF_OK && first < work->units; first += count) {
         count = of_forward_chunk(scale, work->units - first);
         const float *state = work->pass[op->scale] + first * of_state_floats(scale);
@@ -191,62 +203,43 @@ static of_status measure_layer(setup *work, const of_op *op, moments *m, of_erro
             source = of_hidden(&run, op - 1, first);
         }
         if (status == OF_OK)
-            status =
-                of_convolution_run(work->linear[layer], count, source, work->packed[layer],
-                                   folded->bias, worker.hidden[1], work->scratch[layer], error);
+            status = of_convolution_run(l->code, count, source, l->packed, l->folded.bias,
+                                        worker.buffers[op->writes], l->scratch, error);
         if (status == OF_OK)
-            add_moments(worker.hidden[1], (size_t)count * scale->positions, shape->outputs, m);
+            add_moments(worker.buffers[op->writes], (size_t)count * scale->positions, op->units,
+                        op->shape.outputs, 0, m);
     }
     return status;
 }
 
 static of_status initialise_hidden(setup *work, of_op *op, of_error *error) {
-    size_t hidden = op->units;
-    float *loc = of_model_values(work->model, op->parameters.numbers[1]);
-    float *log_scale = of_model_values(work->model, op->parameters.numbers[2]);
-    double *sums = of_allocate_zeroed(2 * hidden, sizeof(double));
-    if (sums == NULL)
-        return of_fail_memory(error, "initialisation");
-    memset(loc, 0, hidden * sizeof(float));
-    memset(log_scale, 0, hidden * sizeof(float));
-    moments m = {hidden, 0, sums, sums + hidden};
-    of_status status = make_linear_layer(work, op, error);
+    const int *numbers = op->parameters.numbers;
+    linear_layer layer = {NULL, NULL, NULL, {NULL, NULL}};
+    moments m;
+    memset(of_model_values(work->model, numbers[1]), 0, op->units * sizeof(float));
+    memset(of_model_values(work->model, numbers[2]), 0, op->units * sizeof(float));
+    of_status status = open_moments(&m, op->units, error);
     if (status == OF_OK)
-        status = measure_layer(work, op, &m, error);
-    for (size_t c = 0; status == OF_OK && c < hidden; c++)
-        set_actnorm(loc, log_scale, c, m.count, m.sum[c], m.square[c]);
-    of_free(sums);
+        status = make_linear_layer(work, op, &layer, error);
+    if (status == OF_OK)
+        status = measure_layer(work, op, &layer, &m, error);
+    free_linear_layer(&layer);
+    if (status != OF_OK)
+        of_free(m.sum);
+    else
+        close_moments(work, &op->parameters, 1, NULL, &m);
     return status == OF_OK ? of_pack_op(work->plan, work->model, op, error) : status;
 }
 
 /* ---- Scales ------------------------------------------------------------------------------- */
 
-static void initialise_prior(setup *work, const of_op *op) {
-    uint32_t s = op->scale;
-    const of_scale_plan *scale = &work->plan->scales[s];
-    float *loc = of_model_values(work->model, op->parameters.numbers[0]);
-    float *log_scale = of_model_values(work->model, op->parameters.numbers[1]);
-    size_t floats = of_state_floats(scale);
-    for (size_t i = 0; i < scale->shape.latents; i++) {
-        size_t place = of_latent_place(scale, i);
-        bool pass = place < floats && (scale->last || !of_pass_goes_on(work->plan));
-        const float *half = pass ? work->pass[s] : work->rest[s];
-        double sum = 0, square = 0;
-        for (uint32_t u = 0; u < work->units; u++) {
-            double x = (double)half[u * floats + place % floats];
-            sum += x;
-            square += x * x;
-        }
-        set_actnorm(loc, log_scale, i, work->units, sum, square);
-    }
-}
-
 /* The map that `op` is or would apply, if there is one. */
 static of_status initialise_map(setup *work, of_op *op, of_error *error) {
     if (op->map.channels == 0)
         return OF_OK;
-    initialise_flow_actnorm(work, op->scale, &op->map);
-    of_status status = of_pack_op(work->plan, work->model, op, error);
+    of_status status = initialise_from_state(work, op->scale, &op->map.parameters, false, error);
+    if (status == OF_OK)
+        status = of_pack_op(work->plan, work->model, op, error);
     return status == OF_OK ? apply_map(work, op, error) : status;
 }
 
@@ -257,40 +250,26 @@ static of_status initialise_step(setup *work, of_op *tail, of_error *error) {
     for (of_op *op = network; status == OF_OK && op + 1 < tail; op++)
         if (op->parameters.numbers[2] != OF_NO_PARAMETER)
             status = initialise_hidden(work, op, error);
-    return status == OF_OK ? run_ops(work, network, tail + 1, error) : status;
+    return status == OF_OK ? run_ops(work, network, tail + 1, NULL, error) : status;
 }
 
-static void enter(setup *work, uint32_t s, const of_batch *batch) {
-    of_plan *plan = work->plan;
-    of_worker worker = view_of(work);
-    /* the squeezed state itself: the map of step 0 is not set yet */
+/* What enters is the squeezed state itself: the map of step 0 is not set yet. */
+static of_status initialise_scale(setup *work, uint32_t s, of_error *error) {
+    const of_scale_plan *scale = &work->plan->scales[s];
+    of_op *enter = scale->ops;
     of_kept kept = work->training->buffers[0].kept;
     memcpy(kept.squeezed_pass, work->pass, sizeof kept.squeezed_pass);
     memcpy(kept.squeezed_rest, work->rest, sizeof kept.squeezed_rest);
-    bool dense = plan->architecture.block == OF_BLOCK_DENSE; /* no map to leave out */
-    const of_run run = {
-        .plan = plan, .worker = &worker, .kept = dense ? NULL : &kept, .without_map = true};
-    for (uint32_t u = 0; u < work->units; u++) {
-        of_pixel_view view = {0};
-        if (s == 0)
-            view = of_pixel_unit(plan, batch, u / plan->units, u % plan->units);
-        (void)of_pixels_enter(&run, of_scale_enter(&plan->scales[s]), u, s == 0 ? &view : NULL);
-    }
-}
-
-static of_status initialise_scale(setup *work, uint32_t s, const of_batch *batch, of_error *error) {
-    const of_scale_plan *scale = &work->plan->scales[s];
-    of_status status = OF_OK;
-    enter(work, s, batch);
+    of_status status =
+        run_ops(work, enter, enter + 1, enter->map.channels > 0 ? &kept : NULL, error);
     for (size_t i = 0; status == OF_OK && i < scale->op_count; i++)
         if (scale->ops[i].kind == OF_OP_TAIL)
             status = initialise_step(work, &scale->ops[i], error);
-    free_linear_layers(work);
-    if (status == OF_OK) /* a closing map */
+    if (status == OF_OK) /* a closing one */
         status = initialise_map(work, &scale->ops[scale->op_count - 2], error);
-    if (status == OF_OK)
-        initialise_prior(work, of_scale_latents(scale));
-    return status;
+    return status == OF_OK
+               ? initialise_from_state(work, s, &of_scale_latents(scale)->parameters, true, error)
+               : status;
 }
 
 static of_status allocate(setup *work, of_error *error) {
@@ -319,10 +298,11 @@ of_status of_training_initialise(of_training_plan *training, of_model *model, co
     setup work = {.training = training,
                   .plan = plan,
                   .model = model,
+                  .images = {.batch = batch, .stride = 1},
                   .units = (uint32_t)batch->count * plan->units};
     of_status status = allocate(&work, error);
     for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
-        status = initialise_scale(&work, s, batch, error);
+        status = initialise_scale(&work, s, error);
     of_arena_release(&work.arena);
     return status == OF_OK ? of_training_refresh(training, model, error) : status;
 }

@@ -51,7 +51,6 @@ static void describe_product(const subject *t, const of_op *op, bool weights, of
 /* The layers whose activations were not kept. */
 static void describe_recompute(const subject *t, of_layer_info *info) {
     float **kept = t->training->buffers[0].kept.hidden;
-    set_operation("what was not kept", info);
     for (const of_op *op = layer_of(t, OF_LAYER_FIRST); op < layer_of(t, OF_LAYER_LAST); op++) {
         of_layer_info layer = {0};
         if (kept[op - t->plan->ops] != NULL)
@@ -70,7 +69,6 @@ static void describe_recompute(const subject *t, of_layer_info *info) {
 static void describe_map(const subject *t, of_layer_info *info) {
     const of_op *op = layer_of(t, OF_LAYER_FIRST) - 1;
     size_t n = t->scale->channels;
-    set_operation("A^T G, G^T X, bias sums", info);
     info->flops = 2 * of_describe_map_flops(t->plan, t->scale);
     info->weight_bytes = 2 * n * n * sizeof(float);
     set_traffic(t, 2 * n, n, info);
@@ -89,57 +87,51 @@ static void describe_coupling(const subject *t, of_layer_info *info) {
     set_traffic(t, (op->affine ? 3 : 1) * half, half + op->outputs + op->tap_stride, info);
 }
 
+/* Names of stages, and what there is to say of those that are alike in every step; NULL: of a
+ * network's layer. */
+static const struct {
+    const char *name, *operation;
+} step_stages[OF_STEP_STAGES] = {
+    [OF_STAGE_BACK_MAP] = {"map", "A^T G, G^T X, bias sums"},
+    [OF_STAGE_BACK_COUPLING] = {"coupling", ""},
+    [OF_STAGE_BACK_FOLD] = {"fold", "weights for the way back"},
+    [OF_STAGE_BACK_RECOMPUTE] = {"recompute", "what was not kept"},
+    [OF_STAGE_BACK_RELU] = {"relu", "masks, bias sums"},
+    [OF_STAGE_BACK_GATHER] = {"gather", "neighbourhoods of the input"},
+    [OF_STAGE_BACK_TAPS] = {"taps", "tap sum, add"},
+};
+
 static void describe_step_stage(const subject *t, int stage, of_layer_info *info) {
     size_t half = t->scale->half, hidden = 2 * (size_t)t->plan->hidden; /* of both layers */
     size_t gathered = of_product_inputs(layer_of(t, OF_LAYER_FIRST));
-    switch (stage) {
-    case OF_STAGE_BACK_MAP:
-        describe_map(t, info);
-        break;
-    case OF_STAGE_BACK_COUPLING:
-        describe_coupling(t, info);
-        break;
-    case OF_STAGE_BACK_RECOMPUTE:
-        describe_recompute(t, info);
-        break;
-    case OF_STAGE_BACK_FOLD:
-        set_operation("weights for the way back", info);
-        info->kernel = "double";
-        break;
-    case OF_STAGE_BACK_RELU:
-        set_operation("masks, bias sums", info);
-        set_traffic(t, 2 * hidden, hidden, info);
-        break;
-    case OF_STAGE_BACK_GATHER:
-        set_operation("neighbourhoods of the input", info);
-        set_traffic(t, half, gathered, info);
-        break;
-    case OF_STAGE_BACK_TAPS:
-        set_operation("tap sum, add", info);
-        set_traffic(t, gathered + half, half, info);
-        break;
-    default: {
-        bool weights = stage < OF_STAGE_BACK_DATA;
-        int first = weights ? OF_STAGE_BACK_WEIGHTS : OF_STAGE_BACK_DATA;
-        describe_product(t, layer_of(t, stage - first), weights, info);
-    }
-    }
-}
-
-static void name_step_stage(const subject *t, int stage, of_layer_info *info) {
-    static const char *const names[OF_STEP_STAGES] = {
-        [OF_STAGE_BACK_MAP] = "map",   [OF_STAGE_BACK_COUPLING] = "coupling",
-        [OF_STAGE_BACK_FOLD] = "fold", [OF_STAGE_BACK_RECOMPUTE] = "recompute",
-        [OF_STAGE_BACK_RELU] = "relu", [OF_STAGE_BACK_GATHER] = "gather",
-        [OF_STAGE_BACK_TAPS] = "taps"};
-    const char *name = names[stage], *suffix = "";
+    bool weights = stage < OF_STAGE_BACK_DATA;
+    const of_op *layer = NULL;
+    const char *name = step_stages[stage].name, *suffix = "";
     if (name == NULL) {
-        bool weights = stage < OF_STAGE_BACK_DATA;
-        name = layer_of(t, stage - (weights ? OF_STAGE_BACK_WEIGHTS : OF_STAGE_BACK_DATA))->name;
+        layer = layer_of(t, stage - (weights ? OF_STAGE_BACK_WEIGHTS : OF_STAGE_BACK_DATA));
+        name = layer->name;
         suffix = weights ? ".weights" : ".inputs";
+    } else {
+        set_operation(step_stages[stage].operation, info);
     }
     (void)snprintf(info->name, sizeof info->name, "scales.%u.steps.%u.backward.%s%s",
                    (unsigned)t->tail->scale, (unsigned)t->tail->step, name, suffix);
+    if (layer != NULL)
+        describe_product(t, layer, weights, info);
+    else if (stage == OF_STAGE_BACK_MAP)
+        describe_map(t, info);
+    else if (stage == OF_STAGE_BACK_COUPLING)
+        describe_coupling(t, info);
+    else if (stage == OF_STAGE_BACK_RECOMPUTE)
+        describe_recompute(t, info);
+    else if (stage == OF_STAGE_BACK_FOLD)
+        info->kernel = "double";
+    else if (stage == OF_STAGE_BACK_RELU)
+        set_traffic(t, 2 * hidden, hidden, info);
+    else if (stage == OF_STAGE_BACK_GATHER)
+        set_traffic(t, half, gathered, info);
+    else
+        set_traffic(t, gathered + half, half, info);
 }
 
 static void describe_scale_stage(const subject *t, uint32_t s, int stage, of_layer_info *info) {
@@ -200,7 +192,6 @@ of_status of_training_layer(const of_training_plan *training, size_t index, of_l
     }
     int stage = (int)((within - OF_SCALE_STAGES) % OF_STEP_STAGES);
     t.tail = find_tail(scale, (uint32_t)((within - OF_SCALE_STAGES) / OF_STEP_STAGES));
-    name_step_stage(&t, stage, info);
     describe_step_stage(&t, stage, info);
     return OF_OK;
 }

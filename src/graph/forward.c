@@ -3,7 +3,6 @@
 #include "graph/run.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 double of_mixture(const double *class_logp, size_t classes) {
@@ -110,28 +109,26 @@ uint32_t of_forward_group_size(const of_session *session, size_t count) {
     return (uint32_t)((count + shares - 1) / shares);
 }
 
+typedef struct forward_task {
+    const of_batch *batch;
+    const of_likelihoods *out;
+    uint32_t size; /* of a group */
+} forward_task;
+
+static of_status forward_group(const of_run *run, size_t number, void *user, of_error *error) {
+    const forward_task *task = user;
+    size_t first = number * task->size, left = task->batch->count - first;
+    const of_group work = {.batch = task->batch,
+                           .out = task->out,
+                           .first = first,
+                           .stride = 1,
+                           .images = left < task->size ? (uint32_t)left : task->size};
+    return of_forward_group(run, &work, error);
+}
+
 of_status of_forward_batch(of_session *session, const of_batch *batch, const of_likelihoods *out,
                            of_error *error) {
-    uint32_t size = of_forward_group_size(session, batch->count);
-    size_t groups = (batch->count + size - 1) / size;
-    of_workers_clear(session->workers, session->threads);
-#pragma omp parallel num_threads(session->threads)
-    {
-        of_worker *worker = &session->workers[omp_get_thread_num()];
-        const of_run run = {.plan = session->plan, .worker = worker};
-        /* also with one thread, where no region is active, the layers must not spread out */
-        omp_set_num_threads(1);
-#pragma omp for schedule(dynamic, 1)
-        for (size_t g = 0; g < groups; g++) {
-            size_t first = g * size, left = batch->count - first;
-            const of_group work = {.batch = batch,
-                                   .out = out,
-                                   .first = first,
-                                   .stride = 1,
-                                   .images = left < size ? (uint32_t)left : size};
-            if (worker->error.status == OF_OK)
-                worker->error.status = of_forward_group(&run, &work, &worker->error);
-        }
-    }
-    return of_workers_outcome(session->workers, session->threads, error);
+    forward_task task = {batch, out, of_forward_group_size(session, batch->count)};
+    size_t groups = (batch->count + task.size - 1) / task.size;
+    return of_session_each(session, groups, forward_group, &task, error);
 }

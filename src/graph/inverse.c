@@ -5,16 +5,28 @@
 #include "graph/run.h"
 
 #include <math.h>
-#include <omp.h>
+
+typedef struct inverse_task {
+    const float *latents;
+    float *images;
+    size_t count, size; /* of all, of a group */
+} inverse_task;
 
 /* All ops in reverse. What networks made of a step's input is made again by the tail. */
-static of_status invert_group(const of_run *run, const of_group *work, of_error *error) {
+static of_status invert_group(const of_run *run, size_t number, void *user, of_error *error) {
     const of_plan *plan = run->plan;
-    uint32_t units = work->images * plan->units;
+    const inverse_task *task = user;
+    size_t first = number * task->size, left = task->count - first;
+    const of_group work = {.first = first,
+                           .stride = 1,
+                           .images = (uint32_t)(left < task->size ? left : task->size),
+                           .latents = task->latents,
+                           .made = task->images};
+    uint32_t units = work.images * plan->units;
     of_status status = OF_OK;
     for (uint32_t s = plan->scale_count; s-- > 0;) {
         const of_scale_plan *scale = &plan->scales[s];
-        of_units chunk = {work, 0, 0};
+        of_units chunk = {&work, 0, 0};
         for (; status == OF_OK && chunk.first < units; chunk.first += chunk.count) {
             chunk.count = of_forward_chunk(scale, units - chunk.first);
             for (size_t i = scale->op_count; status == OF_OK && i-- > 0;) {
@@ -42,26 +54,9 @@ of_status of_session_inverse(of_session *session, const float *latents, size_t c
     of_status status = check_inverse(session, error);
     if (status != OF_OK || count == 0)
         return status;
-    size_t size = of_forward_group_size(session, count), groups = (count + size - 1) / size;
-    of_workers_clear(session->workers, session->threads);
-#pragma omp parallel num_threads(session->threads)
-    {
-        of_worker *worker = &session->workers[omp_get_thread_num()];
-        const of_run run = {.plan = session->plan, .worker = worker};
-        omp_set_num_threads(1);
-#pragma omp for schedule(dynamic, 1)
-        for (size_t g = 0; g < groups; g++) {
-            size_t left = count - g * size;
-            const of_group work = {.first = g * size,
-                                   .stride = 1,
-                                   .images = left < size ? (uint32_t)left : (uint32_t)size,
-                                   .latents = latents,
-                                   .made = images};
-            if (worker->error.status == OF_OK)
-                worker->error.status = invert_group(&run, &work, &worker->error);
-        }
-    }
-    return of_workers_outcome(session->workers, session->threads, error);
+    inverse_task task = {latents, images, count, of_forward_group_size(session, count)};
+    return of_session_each(session, (count + task.size - 1) / task.size, invert_group, &task,
+                           error);
 }
 
 of_status of_session_sample(of_session *session, size_t count, double temperature, uint64_t seed,

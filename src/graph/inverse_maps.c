@@ -57,10 +57,9 @@ static of_status invert_maps(of_plan *plan, workspace *w, of_error *error) {
     of_status status = OF_OK;
     for (of_op *op = plan->ops; status == OF_OK && op < plan->ops + plan->op_count; op++) {
         of_error reason = {0};
-        if (op->kind == OF_OP_MAP)
-            status = invert_product(plan, op, w, &reason);
-        else if (op->map.channels > 0)
-            status = invert_channel_map(plan, &op->map, w, &reason);
+        if (op->map.channels > 0)
+            status = op->kind == OF_OP_MAP ? invert_product(plan, op, w, &reason)
+                                           : invert_channel_map(plan, &op->map, w, &reason);
         if (status != OF_OK)
             (void)of_fail(error, status, "scales.%u.steps.%u: channel mixing: %s",
                           (unsigned)op->scale, (unsigned)op->map.step, reason.message);
@@ -71,7 +70,7 @@ static of_status invert_maps(of_plan *plan, workspace *w, of_error *error) {
 of_status of_plan_invert_maps(of_plan *plan, of_error *error) {
     size_t n = 0;
     for (uint32_t s = 0; s < plan->scale_count; s++)
-        n = plan->scales[s].channels > n ? plan->scales[s].channels : n;
+        of_raise_to(&n, plan->scales[s].channels);
     workspace w = {of_allocate(n * n, sizeof(double)), of_allocate(n, sizeof(double)),
                    of_allocate(n * n, sizeof(double)), of_allocate(n, sizeof(double)),
                    of_allocate(n * n, sizeof(float))};

@@ -12,10 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-size_t of_convolution_weights(const of_convolution_shape *shape) {
-    return (size_t)shape->inputs * shape->outputs * shape->kernel * shape->kernel;
-}
-
 /* ---- Folding and packing ------------------------------------------------------------------ */
 
 uint32_t of_convolution_source(const of_op *op, uint32_t o) {
@@ -170,7 +166,7 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
 void *of_hidden(const of_run *run, const of_op *op, uint32_t first) {
     float *kept = run->kept != NULL ? run->kept->hidden[op - run->plan->ops] : NULL;
     if (kept == NULL)
-        return run->worker->hidden[op->writes];
+        return run->worker->buffers[op->writes];
     return kept + (size_t)first * op->shape.height * op->shape.width * op->shape.outputs;
 }
 
@@ -192,11 +188,11 @@ void of_copy_input(const of_run *run, const of_op *op, const float *state, size_
                                     .ones = of_has_ones(op)};
     size_t place = first * op->shape.inputs;
     if (op->shape.source == OF_PRECISION_F32)
-        kernels->network_input(&input, (float *)run->worker->network_input + place);
+        kernels->network_input(&input, (float *)run->worker->buffers[op->reads] + place);
     else if (op->rectified || input.ones)
-        kernels->network_input_bf16(&input, (uint16_t *)run->worker->network_input + place);
+        kernels->network_input_bf16(&input, (uint16_t *)run->worker->buffers[op->reads] + place);
     else
-        kernels->round_to_bf16(input.pass, (uint16_t *)run->worker->network_input + place,
+        kernels->round_to_bf16(input.pass, (uint16_t *)run->worker->buffers[op->reads] + place,
                                positions * half);
 }
 
@@ -205,17 +201,15 @@ const void *of_network_input_of(const of_run *run, const of_op *op, uint32_t cou
     if (!of_copies_input(op))
         return state;
     of_copy_input(run, op, state, 0, (size_t)count * run->plan->scales[op->scale].positions);
-    return run->worker->network_input;
+    return run->worker->buffers[op->reads];
 }
 
 of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,
                        const float *state, of_error *error) {
     const void *source = of_reads_state(op) ? of_network_input_of(run, op, count, state)
                                             : of_hidden(run, op - 1, first);
-    void *target =
-        op->writes == OF_BUFFER_TAPS ? (void *)run->worker->taps : of_hidden(run, op, first);
-    return of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias, target,
-                              run->worker->convolution_scratch, error);
+    return of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias,
+                              of_hidden(run, op, first), run->worker->convolution_scratch, error);
 }
 
 static of_status forward(const of_run *run, const of_op *op, const of_units *units,
@@ -456,8 +450,8 @@ void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info
     info->images_per_call = plan->scales[op->scale].chunk;
     info->flops = 2.0 * (double)positions * (double)of_convolution_weights(shape);
     info->weight_bytes = of_convolution_weight_bytes(op->code);
-    info->input_bytes = positions * shape->inputs * of_number_bytes(shape->source);
-    info->output_bytes = positions * shape->outputs * of_number_bytes(shape->target);
+    info->input_bytes = positions * shape->inputs * of_precision_bytes(shape->source);
+    info->output_bytes = positions * shape->outputs * of_precision_bytes(shape->target);
 }
 
 const of_op_type of_convolution_type = {.allocate = allocate,

@@ -215,22 +215,6 @@ static void enter_dense(const of_run *run, const of_op *op, uint32_t unit,
     }
 }
 
-double of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit,
-                       const of_pixel_view *view) {
-    of_pixel_view values;
-    double log_det = 0;
-    if (op->table != NULL) {
-        values = *view;
-        log_det = read_pixels(run, op, &values);
-        view = &values;
-    }
-    if (run->plan->architecture.block == OF_BLOCK_DENSE)
-        enter_dense(run, op, unit, view);
-    else
-        enter_convolutional(run, op, unit, view);
-    return log_det;
-}
-
 /* ---- The way back ------------------------------------------------------------------------- */
 
 static void leave_convolutional(const of_run *run, const of_op *op, uint32_t unit, float *target,
@@ -295,14 +279,21 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
     (void)error;
     const of_plan *plan = run->plan;
     const of_group *group = units->group;
+    bool dense = plan->architecture.block == OF_BLOCK_DENSE;
+    void (*enter)(const of_run *, const of_op *, uint32_t, const of_pixel_view *) =
+        dense ? enter_dense : enter_convolutional;
     for (uint32_t u = units->first; u < units->first + units->count; u++) {
         of_pixel_view view = {0};
-        if (op->scale == 0)
+        bool pixels = op->scale == 0;
+        if (pixels)
             view =
                 of_pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
-        double log_det = of_pixels_enter(run, op, u, op->scale == 0 ? &view : NULL);
-        if (op->log_dets != NULL)
-            run->worker->contributions[(size_t)u * plan->scale_count] += log_det;
+        if (op->table != NULL) {
+            double log_det = read_pixels(run, op, &view);
+            if (op->log_dets != NULL)
+                run->worker->contributions[(size_t)u * plan->scale_count] += log_det;
+        }
+        enter(run, op, u, pixels ? &view : NULL);
     }
     return OF_OK;
 }

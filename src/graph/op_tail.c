@@ -61,7 +61,9 @@ of_coupling_row of_tail_row(const of_run *run, const of_op *op, uint32_t place, 
     const of_worker *worker = run->worker;
     size_t floats = of_state_floats(scale);
     of_coupling_row row = {
-        .taps = tap_row(plan, op, worker->taps + (size_t)place * scale->positions * op->tap_stride),
+        .taps = tap_row(plan, op,
+                        (const float *)worker->buffers[OF_BUFFER_TAPS] +
+                            (size_t)place * scale->positions * op->tap_stride),
         .pass = (op->on_pass ? worker->rest : worker->pass)[op->scale] + unit * floats,
         .rest = (op->on_pass ? worker->pass : worker->rest)[op->scale] + unit * floats,
         .half = scale->half,
@@ -251,7 +253,7 @@ static double log_scale(const of_op *op, double raw, uint32_t c) {
 void of_tail_log_dets(const of_run *run, const of_op *op, float *coefficients,
                       double *contributions) {
     const of_scale_plan *scale = &run->plan->scales[op->scale];
-    of_tap_row row = tap_row(run->plan, op, run->worker->taps);
+    of_tap_row row = tap_row(run->plan, op, run->worker->buffers[OF_BUFFER_TAPS]);
     size_t spread = (size_t)scale->shape.height * scale->shape.width / scale->positions;
     for (row.row = 0; op->affine && row.row < row.height; row.row++) {
         run->plan->kernels->tap_sum_row(&row, coefficients);

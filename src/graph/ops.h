@@ -186,6 +186,10 @@ of_status of_ops_build(const of_plan *plan, const of_model *model, of_op_list *l
 
 of_pass of_pass_fold, of_pass_fuse, of_pass_taps, of_pass_choose;
 
+/* pass_fold.c: leaves out every op that `absorb` makes part of the one before it in its scale. */
+void of_ops_absorb(const of_plan *plan, of_op_list *list,
+                   bool (*absorb)(const of_plan *plan, of_op *op, const of_op *next));
+
 /* passes.c: all of them; `visit`, if there is one, is told of the list before and after each. */
 void of_ops_run_passes(const of_plan *plan, of_op_list *list, of_op_visitor visit, void *user);
 

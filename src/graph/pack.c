@@ -18,9 +18,8 @@ static of_status make_buffers(const of_scale_plan *scale, of_pack_buffers *b, of
     for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++) {
         if (op->code == NULL)
             continue;
-        size_t count = of_convolution_weights(&op->shape);
-        weights = count > weights ? count : weights;
-        outputs = op->shape.outputs > outputs ? op->shape.outputs : outputs;
+        of_raise_to(&weights, of_convolution_weights(&op->shape));
+        of_raise_to(&outputs, op->shape.outputs);
     }
     b->folded.weights = of_allocate(weights, sizeof(float));
     b->folded.bias = of_allocate(outputs, sizeof(float));

@@ -6,38 +6,30 @@
  * Maps of dense blocks are too large for that: each is a product of its own. */
 #include "graph/plan.h"
 
-/* The map that `op` is. */
-static of_step_map map_of(const of_op *op) {
-    return (of_step_map){
-        .channels = op->shape.outputs, .step = op->step, .parameters = op->parameters};
-}
-
-static bool takes_map(const of_op *op) {
-    return op->kind == OF_OP_ENTER || op->kind == OF_OP_TAIL;
+static void become(of_op *op, of_op_kind kind, const char *name) {
+    op->kind = kind;
+    op->name = name;
 }
 
 /* Makes `next` part of `op`, if they fuse. */
 static bool fuse(const of_plan *plan, of_op *op, const of_op *next) {
-    if (op->kind == OF_OP_INPUT && next->kind == OF_OP_SQUEEZE) {
-        op->kind = OF_OP_ENTER;
-    } else if (takes_map(op) && next->kind == OF_OP_MAP) {
-        if (plan->architecture.block == OF_BLOCK_DENSE)
-            return false;
-        op->map = map_of(next);
-    } else if (op->kind == OF_OP_SPLIT && next->kind == OF_OP_PRIOR) {
-        op->kind = OF_OP_LATENTS;
+    bool takes_map = op->kind == OF_OP_ENTER || op->kind == OF_OP_TAIL;
+    bool density = next->kind == OF_OP_CLASSES || next->kind == OF_OP_GAUSSIAN;
+    if (takes_map && next->kind == OF_OP_MAP && plan->architecture.block != OF_BLOCK_DENSE) {
+        op->map = next->map;
+    } else if (op->kind == OF_OP_INPUT && next->kind == OF_OP_ENTER) {
+        become(op, OF_OP_ENTER, next->name);
+    } else if (op->kind == OF_OP_SPLIT && next->kind == OF_OP_LATENTS) {
+        become(op, OF_OP_LATENTS, next->name);
         op->parameters = next->parameters;
-    } else if (op->kind != OF_OP_LATENTS ||
-               (next->kind != OF_OP_CLASSES && next->kind != OF_OP_GAUSSIAN)) {
-        return false;
+    } else {
+        return op->kind == OF_OP_LATENTS && density;
     }
-    if (next->kind != OF_OP_MAP)
-        op->name = next->name;
     return true;
 }
 
 /* What an op becomes without any neighbour. */
-static void rename_op(of_op *op) {
+static void fuse_alone(of_op *op) {
     if (op->kind == OF_OP_SQUEEZE)
         op->kind = OF_OP_ENTER;
     else if (op->kind == OF_OP_COUPLING)
@@ -45,17 +37,12 @@ static void rename_op(of_op *op) {
     else if (op->kind == OF_OP_PRIOR)
         op->kind = OF_OP_LATENTS;
     else if (op->kind == OF_OP_MAP)
-        op->map = map_of(op);
+        op->map = (of_step_map){
+            .channels = op->shape.outputs, .step = op->step, .parameters = op->parameters};
 }
 
 void of_pass_fuse(const of_plan *plan, of_op_list *list) {
-    size_t kept = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        if (kept > 0 && list->ops[kept - 1].scale == list->ops[i].scale &&
-            fuse(plan, &list->ops[kept - 1], &list->ops[i]))
-            continue;
-        list->ops[kept] = list->ops[i];
-        rename_op(&list->ops[kept++]);
-    }
-    list->count = kept;
+    for (size_t i = 0; i < list->count; i++)
+        fuse_alone(&list->ops[i]);
+    of_ops_absorb(plan, list, fuse);
 }

@@ -33,10 +33,8 @@ typedef struct of_band {
 typedef struct of_scale_plan {
     of_scale_shape shape;
     uint32_t channels, positions, rows, columns, half; /* flow geometry */
-    uint32_t outputs, tap_stride;                      /* of tails */
-    uint32_t gather_stride; /* training: floats a position of the first layer's 3x3 neighbourhood */
-    uint32_t chunk;         /* units a call of the network takes, a power of two */
-    bool last;              /* no split: pass and rest are latents */
+    uint32_t chunk; /* units a call of the network takes, a power of two */
+    bool last;      /* no split: pass and rest are latents */
     /* F32 or BF16: what the networks multiply, and their hidden activations; taps are floats */
     of_precision precision;
     of_op *ops; /* of the plan's */
@@ -75,6 +73,14 @@ static inline size_t of_grid_positions(const of_scale_plan *scale) {
 /* Levels q in a float of OF_PIXEL_F32, which holds v/255: q = v / 2^(8 - bits). */
 static inline double of_input_levels(const of_input_map *input) {
     return 255.0 / (1 << (8 - input->bits));
+}
+
+/* Of sizes that serve several. */
+static inline size_t of_larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+static inline void of_raise_to(size_t *value, size_t least) {
+    *value = of_larger(*value, least);
 }
 
 /* Floats of a unit's pass, or rest. */
@@ -128,9 +134,6 @@ uint32_t of_convolution_source(const of_op *op, uint32_t o);
 /* Memory for packed weights and `bias_count` values. */
 of_status of_packed_allocate(of_plan *plan, const of_convolution *code, size_t bias_count,
                              of_packed_layer *packed, of_error *error);
-
-/* Numbers in the weights of a shape. */
-size_t of_convolution_weights(const of_convolution_shape *shape);
 
 /* FLOP of an image, bytes and kernel of what a convolution runs. */
 void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info *info);

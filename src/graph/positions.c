@@ -13,8 +13,6 @@
 #include "core/memory.h"
 #include "graph/run.h"
 
-#include <math.h>
-#include <omp.h>
 #include <string.h>
 
 void of_architecture_position_shape(const of_architecture *architecture, uint32_t scale,
@@ -100,9 +98,8 @@ static bool open_recorder(recorder *m) {
     size_t positions = 1, coefficients = 1;
     for (uint32_t s = 0; s < m->run.plan->scale_count; s++) {
         const of_scale_plan *scale = &m->run.plan->scales[s];
-        size_t row = (size_t)scale->columns * scale->channels;
-        positions = positions < of_grid_positions(scale) ? of_grid_positions(scale) : positions;
-        coefficients = coefficients < row ? row : coefficients;
+        of_raise_to(&positions, of_grid_positions(scale));
+        of_raise_to(&coefficients, (size_t)scale->columns * scale->channels);
     }
     m->unit = of_allocate(positions, sizeof *m->unit);
     m->log_factors = of_allocate(positions, sizeof *m->log_factors);
@@ -110,39 +107,30 @@ static bool open_recorder(recorder *m) {
     return m->unit != NULL && m->log_factors != NULL && m->coefficients != NULL;
 }
 
-static of_status record_image(recorder *m, const of_batch *batch, size_t image, double *grids,
-                              of_error *error) {
-    of_status status =
-        open_recorder(m) ? OF_OK : of_fail_memory(error, "the contributions of positions");
-    m->image = (of_group){.batch = batch, .first = image, .stride = 1, .images = 1};
-    for (uint32_t unit = 0; status == OF_OK && unit < m->run.plan->units; unit++)
-        status = record_unit(m, unit, grids, error);
-    of_free(m->unit);
-    of_free(m->log_factors);
-    of_free(m->coefficients);
-    return status;
-}
+typedef struct position_task {
+    const of_batch *batch;
+    const double *class_logp; /* [images][classes] */
+    double *grids;
+} position_task;
 
-static of_status record_images(of_session *session, const of_batch *batch, const double *class_logp,
-                               double *grids, of_error *error) {
-    size_t size = of_architecture_position_count(&session->plan->architecture);
-    size_t classes = session->plan->architecture.classes;
-    of_workers_clear(session->workers, session->threads);
-#pragma omp parallel num_threads(session->threads)
-    {
-        of_worker *worker = &session->workers[omp_get_thread_num()];
-        omp_set_num_threads(1); /* the layers must not spread out */
-#pragma omp for schedule(dynamic, 1)
-        for (size_t i = 0; i < batch->count; i++) {
-            recorder m = {.run = {.plan = session->plan, .worker = worker}};
-            for (size_t c = 1; c < classes; c++)
-                if (class_logp[i * classes + c] > class_logp[i * classes + m.class])
-                    m.class = c;
-            if (worker->error.status == OF_OK)
-                worker->error.status = record_image(&m, batch, i, grids + i * size, &worker->error);
-        }
-    }
-    return of_workers_outcome(session->workers, session->threads, error);
+static of_status record_image(const of_run *run, size_t image, void *user, of_error *error) {
+    const of_plan *plan = run->plan;
+    const position_task *task = user;
+    size_t size = of_architecture_position_count(&plan->architecture);
+    size_t classes = plan->architecture.classes;
+    recorder m = {.run = *run,
+                  .image = {.batch = task->batch, .first = image, .stride = 1, .images = 1}};
+    for (size_t c = 1; c < classes; c++)
+        if (task->class_logp[image * classes + c] > task->class_logp[image * classes + m.class])
+            m.class = c;
+    of_status status =
+        open_recorder(&m) ? OF_OK : of_fail_memory(error, "the contributions of positions");
+    for (uint32_t unit = 0; status == OF_OK && unit < plan->units; unit++)
+        status = record_unit(&m, unit, task->grids + image * size, error);
+    of_free(m.unit);
+    of_free(m.log_factors);
+    of_free(m.coefficients);
+    return status;
 }
 
 of_status of_session_position_contributions(of_session *session, const of_batch *batch,
@@ -156,15 +144,17 @@ of_status of_session_position_contributions(of_session *session, const of_batch 
     if (status != OF_OK)
         return status;
     size_t classes = session->plan->architecture.classes, count;
+    position_task task = {batch, NULL, grids};
     if (classes == 0 || batch->count == 0)
-        return record_images(session, batch, NULL, grids, error);
+        return of_session_each(session, batch->count, record_image, &task, error);
     double *class_logp =
         of_multiply(batch->count, classes, &count) ? of_allocate(count, sizeof(double)) : NULL;
     if (class_logp == NULL)
         return of_fail_memory(error, "log-likelihoods of classes");
+    task.class_logp = class_logp;
     status = of_session_forward(session, batch, &(of_likelihoods){.class_logp = class_logp}, error);
     if (status == OF_OK)
-        status = record_images(session, batch, class_logp, grids, error);
+        status = of_session_each(session, batch->count, record_image, &task, error);
     of_free(class_logp);
     return status;
 }

@@ -14,12 +14,10 @@
 typedef struct of_worker {
     of_arena arena;
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES]; /* [group units][positions][half] */
-    void *hidden[2];                                  /* of one chunk, in the scale's precision */
-    float *taps;                                      /* of one chunk */
-    void *network_input; /* of one chunk, where it is not the state itself */
-    float *pixels;       /* of one unit, where they are no linear map of bytes or floats */
-    float *mix[2];       /* dense: [chunk][channels] before and after the map */
-    float *latents;      /* of one unit, position-major */
+    void *buffers[OF_BUFFERS]; /* of one chunk; STATE: what networks read, if it is a copy */
+    float *pixels;             /* of one unit, where they are no linear map of bytes or floats */
+    float *mix[2];             /* dense: [chunk][channels] before and after the map */
+    float *latents;            /* of one unit, position-major */
     float *row_scratch;
     void *convolution_scratch;
     double *contributions; /* [group units][scales] */
@@ -98,6 +96,11 @@ void of_workers_free(of_worker *workers, unsigned threads);
 void of_workers_clear(of_worker *workers, unsigned threads);
 of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_error *error);
 
+/* Calls `work` for 0 to count-1, each on one of the session's threads, until one fails. */
+typedef of_status of_session_work(const of_run *run, size_t number, void *user, of_error *error);
+of_status of_session_each(of_session *session, size_t count, of_session_work *work, void *user,
+                          of_error *error);
+
 /* ---- profile.c ---- */
 
 /* Time stamp in seconds if the run is profiled, and what has passed since added to a layer. */
@@ -115,11 +118,6 @@ typedef struct of_pixel_view {
 
 of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
                             uint32_t unit);
-
-/* Scale 0 from pixels, or a later scale (`view` NULL) from what the previous one leaves; with the
- * map of step 0 for convolutional blocks. Returns the log-determinant of the input map. */
-double of_pixels_enter(const of_run *run, const of_op *op, uint32_t unit,
-                       const of_pixel_view *view);
 
 /* The way back, without the map: from a scale's state to what the previous one left, or for scale 0
  * to floats in the units of OF_PIXEL_F32 at `target`. */

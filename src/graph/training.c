@@ -9,10 +9,6 @@
 /* Kept hidden activations of a thread: K 8, hidden 128 keeps nine tenths of them in that. */
 static const size_t KEPT_BYTES = (size_t)40 << 20;
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static size_t place(size_t *next, size_t floats) {
     size_t here = *next;
     *next += of_round_up(floats, OF_ALIGNMENT / sizeof(float));
@@ -110,7 +106,7 @@ static of_status place_gradients(of_training_plan *training, const of_model *mod
             end = place_latents(model, op, begin, places);
         }
         op->sums.begin = begin;
-        op->sums.room = larger(op->sums.floats, end - begin);
+        op->sums.room = of_larger(op->sums.floats, end - begin);
         training->block_floats = begin + op->sums.room;
     }
     return OF_OK;

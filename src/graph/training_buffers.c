@@ -5,10 +5,6 @@
 
 #include <stdlib.h>
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static size_t group_units(const of_plan *plan) {
     return (size_t)plan->group_images * plan->units;
 }
@@ -115,31 +111,27 @@ typedef struct buffer_sizes {
     size_t coefficients, buffers[OF_BUFFERS], latents, sums, biases, weights[OF_LAYERS], folded;
 } buffer_sizes;
 
-static void raise_to(size_t *value, size_t least) {
-    *value = larger(*value, least);
-}
-
 static buffer_sizes measure(const of_plan *plan) {
     buffer_sizes need = {.biases = 0};
     for (const of_op *op = plan->ops; op < plan->ops + plan->op_count; op++) {
         const of_scale_plan *scale = &plan->scales[op->scale];
         size_t positions = (size_t)scale->chunk * scale->positions;
-        raise_to(&need.sums, op->sums.floats);
-        raise_to(&need.latents, scale->shape.latents);
-        raise_to(&need.coefficients, positions * op->outputs);
+        of_raise_to(&need.sums, op->sums.floats);
+        of_raise_to(&need.latents, scale->shape.latents);
+        of_raise_to(&need.coefficients, positions * op->outputs);
         if (op->kind == OF_OP_MAP) {
-            raise_to(&need.buffers[OF_BUFFER_TAPS], positions * scale->channels);
-            raise_to(&need.buffers[OF_BUFFER_STATE], positions * scale->channels);
+            of_raise_to(&need.buffers[OF_BUFFER_TAPS], positions * scale->channels);
+            of_raise_to(&need.buffers[OF_BUFFER_STATE], positions * scale->channels);
         } else if (op->kind == OF_OP_CONVOLUTION) {
             size_t inputs = of_product_inputs(op), outputs = op->shape.outputs;
-            raise_to(&need.buffers[op->writes], positions * outputs);
-            raise_to(&need.buffers[op->reads], positions * inputs);
-            raise_to(&need.weights[op->writes], inputs * outputs);
-            raise_to(&need.biases, outputs);
+            of_raise_to(&need.buffers[op->writes], positions * outputs);
+            of_raise_to(&need.buffers[op->reads], positions * inputs);
+            of_raise_to(&need.weights[op->writes], inputs * outputs);
+            of_raise_to(&need.biases, outputs);
             if (of_reads_state(op)) {
-                raise_to(&need.folded, inputs * outputs);
-                raise_to(&need.coefficients, positions * op->shape.inputs);
-                raise_to(&need.latents, op->shape.inputs);
+                of_raise_to(&need.folded, inputs * outputs);
+                of_raise_to(&need.coefficients, positions * op->shape.inputs);
+                of_raise_to(&need.latents, op->shape.inputs);
             }
         }
     }

@@ -22,7 +22,7 @@ static of_status unfold_part(const of_unfolding *all, const of_op *op, float *su
 static size_t largest_map(const of_plan *plan) {
     size_t n = 0;
     for (uint32_t s = 0; s < plan->scale_count; s++)
-        n = plan->scales[s].channels > n ? plan->scales[s].channels : n;
+        of_raise_to(&n, plan->scales[s].channels);
     return n;
 }
 

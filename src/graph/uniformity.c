@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/random.h"
-#include "graph/convolution.h"
+#include "graph/plan.h"
 
 #include <omp.h>
 #include <string.h>
@@ -24,10 +24,6 @@ static void free_probe(probe *data) {
     of_free(data->packed);
     of_free(data->bias);
     of_free(data->scratch);
-}
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
 }
 
 /* Uniform in [-1/2, 1/2). The upper half of a float is a number in bfloat16. */
@@ -50,20 +46,19 @@ static of_status make_probe(const of_convolution *convolution, const of_convolut
     const of_convolution_shape *shape = of_convolution_shape_of(convolution);
     size_t images = of_convolution_most_images(convolution);
     size_t positions = (size_t)shape->height * shape->width;
-    size_t taps = (size_t)shape->kernel * shape->kernel;
-    size_t weight_count = taps * shape->inputs * shape->outputs;
-    *data = (probe){.source_bytes = positions * shape->inputs * of_number_bytes(shape->source),
-                    .target_bytes = positions * shape->outputs * of_number_bytes(shape->target)};
+    size_t weight_count = of_convolution_weights(shape);
+    *data = (probe){.source_bytes = positions * shape->inputs * of_precision_bytes(shape->source),
+                    .target_bytes = positions * shape->outputs * of_precision_bytes(shape->target)};
     data->source = of_allocate(images, data->source_bytes);
     data->target = of_allocate(images, data->target_bytes);
     data->expected = of_allocate(images, data->target_bytes);
     data->weights = of_allocate(weight_count, sizeof(float));
-    data->packed = of_allocate_zeroed(larger(of_convolution_weight_bytes(convolution),
-                                             band ? of_convolution_weight_bytes(band) : 0),
+    data->packed = of_allocate_zeroed(of_larger(of_convolution_weight_bytes(convolution),
+                                                band ? of_convolution_weight_bytes(band) : 0),
                                       1);
     data->bias = of_allocate_zeroed(shape->outputs, sizeof(float));
-    data->scratch = of_allocate(larger(of_convolution_scratch_bytes(convolution),
-                                       band ? of_convolution_scratch_bytes(band) : 0),
+    data->scratch = of_allocate(of_larger(of_convolution_scratch_bytes(convolution),
+                                          band ? of_convolution_scratch_bytes(band) : 0),
                                 1);
     if (!data->source || !data->target || !data->expected || !data->weights || !data->packed ||
         !data->bias || !data->scratch) {

@@ -3,6 +3,7 @@
 #include "core/memory.h"
 #include "graph/run.h"
 
+#include <omp.h>
 #include <unistd.h>
 
 enum {
@@ -28,18 +29,13 @@ static size_t clamp(size_t value, size_t low, size_t high) {
     return value < low ? low : value > high ? high : value;
 }
 
-static void raise_to(size_t *value, size_t least) {
-    if (*value < least)
-        *value = least;
-}
-
 /* Hidden activations and taps of a chunk should stay in three quarters of a core's L2 cache. */
 static uint32_t choose_chunk(const of_plan *plan, const of_scale_plan *scale) {
     size_t taps = 0;
     for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++)
-        raise_to(&taps, op->tap_stride);
+        of_raise_to(&taps, op->tap_stride);
     size_t bytes =
-        (size_t)2 * plan->hidden * of_number_bytes(scale->precision) + taps * sizeof(float);
+        (size_t)2 * plan->hidden * of_precision_bytes(scale->precision) + taps * sizeof(float);
     size_t positions = cache_bytes(plan) * 3 / 4 / bytes;
     positions = clamp(positions, LEAST_POSITIONS, MOST_POSITIONS);
     return power_of_two_below(clamp(positions / scale->positions, 1, MOST_UNITS));
@@ -60,39 +56,43 @@ void of_workspace_choose_chunks(of_plan *plan, unsigned micro_batch) {
         plan->group_images = micro_batch;
 }
 
-/* Sizes in floats (hidden and convolution scratch: bytes) that serve every scale. */
+/* Sizes in floats (buffers and convolution scratch: bytes) that serve every scale. */
 typedef struct sizes {
-    size_t hidden, input, pixels, taps, mix, latents, row_scratch, rows, convolution_scratch;
+    size_t buffers[OF_BUFFERS], pixels, mix, latents, row_scratch, rows, convolution_scratch;
 } sizes;
 
 static void measure_op(const of_plan *plan, const of_op *op, size_t positions, sizes *need) {
-    raise_to(&need->taps, positions * op->tap_stride);
-    if (op->kind == OF_OP_CONVOLUTION && of_copies_input(op))
-        raise_to(&need->input, positions * op->shape.inputs * of_number_bytes(op->shape.source));
+    const of_convolution_shape *shape = &op->shape;
     if (op->kind == OF_OP_ENTER && op->table != NULL)
-        raise_to(&need->pixels, plan->scales[op->scale].shape.dimensions);
-    if (op->kind == OF_OP_MAP)
-        raise_to(&need->mix, positions * op->map.channels);
-    if (op->code != NULL)
-        raise_to(&need->convolution_scratch, of_convolution_scratch_bytes(op->code));
+        of_raise_to(&need->pixels, plan->scales[op->scale].shape.dimensions);
+    if (op->code == NULL)
+        return;
+    of_raise_to(&need->convolution_scratch, of_convolution_scratch_bytes(op->code));
     for (unsigned t = 0; op->bands != NULL && t < plan->threads; t++)
         if (op->bands[t].code != NULL)
-            raise_to(&need->convolution_scratch, of_convolution_scratch_bytes(op->bands[t].code));
+            of_raise_to(&need->convolution_scratch,
+                        of_convolution_scratch_bytes(op->bands[t].code));
+    if (op->kind == OF_OP_MAP) {
+        of_raise_to(&need->mix, positions * op->map.channels);
+        return;
+    }
+    of_raise_to(&need->buffers[op->writes],
+                positions * shape->outputs * of_precision_bytes(shape->target));
+    if (of_copies_input(op))
+        of_raise_to(&need->buffers[op->reads],
+                    positions * shape->inputs * of_precision_bytes(shape->source));
 }
 
 static sizes measure(const of_plan *plan) {
     sizes need = {.row_scratch = OF_SCRATCH_FLOATS};
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        const of_scale_plan *scale = &plan->scales[s];
-        size_t positions = (size_t)scale->chunk * scale->positions;
-        raise_to(&need.hidden, positions * plan->hidden * of_number_bytes(scale->precision));
-        raise_to(&need.latents, scale->shape.latents);
-        /* one more for the split prior */
-        raise_to(&need.rows, ((size_t)plan->architecture.steps + 1) * scale->rows);
+    for (const of_op *op = plan->ops; op < plan->ops + plan->op_count; op++) {
+        const of_scale_plan *scale = &plan->scales[op->scale];
+        of_raise_to(&need.latents, scale->shape.latents);
+        /* a split prior counts as one more step */
+        of_raise_to(&need.rows, ((size_t)plan->architecture.steps + 1) * scale->rows);
         /* coefficients, or the padded outputs of a map; twice, see OF_SCRATCH_FLOATS */
-        raise_to(&need.row_scratch, (size_t)4 * of_round_up(scale->half, OF_MAP_PADDING));
-        for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++)
-            measure_op(plan, op, positions, &need);
+        of_raise_to(&need.row_scratch, (size_t)4 * of_round_up(scale->half, OF_MAP_PADDING));
+        measure_op(plan, op, (size_t)scale->chunk * scale->positions, &need);
     }
     need.row_scratch += OF_SCRATCH_EXTRA;
     return need;
@@ -119,28 +119,21 @@ static void *take(taker *from, size_t count, size_t size) {
     return piece;
 }
 
-static void take_states(const of_plan *plan, taker *from, of_worker *worker) {
-    size_t units = (size_t)plan->group_images * plan->units;
-    for (uint32_t s = 0; s < plan->scale_count; s++) {
-        size_t bytes = of_state_floats(&plan->scales[s]) * sizeof(float);
-        worker->pass[s] = take(from, units, bytes);
-        worker->rest[s] = take(from, units, bytes);
-    }
-}
-
 static void take_worker(const of_plan *plan, const sizes *need, taker *from, of_worker *worker) {
     size_t units = (size_t)plan->group_images * plan->units;
-    worker->hidden[0] = take(from, need->hidden, 1);
-    worker->hidden[1] = take(from, need->hidden, 1);
-    worker->network_input = take(from, need->input, 1);
+    for (int i = 0; i < OF_BUFFERS; i++)
+        worker->buffers[i] = take(from, need->buffers[i], 1);
     worker->pixels = take(from, need->pixels, sizeof(float));
     worker->convolution_scratch = take(from, need->convolution_scratch, 1);
     worker->contributions = take(from, units * plan->scale_count, sizeof(double));
     worker->squares = take(from, units * plan->scale_count, sizeof(double));
     worker->class_sums = take(from, units * plan->architecture.classes, sizeof(double));
     worker->row_sums = take(from, need->rows, sizeof(double));
-    take_states(plan, from, worker);
-    worker->taps = take(from, need->taps, sizeof(float));
+    for (uint32_t s = 0; s < plan->scale_count; s++) {
+        size_t bytes = of_state_floats(&plan->scales[s]) * sizeof(float);
+        worker->pass[s] = take(from, units, bytes);
+        worker->rest[s] = take(from, units, bytes);
+    }
     worker->mix[0] = take(from, need->mix, sizeof(float));
     worker->mix[1] = take(from, need->mix, sizeof(float));
     worker->latents = take(from, need->latents, sizeof(float));
@@ -200,4 +193,21 @@ of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_erro
         if (workers[t].error.status != OF_OK)
             return of_error_copy(error, &workers[t].error);
     return OF_OK;
+}
+
+of_status of_session_each(of_session *session, size_t count, of_session_work *work, void *user,
+                          of_error *error) {
+    of_workers_clear(session->workers, session->threads);
+#pragma omp parallel num_threads(session->threads)
+    {
+        of_worker *worker = &session->workers[omp_get_thread_num()];
+        const of_run run = {.plan = session->plan, .worker = worker};
+        /* also with one thread, where no region is active, the layers must not spread out */
+        omp_set_num_threads(1);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t i = 0; i < count; i++)
+            if (worker->error.status == OF_OK)
+                worker->error.status = work(&run, i, user, &worker->error);
+    }
+    return of_workers_outcome(session->workers, session->threads, error);
 }
