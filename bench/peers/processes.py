@@ -21,13 +21,13 @@ class Failure(Exception):
 
 
 def run_step(python, script, *arguments):
-    """Runs one of the scripts here to its end; returns the JSON it prints."""
+    """Runs one of the scripts here to its end; returns the JSON it prints last."""
     result = subprocess.run([python, "-B", os.path.join(HERE, script), *arguments],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
         lines = result.stderr.strip().splitlines() or [f"{script}: {result.returncode}"]
         raise Failure(lines[-1])
-    return json.loads(result.stdout)
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 class Worker:
@@ -37,8 +37,9 @@ class Worker:
         setting = job["setting"]
         environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
         environment["OMP_NUM_THREADS"] = str(setting["threads"])
-        environment["OPENBLAS_NUM_THREADS"] = str(setting["blas"])
-        self.name = job["contender"]
+        environment["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(job["folder"], "inductor")
+        environment["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of processes stays
+        self.name = f"{job['engine']} {job['precision']}"
         self.process = subprocess.Popen(
             [python, "-B", os.path.join(HERE, "worker.py")], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE if not os.environ.get(
