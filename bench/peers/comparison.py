@@ -23,7 +23,12 @@ class Chosen(typing.NamedTuple):
     worker: Worker
     version: str
     seconds: float
-    auroc: float
+    auroc: float  # NaN in f32, where likelihoods agree
+    close: bool   # whether the AUROC is near enough
+
+    def rank(self) -> tuple:
+        """Less is better: what costs too much accuracy only wins where all the others do."""
+        return not self.close, self.seconds
 
 
 class Comparison:
@@ -54,7 +59,8 @@ class Comparison:
 
     def skip(self, contender: Contender, reason: str) -> None:
         self.pythons.pop(contender, None)
-        self.skipped.append(f"{contender.title}: {reason}")
+        named = reason.startswith(contender.title)
+        self.skipped.append(reason if named else f"{contender.title}: {reason}")
 
     def peers(self) -> list[Contender]:
         return [contender for contender in self.pythons if contender.engine != "outflow"]
@@ -186,7 +192,7 @@ class Comparison:
                     continue  # a setting that this peer does not know, or that costs too much
                 # Again, so that one disturbance does not decide.
                 best = self.timed(best)
-                loser, best = sorted((best, self.timed(trial)), key=lambda c: -c.seconds)
+                best, loser = sorted((best, self.timed(trial)), key=Chosen.rank)
                 loser.worker.end()
         if not known and not self.args.quick:
             self.memory.put(key, best.setting)
@@ -198,7 +204,8 @@ class Comparison:
         worker = self.start(contender, setting)
         try:
             version, auroc = self.ready(contender, worker, setting["scope"])
-            chosen = Chosen(setting, worker, version, math.inf, auroc)
+            close = math.isnan(auroc) or agreement.close(self.reference_auroc, auroc)
+            chosen = Chosen(setting, worker, version, math.inf, auroc, close)
             return self.timed(chosen) if timed else chosen
         except Failure:
             worker.end()
@@ -265,10 +272,12 @@ class Comparison:
                           "images_per_second": rate, "slowest": batch / max(times),
                           "fastest": batch / min(times), "peak_percent": 100 * rate * flops / peak,
                           "memory_mb": memory[contender], "auroc": report.finite(one.auroc),
+                          "auroc_is_close": one.close,
                           "samples_images_per_second": [batch / time for time in times]})
         return {**self.row, "threads": self.args.threads, "rounds": self.args.rounds,
                 "seconds": self.args.seconds, "peak_gflops": peak / 1e9,
                 "gflop_per_image": flops / 1e9, "largest_difference": self.difference,
+                "reference_auroc": report.finite(self.reference_auroc),
                 "auroc_of": [self.args.usual, self.args.others, self.args.images],
                 "cpu": cpu_name(), "contenders": found, "skipped": self.skipped}
 

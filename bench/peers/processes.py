@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+from contenders import Contender
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What would make a contender's threads wait in another way than its authors chose.
 UNWANTED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "OMP_PLACES",
@@ -39,7 +41,7 @@ class Worker:
         environment["OMP_NUM_THREADS"] = str(setting["threads"])
         environment["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(job["folder"], "inductor")
         environment["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of processes stays
-        self.name = f"{job['engine']} {job['precision']}"
+        self.name = Contender(job["engine"], job["precision"]).title
         self.process = subprocess.Popen(
             [python, "-B", os.path.join(HERE, "worker.py")], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE if not os.environ.get(

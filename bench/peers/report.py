@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import agreement
 import settings
 from contenders import ENGINES, PRECISIONS, Contender
 
@@ -43,6 +44,15 @@ def times(value: float | None) -> str:
 # ---- One row ----
 
 
+def mark(c: dict) -> str:
+    return "" if c["auroc_is_close"] else "\\*"
+
+
+def footnote(row: dict) -> list[str]:
+    off = any(not c["auroc_is_close"] for c in row["contenders"])
+    return [f"\n\\* more than {agreement.AUROC} from that of f32"] if off else []
+
+
 def line(row: dict, c: dict) -> str:
     """Of a contender."""
     contender = Contender(c["contender"], c["precision"])
@@ -51,7 +61,7 @@ def line(row: dict, c: dict) -> str:
         ours = [fastest(row, True, precision) for precision in (c["precision"], "best")]
         against = [times(one and one["images_per_second"] / c["images_per_second"])
                    for one in ours]
-    auroc = "" if c["auroc"] is None else f"{c['auroc']:.4f}"
+    auroc = "" if c["auroc"] is None else f"{c['auroc']:.4f}" + mark(c)
     words = settings.describe(c["setting"], contender, row["mode"], row["batch"])
     cells = [f"{contender.title} ({c['version']})", number(c["images_per_second"]),
              f"{number(c['slowest'])}-{number(c['fastest'])}", f"{c['peak_percent']:.0f} %",
@@ -71,7 +81,7 @@ def table(row: dict) -> str:
             "|---|---:|---:|---:|---:|---:|---:|---:|---|"]
     text += [line(row, c) for precision in PRECISIONS for c in row["contenders"]
              if c["precision"] == precision]
-    return "\n".join(text + [f"\nSkipped: {reason}" for reason in row["skipped"]])
+    return "\n".join(text + footnote(row) + [f"\nSkipped: {reason}" for reason in row["skipped"]])
 
 
 # ---- The suite ----
@@ -106,7 +116,7 @@ def duel(row: dict, precision: str) -> str:
     ours, theirs = fastest(row, True, precision), fastest(row, False, precision)
     text = number(ours["images_per_second"]) if ours else "-"
     if theirs:
-        text += f" / {number(theirs['images_per_second'])} {ENGINES[theirs['contender']].title}"
+        text += f" / {number(theirs['images_per_second'])} {ENGINES[theirs['contender']].title}{mark(theirs)}"
     return text + (f" ({times(ratio(row, precision))})" if ours and theirs else "")
 
 
@@ -121,7 +131,8 @@ def summary(rows: list[dict], goals: list[list]) -> str:
         cells += ["; ".join(f"{what} {reached}, goal {goal}: {words[met]}"
                             for what, reached, goal, met in judge(row, wanted))]
         text.append("| " + " | ".join(cells) + " |")
-    return "\n".join(text)
+    noted = [note for row in rows for note in footnote(row)]
+    return "\n".join(text + noted[:1])
 
 
 def agreements(result: dict) -> str:

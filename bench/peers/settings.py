@@ -27,16 +27,23 @@ def forms(engine: str, threads: int, batch: int) -> list[Setting]:
     if engine == "eager":  # Python itself keeps eager calls from running side by side
         return found + [{"part": part} for part in (16, 8) if batch % part == 0 and part < batch]
     share = batch // threads if batch % threads == 0 else 0
-    parts = [part for part in (share, 8, 4) if part and share % part == 0 and part < batch]
+    parts = [part for part in (share, 8, 4) if share and share % part == 0 and part < batch]
     return found + [{"threads": 1, "streams": threads, "part": part}
                     for part in dict.fromkeys(parts)]
+
+
+def has_scope(contender: Contender) -> bool:
+    """Whether there is a choice of what is in low precision: Outflow has none, and OpenVINO's hint
+    of bf16 is for the whole graph."""
+    return contender.precision != "f32" and contender.engine != "outflow" and \
+        contender != ("openvino", "bf16")
 
 
 def scopes(contender: Contender) -> list[Setting]:
     """Other choices of what is in low precision: all convolutions instead of those of the
     networks, and for int8 the two wide ones of the three in a network."""
-    engine, precision = contender
-    if precision == "f32" or engine == "outflow":
+    precision = contender.precision
+    if not has_scope(contender):
         return []
     return [{"scope": "all"}] + ([{"scope": "wide"}] if precision == "int8" else [])
 
@@ -75,7 +82,7 @@ def describe(setting: Setting, contender: Contender, mode: str, batch: int) -> s
     words += ["C++ wrapper"] if setting["wrapper"] == "cpp" else []
     if contender.engine != "outflow":
         words += [OPTIMIZERS[setting["optimizer"]]] if mode == "train" else []
-        words += [SCOPES[setting["scope"]]] if contender.precision != "f32" else []
+        words += [SCOPES[setting["scope"]]] if has_scope(contender) else []
     return ", ".join(words)
 
 
