@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 UNWANTED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "OMP_PLACES",
             "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_DYNAMIC", "MKL_NUM_THREADS")
 
-SET_UP_LIMIT, TURN_LIMIT = 900, 300  # seconds after which a process is taken to hang
+SET_UP_LIMIT, TURN_LIMIT = 1800, 600  # seconds after which a process is taken to hang
 
 
 class Failure(Exception):
