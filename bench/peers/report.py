@@ -63,7 +63,7 @@ def line(row: dict, c: dict) -> str:
                    for one in ours]
     auroc = "" if c["auroc"] is None else f"{c['auroc']:.4f}" + mark(c)
     words = settings.describe(c["setting"], contender, row["mode"], row["batch"])
-    cells = [f"{contender.title} ({c['version']})", number(c["images_per_second"]),
+    cells = [f"{contender.title}, {c['version']}", number(c["images_per_second"]),
              f"{number(c['slowest'])}-{number(c['fastest'])}", f"{c['peak_percent']:.0f} %",
              *against, auroc, f"{c['memory_mb']:.0f} MB", words]
     return "| " + " | ".join(cells) + " |"
