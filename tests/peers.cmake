@@ -3,13 +3,11 @@
 # test says that it skips.
 if(Python3_EXECUTABLE AND NOT OUTFLOW_SANITIZE)
   # The peers' environment has numpy and onnx; without it, what needs them is left out.
+  include(${CMAKE_CURRENT_LIST_DIR}/peers_environment.cmake)
   set(python ${Python3_EXECUTABLE})
-  foreach(folder $ENV{OUTFLOW_PEERS_VENV} $ENV{XDG_CACHE_HOME}/outflow/peers
-                 $ENV{HOME}/.cache/outflow/peers)
-    if(python STREQUAL Python3_EXECUTABLE AND EXISTS ${folder}/bin/python)
-      set(python ${folder}/bin/python)
-    endif()
-  endforeach()
+  if(peers_python)
+    set(python ${peers_python})
+  endif()
   add_test(NAME compare_peers_parts COMMAND ${python} -B
            ${CMAKE_CURRENT_SOURCE_DIR}/peers_parts_test.py ${PROJECT_BINARY_DIR})
   add_test(NAME compare_peers COMMAND ${Python3_EXECUTABLE} -B

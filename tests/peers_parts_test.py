@@ -73,7 +73,7 @@ class Contenders(unittest.TestCase):
         self.assertEqual({c.engine for c in training}, {"outflow", "eager", "compiled"})
         self.assertEqual({c.precision for c in training}, {"f32", "bf16"})
         self.assertEqual(contenders("score", ["openvino"], ["int8"]),
-                         [REFERENCE, Contender("openvino", "int8")])
+                         [REFERENCE, Contender("outflow", "int8"), Contender("openvino", "int8")])
 
 
 class Settings(unittest.TestCase):

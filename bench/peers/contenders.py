@@ -50,11 +50,12 @@ REFERENCE = Contender("outflow", "f32")  # what all others are checked against
 
 def contenders(mode: str, engines: typing.Collection[str],
                precisions: typing.Collection[str]) -> list[Contender]:
-    """Those of a row, the reference first; it takes part whatever is asked for."""
+    """Those of a row, the reference first. Outflow takes part whatever engines are asked for, and
+    the reference whatever precisions."""
     found = [Contender(engine, precision)
              for engine, about in ENGINES.items() if mode in about.modes
              for precision in PRECISIONS
-             if engine in engines and precision in precisions
+             if engine in ("outflow", *engines) and precision in precisions
              and (precision not in about.lacks or about.lacks[precision])
              and not (mode == "train" and precision == "int8")]
     return [REFERENCE] + [contender for contender in found if contender != REFERENCE]
