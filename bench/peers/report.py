@@ -116,8 +116,8 @@ def duel(row: dict, precision: str) -> str:
     ours, theirs = fastest(row, True, precision), fastest(row, False, precision)
     text = number(ours["images_per_second"]) if ours else "-"
     if theirs:
-            own = (both[0]["images_per_second"] / both[1]["images_per_second"] if all(both)
-                   else None)
+        title = ENGINES[theirs["contender"]].title + mark(theirs)
+        text += f" / {number(theirs['images_per_second'])} {title}"
     return text + (f" ({times(ratio(row, precision))})" if ours and theirs else "")
 
 
