@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # tools/export_pytorch.py, where a Python with torch is at hand; else the test says that it skips.
 find_package(Python3 COMPONENTS Interpreter)
-foreach(python /usr/bin/python3 ${Python3_EXECUTABLE})
+include(${CMAKE_CURRENT_LIST_DIR}/peers_environment.cmake)
+foreach(python /usr/bin/python3 ${Python3_EXECUTABLE} ${peers_python})
   if(NOT OUTFLOW_TORCH_PYTHON AND EXISTS ${python})
     execute_process(COMMAND ${python} -c "import numpy, torch" RESULT_VARIABLE failed
                     OUTPUT_QUIET ERROR_QUIET)

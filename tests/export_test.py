@@ -19,7 +19,7 @@ try:
     import torch
     import torch.nn.functional as F
 except ImportError:
-    print("SKIPPED: this Python has no torch; python3-torch provides it", file=sys.stderr)
+    print("SKIPPED: this Python has no torch; tools/setup --peers provides it", file=sys.stderr)
     sys.exit(77)
 
 sys.dont_write_bytecode = True

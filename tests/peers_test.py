@@ -4,8 +4,6 @@
 
     peers_test.py BUILD_DIR GOLDEN_DIR      exit status 77: what needs a peer was left out
 """
-import importlib.machinery
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,7 +11,15 @@ import sys
 import tempfile
 import unittest
 
-SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench", "compare_peers")
+sys.dont_write_bytecode = True
+BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench")
+SCRIPT = os.path.join(BENCH, "compare_peers")
+sys.path.insert(0, os.path.join(BENCH, "peers"))
+
+import agreement  # noqa: E402
+from contenders import ENGINES, Contender  # noqa: E402
+from interpreters import Interpreters  # noqa: E402
+
 BUILD, GOLDEN = sys.argv[1:3]
 TINY = ["--steps", "1", "--hidden", "16", "--batch", "2"]
 FASTEST_TO_START = ["onnxruntime", "openvino", "eager"]
@@ -24,18 +30,11 @@ def run(*arguments):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def load():
-    loader = importlib.machinery.SourceFileLoader("compare_peers", SCRIPT)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
-
-
-compare_peers = load()
-interpreters = compare_peers.Interpreters({})
-INSTALLED = [name for name, packages in compare_peers.PACKAGES.items()
-             if packages and interpreters.find(packages) and
-             (name in ("eager", "frozen") or interpreters.find(["onnx", "numpy"]))]
+interpreters = Interpreters({})
+# PyTorch's compiled form takes minutes to start: the smoke run of a person has it.
+INSTALLED = [name for name, engine in ENGINES.items()
+             if engine.packages and name != "compiled" and interpreters.find(engine.packages) and
+             (name == "eager" or interpreters.find(["onnx", "numpy"]))]
 QUICK = next((name for name in FASTEST_TO_START if name in INSTALLED), None)
 needs_peer = unittest.skipUnless(INSTALLED, "no peer is installed")
 
@@ -53,7 +52,10 @@ class Arguments(unittest.TestCase):
         self.refused("whole numbers from 1", "--steps", "many")
         self.refused("a number from 0.001", "--seconds", "nan")
         self.refused("there are outflow, eager", "--only", "tensorflow")
+        self.refused("there are f32, bf16, int8", "--precision", "f16")
         self.refused("leave out --batch", "--suite", "--batch", "3")
+        self.refused("leave out --batch", "--rows", "1", "--batch", "3")
+        self.refused("exclude each other", "--suite", "--quick")
         self.refused("no such file", "--model", "nowhere.safetensors")
         self.refused("no program", "--torch-python", "nowhere/python")
 
@@ -65,24 +67,21 @@ class Arguments(unittest.TestCase):
             self.refused("remove it", *TINY, "--settings", file.name, code=1)
 
     def test_python_without_the_package(self):
-        result = run(*TINY, "--only", "eager", "--torch-python", "/bin/false")
+        result = run(*TINY, "--only", "eager", "--torch-python", "/bin/false",
+                     "--precision", "f32")
         self.assertEqual(result.returncode, 77, result.stderr)
-        self.assertIn("SKIPPED: PyTorch eager: /bin/false cannot import torch", result.stdout)
+        self.assertIn("SKIPPED: PyTorch eager f32: /bin/false cannot import torch", result.stdout)
 
 
 class Agreement(unittest.TestCase):
-    def judge(self, ours, theirs):
-        comparison = object.__new__(compare_peers.Comparison)
-        comparison.reference, comparison.difference = ours, 0.0
-        comparison.agree("eager", theirs)
-        return comparison.difference
-
     def test_tolerance(self):
-        self.assertAlmostEqual(self.judge([-100.0, 5.0], [-100.01, 5.02]), 0.02)
-        self.assertAlmostEqual(self.judge([-10000.0], [-10000.09]), 0.09)
+        def judge(ours, theirs):
+            return agreement.check_likelihoods("somebody", ours, theirs)
+        self.assertAlmostEqual(judge([-100.0, 5.0], [-100.01, 5.02]), 0.02)
+        self.assertAlmostEqual(judge([-10000.0], [-10000.09]), 0.09)
         for wrong in ([-100.1, 5.0], [float("nan"), 5.0], [-100.0, float("inf")], [-100.0], []):
-            with self.assertRaisesRegex(SystemExit, "nothing is timed|results for"):
-                self.judge([-100.0, 5.0], wrong)
+            with self.assertRaisesRegex(agreement.Disagreement, "nothing is timed|results for"):
+                judge([-100.0, 5.0], wrong)
 
     def start(self, *arguments):
         command = [sys.executable, SCRIPT, "--build", BUILD, "--check", *arguments]
@@ -91,27 +90,39 @@ class Agreement(unittest.TestCase):
         self.addCleanup(process.kill)
         return process
 
+    @staticmethod
+    def low_precisions():
+        found = [Contender("eager", "bf16"), Contender("openvino", "bf16"),
+                 Contender("onnxruntime", "int8")]
+        if interpreters.find(["openvino", "nncf", "numpy"]):
+            found.append(Contender("openvino", "int8"))
+        return [contender for contender in found if contender.engine in INSTALLED]
+
     @needs_peer
     def test_installed_peers(self):
         """Side by side, to save time: all peers, training, other architectures, a refused one."""
-        everyone = self.start(*TINY)
-        trained = self.start(*TINY, "--mode", "train") if "eager" in INSTALLED else None
+        everyone = self.start(*TINY, "--only", ",".join(INSTALLED), "--images", "64")
+        trained = (self.start(*TINY, "--mode", "train", "--only", "eager", "--images", "64")
+                   if "eager" in INSTALLED else None)
         cases = [os.path.join(GOLDEN, f"glow-{case}.model.safetensors")
                  for case in ("additive-lu", "affine-shuffle", "gray", "dense-fixed")]
-        given = [self.start("--model", model, "--batch", "2", "--only", QUICK)
+        given = [self.start("--model", model, "--batch", "2", "--only", QUICK,
+                            "--precision", "f32")
                  for model in cases if os.path.exists(model)]
 
         def agreed(process):
             out, err = process.communicate()
             self.assertEqual(process.returncode, 0, err)
             self.assertIn("differ by at most", out)
-            return out.splitlines()[0]
+            return out
 
-        line = agreed(everyone)
+        text = agreed(everyone)
         for name in INSTALLED:
-            self.assertIn(compare_peers.report.TITLES[name] + " ", line)
+            self.assertIn(Contender(name, "f32").title + " ", text.splitlines()[0])
+        for contender in self.low_precisions():
+            self.assertRegex(text, contender.title + r" [^\n]*AUROC 0\.\d+")
         if trained:
-            self.assertIn("PyTorch eager", agreed(trained))
+            self.assertIn("PyTorch eager f32", agreed(trained))
         if not given:
             print(f"SKIPPED: other architectures: no {GOLDEN}")
             return
@@ -127,11 +138,12 @@ class Timing(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "settings.json")
             options = [*TINY, "--rounds", "2", "--seconds", "0.001", "--threads", "2",
-                       "--only", QUICK, "--settings", path]
+                       "--only", QUICK, "--settings", path, "--precision", "f32"]
             result = run(*options, "--format", "json")
             self.assertEqual(result.returncode, 0, result.stderr)
             row, = json.loads(result.stdout)
-            self.assertEqual([c["contender"] for c in row["contenders"]], ["outflow", QUICK])
+            self.assertEqual([(c["contender"], c["precision"]) for c in row["contenders"]],
+                             [("outflow", "f32"), (QUICK, "f32")])
             for contender in row["contenders"]:
                 self.assertGreater(contender["images_per_second"], 0)
                 self.assertGreater(contender["peak_percent"], 0)
@@ -141,8 +153,9 @@ class Timing(unittest.TestCase):
                 self.assertEqual(len(json.load(file)), 2)
             again = run(*options)
             self.assertEqual(again.returncode, 0, again.stderr)
-            self.assertIn(compare_peers.report.TITLES[QUICK], again.stdout)
-            tried = [line for line in again.stderr.splitlines() if QUICK + ":" in line]
+            self.assertIn(Contender(QUICK, "f32").title, again.stdout)
+            tried = [line for line in again.stderr.splitlines()
+                     if Contender(QUICK, "f32").title + ":" in line]
             self.assertEqual(len(tried), 1, "the setting in the file was not taken")
 
 

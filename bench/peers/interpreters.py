@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds, for each package, a Python that can import it: PyTorch often lives in the system's,
-ONNX Runtime and OpenVINO in a virtual environment."""
+"""Finds, for each package, a Python that can import it: the virtual environment of tools/setup
+before the system's, so that PyPI's PyTorch goes before an old one of the distribution."""
 import json
 import os
 import subprocess
@@ -16,8 +16,6 @@ for name in sys.argv[1:]:
         found[name] = None
 print(json.dumps(found))
 """
-PACKAGES = {"outflow": [], "eager": ["torch", "numpy"], "frozen": ["torch", "numpy"],
-            "onnxruntime": ["onnxruntime", "numpy"], "openvino": ["openvino", "numpy"]}
 
 
 def default_environment():

@@ -2,14 +2,25 @@
 """Writes folded weights as an ONNX graph: bytes [N, C, H, W] in, log-likelihoods [N] out.
 
 Scales and log-determinants are collected: the coupling's scales of all steps of a scale are joined,
-so that a scale takes one Log and one sum.
+so that a scale takes one Log and one sum. Nodes of a coupling network are named as its layers are
+("0.3.conv2", "0.3.conv2.relu"), so that quantizers can be told which to take.
 """
+from __future__ import annotations
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17  # old enough for runtimes of some years
 LARGEST = 2**31 - 2**24  # a protobuf message ends at 2 GiB
+LAYERS = {"all": ("map", "conv1", "conv2", "conv3"), "networks": ("conv1", "conv2", "conv3"),
+          "wide": ("conv2", "conv3")}
+
+
+def in_scope(name: str, scope: str) -> bool:
+    """Whether a node of this name is a layer that the scope quantizes, or the ReLU after one."""
+    parts = name.split(".")
+    return len(parts) > 2 and parts[2] in LAYERS[scope]
 
 
 class Graph:
@@ -20,10 +31,10 @@ class Graph:
         self.initializers.append(numpy_helper.from_array(np.asarray(values), name))
         return name
 
-    def add(self, operator, inputs, outputs=1, **attributes):
+    def add(self, operator, inputs, outputs=1, name=None, **attributes):
         names = [f"t{self.count + i}" for i in range(outputs)]
         self.count += outputs
-        self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, names, name, **attributes))
         return names[0] if outputs == 1 else names
 
 
@@ -36,13 +47,16 @@ def build(folded, architecture):
     def conv(x, name, **attributes):
         tensors = [graph.constant(name + part, folded[name + part])
                    for part in (".weight", ".bias")]
-        return graph.add("Conv", [x] + tensors, **attributes)
+        return graph.add("Conv", [x] + tensors, name=name, **attributes)
+
+    def conv_relu(x, name, **attributes):
+        return graph.add("Relu", [conv(x, name, **attributes)], name=name + ".relu")
 
     def coupling(x, name):
         """The next x, and the scales s whose logarithms are the log-determinant."""
         passed, rest = graph.add("Split", [x], 2, axis=1)
-        h = graph.add("Relu", [conv(passed, name + "conv1", pads=[1, 1, 1, 1])])
-        h = graph.add("Relu", [conv(h, name + "conv2")])
+        h = conv_relu(passed, name + "conv1", pads=[1, 1, 1, 1])
+        h = conv_relu(h, name + "conv2")
         h = conv(h, name + "conv3", pads=[1, 1, 1, 1])
         if not affine:
             return graph.add("Concat", [passed, graph.add("Add", [rest, h])], axis=1), None

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 
+from contenders import Contender
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What would make a contender's threads wait in another way than its authors chose.
 UNWANTED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_PROC_BIND", "OMP_PLACES",
             "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_DYNAMIC", "MKL_NUM_THREADS")
 
-SET_UP_LIMIT, TURN_LIMIT = 900, 300  # seconds after which a process is taken to hang
+SET_UP_LIMIT, TURN_LIMIT = 1800, 600  # seconds after which a process is taken to hang
 
 
 class Failure(Exception):
@@ -21,13 +23,13 @@ class Failure(Exception):
 
 
 def run_step(python, script, *arguments):
-    """Runs one of the scripts here to its end; returns the JSON it prints."""
+    """Runs one of the scripts here to its end; returns the JSON it prints last."""
     result = subprocess.run([python, "-B", os.path.join(HERE, script), *arguments],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
         lines = result.stderr.strip().splitlines() or [f"{script}: {result.returncode}"]
         raise Failure(lines[-1])
-    return json.loads(result.stdout)
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 class Worker:
@@ -37,8 +39,9 @@ class Worker:
         setting = job["setting"]
         environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
         environment["OMP_NUM_THREADS"] = str(setting["threads"])
-        environment["OPENBLAS_NUM_THREADS"] = str(setting["blas"])
-        self.name = job["contender"]
+        environment["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(job["folder"], "inductor")
+        environment["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of processes stays
+        self.name = Contender(job["engine"], job["precision"]).title
         self.process = subprocess.Popen(
             [python, "-B", os.path.join(HERE, "worker.py")], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE if not os.environ.get(

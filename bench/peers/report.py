@@ -1,77 +1,147 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of results as Markdown."""
+from __future__ import annotations
+
+import math
+
+import agreement
 import settings
-
-TITLES = {"outflow": "Outflow", "eager": "PyTorch eager", "frozen": "PyTorch traced, frozen",
-          "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+from contenders import ENGINES, PRECISIONS, Contender
 
 
-def number(value):
+def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def title_of(row):
+def finite(value: float) -> float | None:
+    """For JSON, which knows no NaN."""
+    return value if math.isfinite(value) else None
+
+
+def title_of(row: dict) -> str:
     return (f"{row['mode']}, K {row['steps']}, hidden {row['hidden']}, batch {row['batch']}, "
             f"{row['threads']} thread" + "s" * (row["threads"] > 1))
 
 
-def ratio(row, name):
-    """How many times a contender's rate Outflow has, or None."""
-    rates = {c["contender"]: c["images_per_second"] for c in row["contenders"]}
-    return rates["outflow"] / rates[name] if name in rates else None
+def fastest(row: dict, ours: bool, precision: str = "best") -> dict | None:
+    """Outflow's or the peers' fastest in a precision, or in any ("best")."""
+    found = [c for c in row["contenders"] if (c["contender"] == "outflow") == ours
+             and precision in ("best", c["precision"])]
+    return max(found, key=lambda c: c["images_per_second"], default=None)
 
 
-def table(row):
-    """One table: a line a contender."""
+def ratio(row: dict, precision: str) -> float | None:
+    """How many times the rate of the best peer Outflow has, both in the same precision, or both
+    in their best; None where one of them is not there."""
+    ours, theirs = fastest(row, True, precision), fastest(row, False, precision)
+    return ours["images_per_second"] / theirs["images_per_second"] if ours and theirs else None
+
+
+def times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
+# ---- One row ----
+
+
+def mark(c: dict) -> str:
+    return "" if c["auroc_is_close"] else "\\*"
+
+
+def footnote(row: dict) -> list[str]:
+    off = any(not c["auroc_is_close"] for c in row["contenders"])
+    return [f"\n\\* more than {agreement.AUROC} from that of f32"] if off else []
+
+
+def line(row: dict, c: dict) -> str:
+    """Of a contender."""
+    contender = Contender(c["contender"], c["precision"])
+    against = ["", ""]
+    if c["contender"] != "outflow":
+        ours = [fastest(row, True, precision) for precision in (c["precision"], "best")]
+        against = [times(one and one["images_per_second"] / c["images_per_second"])
+                   for one in ours]
+    auroc = "" if c["auroc"] is None else f"{c['auroc']:.4f}" + mark(c)
+    words = settings.describe(c["setting"], contender, row["mode"], row["batch"])
+    cells = [f"{contender.title}, {c['version']}", number(c["images_per_second"]),
+             f"{number(c['slowest'])}-{number(c['fastest'])}", f"{c['peak_percent']:.0f} %",
+             *against, auroc, f"{c['memory_mb']:.0f} MB", words]
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(row: dict) -> str:
+    """One table: a line a contender, precision after precision."""
+    usual, others, count = row["auroc_of"]
     text = [f"**{title_of(row)}**: peak {row['peak_gflops']:.0f} GFLOP/s "
-            f"({row['gflop_per_image']:.3g} GFLOP an image); log-likelihoods differ by at most "
-            f"{row['largest_difference']:.2g} nats", "",
-            "| contender | images/s | rounds | of the peak | Outflow is | memory | best setting |",
-            "|---|---:|---:|---:|---:|---:|---|"]
-    for c in row["contenders"]:
-        times = "" if c["contender"] == "outflow" else f"{ratio(row, c['contender']):.2f}x"
-        text.append(
-            f"| {TITLES[c['contender']]} {c['version']} | {number(c['images_per_second'])} | "
-            f"{number(c['slowest'])}-{number(c['fastest'])} | {c['peak_percent']:.0f} % | {times} "
-            f"| {c['memory_mb']:.0f} MB | {settings.describe(c['setting'], row['batch'])} |")
-    return "\n".join(text + [f"\nSkipped: {reason}" for reason in row["skipped"]])
+            f"({row['gflop_per_image']:.3g} GFLOP an image); in f32 log-likelihoods differ by at "
+            f"most {row['largest_difference']:.2g} nats; AUROC of {usual} against {others}, "
+            f"{count} images each, {'given' if row['model'] else 'random'} weights", "",
+            "| contender | images/s | rounds | of the peak | Outflow in the same precision is "
+            "| Outflow's best is | AUROC | memory | best setting |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---|"]
+    text += [line(row, c) for precision in PRECISIONS for c in row["contenders"]
+             if c["precision"] == precision]
+    return "\n".join(text + footnote(row) + [f"\nSkipped: {reason}" for reason in row["skipped"]])
 
 
-def judge(row, goal):
-    """[(what, reached, goal, met)] of a row of the suite; met is None without that peer."""
-    outflow = row["contenders"][0]
+# ---- The suite ----
+
+
+def judge(row: dict, goals: list) -> list[tuple[str, str, str, bool | None]]:
+    """[(what, reached, goal, met)]; met is None where nothing is there to compare."""
     verdicts = []
-    if "peak_percent" in goal:
-        verdicts.append(("of the peak", f"{outflow['peak_percent']:.0f} %",
-                         f">= {goal['peak_percent']} %",
-                         outflow["peak_percent"] >= goal["peak_percent"]))
-    name, wanted = goal["ratio"]
-    reached = ratio(row, name)
-    verdicts.append((f"against {TITLES[name]}", "-" if reached is None else f"{reached:.2f}x",
-                     f">= {wanted}x", None if reached is None else reached >= wanted))
-    if "memory_mb" in goal:
-        verdicts.append(("memory", f"{outflow['memory_mb']:.0f} MB",
-                         f"<= {goal['memory_mb']} MB", outflow["memory_mb"] <= goal["memory_mb"]))
+
+    def add(what, reached, text, wanted, sign=1):
+        met = None if reached is None else sign * reached >= sign * wanted
+        verdicts.append((what, "-" if reached is None else text.format(reached),
+                         ("≥ " if sign > 0 else "≤ ") + text.format(wanted), met))
+
+    for goal in goals:
+        what = "best against best" if goal.precision == "best" else goal.precision
+        add(what, ratio(row, goal.precision), "{:.2f}x", goal.ratio)
+        reference = fastest(row, True, "f32")
+        if goal.peak_percent:
+            add("of the peak", reference["peak_percent"], "{:.0f} %", goal.peak_percent)
+        if goal.memory_mb:
+            add("memory", fastest(row, True)["memory_mb"], "{:.0f} MB", goal.memory_mb, -1)
+        if goal.ours:
+            both = [fastest(row, True, precision) for precision in (goal.precision, "bf16")]
+            own = both[0]["images_per_second"] / both[1]["images_per_second"] if all(both) else None
+            add("of our bf16", own, "{:.2f}x", goal.ours)
     return verdicts
 
 
-def summary(rows, goals):
-    """The suite in one table: rates, ratios, goals."""
-    names = [name for name in TITLES if any(ratio(row, name) for row in rows)]
-    text = ["| images/s (Outflow is) | " + " | ".join(TITLES[name] for name in names) +
-            " | goals |", "|---|" + "---:|" * len(names) + "---|"]
-    for row, goal in zip(rows, goals):
-        cells = [title_of(row)]
-        rates = {c["contender"]: c["images_per_second"] for c in row["contenders"]}
-        for name in names:
-            if name not in rates:
-                cells.append("-")
-            elif name == "outflow":
-                cells.append(f"{number(rates[name])}")
-            else:
-                cells.append(f"{number(rates[name])} ({ratio(row, name):.2f}x)")
-        words = {True: "met", False: "MISSED", None: "no such peer"}
-        cells.append("; ".join(f"{what} {reached}, goal {wanted}: {words[met]}"
-                               for what, reached, wanted, met in judge(row, goal)))
+def duel(row: dict, precision: str) -> str:
+    """Outflow, and the best peer with the ratio."""
+    ours, theirs = fastest(row, True, precision), fastest(row, False, precision)
+    text = number(ours["images_per_second"]) if ours else "-"
+    if theirs:
+        title = ENGINES[theirs["contender"]].title + mark(theirs)
+        text += f" / {number(theirs['images_per_second'])} {title}"
+    return text + (f" ({times(ratio(row, precision))})" if ours and theirs else "")
+
+
+def summary(rows: list[dict], goals: list[list]) -> str:
+    """The suite in one table: Outflow / the best peer in each precision, goals."""
+    words = {True: "met", False: "MISSED", None: "nothing to compare"}
+    text = ["| images/s: Outflow / best peer | " + " | ".join(PRECISIONS) +
+            " | best against best | goals |", "|---|" + "---:|" * (len(PRECISIONS) + 1) + "---|"]
+    for row, wanted in zip(rows, goals):
+        cells = [title_of(row)] + [duel(row, precision) for precision in PRECISIONS]
+        cells += [times(ratio(row, "best"))]
+        cells += ["; ".join(f"{what} {reached}, goal {goal}: {words[met]}"
+                            for what, reached, goal, met in judge(row, wanted))]
         text.append("| " + " | ".join(cells) + " |")
-    return "\n".join(text)
+    noted = [note for row in rows for note in footnote(row)]
+    return "\n".join(text + noted[:1])
+
+
+def agreements(result: dict) -> str:
+    """What --check prints."""
+    alike = ", ".join(f"{Contender(c['contender'], c['precision']).title} {c['version']}"
+                      for c in result["agreeing"] if c["precision"] == "f32")
+    text = [f"{alike}: log-likelihoods differ by at most {result['largest_difference']:.2g} nats"]
+    text += [f"{Contender(c['contender'], c['precision']).title} {c['version']}: "
+             f"AUROC {c['auroc']:.4f}"
+             for c in result["agreeing"] if c["auroc"] is not None]
+    return "\n".join(text + [f"SKIPPED: {reason}" for reason in result["skipped"]])
