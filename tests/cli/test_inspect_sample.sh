@@ -23,6 +23,9 @@ run 0 inspect --json --isa scalar --threads 1 --micro-batch 2 in.model
 cp "$out" in.json
 expect_equal 'family' "$(json in.json architecture/family)" glow
 expect_equal 'image' "$(json in.json architecture/image)" '[3,16,16]'
+expect_equal 'input' "$(json in.json architecture/input/scale)" 0.00390625
+expect_equal 'split prior' "$(json in.json architecture/split_prior)" none
+expect_equal 'edges' "$(json in.json architecture/edges)" '[]'
 expect_equal 'isa' "$(json in.json plan/isa)" scalar
 expect_equal 'threads' "$(json in.json plan/threads)" 1
 expect_equal 'micro-batch' "$(json in.json plan/micro_batch)" 2

@@ -22,6 +22,13 @@ bad 'lr' --lr nan
 bad 'batch' --batch 0
 bad 'shift' --shift 0.6
 bad 'ema' --ema 1
+bad 'split-prior' --split-prior dense
+bad 'latents' --latents third
+bad 'scale-map' --scale-map softplus
+bad 'coupling-shift' --coupling-shift 0.1
+bad 'input-bits' --input-bits 9
+bad 'net-input' --net-input relu
+bad 'leak' --leak 1
 bad 'optimizer' --optimizer sgd
 bad "'12Q' is not a size" --memory 12Q
 bad 'channels: 2 is neither' --channels 2
@@ -40,6 +47,16 @@ bad 'known: epochs or images' --schedule cosine --minutes 1
 bad 'exclude each other' --resume --overwrite
 bad "one set only" --valid - --out-of a=-
 expect_failure 1 "'16x' is not a size" train --data synthetic:shapes:9 --out a.model --size 16x
+expect_failure 1 "option --edges: unknown edge 'conv2'" train --data synthetic:shapes:9 --out a.model \
+    --edges conv2
+expect_failure 1 'split_prior is of convolutions' train --data synthetic:shapes:9 --out a.model \
+    --block dense --split-prior conv
+expect_failure 1 'scale_map is of affine couplings' train --data synthetic:shapes:9 --out a.model \
+    --coupling additive --scale-map exp
+expect_failure 1 'edges: split needs split_prior conv' train --data synthetic:shapes:9 \
+    --out a.model --edges conv1 --edges split
+expect_failure 1 'model.model has another architecture' train --data synthetic:shapes:9 \
+    --out a.model --init model.model --latents second
 expect_failure 1 'divisible\|multiple' train --data synthetic:shapes:9 --out a.model --size 18x18
 
 # ---- data

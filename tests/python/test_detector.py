@@ -95,6 +95,46 @@ def test_model(tmp_path):
     assert again.fingerprint == own.fingerprint and again.metadata["note"] == "mine"
 
 
+def test_architectures_of_other_implementations(tmp_path):
+    shape = outflow.Architecture(
+        scales=2,
+        steps=1,
+        hidden=4,
+        input={"bits": 5, "scale": 1 / 32},
+        latents="second",
+        split_prior="conv",
+        edges=["conv1", "split"],
+        scale_map="tanh",
+        shift="after",
+        net_input="affine-relu",
+        leak=0.1,
+        closing=True,
+    )
+    assert shape.input == outflow.InputMap(bits=5, scale=1 / 32)
+    assert shape.edges == ("conv1", "split") and hash(shape) == hash(shape)
+    model = outflow.Model.create(shape)
+    assert model.architecture == shape
+    assert model.tensors["scales.0.split.weight"].shape == (12, 6, 3, 3)
+    assert "latents='second', split_prior='conv'" in repr(model)
+    model.save(tmp_path / "w.safetensors")
+    assert outflow.Model.load(tmp_path / "w.safetensors").architecture == shape
+    plain = outflow.Model("demo-shapes")
+    assert plain.architecture.variants() == [] and repr(plain).endswith(" values>")
+    assert outflow.InputMap() == outflow.InputMap.of_bits(8)
+    for wrong in (
+        {"split_prior": "dense"},
+        {"edges": ["conv2"]},
+        {"edges": ["split"]},
+        {"input": outflow.InputMap(bits=9)},
+        {"leak": 1.0},
+        {"block": "dense", "closing": True},
+    ):
+        with pytest.raises(ValueError, match=list(wrong)[-1].replace("_", ".").rstrip("s")):
+            outflow.Architecture(**wrong)
+    with pytest.raises(TypeError):
+        outflow.Architecture(input={"gamma": 2})
+
+
 def test_tensors_keep_their_model():
     tensor = outflow.Model("demo-shapes").tensors["scales.0.steps.0.actnorm.loc"]
     copy = outflow.Model("demo-shapes").tensors["scales.0.steps.0.actnorm.loc"].copy()

@@ -650,6 +650,33 @@ static void test_pictures_have_a_largest_side(void **state) {
     assert_null(png);
 }
 
+/* Of probabilities, whatever the bins of the two inputs; an ensemble is of one input. */
+static void test_inputs_may_differ(void **state) {
+    (void)state;
+    of_architecture a = small_architecture(16, 2), b = a;
+    b.input.bin = 1.0 / 32;
+    of_model *own = make_model(&a), *other = make_model(&b);
+    of_detector *detector = detector_of(own, other, 1);
+    uint8_t *pixels = take_images(&a, "synthetic:shapes:2", 2);
+    double logp[2], general[2], ratios[2];
+    forward(own, pixels, 2, logp);
+    forward(other, pixels, 2, general);
+    const of_batch batch = {OF_PIXEL_U8, pixels, 2};
+    assert_int_equal(of_detector_score(detector, &batch, &ratio, 1, ratios, NULL), OF_OK);
+    for (int i = 0; i < 2; i++)
+        assert_true(fabs(ratios[i] - (of_nll(&a, logp[i]) - of_nll(&b, general[i]))) < 1e-6);
+    of_detector_free(detector);
+    const of_model *const members[] = {other};
+    const of_detector_models models = {
+        .size = sizeof models, .model = own, .ensemble = members, .ensemble_count = 1};
+    of_error error;
+    assert_int_equal(of_detector_create(&models, NULL, &detector, &error), OF_ERROR_MISMATCH);
+    assert_non_null(strstr(error.message, "input.bin"));
+    free(pixels);
+    of_model_free(own);
+    of_model_free(other);
+}
+
 static void test_models_that_are_missing_in_an_ensemble(void **state) {
     (void)state;
     of_architecture a = small_architecture(16, 2);
@@ -753,6 +780,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_pixel_types_are_refused),
         cmocka_unit_test(test_references_belong_to_a_score_and_a_size),
         cmocka_unit_test(test_pictures_have_a_largest_side),
+        cmocka_unit_test(test_inputs_may_differ),
         cmocka_unit_test(test_models_that_are_missing_in_an_ensemble),
         cmocka_unit_test(test_values_with_another_general_model),
         cmocka_unit_test(test_observers_are_checked_before_they_are_told),

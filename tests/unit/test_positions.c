@@ -199,6 +199,7 @@ static void heat_sums_to_scores(void **state) {
                                       {OF_SCORE_RATIO, 0}, {OF_SCORE_RATIO_LAST, 0}};
     of_architecture a = small(3, 16, 32), deep = a;
     deep.steps = 1;
+    deep.input.bin = 1.0 / 200; /* another than the model's: ratios are of probabilities */
     of_model *model = make_model(&a), *general = make_model(&deep);
     compiled plan = compile(model), general_plan = compile(general);
     uint8_t *pixels = make_pixels(of_architecture_dimensions(&a));
@@ -215,6 +216,7 @@ static void heat_sums_to_scores(void **state) {
     const of_image_likelihood likelihood = {.logp = logp[0],
                                             .contributions = own,
                                             .general_logp = logp[1],
+                                            .general_bin = deep.input.bin,
                                             .general_contributions = other};
     double *maps = make_maps(&plan, &batch), *general_maps = make_maps(&general_plan, &batch);
     for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {

@@ -320,6 +320,25 @@ static void noise_stays_inside_its_byte(void **state) {
     assert_memory_not_equal(first, second, sizeof first);
 }
 
+/* What a plan makes of a float p: x = scale (255 p)/2^(8 - bits) + shift. */
+static void fewer_bits_have_wider_bins(void **state) {
+    (void)state;
+    uint8_t pixels[VALUES];
+    float eight[VALUES], five[VALUES];
+    of_augmentation plain = augmentation(0, false);
+    for (size_t i = 0; i < VALUES; i++)
+        pixels[i] = (uint8_t)(i * 7);
+    of_dequantise(&plain, 2, 11, pixels, eight);
+    plain.dropped_bits = 3;
+    plain.noise = 0.5; /* bin is scale/2 */
+    of_dequantise(&plain, 2, 11, pixels, five);
+    for (size_t i = 0; i < VALUES; i++) {
+        double u = (double)eight[i] * 255 + 0.5 - pixels[i];
+        double levels = (double)five[i] * 255 / 8;
+        assert_true(fabs(levels - (pixels[i] / 8 + 0.5 * (u - 0.5))) < 1e-4);
+    }
+}
+
 /* Every moved image is the image mirrored at its edges, cut out somewhere. */
 static void movements_mirror_the_edge(void **state) {
     (void)state;
@@ -517,6 +536,7 @@ int main(void) {
         cmocka_unit_test(epochs_are_permutations),
         cmocka_unit_test(shares_decide_what_an_epoch_has),
         cmocka_unit_test(noise_stays_inside_its_byte),
+        cmocka_unit_test(fewer_bits_have_wider_bins),
         cmocka_unit_test(movements_mirror_the_edge),
         cmocka_unit_test(zoom_magnifies_about_the_centre),
         cmocka_unit_test(zoom_mirrors_the_edge),
