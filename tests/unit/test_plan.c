@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "compiled.h"
+#include "outputs.h"
 #include "random_model.h"
 
 enum { IMAGES = 70 };
@@ -52,52 +53,6 @@ static uint8_t *make_pixels(size_t count) {
     for (size_t i = 0; i < count; i++)
         pixels[i] = (uint8_t)of_random_below(&random, 256);
     return pixels;
-}
-
-typedef struct outputs {
-    double *logp, *contributions, *class_logp;
-    float *latents;
-    size_t scales, classes, dimensions;
-} outputs;
-
-static outputs make_outputs(const of_architecture *a, size_t count) {
-    outputs out = {.scales = of_architecture_scale_count(a),
-                   .classes = a->classes,
-                   .dimensions = of_architecture_dimensions(a)};
-    out.logp = of_allocate_zeroed(count, sizeof(double));
-    out.contributions = of_allocate_zeroed(count * out.scales, sizeof(double));
-    out.class_logp = out.classes ? of_allocate_zeroed(count * out.classes, sizeof(double)) : NULL;
-    out.latents = of_allocate_zeroed(count * out.dimensions, sizeof(float));
-    assert_true(out.logp && out.contributions && out.latents);
-    return out;
-}
-
-static void free_outputs(outputs *out) {
-    of_free(out->logp);
-    of_free(out->contributions);
-    of_free(out->class_logp);
-    of_free(out->latents);
-}
-
-static void forward(const compiled *model, const uint8_t *pixels, const outputs *out, size_t first,
-                    size_t count) {
-    of_error error;
-    const of_likelihoods results = {
-        .logp = out->logp + first,
-        .contributions = out->contributions + first * out->scales,
-        .class_logp = out->classes ? out->class_logp + first * out->classes : NULL,
-        .latents = out->latents + first * out->dimensions};
-    const of_batch batch = {OF_PIXEL_U8, pixels + first * out->dimensions, count};
-    if (of_session_forward(model->session, &batch, &results, &error) != OF_OK)
-        fail_msg("%s", error.message);
-}
-
-static void assert_same_bits(const outputs *a, const outputs *b, size_t count) {
-    assert_memory_equal(a->logp, b->logp, count * sizeof(double));
-    assert_memory_equal(a->contributions, b->contributions, count * a->scales * sizeof(double));
-    assert_memory_equal(a->latents, b->latents, count * a->dimensions * sizeof(float));
-    if (a->classes > 0)
-        assert_memory_equal(a->class_logp, b->class_logp, count * a->classes * sizeof(double));
 }
 
 /* All images at once on one thread, against other batch sizes, threads and micro-batches. */
