@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Whole command lines: one shell script per file tests/cli/test_*.sh, run in a folder of its own.
-foreach(helper make_model corrupt_model json_get weights)
+foreach(helper make_model make_variant corrupt_model json_get weights)
   add_executable(cli_${helper} cli/${helper}.c)
   set_target_properties(cli_${helper} PROPERTIES OUTPUT_NAME ${helper}
                         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cli)
   target_link_libraries(cli_${helper} PRIVATE outflow_internal)
 endforeach()
+target_sources(cli_make_variant PRIVATE unit/flow_variants.c)
+target_link_libraries(cli_make_variant PRIVATE PkgConfig::CMOCKA)
 
 find_program(POSIX_SHELL NAMES sh REQUIRED)
 file(GLOB CLI_TESTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/test_*.sh)

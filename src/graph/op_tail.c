@@ -276,7 +276,8 @@ static void describe(const of_plan *plan, const of_op *op, of_layer_info *info) 
     bool map = op->map.channels > 0;
     (void)snprintf(info->operation, sizeof info->operation, "%s%s%s",
                    op->kernel == 3 ? "tap sum, " : "",
-                   of_coupling_name(plan->architecture.coupling), map ? ", next map" : "");
+                   of_coupling_name(op->affine ? OF_COUPLING_AFFINE : OF_COUPLING_ADDITIVE),
+                   map ? ", next map" : "");
     info->flops = map ? of_describe_map_flops(plan, scale) : 0;
     info->weight_bytes = (map ? scale->channels : 0) * (size_t)scale->channels * sizeof(float);
     info->output_bytes = of_describe_state_bytes(plan, scale);
