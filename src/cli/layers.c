@@ -110,7 +110,8 @@ static void add_op(void *user, const of_op_info *op) {
         return;
     }
     memcpy(layer.name, op->name, sizeof layer.name);
-    (void)snprintf(layer.operation, sizeof layer.operation, "%-12.12s %.34s", op->kind, op->operation);
+    (void)snprintf(layer.operation, sizeof layer.operation, "%-13.13s %.33s", op->kind,
+                   op->operation);
     layer_group next = make_group(&layer);
     add_layer(list->groups, &list->count, &next, list->all);
 }

@@ -122,11 +122,14 @@ static void append_network(builder *b, uint32_t outputs) {
 
 /* ---- Steps and scales --------------------------------------------------------------------- */
 
+/* Of a step, or the closing one. */
 static void append_map(builder *b) {
+    const char *actnorm = b->in_step ? "actnorm" : "closing.actnorm";
+    const char *mix = b->in_step ? "mix" : "closing.mix";
     const of_step_parameters *p = &b->model->scales[b->s].steps[b->k];
     uint32_t channels = b->scale->channels;
-    append_actnorm(b, "actnorm", channels, p->actnorm_loc, p->actnorm_log_scale);
-    add_parameters(append(b, OF_OP_MIX, "mix", channels), 4,
+    append_actnorm(b, actnorm, channels, p->actnorm_loc, p->actnorm_log_scale);
+    add_parameters(append(b, OF_OP_MIX, mix, channels), 4,
                    (const int[]){p->lower, p->log_diag, p->upper, p->weight});
 }
 

@@ -121,7 +121,7 @@ static void draw_size(of_random *random, of_architecture *a) {
     a->width = sizes[size][1];
     a->scales = 1 + below(random, 3);
     a->steps = 1 + below(random, 3);
-    a->hidden = (const uint32_t[]){5, 12, 16, 33}[below(random, 4)];
+    a->hidden = (const uint32_t[]){5, 12, 16, 33, 72}[below(random, 5)];
 }
 
 /* Dense blocks are of small images: their mixing is of all values. */
