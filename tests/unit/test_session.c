@@ -186,6 +186,21 @@ static void check_callers(const of_architecture *a) {
     of_free(pixels);
 }
 
+/* What other implementations of Glow do otherwise, at once. */
+static of_architecture other(void) {
+    of_architecture a = small(3, 16, 24);
+    a.input = (of_input_map){6, 1.0 / 64, 1.0 / 128, 1.0 / 64, 0.1};
+    a.latents = OF_LATENTS_SECOND;
+    a.split_prior = OF_SPLIT_PRIOR_CONV;
+    a.edges = OF_EDGES_CONV1 | OF_EDGES_CONV3 | OF_EDGES_SPLIT;
+    a.scale_map = OF_SCALE_MAP_TANH;
+    a.shift = OF_SHIFT_AFTER;
+    a.net_input = OF_NET_INPUT_AFFINE_RELU;
+    a.leak = 0.1;
+    a.closing = true;
+    return a;
+}
+
 static void callers_at_once_get_their_own_bits(void **state) {
     (void)state;
     of_architecture a = small(3, 32, 32);
@@ -198,6 +213,8 @@ static void callers_at_once_get_their_own_bits(void **state) {
     check_callers(&a);
     a = small(3, 16, 16);
     a.family = OF_FAMILY_PATCH_GLOW;
+    check_callers(&a);
+    a = other();
     check_callers(&a);
 }
 
