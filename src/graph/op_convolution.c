@@ -10,7 +10,8 @@
 
 /* ---- Folding and packing ------------------------------------------------------------------ */
 
-uint32_t of_convolution_source(const of_op *op, uint32_t o) {
+/* Number of the layer's own output that becomes output `o`. */
+static uint32_t source_of(const of_op *op, uint32_t o) {
     uint32_t half = op->units / 2;
     if (!op->interleaved)
         return o;
@@ -35,7 +36,7 @@ void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer
     memset(folded->weights, 0, of_convolution_weights(&op->shape) * sizeof(float));
     memset(folded->bias, 0, op->shape.outputs * sizeof(float));
     for (uint32_t o = 0; o < op->units; o++) {
-        uint32_t source = of_convolution_source(op, o);
+        uint32_t source = source_of(op, o);
         double factor = log_scale ? exp(op->log_factor * (double)log_scale[source]) : 1;
         folded->bias[o] = (float)(factor * (double)shifts[source]);
         const float *from = weights + source * row;
@@ -226,7 +227,7 @@ static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
     const int *numbers = op->parameters.numbers;
     const float *log_scale = of_model_values(t->model, numbers[2]);
     float *g_log_scale = of_unfolding_gradient(t, numbers[2]);
-    size_t source = of_convolution_source(op, o);
+    size_t source = source_of(op, o);
     size_t taps = op->taps ? 9 : (size_t)op->shape.kernel * op->shape.kernel;
     size_t row = t->model->parameters[numbers[0]].count / op->units, inputs = row / taps;
     const float *weights = of_model_values(t->model, numbers[0]) + source * row;

@@ -15,8 +15,15 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
     return of_map_pack(model, op->scale, &op->map, buffers, error);
 }
 
-of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
-                            uint32_t unit) {
+/* Pixels of one unit of one image, or the previous scale's rest. */
+typedef struct pixel_view {
+    of_pixel_type type;
+    const void *pixels; /* of the unit's top left */
+    size_t row_stride;  /* elements */
+} pixel_view;
+
+static pixel_view pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
+                             uint32_t unit) {
     const of_architecture *a = &plan->architecture;
     size_t row = (size_t)a->width * a->channels, start = image * a->height * row;
     if (a->family == OF_FAMILY_PATCH_GLOW) {
@@ -25,7 +32,7 @@ of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t i
         start += (size_t)(unit % across) * OF_PATCH_SIZE * a->channels;
     }
     size_t size = batch->type == OF_PIXEL_U8 ? sizeof(uint8_t) : sizeof(float);
-    return (of_pixel_view){batch->type, (const char *)batch->pixels + start * size, row};
+    return (pixel_view){batch->type, (const char *)batch->pixels + start * size, row};
 }
 
 /* ---- Convolutional blocks: the kernels squeeze and map at once ---------------------------- */
@@ -41,7 +48,7 @@ static void enter_rows(const of_run *run, of_squeeze_row *row, uint32_t rows, bo
 }
 
 static void enter_convolutional(const of_run *run, const of_op *op, uint32_t unit,
-                                const of_pixel_view *view) {
+                                const pixel_view *view) {
     uint32_t s = op->scale;
     const of_scale_plan *scale = &run->plan->scales[op->scale];
     const of_worker *worker = run->worker;
@@ -96,8 +103,7 @@ static strided pixels_of(const of_scale_shape *shape, size_t row_stride) {
     return (strided){1, row_stride, shape->channels / 4};
 }
 
-static void enter_dense(const of_run *run, const of_op *op, uint32_t unit,
-                        const of_pixel_view *view) {
+static void enter_dense(const of_run *run, const of_op *op, uint32_t unit, const pixel_view *view) {
     uint32_t s = op->scale;
     const of_scale_plan *scale = &run->plan->scales[op->scale];
     size_t half = scale->half;
@@ -186,14 +192,13 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
     const of_plan *plan = run->plan;
     const of_group *group = units->group;
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    void (*enter)(const of_run *, const of_op *, uint32_t, const of_pixel_view *) =
+    void (*enter)(const of_run *, const of_op *, uint32_t, const pixel_view *) =
         dense ? enter_dense : enter_convolutional;
     for (uint32_t u = units->first; u < units->first + units->count; u++) {
-        of_pixel_view view = {0};
+        pixel_view view = {0};
         bool pixels = op->scale == 0;
         if (pixels)
-            view =
-                of_pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
+            view = pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
         enter(run, op, u, pixels ? &view : NULL);
     }
     return OF_OK;
@@ -207,8 +212,8 @@ static of_status inverse(const of_run *run, const of_op *op, const of_units *uni
     const of_group *group = units->group;
     const of_batch images = {OF_PIXEL_F32, group->made, 0};
     for (uint32_t u = units->first; u < units->first + units->count; u++) {
-        of_pixel_view view =
-            of_pixel_unit(plan, &images, of_group_image(plan, group, u), u % plan->units);
+        pixel_view view =
+            pixel_unit(plan, &images, of_group_image(plan, group, u), u % plan->units);
         float *target = group->made + ((const float *)view.pixels - group->made);
         of_pixels_leave(run, op, u, target, view.row_stride);
     }
