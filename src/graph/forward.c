@@ -16,23 +16,34 @@ double of_mixture(const double *class_logp, size_t classes) {
     return most + log(sum) - log((double)classes);
 }
 
+double of_forward_logp(const of_run *run, uint32_t image, double *contributions) {
+    const of_plan *plan = run->plan;
+    size_t scales = plan->scale_count;
+    const double *units = run->worker->contributions + (size_t)image * plan->units * scales;
+    double logp = 0;
+    for (size_t s = 0; s < scales; s++) {
+        contributions[s] = 0;
+        for (size_t u = 0; u < plan->units; u++)
+            contributions[s] += units[u * scales + s];
+        logp += contributions[s];
+    }
+    return logp;
+}
+
 static void store_image(const of_run *run, const of_group *work, uint32_t image) {
     const of_plan *plan = run->plan;
     const of_likelihoods *out = work->out;
     size_t scales = plan->scale_count, classes = plan->architecture.classes;
-    double contributions[OF_MAX_SCALES] = {0}, squares[OF_MAX_SCALES] = {0}, logp = 0;
+    double contributions[OF_MAX_SCALES], squares[OF_MAX_SCALES] = {0};
+    double logp = of_forward_logp(run, image, contributions);
     double *class_sums = run->worker->class_sums + (size_t)image * plan->units * classes;
     for (size_t u = 0; u < plan->units; u++) {
         size_t unit = ((size_t)image * plan->units + u) * scales;
-        for (size_t s = 0; s < scales; s++) {
-            contributions[s] += run->worker->contributions[unit + s];
+        for (size_t s = 0; s < scales; s++)
             squares[s] += run->worker->squares[unit + s];
-        }
         for (size_t c = 0; u > 0 && c < classes; c++)
             class_sums[c] += class_sums[u * classes + c];
     }
-    for (size_t s = 0; s < scales; s++)
-        logp += contributions[s];
     if (classes > 0) {
         for (size_t c = 0; c < classes; c++)
             class_sums[c] += logp;

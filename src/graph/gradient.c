@@ -28,7 +28,7 @@ typedef struct task {
 static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffers *buffers,
                              const of_group *group, uint32_t image) {
     const of_plan *plan = t->plan;
-    size_t classes = plan->architecture.classes, scales = plan->scale_count;
+    size_t classes = plan->architecture.classes;
     size_t place = group->first + image * group->stride;
     double *class_gradients = buffers->class_gradients + image * classes;
     memset(class_gradients, 0, classes * sizeof(double));
@@ -41,14 +41,8 @@ static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffe
             buffers->group.class_gradients[c] += class_gradients[c] * plan->units;
         }
     } else {
-        double logp = 0;
-        const double *units = run->worker->contributions + (size_t)image * plan->units * scales;
-        for (size_t s = 0; s < scales; s++) {
-            double contribution = 0;
-            for (size_t u = 0; u < plan->units; u++)
-                contribution += units[u * scales + s];
-            logp += contribution;
-        }
+        double contributions[OF_MAX_SCALES];
+        double logp = of_forward_logp(run, image, contributions);
         gradient = t->loss(t->user, place, logp, NULL, NULL);
     }
     buffers->logp_gradients[image] = gradient;

@@ -14,7 +14,8 @@
 
 /* ---- Folding and packing ------------------------------------------------------------------ */
 
-uint32_t of_convolution_source(const of_op *op, uint32_t o) {
+/* Number of the layer's own output that becomes output `o`. */
+static uint32_t source_of(const of_op *op, uint32_t o) {
     uint32_t half = op->units / 2;
     if (!op->interleaved)
         return o;
@@ -27,7 +28,7 @@ static void fold_row(const float *weights, size_t stride, size_t count, double f
         folded[i] = (float)(factor * (double)weights[i * stride]);
 }
 
-double of_convolution_factor(const of_op *op, const float *log_scale, uint32_t source) {
+static double factor_of(const of_op *op, const float *log_scale, uint32_t source) {
     double factor = log_scale ? exp(op->log_factor * (double)log_scale[source]) : 1;
     return op->negated ? -factor : factor;
 }
@@ -69,8 +70,8 @@ void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer
     memset(folded->weights, 0, of_convolution_weights(&op->shape) * sizeof(float));
     memset(folded->bias, 0, op->shape.outputs * sizeof(float));
     for (uint32_t o = 0; o < op->units; o++) {
-        uint32_t source = of_convolution_source(op, o);
-        double factor = of_convolution_factor(op, log_scale, source);
+        uint32_t source = source_of(op, o);
+        double factor = factor_of(op, log_scale, source);
         folded->bias[o] = (float)(factor * (double)shifts[source]);
         const float *from = weights + source * row;
         if (of_has_ones(op))
@@ -100,7 +101,7 @@ static bool falls_outside(uint32_t t, uint32_t edge) {
            (t % 3 == 0 && (edge & OF_EDGE_LEFT)) || (t % 3 == 2 && (edge & OF_EDGE_RIGHT));
 }
 
-double of_edge_sum(const float *edge, uint32_t where) {
+static double edge_sum(const float *edge, uint32_t where) {
     double sum = 0;
     for (uint32_t t = 0; t < 9; t++)
         sum += falls_outside(t, where) ? (double)edge[t] : 0;
@@ -114,10 +115,10 @@ static void fold_edges(const of_model *model, of_op *op) {
     const float *log_scale = of_model_values(model, numbers[OF_CONVOLUTION_LOG_SCALE]);
     for (uint32_t where = 0; where < OF_EDGES; where++)
         for (uint32_t o = 0; o < op->units; o++) {
-            uint32_t source = of_convolution_source(op, o);
+            uint32_t source = source_of(op, o);
             op->packed.edge_bias[where * op->units + o] =
-                (float)(of_convolution_factor(op, log_scale, source) *
-                        ((double)shifts[source] + of_edge_sum(edges + (size_t)source * 9, where)));
+                (float)(factor_of(op, log_scale, source) *
+                        ((double)shifts[source] + edge_sum(edges + (size_t)source * 9, where)));
         }
 }
 
@@ -395,7 +396,7 @@ static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
     const float *edges = of_model_values(t->model, numbers[OF_CONVOLUTION_EDGE]);
     float *g_edges = of_unfolding_gradient(t, numbers[OF_CONVOLUTION_EDGE]);
     float *g_log_scale = of_unfolding_gradient(t, numbers[OF_CONVOLUTION_LOG_SCALE]);
-    size_t source = of_convolution_source(op, o);
+    size_t source = source_of(op, o);
     size_t taps = op->taps ? 9 : (size_t)op->shape.kernel * op->shape.kernel;
     size_t row = t->model->parameters[numbers[0]].count / op->units, inputs = row / taps;
     const float *weights = of_model_values(t->model, numbers[0]) + source * row;
@@ -405,7 +406,7 @@ static void unfold_output(const of_unfolding *t, const of_op *op, uint32_t o) {
     size_t out_step = of_product_inputs(op);
     size_t tap_step = op->taps ? (size_t)op->units * out_step : op->shape.inputs;
     const float *sums = t->sums + op->weight_sums + o * out_step;
-    double factor = of_convolution_factor(op, log_scale, (uint32_t)source);
+    double factor = factor_of(op, log_scale, (uint32_t)source);
     double g_shift = (double)t->sums[op->bias_sums + o];
     double g_factor = g_shift * (double)of_model_values(t->model, numbers[1])[source];
     for (size_t i = 0; i < inputs; i++)

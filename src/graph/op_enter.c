@@ -57,8 +57,15 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
     return of_map_pack(model, op->scale, &op->map, buffers, error);
 }
 
-of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
-                            uint32_t unit) {
+/* Pixels of one unit of one image, or the previous scale's rest. */
+typedef struct pixel_view {
+    of_pixel_type type;
+    const void *pixels; /* of the unit's top left */
+    size_t row_stride;  /* elements */
+} pixel_view;
+
+static pixel_view pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
+                             uint32_t unit) {
     const of_architecture *a = &plan->architecture;
     size_t row = (size_t)a->width * a->channels, start = image * a->height * row;
     if (a->family == OF_FAMILY_PATCH_GLOW) {
@@ -67,13 +74,13 @@ of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t i
         start += (size_t)(unit % across) * OF_PATCH_SIZE * a->channels;
     }
     size_t size = batch->type == OF_PIXEL_U8 ? sizeof(uint8_t) : sizeof(float);
-    return (of_pixel_view){batch->type, (const char *)batch->pixels + start * size, row};
+    return (pixel_view){batch->type, (const char *)batch->pixels + start * size, row};
 }
 
 /* Values of n of a unit's pixels from place `first` on; returns the sum of their log-determinants.
  */
-static double read_values(const of_run *run, const of_op *op, const of_pixel_view *view,
-                          size_t first, size_t n, float *values) {
+static double read_values(const of_run *run, const of_op *op, const pixel_view *view, size_t first,
+                          size_t n, float *values) {
     const of_input_map *input = &run->plan->architecture.input;
     const uint8_t *bytes = (const uint8_t *)view->pixels + first;
     const float *floats = (const float *)view->pixels + first;
@@ -94,25 +101,30 @@ static double read_values(const of_run *run, const of_op *op, const of_pixel_vie
 
 /* A unit's pixels as values in the worker, where they are no linear map of what they were; returns
  * their log-determinants. */
-static double read_pixels(const of_run *run, const of_op *op, of_pixel_view *view) {
+static double read_pixels(const of_run *run, const of_op *op, pixel_view *view) {
     const of_scale_shape *shape = &run->plan->scales[0].shape;
     size_t row = (size_t)2 * shape->width * (shape->channels / 4);
     double sum = 0;
     for (size_t y = 0; y < (size_t)2 * shape->height; y++)
         sum += read_values(run, op, view, y * view->row_stride, row, run->worker->pixels + y * row);
-    *view = (of_pixel_view){OF_PIXEL_F32, run->worker->pixels, row};
+    *view = (pixel_view){OF_PIXEL_F32, run->worker->pixels, row};
     return sum;
 }
 
-void of_enter_log_dets(const of_run *run, const of_op *op, const of_pixel_view *view,
+void of_enter_log_dets(const of_run *run, const of_op *op, const of_group *group, uint32_t unit,
                        double *contributions) {
+    const of_plan *plan = run->plan;
     const of_scale_shape *shape = &run->plan->scales[op->scale].shape;
     size_t channels = shape->channels / 4, row = (size_t)2 * shape->width * channels;
+    pixel_view view = {0};
+    if (op->log_dets != NULL)
+        view =
+            pixel_unit(plan, group->batch, of_group_image(plan, group, unit), unit % plan->units);
     float value;
     for (size_t y = 0; op->log_dets != NULL && y < (size_t)2 * shape->height; y++)
         for (size_t i = 0; i < row; i++)
             contributions[y / 2 * shape->width + i / (2 * channels)] +=
-                read_values(run, op, view, y * view->row_stride + i, 1, &value);
+                read_values(run, op, &view, y * view.row_stride + i, 1, &value);
 }
 
 /* ---- Convolutional blocks: the kernels squeeze and map at once ---------------------------- */
@@ -128,7 +140,7 @@ static void enter_rows(const of_run *run, of_squeeze_row *row, uint32_t rows, bo
 }
 
 static void enter_convolutional(const of_run *run, const of_op *op, uint32_t unit,
-                                const of_pixel_view *view) {
+                                const pixel_view *view) {
     uint32_t s = op->scale;
     const of_scale_plan *scale = &run->plan->scales[op->scale];
     const of_worker *worker = run->worker;
@@ -185,8 +197,7 @@ static strided pixels_of(const of_scale_shape *shape, size_t row_stride) {
     return (strided){1, row_stride, shape->channels / 4};
 }
 
-static void enter_dense(const of_run *run, const of_op *op, uint32_t unit,
-                        const of_pixel_view *view) {
+static void enter_dense(const of_run *run, const of_op *op, uint32_t unit, const pixel_view *view) {
     uint32_t s = op->scale;
     const of_scale_plan *scale = &run->plan->scales[op->scale];
     size_t half = scale->half;
@@ -280,14 +291,13 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
     const of_plan *plan = run->plan;
     const of_group *group = units->group;
     bool dense = plan->architecture.block == OF_BLOCK_DENSE;
-    void (*enter)(const of_run *, const of_op *, uint32_t, const of_pixel_view *) =
+    void (*enter)(const of_run *, const of_op *, uint32_t, const pixel_view *) =
         dense ? enter_dense : enter_convolutional;
     for (uint32_t u = units->first; u < units->first + units->count; u++) {
-        of_pixel_view view = {0};
+        pixel_view view = {0};
         bool pixels = op->scale == 0;
         if (pixels)
-            view =
-                of_pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
+            view = pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
         if (op->table != NULL) {
             double log_det = read_pixels(run, op, &view);
             if (op->log_dets != NULL)
@@ -306,8 +316,8 @@ static of_status inverse(const of_run *run, const of_op *op, const of_units *uni
     const of_group *group = units->group;
     const of_batch images = {OF_PIXEL_F32, group->made, 0};
     for (uint32_t u = units->first; u < units->first + units->count; u++) {
-        of_pixel_view view =
-            of_pixel_unit(plan, &images, of_group_image(plan, group, u), u % plan->units);
+        pixel_view view =
+            pixel_unit(plan, &images, of_group_image(plan, group, u), u % plan->units);
         float *target = group->made + ((const float *)view.pixels - group->made);
         of_pixels_leave(run, op, u, target, view.row_stride);
     }

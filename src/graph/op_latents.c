@@ -86,24 +86,31 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
 
 /* ---- Forward ------------------------------------------------------------------------------ */
 
-/* The half of a scale's last state that becomes latents, or the first one if both do. */
-static float *first_latents(const of_run *run, const of_scale_plan *scale, uint32_t s) {
-    bool rest = !scale->last && of_pass_goes_on(run->plan);
-    return rest ? run->worker->rest[s] : run->worker->pass[s];
+/* The halves of a scale's last state that become latents: both on the last scale, else one. */
+static size_t half_count(const of_scale_plan *scale) {
+    return scale->last ? 2 : 1;
+}
+
+/* Is half number `half` of them pass, not rest? */
+static bool is_pass(const of_plan *plan, const of_scale_plan *scale, size_t half) {
+    return half == 0 && (scale->last || !of_pass_goes_on(plan));
+}
+
+static float *half_at(const of_run *run, const of_op *op, uint32_t unit, size_t half) {
+    const of_scale_plan *scale = &run->plan->scales[op->scale];
+    float *const *states = is_pass(run->plan, scale, half) ? run->worker->pass : run->worker->rest;
+    return states[op->scale] + unit * of_state_floats(scale);
 }
 
 /* z of one unit, to `latents` [pass, rest] unless that is NULL; returns the sum of z^2. */
 static double standardise(const of_run *run, const of_op *op, uint32_t unit, float *latents) {
     const of_scale_plan *scale = &run->plan->scales[op->scale];
-    const of_worker *worker = run->worker;
     const of_density *d = &op->density;
-    const of_kernels *kernels = run->plan->kernels;
-    size_t half = of_state_floats(scale);
-    double square = kernels->scale_shift(first_latents(run, scale, op->scale) + unit * half,
-                                         d->scale, d->shift, latents, half);
-    if (scale->last)
-        square += kernels->scale_shift(worker->rest[op->scale] + unit * half, d->scale + half,
-                                       d->shift + half, latents ? latents + half : NULL, half);
+    size_t n = of_state_floats(scale), at = 0;
+    double square = 0;
+    for (size_t half = 0; half < half_count(scale); half++, at += n)
+        square += run->plan->kernels->scale_shift(half_at(run, op, unit, half), d->scale + at,
+                                                  d->shift + at, latents ? latents + at : NULL, n);
     return square;
 }
 
@@ -162,19 +169,17 @@ static of_status inverse(const of_run *run, const of_op *op, const of_units *uni
     (void)error;
     const of_plan *plan = run->plan;
     const of_scale_plan *scale = &plan->scales[op->scale];
-    const of_worker *worker = run->worker;
     const of_density *d = &op->density;
-    size_t half = of_state_floats(scale);
+    float *z = run->worker->latents;
+    size_t n = of_state_floats(scale);
     for (uint32_t u = units->first; u < units->first + units->count; u++) {
         const float *from = units->group->latents + latents_offset(plan, op, units->group, u);
         for (size_t i = 0; i < scale->shape.latents; i++)
-            worker->latents[of_latent_place(scale, i)] = from[i];
-        (void)plan->kernels->scale_shift(worker->latents, d->inverse_scale, d->inverse_shift,
-                                         first_latents(run, scale, op->scale) + u * half, half);
-        if (scale->last)
-            (void)plan->kernels->scale_shift(worker->latents + half, d->inverse_scale + half,
-                                             d->inverse_shift + half,
-                                             worker->rest[op->scale] + u * half, half);
+            z[of_latent_place(scale, i)] = from[i];
+        for (size_t half = 0; half < half_count(scale); half++)
+            (void)plan->kernels->scale_shift(z + half * n, d->inverse_scale + half * n,
+                                             d->inverse_shift + half * n, half_at(run, op, u, half),
+                                             n);
     }
     return OF_OK;
 }
@@ -214,31 +219,23 @@ static void class_half(const of_chunk *c, const of_density *d, const double *wei
     }
 }
 
-static void prior_half(const of_chunk *c, const of_density *d, uint32_t unit, const float *x,
-                       float *g_x, size_t offset) {
-    uint32_t image = unit / c->plan->units, classes = c->plan->architecture.classes;
-    if (classes > 0)
-        class_half(c, d, c->buffers->class_gradients + (size_t)image * classes, x, g_x, offset);
-    else
-        gaussian_half(c, d, c->buffers->logp_gradients[image], x, g_x, offset);
-}
-
 /* The last state's latents, and a closing map; the gradient of what goes on comes from the next
  * scale. */
 static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
-    const of_density *d = &op->density;
-    const of_worker *worker = c->run->worker;
-    size_t floats = of_state_floats(c->scale);
-    bool second = !c->scale->last && of_pass_goes_on(c->plan);
-    const float *first = of_chunk_state(c, first_latents(c->run, c->scale, c->s));
-    const float *rest = of_chunk_state(c, worker->rest[c->s]);
-    float *g_rest = of_chunk_state(c, c->buffers->g_rest[c->s]);
-    float *g_first = second ? g_rest : of_chunk_state(c, c->buffers->g_pass[c->s]);
+    const of_backward_buffers *b = c->buffers;
+    size_t n = of_state_floats(c->scale), classes = c->plan->architecture.classes;
     double start = of_profile_start(c->run);
-    for (uint32_t u = 0; u < c->count; u++) {
-        prior_half(c, d, c->first + u, first + u * floats, g_first + u * floats, 0);
-        if (c->scale->last)
-            prior_half(c, d, c->first + u, rest + u * floats, g_rest + u * floats, floats);
+    for (size_t half = 0; half < half_count(c->scale); half++) {
+        const float *x = half_at(c->run, op, c->first, half);
+        bool pass = is_pass(c->plan, c->scale, half);
+        float *g_x = of_chunk_state(c, (pass ? b->g_pass : b->g_rest)[c->s]);
+        for (uint32_t u = 0; u < c->count; u++, x += n, g_x += n) {
+            size_t image = (c->first + u) / c->plan->units;
+            if (classes > 0)
+                class_half(c, &op->density, b->class_gradients + image * classes, x, g_x, half * n);
+            else
+                gaussian_half(c, &op->density, b->logp_gradients[image], x, g_x, half * n);
+        }
     }
     of_chunk_stop(c, start, 0, OF_STAGE_BACK_PRIOR);
     return op[-1].map.channels > 0 ? of_map_type.backward(c, op - 1, error) : OF_OK;
@@ -309,7 +306,7 @@ static void add_factors(const of_scale_plan *scale, const float *factors, double
             (usable ? log_factors[p] : 0) + (constant - (usable ? sum : 0)) / (double)positions;
 }
 
-void of_latents_contributions(const of_run *run, const of_op *op, uint32_t unit, size_t class,
+void of_latents_contributions(const of_run *run, const of_op *op, uint32_t unit, size_t likeliest,
                               double *log_factors, double *contributions) {
     const of_plan *plan = run->plan;
     const of_scale_plan *scale = &plan->scales[op->scale];
@@ -319,9 +316,10 @@ void of_latents_contributions(const of_run *run, const of_op *op, uint32_t unit,
     (void)standardise(run, op, unit, z);
     add_factors(scale, d->scale, d->constant, log_factors, contributions);
     if (plan->architecture.classes > 0) {
-        const float *factors = d->class_scale + class * latents;
-        (void)plan->kernels->scale_shift(z, factors, d->class_shift + class * latents, z, latents);
-        add_factors(scale, factors, d->class_constant[class], log_factors, contributions);
+        const float *factors = d->class_scale + likeliest * latents;
+        (void)plan->kernels->scale_shift(z, factors, d->class_shift + likeliest * latents, z,
+                                         latents);
+        add_factors(scale, factors, d->class_constant[likeliest], log_factors, contributions);
     }
     for (size_t i = 0; i < latents; i++) {
         double value = (double)z[of_latent_place(scale, i)];

@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* W diag(e^s) (x + loc) = A x + A loc */
-of_status of_map_fold(const of_model *model, uint32_t s, of_step_map *map, of_pack_buffers *b,
-                      of_error *error) {
+static of_status fold_map(const of_model *model, uint32_t s, of_step_map *map, of_pack_buffers *b,
+                          of_error *error) {
     const float *loc = of_model_values(model, map->parameters.numbers[0]);
     const float *log_scale = of_model_values(model, map->parameters.numbers[1]);
     size_t n = map->channels;
@@ -90,7 +90,7 @@ of_status of_map_allocate(of_plan *plan, of_step_map *map, bool pixels, of_error
 
 of_status of_map_pack(const of_model *model, uint32_t s, of_step_map *map, of_pack_buffers *b,
                       of_error *error) {
-    of_status status = map->channels > 0 ? of_map_fold(model, s, map, b, error) : OF_OK;
+    of_status status = map->channels > 0 ? fold_map(model, s, map, b, error) : OF_OK;
     if (status != OF_OK || map->channels == 0)
         return status;
     of_channel_map_pack(b->matrix, b->bias, 1, 0, false, &map->forward);
@@ -120,7 +120,7 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op, of_
                       of_error *error) {
     (void)plan;
     size_t n = op->map.channels;
-    of_status status = of_map_fold(model, op->scale, &op->map, b, error);
+    of_status status = fold_map(model, op->scale, &op->map, b, error);
     if (status != OF_OK)
         return status;
     for (size_t i = 0; i < n * n; i++)
@@ -137,15 +137,16 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op, of_
                                op->map.transposed_product.weights, error);
 }
 
-void of_join_halves(size_t units, size_t half, const float *pass, const float *rest,
-                    float *joined) {
+/* [pass, rest] of every unit as rows of one matrix, and back. */
+static void join_halves(size_t units, size_t half, const float *pass, const float *rest,
+                        float *joined) {
     for (size_t u = 0; u < units; u++) {
         memcpy(joined + 2 * u * half, pass + u * half, half * sizeof(float));
         memcpy(joined + (2 * u + 1) * half, rest + u * half, half * sizeof(float));
     }
 }
 
-void of_part_halves(size_t units, size_t half, const float *joined, float *pass, float *rest) {
+static void part_halves(size_t units, size_t half, const float *joined, float *pass, float *rest) {
     for (size_t u = 0; u < units; u++) {
         memcpy(pass + u * half, joined + 2 * u * half, half * sizeof(float));
         memcpy(rest + u * half, joined + (2 * u + 1) * half, half * sizeof(float));
@@ -158,12 +159,12 @@ static of_status multiply(const of_run *run, const of_op *op, const of_packed_la
     size_t half = run->plan->scales[op->scale].half;
     float *pass = worker->pass[op->scale] + units->first * half;
     float *rest = worker->rest[op->scale] + units->first * half;
-    of_join_halves(units->count, half, pass, rest, worker->mix[0]);
+    join_halves(units->count, half, pass, rest, worker->mix[0]);
     of_status status =
         of_convolution_run(op->code, units->count, worker->mix[0], packed->weights, packed->bias,
                            worker->mix[1], worker->convolution_scratch, error);
     if (status == OF_OK)
-        of_part_halves(units->count, half, worker->mix[1], pass, rest);
+        part_halves(units->count, half, worker->mix[1], pass, rest);
     return status;
 }
 
@@ -185,8 +186,8 @@ static of_status backward_product(const of_chunk *c, const of_op *op, const floa
     float *g_pass = of_chunk_state(c, c->buffers->g_pass[c->s]);
     float *g_rest = of_chunk_state(c, c->buffers->g_rest[c->s]);
     float *g = c->buffers->g_buffer[OF_BUFFER_TAPS], *x = c->buffers->g_buffer[OF_BUFFER_STATE];
-    of_join_halves(c->count, half, g_pass, g_rest, g);
-    of_join_halves(c->count, half, pass, rest, x);
+    join_halves(c->count, half, g_pass, g_rest, g);
+    join_halves(c->count, half, pass, rest, x);
     c->plan->kernels->relu_backward(NULL, g, c->count, n, 0.0f, c->sums + op->map.bias_sums);
     of_status status =
         of_weight_product(n, n, c->count, g, x, c->first > 0, c->sums + op->map.matrix_sums, error);
@@ -195,7 +196,7 @@ static of_status backward_product(const of_chunk *c, const of_op *op, const floa
             of_convolution_run(op->transposed_code, c->count, g, op->map.transposed_product.weights,
                                NULL, x, c->run->worker->convolution_scratch, error);
     if (status == OF_OK)
-        of_part_halves(c->count, half, x, g_pass, g_rest);
+        part_halves(c->count, half, x, g_pass, g_rest);
     return status;
 }
 

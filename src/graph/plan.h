@@ -121,16 +121,6 @@ struct of_pack_buffers {
  * padded, coefficients sorted into add then raw, and, for taps, as a 1x1 product. */
 void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer *folded);
 
-/* What output number `source` of the layer is multiplied by; log_scale may be NULL. */
-double of_convolution_factor(const of_op *op, const float *log_scale, uint32_t source);
-
-/* Sum of the taps of an edge [3][3] that fall outside the image where it ends at the sides `where`
- * (OF_EDGE_...). */
-double of_edge_sum(const float *edge, uint32_t where);
-
-/* Number of the layer's own output that becomes output `o`. */
-uint32_t of_convolution_source(const of_op *op, uint32_t o);
-
 /* Memory for packed weights and `bias_count` values. */
 of_status of_packed_allocate(of_plan *plan, const of_convolution *code, size_t bias_count,
                              of_packed_layer *packed, of_error *error);
@@ -143,11 +133,6 @@ void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info
 /* Memory for a step's map, unless it has some; and its values. */
 of_status of_map_allocate(of_plan *plan, of_step_map *map, bool pixels, of_error *error);
 of_status of_map_pack(const of_model *model, uint32_t scale, of_step_map *map,
-                      of_pack_buffers *buffers, of_error *error);
-
-/* y = A x + b, A row-major in double [channels][channels], and its log-determinant for one
- * position. */
-of_status of_map_fold(const of_model *model, uint32_t scale, of_step_map *map,
                       of_pack_buffers *buffers, of_error *error);
 
 /* Memory for a map of `channels` channels, unless it has some. */
@@ -169,6 +154,11 @@ of_status of_plan_invert_maps(of_plan *plan, of_error *error);
 size_t of_latent_place(const of_scale_plan *scale, size_t index);
 
 /* ---- pack.c: parameters into the plan's memory ---- */
+
+/* Calls `work` for each of some ops, shared among threads, each with memory of its own. */
+typedef of_status of_op_work(const void *user, of_op *op, void *own, of_error *error);
+of_status of_ops_each(of_op *ops, size_t count, unsigned threads, size_t own_bytes,
+                      of_op_work *work, const void *user, of_error *error);
 
 /* Packs a scale's ops, shared among `threads` threads. */
 of_status of_pack_scale(of_plan *plan, const of_model *model, uint32_t scale, unsigned threads,

@@ -43,14 +43,10 @@ typedef struct recorder {
 
 /* What an op contributes is asked before it changes what it reads. */
 static void ask(const recorder *m, const of_op *op, uint32_t unit) {
-    const of_plan *plan = m->run.plan;
     if (op->kind == OF_OP_TAIL)
         of_tail_log_dets(&m->run, op, m->coefficients, m->unit);
-    if (op->kind == OF_OP_ENTER && op->log_dets != NULL) {
-        const of_pixel_view view =
-            of_pixel_unit(plan, m->image.batch, of_group_image(plan, &m->image, unit), unit);
-        of_enter_log_dets(&m->run, op, &view, m->unit);
-    }
+    if (op->kind == OF_OP_ENTER)
+        of_enter_log_dets(&m->run, op, &m->image, unit, m->unit);
 }
 
 /* A scale's ops on one unit. */

@@ -109,23 +109,13 @@ void of_profile_stop(const of_run *run, double start, size_t layer);
 
 /* ---- op_enter.c: squeezing between images and the first state of a scale ---- */
 
-/* Pixels of one unit of one image. */
-typedef struct of_pixel_view {
-    of_pixel_type type;
-    const void *pixels; /* of the unit's top left */
-    size_t row_stride;  /* elements */
-} of_pixel_view;
-
-of_pixel_view of_pixel_unit(const of_plan *plan, const of_batch *batch, size_t image,
-                            uint32_t unit);
-
 /* The way back, without the map: from a scale's state to what the previous one left, or for scale 0
  * to floats in the units of OF_PIXEL_F32 at `target`. */
 void of_pixels_leave(const of_run *run, const of_op *op, uint32_t unit, float *target,
                      size_t row_stride);
 
 /* Adds the log-determinants that the input map has at each grid position of a unit. */
-void of_enter_log_dets(const of_run *run, const of_op *op, const of_pixel_view *view,
+void of_enter_log_dets(const of_run *run, const of_op *op, const of_group *group, uint32_t unit,
                        double *contributions);
 
 /* ---- op_convolution.c ---- */
@@ -148,12 +138,6 @@ const void *of_network_input_of(const of_run *run, const of_op *op, uint32_t cou
 of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint32_t count,
                        const float *state, of_error *error);
 
-/* ---- op_map.c ---- */
-
-/* [pass, rest] of every unit of a dense block as rows of one matrix, and back. */
-void of_join_halves(size_t units, size_t half, const float *pass, const float *rest, float *joined);
-void of_part_halves(size_t units, size_t half, const float *joined, float *pass, float *rest);
-
 /* ---- op_tail.c ---- */
 
 /* What the coupling kernel needs for the rows of a unit, whose taps are number `place` of the
@@ -171,7 +155,7 @@ void of_tail_log_dets(const of_run *run, const of_op *op, float *coefficients,
 
 /* Adds what the densities of a unit's latents, under a class if there are any, and the constant
  * log-determinants have at each grid position. `log_factors`: room for as many. */
-void of_latents_contributions(const of_run *run, const of_op *op, uint32_t unit, size_t class_,
+void of_latents_contributions(const of_run *run, const of_op *op, uint32_t unit, size_t likeliest,
                               double *log_factors, double *contributions);
 
 /* ---- forward.c ---- */
@@ -188,6 +172,9 @@ void of_forward_begin(const of_run *run, const of_group *group);
 of_status of_forward_units(const of_run *run, const of_group *group, uint32_t first, uint32_t count,
                            of_error *error);
 void of_forward_end(const of_run *run, const of_group *group);
+
+/* Sum of an image's contributions, which go to `contributions` [scales], by the worker's units. */
+double of_forward_logp(const of_run *run, uint32_t image, double *contributions);
 
 /* Ops from `begin` to before `end` of a scale, each forward on these units. */
 of_status of_forward_ops(const of_run *run, const of_op *begin, const of_op *end,

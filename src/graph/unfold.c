@@ -2,16 +2,17 @@
 /* The chain rule from folded weights to stored parameters, in double, once a batch. G is the sum
  * of dL/dlogp over all units, which constant log-determinants see. The sums of a part are moved
  * aside and the gradients of its parameters take their place. */
-#include "core/memory.h"
 #include "graph/training.h"
 
 #include <omp.h>
 #include <string.h>
 
-static of_status unfold_part(const of_unfolding *all, const of_op *op, float *sums,
-                             double *matrices, of_error *error) {
+static of_status unfold_part(const void *user, of_op *op, void *matrices, of_error *error) {
+    of_unfolding t = *(const of_unfolding *)user;
     const of_gradient_part *part = &op->sums;
-    of_unfolding t = *all;
+    float *sums = t.training->buffers[omp_get_thread_num()].sums;
+    if (part->floats == 0)
+        return OF_OK;
     t.sums = sums;
     t.matrices = matrices;
     memcpy(sums, t.lane->block + part->begin, part->floats * sizeof(float));
@@ -32,26 +33,6 @@ of_status of_unfold_gradients(const of_training_plan *training, const of_model *
     const of_unfolding all = {
         .training = training, .plan = plan, .model = model, .lane = &training->lane[0]};
     size_t n = largest_map(plan);
-    of_error first_error = {0};
-    omp_lock_t lock; /* a critical section would leave a symbol in the library */
-    omp_init_lock(&lock);
-#pragma omp parallel num_threads(training->buffer_count)
-    {
-        float *sums = training->buffers[omp_get_thread_num()].sums;
-        of_error mine = {0};
-        double *matrices = of_allocate(5 * n * n, sizeof(double));
-        of_status status = matrices ? OF_OK : of_fail_memory(&mine, "gradients of channel mixing");
-#pragma omp for schedule(dynamic, 1)
-        for (size_t i = 0; i < plan->op_count; i++)
-            if (status == OF_OK && plan->ops[i].sums.floats > 0)
-                status = unfold_part(&all, &plan->ops[i], sums, matrices, &mine);
-        of_free(matrices);
-        if (status != OF_OK) {
-            omp_set_lock(&lock);
-            first_error = mine;
-            omp_unset_lock(&lock);
-        }
-    }
-    omp_destroy_lock(&lock);
-    return first_error.status == OF_OK ? OF_OK : of_error_copy(error, &first_error);
+    return of_ops_each(plan->ops, plan->op_count, training->buffer_count,
+                       5 * n * n * sizeof(double), unfold_part, &all, error);
 }

@@ -59,6 +59,7 @@ static void plans_and_sessions_refuse_null(void **state) {
     REFUSED(of_plan_compile(NULL, NULL, &plan, &error));
     REFUSED(of_plan_compile(model, NULL, NULL, &error));
     REFUSED(of_plan_layer(NULL, 0, NULL, &error));
+    REFUSED(of_plan_ops(NULL, NULL, NULL, &error));
     REFUSED(of_session_create(NULL, 0, NULL, &error));
     REFUSED(of_session_forward(NULL, &none, &(of_likelihoods){0}, &error));
     REFUSED(of_session_position_contributions(NULL, &none, &rate, &error));

@@ -361,6 +361,45 @@ static void nan_pixels_give_nan_for_that_image_only(void **state) {
     of_model_free(model);
 }
 
+/* What of_plan_ops tells of the list that runs, against the layers; and of the first list. */
+typedef struct heard {
+    const of_plan *plan;
+    size_t stored, run;
+} heard;
+
+static void hear(void *user, const of_op_info *op) {
+    heard *so_far = user;
+    of_layer_info layer;
+    if (strcmp(op->pass, "model") == 0) {
+        so_far->stored++;
+        assert_null(strstr("enter tail latents map", op->kind));
+    } else if (strcmp(op->pass, "choose") == 0) {
+        assert_int_equal(of_plan_layer(so_far->plan, so_far->run++, &layer, NULL), OF_OK);
+        assert_string_equal(op->name, layer.name);
+        assert_non_null(strstr("enter map convolution tail latents", op->kind));
+    }
+}
+
+static void the_last_list_of_ops_is_what_runs(void **state) {
+    (void)state;
+    of_architecture conv = small(3, 32, 32), dense = small(1, 16, 16);
+    dense.block = OF_BLOCK_DENSE;
+    const of_architecture *const both[] = {&conv, &dense};
+    for (int i = 0; i < 2; i++) {
+        const of_architecture *a = both[i];
+        uint32_t scales = of_architecture_scale_count(a), in_step = i == 0 ? 11 : 8;
+        of_model *model = make_model(a);
+        compiled made = compile(model, 1, OF_ISA_AUTO, 0);
+        heard so_far = {made.plan, 0, 0};
+        assert_int_equal(of_plan_ops(made.plan, hear, &so_far, NULL), OF_OK);
+        assert_int_equal(so_far.run, of_plan_layer_count(made.plan));
+        /* input once, all splits but the last one; squeeze, prior and Gaussian */
+        assert_int_equal(so_far.stored, scales * (in_step * a->steps + 4));
+        free_compiled(&made);
+        of_model_free(model);
+    }
+}
+
 static void misuse_is_an_error(void **state) {
     (void)state;
     of_architecture a = small(1, 16, 16);
@@ -424,6 +463,7 @@ int main(void) {
         cmocka_unit_test(sampling_depends_on_seed_and_index_alone),
         cmocka_unit_test(callers_thread_settings_stay),
         cmocka_unit_test(nan_pixels_give_nan_for_that_image_only),
+        cmocka_unit_test(the_last_list_of_ops_is_what_runs),
         cmocka_unit_test(misuse_is_an_error),
         cmocka_unit_test(singular_mixing_is_named),
     };
