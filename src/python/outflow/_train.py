@@ -13,8 +13,9 @@ from .lib import _core
 from ._html import table
 from ._progress import Progress, progress_callable
 from ._sources import Source, Sources
+from ._types import TrainReport, TrainStart
 
-Report = Dict[str, Any]
+Report = TrainReport
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class TrainResult:
         return self.end != "interrupted"
 
     def _repr_html_(self) -> str:
-        rows = [[r["step"], r["images"], r["bits_per_dim"], r["lr"]] for r in self.reports[-10:]]
+        rows: List[List[Any]] = [
+            [r["step"], r["images"], r["bits_per_dim"], r["lr"]] for r in self.reports[-10:]
+        ]
         rows.append([self.step, self.images, self.bits_per_dim, self.end])
         return table(["step", "images", "bits/dim", "learning rate"], rows)
 
@@ -75,7 +78,7 @@ class _Hooks:
         self._total = 0
         self.progressed = None if self._progress is None else self._progressed
 
-    def started(self, start: Dict[str, Any]) -> None:
+    def started(self, start: TrainStart) -> None:
         self._total = start["total_images"]
 
     def _progressed(self, images: int, bits_per_dim: float, rate: float) -> None:

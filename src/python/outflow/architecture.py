@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
-
+from typing import cast
+from ._types import ArchitectureFields
 from .lib import _core
 
 
@@ -23,6 +23,13 @@ class Architecture:
         classes: 0, or the number of class-conditional densities.
 
     Raises ValueError for values out of range and for combinations that make no network.
+
+    >>> Architecture(height=28, width=28, channels=1, scales=2).shape
+    (28, 28, 1)
+    >>> Architecture(height=31)
+    Traceback (most recent call last):
+    ...
+    outflow.errors.OutflowValueError: ...
     """
 
     family: str = "glow"
@@ -41,9 +48,9 @@ class Architecture:
     def __post_init__(self) -> None:
         _core.check_architecture(self.fields())
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> ArchitectureFields:
         """The fields by their names in weight files."""
-        return dataclasses.asdict(self)
+        return cast(ArchitectureFields, dataclasses.asdict(self))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Optional, Union
 import numpy as np
 import numpy.typing as npt
 
+from ._types import LayerInfo, PlanInfo
 from .architecture import Architecture
 from .images import Images, batches
 from .lib import _core
@@ -42,7 +43,7 @@ class Model:
         return cls._of(_core.Model.create(architecture.fields(), seed), "")
 
     @classmethod
-    def _of(cls, core: Any, name: str) -> Model:
+    def _of(cls, core: _core.Model, name: str) -> Model:
         model = cls.__new__(cls)
         model._core = core
         model._name = name
@@ -149,7 +150,7 @@ class Plan:
         if len(parts) == 1:
             return Likelihoods(*parts[0])
         return Likelihoods(
-            *(None if column[0] is None else np.concatenate(column) for column in zip(*parts))
+            *(None if column[0] is None else np.concatenate(column) for column in zip(*parts))  # type: ignore[arg-type]
         )
 
     def inverse(self, latents: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -164,12 +165,12 @@ class Plan:
         depends on `seed` and i alone."""
         return self._core.sample(count, temperature, seed)
 
-    def layers(self) -> list[dict[str, Any]]:
+    def layers(self) -> list[LayerInfo]:
         """The fused layers in the order of execution: name, operation, kernel, flops, bytes."""
         return self._core.layers()
 
     @property
-    def info(self) -> dict[str, Any]:
+    def info(self) -> PlanInfo:
         """Instruction set, precision, threads, flops_per_image, bytes."""
         return self._core.info()
 

@@ -48,11 +48,16 @@ class Source:
         self.spec = os.fspath(spec)
         self.size = size
         self.channels = channels
-        self._options = (limit or 0, seed, strict)
+        self._options = (limit or 0, seed)
+        self.strict = strict
 
     def batches(self, size: int = 256) -> Iterator[SourceBatch]:
         """Batches of up to `size` images."""
-        source = _core.Source(self.spec, *self.size, self.channels, *self._options)
+        height, width = self.size
+        limit, seed = self._options
+        source = _core.Source(
+            self.spec, height, width, self.channels, limit, seed, self.strict
+        )
         while (taken := source.next(size)) is not None:
             yield SourceBatch(*taken)
         if source.unreadable:
