@@ -37,6 +37,12 @@ class Detector:
     threads at once; an image gets the same bits whatever is scored with it. Images may have any
     form of `outflow.images.batches`. Raises FileNotFoundError for a model that is not there,
     OutflowError for damaged files and models that do not fit each other.
+
+    >>> detector = Detector("demo-shapes", general="demo-general")
+    >>> detector.architecture.shape, detector.default_score
+    ((32, 32, 3), 'ratio')
+    >>> detector.score("synthetic:shapes:8", ["nll", "ratio"]).shape
+    (8, 2)
     """
 
     def __init__(
@@ -76,7 +82,11 @@ class Detector:
 
     @property
     def scores(self) -> list[str]:
-        """Names of the scores that can be computed."""
+        """Names of the scores that can be computed, in the order of `table`.
+
+        >>> Detector("demo-shapes").scores[:2]
+        ['nll', 'scale:0']
+        """
         return self._core.score_names()
 
     @property
@@ -172,8 +182,13 @@ class Detector:
         return Table(columns)
 
     def p_values(self, images: Images, score: Optional[str] = None) -> Floats:
-        """Conformal p-values [n]: a normal image has p <= a with a probability of at most a.
-        Raises OutflowError where the score is not calibrated."""
+        """Conformal p-values, float64 [n] in (0, 1]: a normal image has p <= a with a probability
+        of at most a. Raises as `score` does, and OutflowError where the score is not calibrated.
+
+        >>> detector = Detector("demo-shapes").calibrate("synthetic:shapes:200", seed=5)
+        >>> bool(detector.p_values(np.zeros((1, 32, 32, 3), np.uint8))[0] < 0.05)
+        True
+        """
         name = self._name(score)
         return self._core.p_values(np.ascontiguousarray(self.score(images, name)), name)
 
@@ -184,8 +199,18 @@ class Detector:
         score: Optional[str] = None,
         threshold: Optional[float] = None,
     ) -> Flags:
-        """Which images are anomalous, bool [n]: at most the share `fpr` of normal images is; or with
-        `threshold` (no calibration needed) those whose score is at or above it."""
+        """Which images are anomalous, bool [n].
+
+        Args:
+            images: as `score` takes them.
+            fpr: at most this share of normal images is flagged, in (0, 1); needs a calibration on
+                at least 1/fpr - 1 images (twice that for "combined").
+            score: to judge by; None: `default_score`.
+            threshold: instead of `fpr`, without a calibration: flag what scores at or above it.
+
+        Raises:
+            OutflowError: without a calibration, or one on too few images; else as `score`.
+        """
         name = self._name(score)
         values = np.ascontiguousarray(self.score(images, name))
         if threshold is not None:
@@ -193,7 +218,8 @@ class Detector:
         return self._core.flags(values, name, fpr, 0.0)
 
     def threshold(self, fpr: float = 0.05, score: Optional[str] = None) -> float:
-        """The value above which a score has a p-value of at most `fpr`."""
+        """The value above which a score has a p-value of at most `fpr` in (0, 1), in the score's
+        unit; inf if none has. Raises as `flag` does."""
         return self._core.threshold(self._name(score), fpr)
 
     def _name(self, score: Optional[str]) -> str:
@@ -212,7 +238,13 @@ class Detector:
 
         The heat of an image sums to its score ("ratio" or "nll" for scores that are no sums). With
         `reference`, some 64 normal images, less their mean heat; with `relative` less 0 for ratios
-        and less the image's own mean for other scores.
+        and less the image's own mean for other scores. Raises as `score` does.
+
+        >>> detector = Detector("demo-shapes")
+        >>> image = np.zeros((1, 32, 32, 3), np.uint8)
+        >>> heat = detector.heatmap(image, "nll")
+        >>> heat.shape, bool(abs(heat.sum() - detector.score(image, "nll")[0]) < 0.01)
+        ((1, 32, 32), True)
         """
         return self._heat(images, score, reference, relative or reference is not None)[1]
 
@@ -224,7 +256,17 @@ class Detector:
         side: int = 256,
         with_image: bool = True,
     ) -> list[bytes]:
-        """Relative heat as PNG files: orange where it adds to the score, blue where it takes."""
+        """Relative heat as PNG files, one for each image: orange where it adds to the score, blue
+        where it takes from it.
+
+        Args:
+            images, score, reference: as `heatmap` takes them.
+            side: height or width of a picture in pixels, the larger one.
+            with_image: the image on the left, the heat on the right; else the heat alone.
+
+        Raises:
+            ValueError: as `score`, and for a side out of its range.
+        """
         pixels, heat, limits = self._heat(images, score, reference, True)
         return [
             self._core.heat_picture(image, one, limit, side, with_image)
@@ -251,6 +293,10 @@ class Detector:
         Args:
             images: a source (path or "synthetic:NAME"), which is streamed; other images are held in
                 memory. source: where they come from, for people. limit, seed: of a source.
+
+        Raises:
+            ValueError: too few images; OutflowError: too few with finite likelihoods.
+            KeyboardInterrupt: Ctrl-C; the detector is as it was.
         """
         if isinstance(images, (str, os.PathLike)):
             for line in self._core.calibrate_source(os.fspath(images), limit, seed):
@@ -269,7 +315,11 @@ class Detector:
 
     @property
     def info(self) -> DetectorInfo:
-        """Models (file, architecture, fingerprint), plan and calibration."""
+        """Models (file, architecture, fingerprint), plan and calibration.
+
+        >>> Detector("demo-shapes").info["calibration"] is None
+        True
+        """
         return self._core.info()
 
     def __reduce__(self) -> Any:

@@ -33,6 +33,10 @@ class Source:
 
     Iterating gives batches and starts anew each time. Memory does not grow with the number of
     images. Raises FileNotFoundError or OutflowError for what cannot be read.
+
+    >>> source = Source("synthetic:digits:10", size=(16, 16), channels=1)
+    >>> [batch.pixels.shape for batch in source.batches(4)]
+    [(4, 16, 16, 1), (4, 16, 16, 1), (2, 16, 16, 1)]
     """
 
     def __init__(

@@ -7,13 +7,24 @@ import html
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np  # noqa: F401 (doctests)
 import numpy.typing as npt
 
 _SHOWN = 20
 
 
 class Table(Mapping[str, "npt.NDArray[Any]"]):
-    """Arrays of one length by name: `pandas.DataFrame(table)` takes it, a notebook shows it."""
+    """Arrays of one length by name: `pandas.DataFrame(table)` takes it, a notebook shows it.
+
+    >>> table = Table({"path": np.array(["a.png", "b.png"]), "nll": np.array([1.5, 2])})
+    >>> float(table["nll"].mean()), list(table), table.rows
+    (1.75, ['path', 'nll'], 2)
+    >>> table
+     path  nll
+    a.png  1.5
+    b.png    2
+    [2 rows]
+    """
 
     def __init__(self, columns: dict[str, npt.NDArray[Any]]) -> None:
         self._columns = columns
