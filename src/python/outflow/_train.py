@@ -58,8 +58,8 @@ class TrainResult:
         rows: List[List[Any]] = [
             [r["step"], r["images"], r["bits_per_dim"], r["lr"]] for r in self.reports[-10:]
         ]
-        rows.append([self.step, self.images, self.bits_per_dim, self.end])
-        return table(["step", "images", "bits/dim", "learning rate"], rows)
+        ended = f"<p>{self.end}: {self.images:,} images in {self.seconds:.1f} s</p>"
+        return table(["step", "images", "bits/dim", "learning rate"], rows) + ended
 
 
 class _Hooks:

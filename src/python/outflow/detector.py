@@ -11,6 +11,7 @@ from typing import Any, Optional, Union, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from ._html import table
 from ._types import DetectorInfo, Flags, Floats
 from .architecture import Architecture
 from .images import Batch, Errors, Images, Pixels, array_of, batches, bytes_of
@@ -348,9 +349,7 @@ class Detector:
             if calibration
             else info["calibration_problem"] or "none",
         }
-        return Table(
-            {"": np.array(list(rows), object), "detector": np.array(list(rows.values()), object)}
-        )._repr_html_()
+        return table(["", "detector"], list(rows.items()))
 
 
 def _joined(parts: list[Floats], empty: tuple[int, int]) -> Floats:
