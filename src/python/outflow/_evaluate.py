@@ -191,7 +191,7 @@ class Evaluation:
         """In a notebook: the table, and under it the distributions."""
         head, rows = self._auroc()
         note = html.escape(self.convention)
-        return f"{table(head, rows, ".4f")}<p><small>{note}</small></p>{self.svg()}"
+        return f"{table(head, rows, '.4f')}<p><small>{note}</small></p>{self.svg()}"
 
     # ---- Names
 

@@ -86,7 +86,7 @@ class Detector:
         """Names of the scores that can be computed, in the order of `table`.
 
         >>> Detector("demo-shapes").scores[:2]
-        ['nll', 'scale:0']
+        ['nll', 'last']
         """
         return self._core.score_names()
 
