@@ -103,6 +103,9 @@ typedef struct of_error {
         struct), for programs that word their own hint; "calibration" where a detector must be
         calibrated; "" where there is none. */
     char setting[32];
+    /** With OF_ERROR_IO the errno of the system call that failed (ENOENT: no such file or installed
+        model, EACCES, EISDIR, ENOSPC, ...); 0 where there was none, and with every other status. */
+    int os_error;
 } of_error;
 
 /**

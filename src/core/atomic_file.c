@@ -16,7 +16,7 @@ enum { MAX_ATTEMPTS = 1000 };
 
 of_status of_fail_write(const char *path, of_error *error) {
     int reason = errno != 0 ? errno : EIO;
-    return of_fail(error, OF_ERROR_IO, "cannot write %.480s: %s", path, strerror(reason));
+    return of_fail_io(error, reason, "cannot write %.480s: %s", path, strerror(reason));
 }
 
 /* The file that `path` leads to, or a copy of `path` when there is none yet. */
@@ -24,7 +24,8 @@ static of_status resolve(const char *path, char **target, of_error *error) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
     if (exists && !S_ISREG(info.st_mode))
-        return of_fail(error, OF_ERROR_IO, "cannot write %.480s: not a regular file", path);
+        return of_fail_io(error, S_ISDIR(info.st_mode) ? EISDIR : 0,
+                          "cannot write %.480s: not a regular file", path);
     *target = exists ? realpath(path, NULL) : strdup(path);
     return *target == NULL ? of_fail_write(path, error) : OF_OK;
 }

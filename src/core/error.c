@@ -10,6 +10,8 @@
 #undef of_fail
 #undef of_fail_setting
 #undef of_fail_memory
+#undef of_fail_io
+#undef of_fail_from
 
 const char *of_version(void) {
 #define OF_TEXT_(x) #x
@@ -48,6 +50,7 @@ static void fill(of_error *error, of_status status, const char *setting, const c
     of_plain_text(error->message);
     (void)snprintf(error->setting, sizeof error->setting, "%s", setting != NULL ? setting : "");
     of_plain_text(error->setting);
+    error->os_error = 0;
 }
 
 of_status of_fail(of_error *error, of_status status, const char *format, ...) {
@@ -69,6 +72,28 @@ of_status of_fail_setting(of_error *error, of_status status, const char *setting
         va_end(arguments);
     }
     return status;
+}
+
+of_status of_fail_io(of_error *error, int os_error, const char *format, ...) {
+    if (error != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        fill(error, OF_ERROR_IO, "", format, arguments);
+        va_end(arguments);
+        error->os_error = os_error;
+    }
+    return OF_ERROR_IO;
+}
+
+of_status of_fail_from(of_error *error, const of_error *cause, const char *format, ...) {
+    if (error != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        fill(error, cause->status, cause->setting, format, arguments);
+        va_end(arguments);
+        error->os_error = cause->os_error;
+    }
+    return cause->status;
 }
 
 of_status of_error_copy(of_error *to, const of_error *from) {

@@ -196,8 +196,7 @@ static of_status report(of_source *source, const of_slot *slot, of_error *error)
     const char *path = of_text(&slot->entry.path);
     source->unreadable++;
     if (source->options.strict || slot->result.status == OF_ERROR_MEMORY)
-        return of_fail_setting(error, slot->result.status, slot->result.setting, "%s: %s", path,
-                               slot->result.message);
+        return of_fail_from(error, &slot->result, "%s: %s", path, slot->result.message);
     if (source->options.on_unreadable != NULL)
         source->options.on_unreadable(source->options.user, path, slot->result.message);
     return OF_OK;

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { MOST_PART = 16384 /* images; their results are a few megabytes */ };
+
 /* Scores that are wanted of every image. */
 typedef struct wanted_scores {
     const of_score *scores;
@@ -66,8 +68,11 @@ static of_status visit_parts(const of_detector *detector, of_runner *runner, con
 
 of_status of_scored_batch_visit(const of_detector *detector, const of_batch *images, unsigned needs,
                                 of_scored_visit *visit, void *user, of_error *error) {
-    size_t capacity = images->count < detector->batch ? images->count : detector->batch, bytes = 0;
     bool round = images->type != OF_PIXEL_U8 && (needs & (OF_NEEDS_PNG | OF_NEEDS_WEBP)) != 0;
+    /* All pixels are there, so only the results take memory: parts as large as that allows, since
+     * threads wait for each other at the end of each. */
+    size_t most = round ? detector->batch : MOST_PART, bytes = 0;
+    size_t capacity = images->count < most ? images->count : most;
     of_scored_batch batch;
     of_runner *runner;
     uint8_t *rounded = NULL;

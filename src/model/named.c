@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,11 +202,12 @@ static of_status fail_unknown_name(const char *name, of_error *error) {
     name_text names = {.used = 0};
     find_nearest(name, near);
     if (near[0] != '\0')
-        return of_fail(error, OF_ERROR_IO,
-                       "%.300s: No such file or installed model (did you mean '%s'?)", name, near);
+        return of_fail_io(error, ENOENT,
+                          "%.300s: No such file or installed model (did you mean '%s'?)", name,
+                          near);
     (void)of_model_list(append_name, &names);
-    return of_fail(error, OF_ERROR_IO, "%.300s: No such file or installed model%s%s", name,
-                   names.used > 0 ? "; installed models: " : "", names.text);
+    return of_fail_io(error, ENOENT, "%.300s: No such file or installed model%s%s", name,
+                      names.used > 0 ? "; installed models: " : "", names.text);
 }
 
 of_status of_model_locate(const char *name, char *path, size_t size, of_error *error) {

@@ -279,7 +279,7 @@ of_status of_safetensors_parse(const unsigned char *bytes, size_t length, const 
 
 static of_status fail_errno(of_error *error, const char *path, const char *what) {
     int reason = errno;
-    return of_fail(error, OF_ERROR_IO, "%.480s: %s: %s", path, what, strerror(reason));
+    return of_fail_io(error, reason, "%.480s: %s: %s", path, what, strerror(reason));
 }
 
 /* Maps a whole regular file for reading. */
@@ -292,7 +292,8 @@ static of_status map_file(const char *path, void **mapping, size_t *bytes, of_er
     if (fstat(descriptor, &info) != 0) {
         status = fail_errno(error, path, "cannot examine");
     } else if (!S_ISREG(info.st_mode)) {
-        status = of_fail(error, OF_ERROR_IO, "%.480s: not a regular file", path);
+        status = of_fail_io(error, S_ISDIR(info.st_mode) ? EISDIR : 0, "%.480s: not a regular file",
+                            path);
     } else if (info.st_size < LENGTH_BYTES) {
         status = fail_short((size_t)info.st_size, path, error); /* nothing to map */
     } else {

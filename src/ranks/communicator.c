@@ -291,9 +291,9 @@ of_status of_communicator_agree(of_communicator *c, of_status mine, of_error *er
         bool same = failures == size;
         for (unsigned r = 0; same && r < size; r++)
             same = strcmp(all[r].message, all[0].message) == 0;
-        status = same ? of_error_copy(error, &all[first])
-                      : of_fail_setting(error, all[first].status, all[first].setting, "%s: %s",
-                                        c->names[first], all[first].message);
+        status =
+            same ? of_error_copy(error, &all[first])
+                 : of_fail_from(error, &all[first], "%s: %s", c->names[first], all[first].message);
         c->agreed = true;
     }
     of_free(all);

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static of_status fail_log(const of_run_log *log, of_error *error) {
-    return of_fail(error, OF_ERROR_IO, "cannot write %s: %s", log->path, strerror(errno));
+    return of_fail_io(error, errno, "cannot write %s: %s", log->path, strerror(errno));
 }
 
 of_status of_run_log_open(const char *path, of_run_log *log, of_error *error) {

@@ -41,7 +41,7 @@ def program(*arguments):
     if not path:
         pytest.skip("OUTFLOW_PROGRAM names no program")
     done = subprocess.run(
-        [path, *map(str, arguments)], check=True, capture_output=True, text=True, timeout=600
+        [path, *map(str, arguments)], check=True, capture_output=True, text=True, timeout=3600
     )
     return done.stdout
 

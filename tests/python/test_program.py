@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same bits as the program."""
 
+import json
+import os
+import pathlib
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -61,3 +66,61 @@ def test_thousand_real_images():
     models = "--model", "cifar10", "--general-model", "cifar10-general"
     assert len(pixels) == 1000
     compare(detector, outflow.Plan("cifar10"), pixels, (*models, "--limit", "1000", REAL))
+    program_heat(detector, pixels[:4], models)
+
+
+def program_heat(detector, pixels, models):
+    """Heat is not printed by the program; its pictures are made of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        program("score", *models, "--heatmaps", folder, "--heatmap-count", "4", "--limit", "4", REAL)
+        theirs = sorted(path.read_bytes() for path in pathlib.Path(folder).glob("*.png"))
+    assert len(theirs) == 4
+    assert sorted(detector.heatmap_png(pixels)) == theirs
+
+
+DATA = ROOT.parent / "shared" / "data"
+OTHERS = {
+    "GTSRB": "gtsrb-test.tar",
+    "Fashion-MNIST": "fashion-mnist-test.tar",
+    "MNIST": "mnist-test.tar",
+    "CIFAR-100": "cifar100-test.tar",
+}
+TABLE_LIMIT = int(os.environ.get("OUTFLOW_TABLE_LIMIT", "60"))
+"""Images of each set; 0: all, as the README has them (OUTFLOW_TABLE_LIMIT=0, minutes)."""
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"SKIPPED: no {REAL}")
+def test_the_table_of_the_readme(tmp_path):
+    detector = outflow.Detector("cifar10", general="cifar10-general")
+    sets = {name: DATA / file for name, file in OTHERS.items()}
+    file = tmp_path / "eval.json"
+    program(
+        "eval", "-m", detector.info["model"]["file"], "-g", detector.info["general"]["file"],
+        "--in", REAL, *(f"{name}={source}" for name, source in sets.items()),
+        *(("--limit", TABLE_LIMIT) if TABLE_LIMIT > 0 else ()), "--json", file,
+    )  # fmt: skip
+    theirs = json.loads(file.read_text())
+    evaluation = outflow.evaluate(detector, REAL, sets, limit=TABLE_LIMIT)
+    ours = evaluation.to_dict()
+    del theirs["images_per_second"], ours["images_per_second"]
+    assert ours == theirs
+    assert set(ours["out"]) == set(OTHERS)
+    if TABLE_LIMIT == 0:
+        assert readme_table() == {
+            name: {score: f"{evaluation.metrics[name][score]['auroc']:.3f}" for score in scores}
+            for name, scores in readme_table().items()
+        }
+
+
+def readme_table():
+    """{set: {score: AUROC as text}} of the README."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("| CIFAR-10 against |"))
+    scores = [cell.strip() for cell in lines[first].split("|")[2:-1]]
+    table = {}
+    for line in lines[first + 2 :]:
+        if not line.startswith("|"):
+            break
+        name, *values = [cell.strip() for cell in line.split("|")[1:-1]]
+        table[name] = dict(zip(scores, values))
+    return table

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("sklearn", reason="outflow.sklearn is not tested: pip install scikit-learn")
 
 from sklearn.base import clone  # noqa: E402
-from sklearn.model_selection import cross_val_score  # noqa: E402
+from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
@@ -100,3 +100,59 @@ def test_pipelines_clones_and_pickles() -> None:
     )
     again = clone(pipeline).fit(rows(300))
     np.testing.assert_array_equal(again.score_samples(rows(20, seed=5)), scores)
+
+
+def share_of_inliers(estimator: Any, X: Any, y: Any = None) -> float:
+    return float((estimator.predict(X) == 1).mean())
+
+
+def mean_score(estimator: Any, X: Any, y: Any = None) -> float:
+    return float(estimator.score_samples(X).mean())
+
+
+def test_worker_processes_after_openmp_has_run() -> None:
+    """joblib's workers are no forks: they neither hang nor score otherwise."""
+    detector = OutflowDetector(images=2000, random_state=0).fit(rows(200))
+    detector.score_samples(rows(50))  # OpenMP has run here
+    alone = cross_val_score(clone(detector), rows(300), scoring=share_of_inliers, cv=3)
+    beside = cross_val_score(clone(detector), rows(300), scoring=share_of_inliers, cv=3, n_jobs=2)
+    np.testing.assert_array_equal(alone, beside)
+
+
+def test_fitted_detectors_go_to_workers() -> None:
+    from joblib import Parallel, delayed
+
+    detector = OutflowDetector(images=2000, random_state=0).fit(rows(200))
+    expected = detector.score_samples(rows(40, seed=1))
+    for backend in ("loky", "threading"):
+        found = Parallel(n_jobs=2, backend=backend)(
+            delayed(detector.score_samples)(rows(40, seed=1)[i : i + 10]) for i in range(0, 40, 10)
+        )
+        np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
+def test_grid_search() -> None:
+    search = GridSearchCV(
+        OutflowDetector(images=1000, random_state=0),
+        {"steps": [1, 2], "hidden": [8]},
+        scoring=mean_score,
+        cv=2,
+        n_jobs=2,
+    )
+    search.fit(rows(200))
+    assert search.best_params_["steps"] in (1, 2)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_.predict(rows(20)).shape == (20,)
+
+
+def test_threads_are_those_of_n_jobs() -> None:
+    """Results do not depend on them, nor on limits of threadpoolctl's."""
+    from threadpoolctl import threadpool_limits
+
+    one = OutflowDetector(images=1000, random_state=0).fit(rows(200))
+    two = OutflowDetector(images=1000, random_state=0, n_jobs=2).fit(rows(200))
+    with threadpool_limits(1):
+        limited = OutflowDetector(images=1000, random_state=0, n_jobs=2).fit(rows(200))
+    scores = one.score_samples(rows(50, seed=3))
+    np.testing.assert_array_equal(two.score_samples(rows(50, seed=3)), scores)
+    np.testing.assert_array_equal(limited.score_samples(rows(50, seed=3)), scores)

@@ -4,10 +4,12 @@
 
 #include "core/options_read.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -55,6 +57,23 @@ static void copy_of_nothing_is_fine(void **state) {
     assert_string_equal(error.message, "kept");
     assert_int_equal(of_error_copy(NULL, &error), OF_ERROR_IO);
     assert_int_equal(of_error_copy(&error, &error), OF_ERROR_IO);
+}
+
+static void failure_of_the_system_keeps_its_number(void **state) {
+    (void)state;
+    of_error error, outer;
+    assert_int_equal(of_fail_io(&error, ENOENT, "%s: gone", "file"), OF_ERROR_IO);
+    assert_int_equal(error.os_error, ENOENT);
+    assert_string_equal(error.message, "file: gone");
+    (void)snprintf(error.setting, sizeof error.setting, "%s", "data");
+    assert_int_equal(of_fail_from(&outer, &error, "set 1: %s", error.message), OF_ERROR_IO);
+    assert_int_equal(outer.os_error, ENOENT);
+    assert_string_equal(outer.message, "set 1: file: gone");
+    assert_string_equal(outer.setting, "data");
+    (void)of_fail(&error, OF_ERROR_IO, "interrupted");
+    assert_int_equal(error.os_error, 0);
+    assert_int_equal(of_fail_io(NULL, EIO, "x"), OF_ERROR_IO);
+    assert_int_equal(of_fail_from(NULL, &outer, "x"), OF_ERROR_IO);
 }
 
 /* Three versions of one struct. */
@@ -150,6 +169,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failure_is_one_plain_line),
         cmocka_unit_test(failure_names_the_setting_that_helps),
+        cmocka_unit_test(failure_of_the_system_keeps_its_number),
         cmocka_unit_test(setting_is_cut_and_plain),
         cmocka_unit_test(copy_of_nothing_is_fine),
         cmocka_unit_test(no_options_are_the_defaults),

@@ -4,6 +4,7 @@
 #include <outflow/output.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -100,8 +101,10 @@ static void place_that_cannot_be_written_is_refused_first(void **state) {
     assert_int_equal(of_output_open("no/where", &output, &error), OF_ERROR_IO);
     assert_null(output);
     assert_string_equal(error.message, "cannot write no/where: No such file or directory");
+    assert_int_equal(error.os_error, ENOENT);
     assert_int_equal(of_output_open(".", &output, &error), OF_ERROR_IO);
     assert_string_equal(error.message, "cannot write .: Is a directory");
+    assert_int_equal(error.os_error, EISDIR);
 }
 
 static void device_is_written_in_place(void **state) {

@@ -5,6 +5,8 @@
 
 #include "data/source.h"
 
+#include <errno.h>
+
 static void test_folder_is_sorted_and_labelled(void **state) {
     /* Bytewise: '.' < '/' < 'B' < 'a'. */
     const char *names[] = {"B/2.PNG", "a.png", "a/1.png", "a/deep/er/0.png", "z/9.png"};
@@ -340,6 +342,11 @@ static void test_specs_that_cannot_be_opened(void **state) {
     write_file(state, "data.xyz", "12345678", 8);
     write_file(state, "nothing", "", 0);
     assert_source_fails(path_of(state, "missing"), &options, OF_ERROR_IO, "No such file");
+    of_source *source = NULL;
+    of_error error;
+    assert_int_equal(of_source_open(path_of(state, "missing"), &options, &source, &error),
+                     OF_ERROR_IO);
+    assert_int_equal(error.os_error, ENOENT);
     assert_source_fails(path_of(state, "empty"), &options, OF_ERROR_FORMAT, "no images");
     assert_source_fails(path_of(state, "data.xyz"), &options, OF_ERROR_FORMAT, "not recognised");
     assert_source_fails(path_of(state, "nothing"), &options, OF_ERROR_FORMAT, "empty file");

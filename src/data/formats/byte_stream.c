@@ -29,7 +29,7 @@ static of_byte_stream *new_stream(const char *name) {
 of_status of_byte_stream_open(const char *path, of_byte_stream **stream, of_error *error) {
     struct stat information;
     if (stat(path, &information) != 0)
-        return of_fail(error, OF_ERROR_IO, "%s: %s", path, strerror(errno));
+        return of_fail_io(error, errno, "%s: %s", path, strerror(errno));
     if (!S_ISREG(information.st_mode))
         return of_fail(error, OF_ERROR_IO, "%s: not a regular file", path);
     of_byte_stream *opened = new_stream(path);
@@ -39,8 +39,8 @@ of_status of_byte_stream_open(const char *path, of_byte_stream **stream, of_erro
     opened->file = gzopen(path, "rbe");
     if (opened->file == NULL) {
         free(opened);
-        return of_fail(error, OF_ERROR_IO, "%s: %s", path,
-                       errno != 0 ? strerror(errno) : "out of memory");
+        return of_fail_io(error, errno, "%s: %s", path,
+                          errno != 0 ? strerror(errno) : "out of memory");
     }
     (void)gzbuffer(opened->file, 1u << 17);
     opened->size = gzdirect(opened->file) ? (uint64_t)information.st_size : UINT64_MAX;
@@ -79,7 +79,7 @@ static of_status fail_zlib(of_byte_stream *stream, of_error *error) {
     int code = Z_OK, system = errno;
     const char *reason = gzerror(stream->file, &code);
     if (code == Z_ERRNO)
-        return of_fail(error, OF_ERROR_IO, "%s: %s", stream->name, strerror(system));
+        return of_fail_io(error, system, "%s: %s", stream->name, strerror(system));
     return of_fail(error, OF_ERROR_FORMAT, "%s: damaged gzip data: %s", stream->name, reason);
 }
 

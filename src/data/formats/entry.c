@@ -43,9 +43,9 @@ of_status of_entry_begin_in_folder(of_entry *entry, const char *path, of_error *
     return begin(entry, path, path, slash == NULL ? 0 : (size_t)(slash - path), error);
 }
 
-static void unreadable(of_entry *entry, of_status status, const char *reason) {
+static void unreadable(of_entry *entry, int os_error, const char *reason) {
     entry->content = OF_CONTENT_UNREADABLE;
-    (void)of_fail(&entry->reason, status, "%s", reason);
+    (void)of_fail_io(&entry->reason, os_error, "%s", reason);
 }
 
 /* Reads up to the end or one byte past the limit; that byte tells that the file is too large. */
@@ -64,7 +64,7 @@ static of_status read_descriptor(of_entry *entry, int descriptor, size_t expecte
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0) {
-            unreadable(entry, OF_ERROR_IO, strerror(errno));
+            unreadable(entry, errno, strerror(errno));
             return OF_OK;
         }
         bytes->size += (size_t)count;
@@ -84,9 +84,9 @@ of_status of_entry_read_file(of_entry *entry, const char *path, const of_target 
     /* Not blocking, so that a named pipe does not hold the reader. */
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0 || fstat(descriptor, &information) != 0)
-        unreadable(entry, OF_ERROR_IO, strerror(errno));
+        unreadable(entry, errno, strerror(errno));
     else if (!S_ISREG(information.st_mode))
-        unreadable(entry, OF_ERROR_IO, "not a regular file");
+        unreadable(entry, S_ISDIR(information.st_mode) ? EISDIR : 0, "not a regular file");
     else
         status = read_descriptor(entry, descriptor, (size_t)information.st_size, target->max_bytes,
                                  error);

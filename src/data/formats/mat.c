@@ -50,7 +50,7 @@ static of_status fail_truncated(const of_mat *mat, of_error *error) {
 }
 
 static of_status fail_read(const of_mat *mat, of_error *error) {
-    return ferror(mat->file) ? of_fail(error, OF_ERROR_IO, "%s: %s", mat->name, strerror(errno))
+    return ferror(mat->file) ? of_fail_io(error, errno, "%s: %s", mat->name, strerror(errno))
                              : fail_truncated(mat, error);
 }
 
@@ -167,7 +167,7 @@ of_status of_mat_open(const char *path, of_mat **mat, of_error *error) {
     struct stat information;
     FILE *file = fopen(path, "rbe");
     if (file == NULL)
-        return of_fail(error, OF_ERROR_IO, "%s: %s", path, strerror(errno));
+        return of_fail_io(error, errno, "%s: %s", path, strerror(errno));
     if (fstat(fileno(file), &information) != 0 || !S_ISREG(information.st_mode)) {
         (void)fclose(file);
         return of_fail(error, OF_ERROR_IO, "%s: not a regular file", path);
@@ -388,7 +388,7 @@ of_status of_mat_next(of_mat *mat, of_mat_array *array, bool *end, of_error *err
         if (mat->size - mat->next < sizeof bytes)
             return fail_truncated(mat, error);
         if (fseeko(mat->file, (off_t)mat->next, SEEK_SET) != 0)
-            return of_fail(error, OF_ERROR_IO, "%s: %s", mat->name, strerror(errno));
+            return of_fail_io(error, errno, "%s: %s", mat->name, strerror(errno));
         of_status status = read_plain(mat, bytes, sizeof bytes, error);
         if (status != OF_OK)
             return status;

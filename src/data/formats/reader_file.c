@@ -113,7 +113,7 @@ static of_status next_line(list_reader *list, char **line, of_error *error) {
         int failure = 0;
         list->finished = !fill_buffer(list, &failure);
         if (failure != 0)
-            return of_fail(error, OF_ERROR_IO, "list of paths: %s", strerror(failure));
+            return of_fail_io(error, failure, "list of paths: %s", strerror(failure));
     }
 }
 
@@ -161,7 +161,7 @@ of_status of_reader_open_list(int descriptor, const of_target *target, of_reader
     list->descriptor = descriptor;
     if (pipe2(list->wake, O_CLOEXEC) != 0) {
         free(list);
-        return of_fail(error, OF_ERROR_IO, "cannot make a pipe: %s", strerror(errno));
+        return of_fail_io(error, errno, "cannot make a pipe: %s", strerror(errno));
     }
     *reader = &list->reader;
     return OF_OK;

@@ -77,8 +77,8 @@ static of_status next_image(of_reader *reader, of_entry *entry, bool *end, of_er
         return status;
     status = of_mat_read(mat->mat, mat->columns.data, mat->image_bytes, &reason);
     if (status != OF_OK)
-        return of_fail(error, status, "%s (image %" PRIu64 " of %" PRIu64 ")", reason.message,
-                       mat->next, mat->count);
+        return of_fail_from(error, &reason, "%s (image %" PRIu64 " of %" PRIu64 ")", reason.message,
+                            mat->next, mat->count);
     turn(&mat->raster, mat->columns.data, entry->bytes.data);
     mat->next++;
     return OF_OK;

@@ -52,11 +52,11 @@ static of_status read_head(const char *path, bool unpack, file_head *head, of_er
     }
     FILE *file = fopen(path, "rbe");
     if (file == NULL)
-        return of_fail(error, OF_ERROR_IO, "%s: %s", path, strerror(errno));
+        return of_fail_io(error, errno, "%s: %s", path, strerror(errno));
     head->size = fread(head->bytes, 1, sizeof head->bytes, file);
     int failed = ferror(file) ? errno : 0;
     (void)fclose(file);
-    return failed ? of_fail(error, OF_ERROR_IO, "%s: %s", path, strerror(failed)) : OF_OK;
+    return failed ? of_fail_io(error, failed, "%s: %s", path, strerror(failed)) : OF_OK;
 }
 
 /* ---- The formats ---------------------------------------------------------------------------- */
@@ -164,7 +164,7 @@ static of_status open_whole(const char *spec, const of_target *target, uint64_t 
         return of_reader_open_synthetic(spec + sizeof synthetic - 1, seed, reader, error);
     struct stat information;
     if (stat(spec, &information) != 0)
-        return of_fail(error, OF_ERROR_IO, "%s: %s", spec, strerror(errno));
+        return of_fail_io(error, errno, "%s: %s", spec, strerror(errno));
     if (S_ISDIR(information.st_mode))
         return of_reader_open_folder(spec, target, reader, error);
     if (S_ISREG(information.st_mode))

@@ -102,7 +102,7 @@ static of_status list_folder(of_walk *walk, level *folder, DIR *directory, of_er
         errno = 0;
         const struct dirent *entry = readdir(directory);
         if (entry == NULL && errno != 0)
-            return of_fail(error, OF_ERROR_IO, "cannot read this folder: %s", strerror(errno));
+            return of_fail_io(error, errno, "cannot read this folder: %s", strerror(errno));
         if (entry == NULL)
             break;
         if (entry->d_name[0] == '.')
@@ -169,7 +169,7 @@ static of_status enter_folder(of_walk *walk, of_error *error) {
         int reason = errno;
         if (directory != NULL)
             (void)closedir(directory);
-        return of_fail(error, OF_ERROR_IO, "cannot read this folder: %s", strerror(reason));
+        return of_fail_io(error, reason, "cannot read this folder: %s", strerror(reason));
     }
     of_status status = OF_OK;
     identity self = {information.st_dev, information.st_ino};
@@ -200,7 +200,7 @@ of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, 
     if (!set_path(opened, 0, root) || !set_path(opened, length, slash ? "" : "/"))
         status = of_fail_memory(error, "a folder's name");
     else if (enter_folder(opened, &reason) != OF_OK)
-        status = of_fail(error, reason.status, "%s: %s", root, reason.message);
+        status = of_fail_from(error, &reason, "%s: %s", root, reason.message);
     if (status != OF_OK) {
         of_walk_close(opened);
         return status;

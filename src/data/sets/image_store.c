@@ -100,7 +100,7 @@ of_status of_image_store_close(of_image_store *store, of_error *error) {
     }
     void *mapping = mmap(NULL, store->size, PROT_READ, MAP_SHARED, store->descriptor, 0);
     if (mapping == MAP_FAILED)
-        return of_fail(error, OF_ERROR_IO, "cannot map the decoded images: %s", strerror(errno));
+        return of_fail_io(error, errno, "cannot map the decoded images: %s", strerror(errno));
     store->bytes = mapping;
     return OF_OK;
 }

@@ -16,12 +16,12 @@ from .lib import _core
 from ._html import table
 from ._progress import Progress, progress_callable
 from ._sources import Source, Sources
+from ._types import FlaggedShare, Metrics
 
 if TYPE_CHECKING:
     from .detector import Detector
 
 Path = Union[str, "os.PathLike[str]"]
-Metrics = Dict[str, Dict[str, Dict[str, float]]]
 
 
 class _Hooks:
@@ -69,7 +69,7 @@ class Evaluation:
         images_per_second: reading and decoding included.
     """
 
-    def __init__(self, native_evaluation: Any) -> None:
+    def __init__(self, native_evaluation: _core.Evaluation) -> None:
         self._native = native_evaluation
         summary = native_evaluation.summary()
         self.scores: List[str] = native_evaluation.scores()
@@ -81,20 +81,22 @@ class Evaluation:
     # ---- Numbers
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> Dict[str, Dict[str, Metrics]]:
         """{set: {score: {"auroc", "aupr_out", "aupr_in", "fpr95"}}} for every set but the first,
         each against the first. Outliers are the positive class; higher scores are more anomalous.
         """
         return {
-            name: {
-                score: self._native.metrics(i, j)
-                for j, score in enumerate(self.scores)
-            }
+            name: {score: self._metrics(i, j) for j, score in enumerate(self.scores)}
             for i, name in enumerate(self.sets)
             if i > 0
         }
 
-    def flagged(self, score: Optional[str] = None) -> Dict[str, Optional[Dict[str, float]]]:
+    def _metrics(self, i: int, j: int) -> Metrics:
+        metrics = self._native.metrics(i, j)
+        assert metrics is not None  # every set but the first has some
+        return metrics
+
+    def flagged(self, score: Optional[str] = None) -> Dict[str, Optional[FlaggedShare]]:
         """What of each set is flagged under a score (None: the main one): {set: {"count", "share",
         "low", "high"}}, the last two the exact 99 % interval of the share; None where the score is
         not calibrated on enough images for the rate."""
@@ -116,12 +118,11 @@ class Evaluation:
 
     def general_logp(self, name: str) -> Optional[npt.NDArray[np.float64]]:
         """The same under the general model; None without one."""
-        values: Optional[npt.NDArray[np.float64]] = self._native.general_logp(self._set(name))
-        return values
+        return self._native.general_logp(self._set(name))
 
     def to_dict(self) -> Dict[str, Any]:
         """All numbers: the object that `outflow eval --json` writes, in full precision."""
-        numbers = json.loads(self._native.json(None))
+        numbers = json.loads(self._native.json(None) or b"")
         assert isinstance(numbers, dict)
         return numbers
 
@@ -190,7 +191,7 @@ class Evaluation:
         """In a notebook: the table, and under it the distributions."""
         head, rows = self._auroc()
         note = html.escape(self.convention)
-        return f"{table(head, rows)}<p><small>{note}</small></p>{self.svg()}"
+        return f"{table(head, rows, '.4f')}<p><small>{note}</small></p>{self.svg()}"
 
     # ---- Names
 

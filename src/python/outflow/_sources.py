@@ -37,9 +37,11 @@ def as_bytes(images: Any) -> npt.NDArray[np.uint8]:
     """
     if isinstance(images, (list, tuple)):
         images = [np.asarray(image) for image in images]
-        shapes = {image.shape for image in images}
-        if len(shapes) > 1:
-            raise ValueError(f"images of one array must have one shape, got {sorted(shapes)}")
+        for i, image in enumerate(images):
+            if image.shape != images[0].shape:
+                raise ValueError(
+                    f"images[{i}] has the shape {image.shape}, images[0] {images[0].shape}"
+                )
     array = np.asarray(images)
     if array.ndim == 3:
         array = array[..., np.newaxis]

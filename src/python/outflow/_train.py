@@ -13,9 +13,10 @@ from .lib import _core
 from ._html import table
 from ._progress import Progress, progress_callable
 from ._sources import Source, Sources
+from ._types import TrainReport, TrainStart
 from .architecture import InputMap
 
-Report = Dict[str, Any]
+Report = TrainReport
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,11 @@ class TrainResult:
         return self.end != "interrupted"
 
     def _repr_html_(self) -> str:
-        rows = [[r["step"], r["images"], r["bits_per_dim"], r["lr"]] for r in self.reports[-10:]]
-        rows.append([self.step, self.images, self.bits_per_dim, self.end])
-        return table(["step", "images", "bits/dim", "learning rate"], rows)
+        rows: List[List[Any]] = [
+            [r["step"], r["images"], r["bits_per_dim"], r["lr"]] for r in self.reports[-10:]
+        ]
+        ended = f"<p>{self.end}: {self.images:,} images in {self.seconds:.1f} s</p>"
+        return table(["step", "images", "bits/dim", "learning rate"], rows) + ended
 
 
 class _Hooks:
@@ -76,7 +79,7 @@ class _Hooks:
         self._total = 0
         self.progressed = None if self._progress is None else self._progressed
 
-    def started(self, start: Dict[str, Any]) -> None:
+    def started(self, start: TrainStart) -> None:
         self._total = start["total_images"]
 
     def _progressed(self, images: int, bits_per_dim: float, rate: float) -> None:

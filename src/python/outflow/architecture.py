@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, List, Mapping, Tuple, Union
+from typing import Any, List, Mapping, Tuple, Union, cast
 
+from ._types import ArchitectureFields
 from .lib import _core
 
 
@@ -50,6 +51,13 @@ class Architecture:
             Equations: of_architecture in outflow.h.
 
     Raises ValueError for values out of range and for combinations that make no network.
+
+    >>> Architecture(height=28, width=28, channels=1, scales=2).shape
+    (28, 28, 1)
+    >>> Architecture(height=31)
+    Traceback (most recent call last):
+    ...
+    outflow.errors.OutflowValueError: ...
     """
 
     family: str = "glow"
@@ -80,9 +88,9 @@ class Architecture:
         object.__setattr__(self, "edges", tuple(self.edges))
         _core.check_architecture(self.fields())
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> ArchitectureFields:
         """The fields by their names in weight files."""
-        return dataclasses.asdict(self)
+        return cast(ArchitectureFields, dataclasses.asdict(self))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -6,19 +6,20 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from ._html import table
+from ._types import DetectorInfo, Flags, Floats
 from .architecture import Architecture
-from .images import Images, Pixels, array_of, batches, bytes_of
+from .images import Batch, Errors, Images, Pixels, array_of, batches, bytes_of
 from .lib import _core
 from .model import Model, Path
 from .table import Table
 
 ScoreNames = Union[None, str, Sequence[str]]
-Floats = npt.NDArray[np.float64]
 
 
 class Detector:
@@ -37,6 +38,12 @@ class Detector:
     threads at once; an image gets the same bits whatever is scored with it. Images may have any
     form of `outflow.images.batches`. Raises FileNotFoundError for a model that is not there,
     OutflowError for damaged files and models that do not fit each other.
+
+    >>> detector = Detector("demo-shapes", general="demo-general")
+    >>> detector.architecture.shape, detector.default_score
+    ((32, 32, 3), 'ratio')
+    >>> detector.score("synthetic:shapes:8", ["nll", "ratio"]).shape
+    (8, 2)
     """
 
     def __init__(
@@ -50,18 +57,23 @@ class Detector:
         webp: bool = False,
         latency: bool = True,
     ) -> None:
-        given = [model, general, *ensemble]
+        given = [model, *ensemble] if general is None else [model, general, *ensemble]
         options = (threads, precision, isa, webp, latency)
+        first = 1 if general is None else 2
         if any(isinstance(one, Model) for one in given):
-            loaded = [one if one is None or isinstance(one, Model) else Model(one) for one in given]
-            cores = [None if one is None else one._core for one in loaded]
-            self._core = _core.Detector.create(cores[0], cores[1], cores[2:], *options)
-            names = [None if one is None else one._name for one in loaded]
+            loaded = [one if isinstance(one, Model) else Model(one) for one in given]
+            cores = [one._core for one in loaded]
+            self._core = _core.Detector.create(
+                cores[0], None if general is None else cores[1], cores[first:], *options
+            )
+            names = [one._name for one in loaded]
             self._models = loaded  # saving needs them
         else:
-            names = [None if one is None else os.fspath(one) for one in given]  # type: ignore[arg-type]
-            self._core = _core.Detector.open(names[0], names[1], names[2:], *options)
-        self._names = names
+            names = [os.fspath(cast(Path, one)) for one in given]
+            self._core = _core.Detector.open(
+                names[0], None if general is None else names[1], names[first:], *options
+            )
+        self._names = [names[0], None if general is None else names[1], *names[first:]]
         self._options = options
         self._saved = True
         self.architecture = Architecture(**self._core.architecture)
@@ -71,7 +83,11 @@ class Detector:
 
     @property
     def scores(self) -> list[str]:
-        """Names of the scores that can be computed."""
+        """Names of the scores that can be computed, in the order of `table`.
+
+        >>> Detector("demo-shapes").scores[:2]
+        ['nll', 'last']
+        """
         return self._core.score_names()
 
     @property
@@ -79,8 +95,38 @@ class Detector:
         """What to judge by: "combined" where calibrated, else "ratio", else "nll"."""
         return self._core.default_score()
 
-    def score(self, images: Images, score: ScoreNames = None) -> Floats:
-        """Scores of n images, float64: [n] for one score, [n, k] for a list of k names."""
+    @overload
+    def score(
+        self, images: Images, score: Optional[str] = None, *, errors: Errors = "raise"
+    ) -> Floats: ...
+
+    @overload
+    def score(
+        self, images: Images, score: Sequence[str], *, errors: Errors = "raise"
+    ) -> Floats: ...
+
+    def score(
+        self, images: Images, score: ScoreNames = None, *, errors: Errors = "raise"
+    ) -> Floats:
+        """Scores of n images.
+
+        Args:
+            images: in any form of `outflow.images.batches`; contiguous uint8 arrays [n, height,
+                width, channels] are not copied.
+            score: one of `scores`, or a list of k of them; None: `default_score`.
+            errors: "raise" for the first image of a list or generator that cannot be taken, with
+                its index in the message, or "nan": the scores of such images are nan, and
+                `table` says why.
+
+        Returns:
+            float64 [n] for one score, [n, k] for a list; nats (complexities: bits), higher for
+            what is more anomalous.
+
+        Raises:
+            ValueError: a score that cannot be computed, images of another size or type.
+            OutflowError: damaged images; FileNotFoundError where a file is missing.
+            KeyboardInterrupt: Ctrl-C.
+        """
         single = score is None or isinstance(score, str)
         names = [self._name(score)] if single else list(score)  # type: ignore[arg-type]
         if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4:
@@ -88,22 +134,42 @@ class Detector:
             if pixels.shape[1:] == self._shape:
                 values = self._core.score(pixels, names)
                 return values[:, 0] if single else values
-        parts = [self._core.score(part.pixels, names) for part in batches(images, self._shape)]
+        parts = [
+            self._scored(part, names) for part in batches(images, self._shape, errors=errors)
+        ]
         values = _joined(parts, (0, len(names)))
         return values[:, 0] if single else values
 
-    def table(self, images: Images, score: ScoreNames = None) -> Table:
-        """All scores (or those named) as columns, after "path" and "label" where images have them,
-        and before "p_value", of the default score (or the first one named) if it is calibrated."""
+    def _scored(self, part: Batch, names: list[str]) -> Floats:
+        values = self._core.score(part.pixels, names)
+        if part.failures:
+            values[[failure != "" for failure in part.failures]] = np.nan
+        return values
+
+    def table(
+        self, images: Images, score: ScoreNames = None, *, errors: Errors = "raise"
+    ) -> Table:
+        """Scores of n images as columns: all of `scores`, or those named.
+
+        Columns "path" and "label" come first where images have them; "p_value" comes last, that of
+        the default score (or of the first one named) if it is calibrated. With `errors="nan"`
+        images of a list or generator that cannot be taken have nan in all numbers, and a column
+        "error" says why ("" for all others); see `score`, which also says what is raised.
+        """
         names = self.scores if score is None else [score] if isinstance(score, str) else list(score)
-        values, paths, labels = [], [], []
-        for part in batches(images, self._shape):
-            values.append(self._core.score(part.pixels, names))
-            paths += part.names
+        values: list[Floats] = []
+        paths: list[str] = []
+        labels: list[str] = []
+        failures: list[str] = []
+        for part in batches(images, self._shape, errors=errors):
+            values.append(self._scored(part, names))
+            paths += part.names or [""] * len(part.pixels)
             labels += part.labels
+            failures += part.failures or [""] * len(part.pixels)
         scored = _joined(values, (0, len(names)))
         columns: dict[str, npt.NDArray[Any]] = {}
-        if paths:
+        failed = np.array([failure != "" for failure in failures], dtype=bool)
+        if any(paths):
             columns["path"] = np.array(paths, dtype=object)
         if labels:
             columns["label"] = np.array(labels, dtype=object)
@@ -111,11 +177,19 @@ class Detector:
         judged = self.default_score if score is None else names[0]
         if self._core.has_p_value(judged):
             columns["p_value"] = self._core.p_values(columns[judged], judged)
+            columns["p_value"][failed] = np.nan
+        if errors == "nan":
+            columns["error"] = np.array(failures, dtype=object)
         return Table(columns)
 
     def p_values(self, images: Images, score: Optional[str] = None) -> Floats:
-        """Conformal p-values [n]: a normal image has p <= a with a probability of at most a.
-        Raises OutflowError where the score is not calibrated."""
+        """Conformal p-values, float64 [n] in (0, 1]: a normal image has p <= a with a probability
+        of at most a. Raises as `score` does, and OutflowError where the score is not calibrated.
+
+        >>> detector = Detector("demo-shapes").calibrate("synthetic:shapes:200", seed=5)
+        >>> bool(detector.p_values(np.zeros((1, 32, 32, 3), np.uint8))[0] < 0.05)
+        True
+        """
         name = self._name(score)
         return self._core.p_values(np.ascontiguousarray(self.score(images, name)), name)
 
@@ -125,9 +199,19 @@ class Detector:
         fpr: float = 0.05,
         score: Optional[str] = None,
         threshold: Optional[float] = None,
-    ) -> npt.NDArray[np.bool_]:
-        """Which images are anomalous, bool [n]: at most the share `fpr` of normal images is; or with
-        `threshold` (no calibration needed) those whose score is at or above it."""
+    ) -> Flags:
+        """Which images are anomalous, bool [n].
+
+        Args:
+            images: as `score` takes them.
+            fpr: at most this share of normal images is flagged, in (0, 1); needs a calibration on
+                at least 1/fpr - 1 images (twice that for "combined").
+            score: to judge by; None: `default_score`.
+            threshold: instead of `fpr`, without a calibration: flag what scores at or above it.
+
+        Raises:
+            OutflowError: without a calibration, or one on too few images; else as `score`.
+        """
         name = self._name(score)
         values = np.ascontiguousarray(self.score(images, name))
         if threshold is not None:
@@ -135,7 +219,8 @@ class Detector:
         return self._core.flags(values, name, fpr, 0.0)
 
     def threshold(self, fpr: float = 0.05, score: Optional[str] = None) -> float:
-        """The value above which a score has a p-value of at most `fpr`."""
+        """The value above which a score has a p-value of at most `fpr` in (0, 1), in the score's
+        unit; inf if none has. Raises as `flag` does."""
         return self._core.threshold(self._name(score), fpr)
 
     def _name(self, score: Optional[str]) -> str:
@@ -154,7 +239,13 @@ class Detector:
 
         The heat of an image sums to its score ("ratio" or "nll" for scores that are no sums). With
         `reference`, some 64 normal images, less their mean heat; with `relative` less 0 for ratios
-        and less the image's own mean for other scores.
+        and less the image's own mean for other scores. Raises as `score` does.
+
+        >>> detector = Detector("demo-shapes")
+        >>> image = np.zeros((1, 32, 32, 3), np.uint8)
+        >>> heat = detector.heatmap(image, "nll")
+        >>> heat.shape, bool(abs(heat.sum() - detector.score(image, "nll")[0]) < 0.01)
+        ((1, 32, 32), True)
         """
         return self._heat(images, score, reference, relative or reference is not None)[1]
 
@@ -166,7 +257,17 @@ class Detector:
         side: int = 256,
         with_image: bool = True,
     ) -> list[bytes]:
-        """Relative heat as PNG files: orange where it adds to the score, blue where it takes."""
+        """Relative heat as PNG files, one for each image: orange where it adds to the score, blue
+        where it takes from it.
+
+        Args:
+            images, score, reference: as `heatmap` takes them.
+            side: height or width of a picture in pixels, the larger one.
+            with_image: the image on the left, the heat on the right; else the heat alone.
+
+        Raises:
+            ValueError: as `score`, and for a side out of its range.
+        """
         pixels, heat, limits = self._heat(images, score, reference, True)
         return [
             self._core.heat_picture(image, one, limit, side, with_image)
@@ -193,6 +294,10 @@ class Detector:
         Args:
             images: a source (path or "synthetic:NAME"), which is streamed; other images are held in
                 memory. source: where they come from, for people. limit, seed: of a source.
+
+        Raises:
+            ValueError: too few images; OutflowError: too few with finite likelihoods.
+            KeyboardInterrupt: Ctrl-C; the detector is as it was.
         """
         if isinstance(images, (str, os.PathLike)):
             for line in self._core.calibrate_source(os.fspath(images), limit, seed):
@@ -210,8 +315,12 @@ class Detector:
         self._saved = True
 
     @property
-    def info(self) -> dict[str, Any]:
-        """Models (file, architecture, fingerprint), plan and calibration."""
+    def info(self) -> DetectorInfo:
+        """Models (file, architecture, fingerprint), plan and calibration.
+
+        >>> Detector("demo-shapes").info["calibration"] is None
+        True
+        """
         return self._core.info()
 
     def __reduce__(self) -> Any:
@@ -240,9 +349,7 @@ class Detector:
             if calibration
             else info["calibration_problem"] or "none",
         }
-        return Table(
-            {"": np.array(list(rows), object), "detector": np.array(list(rows.values()), object)}
-        )._repr_html_()
+        return table(["", "detector"], list(rows.items()))
 
 
 def _joined(parts: list[Floats], empty: tuple[int, int]) -> Floats:

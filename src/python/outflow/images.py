@@ -6,12 +6,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Optional, Union, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import OutflowValueError
+from .errors import OutflowError, OutflowValueError, of_os_error
 from .lib import _core
 from .source import Source
 
@@ -24,19 +24,26 @@ Pixels = Union[npt.NDArray[np.uint8], npt.NDArray[np.float32]]
 Images = Any
 """What can be scored: see `batches`."""
 
+Errors = Literal["raise", "nan"]
+"""What is done about an image of a list or generator that cannot be taken."""
+
 BATCH = 256
 """Images in memory at a time where they come one by one."""
 
 
 class Batch(NamedTuple):
-    """Consecutive images with their names and labels ([] where there are none)."""
+    """Consecutive images with their names, labels and failures ([] where there are none)."""
 
     pixels: Pixels
     names: list[str]
     labels: list[str]
+    failures: list[str]
+    """Why an image could not be read, "" where it was; a black image stands in its place."""
 
 
-def batches(images: Images, shape: Shape, size: int = BATCH) -> Iterator[Batch]:
+def batches(
+    images: Images, shape: Shape, size: int = BATCH, errors: Errors = "raise"
+) -> Iterator[Batch]:
     """Turns images of any form into batches of pixels, one after the other.
 
     Args:
@@ -45,25 +52,36 @@ def batches(images: Images, shape: Shape, size: int = BATCH) -> Iterator[Batch]:
               from 0 to 1, or what NumPy makes one of (array, buffer and DLPack protocols). It must
               have the model's size. C-contiguous uint8 and float32 are not copied;
             - an image file's bytes, or a Pillow image: converted and resized;
-            - a list or generator of such images, and of paths of image files;
+            - a list, generator or pandas column of such images, and of paths of image files;
             - a source: a path (str or Path) of a folder, image, archive or record file, or
               "synthetic:NAME"; or an `outflow.Source`.
         shape: height, width and channels of the model's images.
         size: images of a batch of lists, generators and sources.
+        errors: for an image of a list or generator that cannot be taken, "raise", which names its
+            index, or "nan", which says why in the batch's `failures`. (Sources leave such files out
+            with a warning, or raise if they are `Source(..., strict=True)`.)
 
     Raises:
         ValueError: for arrays of another size or type. FileNotFoundError, OutflowError: for files
             that are not there, or are no images.
+
+    >>> [batch] = batches([np.zeros((4, 4, 3), np.uint8), b"no image"], (4, 4, 3), errors="nan")
+    >>> batch.pixels.shape, batch.failures[0], "not" in batch.failures[1]
+    ((2, 4, 4, 3), '', True)
     """
+    if errors not in ("raise", "nan"):
+        raise ValueError(f"errors is 'raise' or 'nan', not {errors!r}")
     if isinstance(images, (str, os.PathLike)):
         images = Source(images, size=shape[:2], channels=shape[2])
     if isinstance(images, Source):
         for taken in images.batches(size):
-            yield Batch(taken.pixels, taken.paths, taken.labels)
+            yield Batch(taken.pixels, taken.paths, taken.labels, [])
+    elif (items := _items_of(images)) is not None:
+        yield from _collected(items, shape, size, errors)
     elif _is_single(images):
-        yield Batch(_pixels(images, shape), [], [])
+        yield Batch(_pixels(images, shape), [], [], [])
     elif isinstance(images, Iterable):
-        yield from _collected(images, shape, size)
+        yield from _collected(images, shape, size, errors)
     else:
         raise _no_images(images)
 
@@ -73,18 +91,35 @@ def array_of(images: Images, shape: Shape) -> Pixels:
     parts = [batch.pixels for batch in batches(images, shape)]
     if not parts:
         return np.empty((0, *shape), np.uint8)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return _concatenated(parts)
+
+
+def _concatenated(parts: list[Pixels]) -> Pixels:
+    return parts[0] if len(parts) == 1 else cast(Pixels, np.concatenate(parts))
 
 
 def bytes_of(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """Pixels as bytes, floats rounded."""
     if pixels.dtype == np.uint8:
         return pixels  # type: ignore[return-value]
-    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    rounded: npt.NDArray[np.uint8] = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return rounded
+
+
+def _items_of(images: Images) -> Optional[list[Any]]:
+    """A column of paths or other objects, as pandas and NumPy have them, as a list."""
+    if not hasattr(images, "__array__") or getattr(images, "ndim", 0) != 1:
+        return None
+    array = np.asarray(images)
+    return array.tolist() if array.dtype.kind in "OU" else None
 
 
 def _is_single(images: Images) -> bool:
-    return isinstance(images, (np.ndarray, bytes, bytearray)) or _is_array(images) or _is_pillow(images)
+    return (
+        isinstance(images, (np.ndarray, bytes, bytearray))
+        or _is_array(images)
+        or _is_pillow(images)
+    )
 
 
 def _is_array(images: Images) -> bool:
@@ -169,32 +204,85 @@ def _from_pillow(image: Any, shape: Shape) -> npt.NDArray[np.uint8]:
 
 
 def _from_file(path: str, shape: Shape) -> npt.NDArray[np.uint8]:
-    with open(path, "rb") as file:
-        return _decoded(file.read(), path, shape)
+    try:
+        with open(path, "rb") as file:
+            encoded = file.read()
+    except OSError as error:
+        raise of_os_error(error, path) from error
+    return _decoded(encoded, path, shape)
 
 
-def _collected(items: Iterable[Any], shape: Shape, size: int) -> Iterator[Batch]:
-    parts: list[Pixels] = []
-    names: list[str] = []
+class _Item(NamedTuple):
+    """One of a list's: mostly one image."""
+
+    pixels: Pixels
+    name: str
+    failure: str
+
+
+def _taken(item: Any, shape: Shape) -> _Item:
+    if isinstance(item, (str, os.PathLike)):
+        path = os.fspath(item)
+        return _Item(_from_file(path, shape), path, "")
+    if not _is_single(item):
+        raise _no_images(item)
+    return _Item(_pixels(item, shape), "", "")
+
+
+def _placed(error: Exception, index: int) -> Exception:
+    """The error of an item, which says which one it was."""
+    place = f"images[{index}]"
+    if isinstance(error, OutflowError):
+        return error.placed(place)
+    if isinstance(error, OSError):  # Pillow's
+        return of_os_error(error, place)
+    return (TypeError if isinstance(error, TypeError) else ValueError)(f"{place}: {error}")
+
+
+def _failed(item: Any, reason: Exception, shape: Shape) -> _Item:
+    name = os.fspath(item) if isinstance(item, (str, os.PathLike)) else ""
+    return _Item(np.zeros((1, *shape), np.uint8), name, str(reason))
+
+
+def _items(items: Iterable[Any], shape: Shape, errors: Errors) -> Iterator[_Item]:
+    for index, item in enumerate(items):
+        try:
+            taken = _taken(item, shape)
+        except MemoryError:
+            raise
+        except (OutflowError, OSError, TypeError, ValueError) as error:
+            if errors == "raise":
+                raise _placed(error, index) from error
+            taken = _failed(item, error, shape)
+        yield taken
+
+
+def _collected(
+    items: Iterable[Any], shape: Shape, size: int, errors: Errors
+) -> Iterator[Batch]:
+    parts: list[_Item] = []
     count = 0
-    for item in items:
-        is_path = isinstance(item, (str, os.PathLike))
-        if not is_path and not _is_single(item):
-            raise _no_images(item)
-        pixels = _from_file(os.fspath(item), shape) if is_path else _pixels(item, shape)
-        if parts and (count + len(pixels) > size or pixels.dtype != parts[0].dtype):
-            yield _joined(parts, names)
-            parts, names, count = [], [], 0
-        parts.append(pixels)
-        names += [os.fspath(item)] if is_path else [""] * len(pixels)
-        count += len(pixels)
+    for item in _items(items, shape, errors):
+        other = bool(parts) and item.pixels.dtype != parts[0].pixels.dtype
+        if parts and (count + len(item.pixels) > size or other):
+            yield _joined(parts)
+            parts, count = [], 0
+        parts.append(item)
+        count += len(item.pixels)
     if parts:
-        yield _joined(parts, names)
+        yield _joined(parts)
 
 
-def _joined(parts: list[Pixels], names: list[str]) -> Batch:
-    pixels = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return Batch(pixels, names if any(names) else [], [])
+def _joined(items: list[_Item]) -> Batch:
+    pixels = [item.pixels for item in items]
+    names = [item.name for item in items for _ in item.pixels]
+    failures = [item.failure for item in items for _ in item.pixels]
+    return Batch(
+        _concatenated(pixels),
+        names if any(names) else [],
+        [],
+        failures if any(failures) else [],
+    )
 
 
 def _no_images(given: object) -> TypeError:

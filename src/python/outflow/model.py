@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Optional, Union
 import numpy as np
 import numpy.typing as npt
 
+from ._types import LayerInfo, PlanInfo
 from .architecture import Architecture
 from .images import Images, batches
 from .lib import _core
@@ -25,6 +26,10 @@ class Model:
         name: a weight file, or the name of an installed model ("cifar10").
 
     Raises FileNotFoundError where there is none, OutflowError for a damaged file.
+
+    >>> model = Model("demo-shapes")
+    >>> model.architecture.hidden, model.tensors["scales.0.steps.0.actnorm.loc"].shape
+    (32, (12,))
     """
 
     def __init__(self, name: Path) -> None:
@@ -38,11 +43,15 @@ class Model:
 
     @classmethod
     def create(cls, architecture: Architecture, seed: int = 0) -> Model:
-        """A model with random weights; the same on every machine for one architecture and seed."""
+        """A model with random weights; the same on every machine for one architecture and seed.
+
+        >>> Model.create(Architecture(scales=1, steps=1, hidden=8)).parameter_count > 0
+        True
+        """
         return cls._of(_core.Model.create(architecture.fields(), seed), "")
 
     @classmethod
-    def _of(cls, core: Any, name: str) -> Model:
+    def _of(cls, core: _core.Model, name: str) -> Model:
         model = cls.__new__(cls)
         model._core = core
         model._name = name
@@ -120,6 +129,16 @@ class Plan:
         precision: "f32", "bf16" or "auto". micro_batch: images in flight a thread; 0: chosen.
         inverse: also the way back, for `inverse` and `sample`.
         latency: threads share an image where there are fewer images than threads.
+
+    Raises FileNotFoundError for a model that is not there, ValueError for options out of range,
+    OutflowError for an instruction set or a precision that this CPU lacks.
+
+    >>> plan = Plan("demo-shapes")
+    >>> found = plan.likelihoods("synthetic:shapes:4", latents=True)
+    >>> found.logp.shape, found.contributions.shape, found.latents.shape
+    ((4,), (4, 3), (4, 3072))
+    >>> plan.inverse(found.latents).shape, plan.sample(2, seed=1).shape
+    ((4, 32, 32, 3), (2, 32, 32, 3))
     """
 
     def __init__(
@@ -145,7 +164,9 @@ class Plan:
         return cls(model, **options)
 
     def likelihoods(self, images: Images, *, latents: bool = False) -> Likelihoods:
-        """Runs images (see `outflow.images.batches`) through the flow."""
+        """Runs images (see `outflow.images.batches`) through the flow: log-likelihoods in nats of
+        8-bit images. With `latents` the result has those, too: 4 bytes for each value of an image.
+        Raises as `Detector.score` does."""
         shape = self.architecture.shape
         parts = [self._core.likelihoods(part.pixels, latents) for part in batches(images, shape)]
         if not parts:
@@ -153,28 +174,31 @@ class Plan:
         if len(parts) == 1:
             return Likelihoods(*parts[0])
         return Likelihoods(
-            *(None if column[0] is None else np.concatenate(column) for column in zip(*parts))
+            *(None if column[0] is None else np.concatenate(column) for column in zip(*parts))  # type: ignore[arg-type]
         )
 
     def inverse(self, latents: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latents [n, dimensions] to images [n, height, width, channels], 0 black and 1 white;
-        values may lie outside."""
+        values may lie outside. Raises ValueError for another shape, and for a plan that was made
+        with `inverse=False`."""
         return self._core.inverse(np.ascontiguousarray(latents, dtype=np.float32))
 
     def sample(
         self, count: int, temperature: float = 0.7, seed: int = 0
     ) -> npt.NDArray[np.float32]:
         """Draws images as `inverse` gives them, from latents of N(0, temperature^2). Image i
-        depends on `seed` and i alone."""
+        depends on `seed` and i alone. Raises ValueError for a plan without `inverse`."""
         return self._core.sample(count, temperature, seed)
 
-    def layers(self) -> list[dict[str, Any]]:
-        """The fused layers in the order of execution: name, operation, kernel, flops, bytes."""
+    def layers(self) -> list[LayerInfo]:
+        """The fused layers in the order of execution: name, operation, kernel, and for an image
+        floating-point operations and bytes written."""
         return self._core.layers()
 
     @property
-    def info(self) -> dict[str, Any]:
-        """Instruction set, precision, threads, flops_per_image, bytes."""
+    def info(self) -> PlanInfo:
+        """Instruction set, precision, threads, floating-point operations an image, and bytes of
+        packed weights and of a session's workspace."""
         return self._core.info()
 
     def __repr__(self) -> str:

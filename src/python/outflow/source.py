@@ -33,6 +33,10 @@ class Source:
 
     Iterating gives batches and starts anew each time. Memory does not grow with the number of
     images. Raises FileNotFoundError or OutflowError for what cannot be read.
+
+    >>> source = Source("synthetic:digits:10", size=(16, 16), channels=1)
+    >>> [batch.pixels.shape for batch in source.batches(4)]
+    [(4, 16, 16, 1), (4, 16, 16, 1), (2, 16, 16, 1)]
     """
 
     def __init__(
@@ -48,11 +52,16 @@ class Source:
         self.spec = os.fspath(spec)
         self.size = size
         self.channels = channels
-        self._options = (limit or 0, seed, strict)
+        self._options = (limit or 0, seed)
+        self.strict = strict
 
     def batches(self, size: int = 256) -> Iterator[SourceBatch]:
         """Batches of up to `size` images."""
-        source = _core.Source(self.spec, *self.size, self.channels, *self._options)
+        height, width = self.size
+        limit, seed = self._options
+        source = _core.Source(
+            self.spec, height, width, self.channels, limit, seed, self.strict
+        )
         while (taken := source.next(size)) is not None:
             yield SourceBatch(*taken)
         if source.unreadable:

@@ -3,17 +3,30 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np  # noqa: F401 (doctests)
 import numpy.typing as npt
 
+from ._html import cell_text, table
+
 _SHOWN = 20
+_FORM = ".6g"
 
 
 class Table(Mapping[str, "npt.NDArray[Any]"]):
-    """Arrays of one length by name: `pandas.DataFrame(table)` takes it, a notebook shows it."""
+    """Arrays of one length by name: `pandas.DataFrame(table)` takes it, a notebook shows it.
+
+    >>> table = Table({"path": np.array(["a.png", "b.png"]), "nll": np.array([1.5, 2])})
+    >>> float(table["nll"].mean()), list(table), table.rows
+    (1.75, ['path', 'nll'], 2)
+    >>> table
+     path  nll
+    a.png  1.5
+    b.png    2
+    [2 rows]
+    """
 
     def __init__(self, columns: dict[str, npt.NDArray[Any]]) -> None:
         self._columns = columns
@@ -43,20 +56,15 @@ class Table(Mapping[str, "npt.NDArray[Any]"]):
         lines = [list(self), *self._first_rows()]
         widths = [max(map(len, column)) for column in zip(*lines)]
         text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
-        return "\n".join([*text, f"[{self.rows} rows]"])
+        more = ["..."] if self.rows > _SHOWN else []
+        return "\n".join([*text, *more, f"[{self.rows} rows]"])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._first_rows()
-        )
-        return f"<table><tr>{head}</tr>{rows}</table><p>{self.rows} rows</p>"
+        columns = [column[:_SHOWN].tolist() for column in self._columns.values()]
+        shown = min(self.rows, _SHOWN)
+        note = f"{self.rows} rows" if shown == self.rows else f"{shown} of {self.rows} rows"
+        return f"{table(list(self), list(zip(*columns)), _FORM)}<p>{note}</p>"
 
     def _first_rows(self) -> list[list[str]]:
-        rows = zip(*(column[:_SHOWN] for column in self._columns.values()))
-        return [[_text(value) for value in row] for row in rows]
-
-
-def _text(value: Any) -> str:
-    return f"{value:.6g}" if getattr(value, "dtype", None) is not None and value.dtype.kind == "f" else str(value)
+        columns = [column[:_SHOWN].tolist() for column in self._columns.values()]
+        return [[cell_text(value, _FORM) for value in row] for row in zip(*columns)]
