@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "data/pixels/image_check.h"
 #include "data/pixels/image_frames.h"
+#include "data/pixels/image_palette.h"
 #include "data/pixels/image_pnm.h"
 
 #include <stddef.h>
@@ -134,40 +135,55 @@ static bool may_be_tga(const char *name) {
  * of it, and reads larger pieces directly; a refill that finds nothing, or a direct read that
  * comes up short, means that the file ends too early. */
 typedef struct memory_file {
-    const uint8_t *bytes;
-    size_t size, position;
-    const void *refilled; /* address of the decoder's buffer, known from its first read */
+    const of_mended_file *file;
+    size_t piece, position; /* in that piece */
+    const void *refilled;   /* address of the decoder's buffer, known from its first read */
     bool truncated;
 } memory_file;
 
+enum { PIECES = sizeof((of_mended_file *)0)->pieces / sizeof *((of_mended_file *)0)->pieces };
+
+/* Copies up to this many bytes, or with NULL passes over them; gives their number. */
+static size_t advance(memory_file *view, char *to, size_t wanted) {
+    size_t done = 0;
+    while (done < wanted && view->piece < PIECES) {
+        size_t left = view->file->pieces[view->piece].size - view->position;
+        size_t count = wanted - done < left ? wanted - done : left;
+        if (count > 0 && to != NULL)
+            memcpy(to + done, view->file->pieces[view->piece].bytes + view->position, count);
+        done += count;
+        view->position += count;
+        if (count == left) {
+            view->piece++;
+            view->position = 0;
+        }
+    }
+    return done;
+}
+
 static int memory_read(void *user, char *to, int wanted) {
-    memory_file *file = user;
-    size_t left = file->size - file->position;
-    size_t count = (size_t)wanted < left ? (size_t)wanted : left;
-    if (count > 0)
-        memcpy(to, file->bytes + file->position, count);
-    file->position += count;
-    if (file->refilled == NULL)
-        file->refilled = to;
-    if (wanted > 0 && (count == 0 || (to != file->refilled && count < (size_t)wanted)))
-        file->truncated = true;
+    memory_file *view = user;
+    size_t count = advance(view, to, wanted > 0 ? (size_t)wanted : 0);
+    if (view->refilled == NULL)
+        view->refilled = to;
+    if (wanted > 0 && (count == 0 || (to != view->refilled && count < (size_t)wanted)))
+        view->truncated = true;
     return (int)count;
 }
 
 static void memory_skip(void *user, int count) {
-    memory_file *file = user;
-    size_t left = file->size - file->position;
-    if (count < 0 || (size_t)count > left) {
-        file->truncated = true;
-        file->position = file->size;
-    } else {
-        file->position += (size_t)count;
-    }
+    memory_file *view = user;
+    size_t wanted = count < 0 ? SIZE_MAX : (size_t)count; /* backwards: nowhere to go */
+    if (advance(view, NULL, wanted) < wanted)
+        view->truncated = true;
 }
 
 static int memory_eof(void *user) {
-    memory_file *file = user;
-    return file->position == file->size;
+    memory_file *view = user;
+    size_t piece = view->piece;
+    while (piece < PIECES && view->file->pieces[piece].size == 0)
+        piece++;
+    return piece == PIECES;
 }
 
 static const stbi_io_callbacks memory_callbacks = {memory_read, memory_skip, memory_eof};
@@ -206,7 +222,8 @@ static of_status read_header(const uint8_t *bytes, size_t size, const of_target 
     of_status status = is_jpeg(bytes, size) ? of_check_jpeg(bytes, size, error) : OF_OK;
     if (status != OF_OK)
         return status;
-    memory_file file = {.bytes = bytes, .size = size};
+    const of_mended_file whole = {.pieces = {{bytes, size}}};
+    memory_file file = {.file = &whole};
     limit_decoder_memory(size, 0, target);
     if (!stbi_info_from_callbacks(&memory_callbacks, &file, &header->width, &header->height,
                                   &header->channels))
@@ -216,7 +233,8 @@ static of_status read_header(const uint8_t *bytes, size_t size, const of_target 
 }
 
 static bool is_16_bit(const uint8_t *bytes, size_t size) {
-    memory_file file = {.bytes = bytes, .size = size};
+    const of_mended_file whole = {.pieces = {{bytes, size}}};
+    memory_file file = {.file = &whole};
     return stbi_is_16_bit_from_callbacks(&memory_callbacks, &file) != 0;
 }
 
@@ -313,7 +331,9 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks. */
     limit_decoder_memory(size, ((size_t)header.width + 64) * ((size_t)header.height + 64) * 16,
                          target);
-    memory_file file = {.bytes = bytes, .size = size};
+    of_mended_file mended;
+    of_complete_palette(bytes, size, &mended);
+    memory_file file = {.file = &mended};
     of_raster raster;
     of_deep_pnm pnm;
     bool deep_pnm = of_pnm_is_deep(bytes, size, &pnm) && pnm.height == (uint32_t)header.height &&

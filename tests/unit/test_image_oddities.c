@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Image files that decoders read differently, or read what is not theirs: palettes with missing
+ * colours, headers of old systems. */
+#define _XOPEN_SOURCE 700
+#include "source_fixture.h"
+
+#include <outflow/outflow.h>
+#include <zlib.h>
+
+/* What another request may have left there. */
+static __attribute__((noinline)) void dirty_stack(uint8_t value) {
+    volatile uint8_t left[1 << 16];
+    for (size_t i = 0; i < sizeof left; i++)
+        left[i] = value;
+}
+
+static of_status decode(encoded file, const char *name, uint32_t channels, uint32_t height,
+                        uint32_t width, uint8_t *pixels, of_image_info *info, of_error *error) {
+    of_image_options options = of_image_options_default(NULL);
+    options.channels = channels;
+    options.height = height;
+    options.width = width;
+    dirty_stack(0xa5);
+    return of_image_read(file.bytes, file.size, name, &options, pixels, info, error);
+}
+
+static void assert_decodes(encoded file, const char *name, uint32_t channels, uint32_t height,
+                           uint32_t width, const uint8_t *expected) {
+    uint8_t pixels[3 * 256];
+    of_image_info info;
+    of_error error;
+    of_status status = decode(file, name, channels, height, width, pixels, &info, &error);
+    if (status != OF_OK)
+        print_error("%s\n", error.message);
+    assert_int_equal(status, OF_OK);
+    assert_int_equal(info.height, height);
+    assert_int_equal(info.width, width);
+    assert_memory_equal(pixels, expected, (size_t)channels * height * width);
+}
+
+static void put_16(uint8_t *to, uint32_t value) {
+    to[0] = (uint8_t)value;
+    to[1] = (uint8_t)(value >> 8);
+}
+
+static void put_32(uint8_t *to, uint32_t value) {
+    put_16(to, value);
+    put_16(to + 2, value >> 16);
+}
+
+/* ---- Palettes -------------------------------------------------------------------------------- */
+
+/* A row of 256 pixels, whose indices are 0 to 255, and a palette of the colours (i, i + 1, i + 2).
+ * The header has 12 bytes or 40; `said` is what it says of the number of colours. */
+static encoded row_bmp(uint32_t header, uint32_t colours, uint32_t said) {
+    static uint8_t bytes[2048];
+    bool os2 = header == 12;
+    uint32_t palette = 14 + header, place = palette + colours * (os2 ? 3 : 4);
+    memset(bytes, 0, sizeof bytes);
+    memcpy(bytes, "BM", 2);
+    put_32(bytes + 10, place);
+    put_32(bytes + 14, header);
+    if (os2) {
+        put_16(bytes + 18, 256);
+        put_16(bytes + 20, 1);
+        put_16(bytes + 22, 1);
+        put_16(bytes + 24, 8);
+    } else {
+        put_32(bytes + 18, 256);
+        put_32(bytes + 22, 1);
+        put_16(bytes + 26, 1);
+        put_16(bytes + 28, 8);
+        put_32(bytes + 46, said);
+    }
+    for (uint32_t i = 0; i < colours; i++)
+        for (uint32_t c = 0; c < 3; c++)
+            bytes[palette + i * (os2 ? 3 : 4) + c] = (uint8_t)(i + 2 - c);
+    for (uint32_t i = 0; i < 256; i++)
+        bytes[place + i] = (uint8_t)i;
+    return (encoded){bytes, place + 256};
+}
+
+/* The same as PNG. */
+static encoded row_png(uint32_t colours) {
+    static uint8_t bytes[4096];
+    uint8_t palette[256 * 3], row[257] = {0}, packed[1024];
+    const uint8_t header[] = {0, 0, 1, 0, 0, 0, 0, 1, 8, 3, 0, 0, 0};
+    uLongf size = sizeof packed;
+    encoded file = {bytes, 8};
+    memcpy(bytes, "\x89PNG\r\n\x1a\n", 8);
+    for (uint32_t i = 0; i < colours * 3; i++)
+        palette[i] = (uint8_t)(i / 3 + i % 3);
+    for (uint32_t i = 0; i < 256; i++)
+        row[i + 1] = (uint8_t)i;
+    assert_int_equal(compress(packed, &size, row, sizeof row), Z_OK);
+    put_chunk(&file, "IHDR", header, sizeof header);
+    put_chunk(&file, "PLTE", palette, colours * 3);
+    put_chunk(&file, "IDAT", packed, (uint32_t)size);
+    put_chunk(&file, "IEND", NULL, 0);
+    return file;
+}
+
+static void assert_row(encoded file, const char *name, uint32_t colours) {
+    uint8_t expected[256 * 3] = {0};
+    for (uint32_t i = 0; i < colours * 3; i++)
+        expected[i] = (uint8_t)(i / 3 + i % 3);
+    assert_decodes(file, name, 3, 1, 256, expected);
+}
+
+/* Indices beyond the palette are black, not what lies behind it on the stack. */
+static void test_missing_colours_are_black(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {1, 2, 100, 255, 256};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        assert_row(row_bmp(40, counts[i], counts[i]), "row.bmp", counts[i]);
+        assert_row(row_bmp(40, counts[i], 0), "row.bmp", counts[i]);
+        assert_row(row_png(counts[i]), "row.png", counts[i]);
+    }
+    assert_row(row_bmp(40, 256, 100), "row.bmp", 100);
+    assert_row(row_bmp(124, 7, 7), "row.bmp", 7);
+}
+
+/* The oldest header has 12 bytes; the last colours are there and must not be lost. */
+static void test_colours_of_old_bitmaps(void **state) {
+    (void)state;
+    assert_row(row_bmp(12, 256, 0), "row.bmp", 256);
+    assert_row(row_bmp(12, 255, 0), "row.bmp", 255);
+    assert_row(row_bmp(12, 3, 0), "row.bmp", 3);
+}
+
+/* More room before the pixels than 256 colours take. */
+static void test_gap_after_the_palette(void **state) {
+    (void)state;
+    assert_row(row_bmp(40, 300, 0), "row.bmp", 256);
+}
+
+static void assert_no_part_decodes(encoded file) {
+    uint8_t pixels[768];
+    for (size_t size = 0; size < file.size; size++) { /* exactly as many bytes */
+        encoded cut = {malloc(size > 0 ? size : 1), size};
+        assert_non_null(cut.bytes);
+        memcpy(cut.bytes, file.bytes, size);
+        assert_int_not_equal(decode(cut, "", 3, 1, 256, pixels, NULL, NULL), OF_OK);
+        free(cut.bytes);
+    }
+}
+
+static void test_cut_palettes(void **state) {
+    (void)state;
+    assert_no_part_decodes(row_png(20));
+    assert_no_part_decodes(row_bmp(40, 20, 0));
+    assert_no_part_decodes(row_bmp(12, 20, 0));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_missing_colours_are_black),
+        cmocka_unit_test(test_colours_of_old_bitmaps),
+        cmocka_unit_test(test_gap_after_the_palette),
+        cmocka_unit_test(test_cut_palettes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
