@@ -630,7 +630,7 @@ typedef struct of_image_info {
 } of_image_info;
 
 /**
- * Decodes an image file that is in memory (PNG, JPEG, BMP, GIF, TGA, binary PNM; recognised by its
+ * Decodes an image file that is in memory (PNG, JPEG, BMP, GIF, TGA, PNM; recognised by its
  * content) and converts it as image sources do, to the same pixels: opacity is dropped, colour
  * becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a triangle
  * filter. `pixels` gets [height][width][channels] bytes of the options.

@@ -152,12 +152,73 @@ static void test_cut_palettes(void **state) {
     assert_no_part_decodes(row_bmp(12, 20, 0));
 }
 
+/* ---- PNM ------------------------------------------------------------------------------------- */
+
+#define PNM(content) as_file((const uint8_t *)(content), sizeof(content) - 1)
+
+static void test_pnm_kinds(void **state) {
+    (void)state;
+    static const uint8_t grey[] = {0, 255, 128, 64}, colour[] = {1, 2, 3, 4, 5, 6};
+    static const uint8_t bits[] = {255, 0,   255, 0,   255, 0,   255, 0,   255,
+                                   0,   255, 0,   255, 0,   255, 0,   255, 0};
+    assert_decodes(PNM("P5 2 2 255\n\x00\xff\x80\x40"), "", 1, 2, 2, grey);
+    assert_decodes(PNM("P2\n# by hand\n2 2\n255\n0 255\n128\t64"), "", 1, 2, 2, grey);
+    assert_decodes(PNM("P6#c\n2 1 255 \1\2\3\4\5\6"), "", 3, 1, 2, colour);
+    assert_decodes(PNM("P3 2 1 255 1 2 3 # half\n 4 5 6\n"), "", 3, 1, 2, colour);
+    assert_decodes(PNM("P4 9 2\n\x55\x00\xaa\x80"), "", 1, 2, 9, bits);
+    assert_decodes(PNM("P1 9 2\n010101010\n1 0 1 0 1 # so on\n0101"), "", 1, 2, 9, bits);
+}
+
+/* The value of white decides what a sample means, and those of two bytes begin with the upper. */
+static void test_pnm_white(void **state) {
+    (void)state;
+    static const uint8_t whole[] = {0, 85, 170, 255}, part[] = {0, 127, 128, 255};
+    assert_decodes(PNM("P5 4 1 3\n\0\1\2\3"), "", 1, 1, 4, whole);
+    assert_decodes(PNM("P5 4 1 15\n\0\5\12\17"), "", 1, 1, 4, whole);
+    assert_decodes(PNM("P2 4 1 15\n0 5 10 16"), "", 1, 1, 4, whole);
+    assert_decodes(PNM("P5 4 1 4095\n\x00\x0f\x07\xff\x08\x01\x0f\xff"), "", 1, 1, 4, part);
+    assert_decodes(PNM("P2 4 1 4095\n15 2047 2049 9999"), "", 1, 1, 4, part);
+    assert_decodes(PNM("P5 4 1 65535\n\x00\xff\x7f\xff\x80\x00\xff\x00"), "", 1, 1, 4, part);
+}
+
+static void assert_refused(encoded file, const char *reason) {
+    uint8_t pixels[768];
+    of_error error = {.status = OF_OK};
+    assert_int_equal(decode(file, "posted", 3, 2, 2, pixels, NULL, &error), OF_ERROR_FORMAT);
+    if (strstr(error.message, reason) == NULL)
+        print_error("'%s' instead of '%s'\n", error.message, reason);
+    assert_non_null(strstr(error.message, reason));
+}
+
+static void test_bad_pnm(void **state) {
+    (void)state;
+    assert_refused(PNM("P5 2 2 0\n\0\0\0\0"), "white is 0");
+    assert_refused(PNM("P5 2 2 65536\n\0\0\0\0"), "white is 65536");
+    assert_refused(PNM("P5 2 2 99999999999999999999\n\0\0\0\0"), "damaged PNM");
+    assert_refused(PNM("P5 99999999999999999999 2 255\n\0\0\0\0"), "PNM");
+    assert_refused(PNM("P5 -2 2 255\n\0\0\0\0"), "damaged PNM");
+    assert_refused(PNM("P5 2 2 255\n\0\0\0"), "truncated");
+    assert_refused(PNM("P6 2 2 256\n\0\0\0\0\0\0\0\0\0\0\0\0"), "truncated");
+    assert_refused(PNM("P2 2 2 255\n1 2 3"), "truncated");
+    assert_refused(PNM("P2 2 2 255\n1 2 3    "), "truncated");
+    assert_refused(PNM("P2 2 2 255\n1 2 x 4 5"), "not a number");
+    assert_refused(PNM("P1 2 2\n1 2 0 1"), "not a number");
+    assert_refused(PNM("P4 2 2\n\0"), "truncated");
+    assert_refused(PNM("P5 0 2 255\n\0"), "0 x 2");
+    assert_refused(PNM("P5 2 2"), "truncated");
+    assert_refused(PNM("P5x2 2 255\n\0\0\0\0"), "content is not");
+    assert_refused(PNM("P8 2 2 255\n\0\0\0\0"), "content is not");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_colours_are_black),
         cmocka_unit_test(test_colours_of_old_bitmaps),
         cmocka_unit_test(test_gap_after_the_palette),
         cmocka_unit_test(test_cut_palettes),
+        cmocka_unit_test(test_pnm_kinds),
+        cmocka_unit_test(test_pnm_white),
+        cmocka_unit_test(test_bad_pnm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

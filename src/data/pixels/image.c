@@ -79,7 +79,6 @@ static void decoder_free(void *block) {
 #define STBI_ONLY_BMP
 #define STBI_ONLY_GIF
 #define STBI_ONLY_TGA
-#define STBI_ONLY_PNM
 #define STBI_FAILURE_USERMSG
 #define STBI_ASSERT(condition) ((void)0)
 #define STBI_MALLOC(size) decoder_malloc(size)
@@ -98,7 +97,7 @@ static void decoder_free(void *block) {
 
 bool of_has_image_extension(const char *name) {
     static const char *const extensions[] = {"png", "jpg", "jpeg", "bmp", "gif",
-                                             "tga", "ppm", "pgm",  "pnm"};
+                                             "tga", "pbm", "pgm",  "ppm", "pnm"};
     const char *dot = strrchr(name, '.');
     if (dot == NULL || strchr(dot, '/') != NULL)
         return false;
@@ -122,8 +121,7 @@ static bool is_jpeg(const uint8_t *bytes, size_t size) {
 
 bool of_has_image_magic(const uint8_t *bytes, size_t size) {
     return is_png(bytes, size) || is_jpeg(bytes, size) || begins_with(bytes, size, "BM", 2) ||
-           begins_with(bytes, size, "GIF8", 4) || begins_with(bytes, size, "P5", 2) ||
-           begins_with(bytes, size, "P6", 2);
+           begins_with(bytes, size, "GIF8", 4) || of_is_pnm(bytes, size);
 }
 
 static bool may_be_tga(const char *name) {
@@ -188,10 +186,14 @@ static int memory_eof(void *user) {
 
 static const stbi_io_callbacks memory_callbacks = {memory_read, memory_skip, memory_eof};
 
+static of_status fail_scarce(of_error *error) {
+    return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_bytes",
+                           "image takes more than %zu bytes to decode", decoder_memory.most);
+}
+
 static of_status fail_decoding(const memory_file *file, of_error *error) {
     if (decoder_memory.scarce)
-        return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_bytes",
-                               "image takes more than %zu bytes to decode", decoder_memory.most);
+        return fail_scarce(error);
     if (file->truncated)
         return of_fail(error, OF_ERROR_FORMAT, "truncated image");
     if (decoder_memory.exceeded)
@@ -217,8 +219,17 @@ typedef struct image_header {
     int width, height, channels;
 } image_header;
 
-static of_status read_header(const uint8_t *bytes, size_t size, const of_target *target,
-                             image_header *header, of_error *error) {
+static of_status read_pnm_header(const uint8_t *bytes, size_t size, image_header *header,
+                                 of_error *error) {
+    of_pnm pnm;
+    of_status status = of_pnm_read_header(bytes, size, &pnm, error);
+    if (status == OF_OK)
+        *header = (image_header){(int)pnm.width, (int)pnm.height, (int)pnm.channels};
+    return status;
+}
+
+static of_status read_other_header(const uint8_t *bytes, size_t size, const of_target *target,
+                                   image_header *header, of_error *error) {
     of_status status = is_jpeg(bytes, size) ? of_check_jpeg(bytes, size, error) : OF_OK;
     if (status != OF_OK)
         return status;
@@ -228,11 +239,24 @@ static of_status read_header(const uint8_t *bytes, size_t size, const of_target 
     if (!stbi_info_from_callbacks(&memory_callbacks, &file, &header->width, &header->height,
                                   &header->channels))
         return fail_decoding(&file, error);
+    return OF_OK;
+}
+
+static of_status read_header(const uint8_t *bytes, size_t size, const of_target *target,
+                             image_header *header, of_error *error) {
+    of_status status = of_is_pnm(bytes, size)
+                           ? read_pnm_header(bytes, size, header, error)
+                           : read_other_header(bytes, size, target, header, error);
+    if (status != OF_OK)
+        return status;
     return of_check_size(header->height < 0 ? 0 : (uint64_t)header->height,
                          header->width < 0 ? 0 : (uint64_t)header->width, target, error);
 }
 
 static bool is_16_bit(const uint8_t *bytes, size_t size) {
+    of_pnm pnm;
+    if (of_is_pnm(bytes, size))
+        return of_pnm_read_header(bytes, size, &pnm, NULL) == OF_OK && pnm.most > 255;
     const of_mended_file whole = {.pieces = {{bytes, size}}};
     memory_file file = {.file = &whole};
     return stbi_is_16_bit_from_callbacks(&memory_callbacks, &file) != 0;
@@ -290,32 +314,37 @@ static of_status check_file(const uint8_t *bytes, size_t size, const char *name,
                        size, target->max_bytes);
     if (!of_has_image_magic(bytes, size) && !may_be_tga(name))
         return of_fail(error, OF_ERROR_FORMAT,
-                       "content is not a PNG, JPEG, BMP, GIF, TGA or binary PNM image");
+                       "content is not a PNG, JPEG, BMP, GIF, TGA or PNM image");
     return is_png(bytes, size) ? of_check_png(bytes, size, error) : OF_OK;
 }
 
-/* Pixels as the decoder gives them, or NULL; to be freed with stbi_image_free. */
-static uint8_t *decode_file(memory_file *file, of_raster *raster) {
-    int width, height, channels;
-    uint8_t *decoded =
-        stbi_load_from_callbacks(&memory_callbacks, file, &width, &height, &channels, 0);
-    if (decoded == NULL || file->truncated || channels < 1 || channels > 4) {
-        stbi_image_free(decoded);
-        return NULL;
-    }
-    *raster = (of_raster){decoded, (uint32_t)height, (uint32_t)width, (uint32_t)channels, false};
-    return decoded;
+/* Decoded pixels, to be freed with stbi_image_free. */
+static of_status decode_pnm(const uint8_t *bytes, size_t size, uint8_t **pixels, of_raster *raster,
+                            of_error *error) {
+    of_pnm pnm;
+    of_status status = of_pnm_read_header(bytes, size, &pnm, error);
+    if (status == OF_OK)
+        status = of_pnm_check_length(&pnm, error);
+    if (status != OF_OK)
+        return status;
+    *pixels = decoder_malloc((size_t)pnm.height * pnm.width * pnm.channels);
+    if (*pixels == NULL)
+        return decoder_memory.scarce ? fail_scarce(error) : of_fail_memory(error, "an image");
+    *raster = (of_raster){*pixels, pnm.height, pnm.width, pnm.channels, false};
+    return of_pnm_decode(&pnm, *pixels, error);
 }
 
-static uint8_t *decode_deep_pnm(const of_deep_pnm *pnm, memory_file *file, of_raster *raster) {
-    uint8_t *decoded = decoder_malloc((size_t)pnm->height * pnm->width * pnm->channels);
-    file->truncated = decoded != NULL && !of_pnm_reduce(pnm, decoded);
-    if (decoded == NULL || file->truncated) {
-        stbi_image_free(decoded);
-        return NULL;
-    }
-    *raster = (of_raster){decoded, pnm->height, pnm->width, pnm->channels, false};
-    return decoded;
+static of_status decode_other(const uint8_t *bytes, size_t size, uint8_t **pixels,
+                              of_raster *raster, of_error *error) {
+    int width, height, channels;
+    of_mended_file mended;
+    of_complete_palette(bytes, size, &mended);
+    memory_file file = {.file = &mended};
+    *pixels = stbi_load_from_callbacks(&memory_callbacks, &file, &width, &height, &channels, 0);
+    if (*pixels == NULL || file.truncated || channels < 1 || channels > 4)
+        return fail_decoding(&file, error);
+    *raster = (of_raster){*pixels, (uint32_t)height, (uint32_t)width, (uint32_t)channels, false};
+    return OF_OK;
 }
 
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
@@ -331,19 +360,14 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks. */
     limit_decoder_memory(size, ((size_t)header.width + 64) * ((size_t)header.height + 64) * 16,
                          target);
-    of_mended_file mended;
-    of_complete_palette(bytes, size, &mended);
-    memory_file file = {.file = &mended};
     of_raster raster;
-    of_deep_pnm pnm;
-    bool deep_pnm = of_pnm_is_deep(bytes, size, &pnm) && pnm.height == (uint32_t)header.height &&
-                    pnm.width == (uint32_t)header.width;
-    uint8_t *decoded =
-        deep_pnm ? decode_deep_pnm(&pnm, &file, &raster) : decode_file(&file, &raster);
-    if (decoded == NULL)
-        return fail_decoding(&file, error);
-    *info = describe(bytes, size, &raster, target);
-    status = of_convert(&raster, target, pixels, error);
+    uint8_t *decoded = NULL;
+    status = of_is_pnm(bytes, size) ? decode_pnm(bytes, size, &decoded, &raster, error)
+                                    : decode_other(bytes, size, &decoded, &raster, error);
+    if (status == OF_OK) {
+        *info = describe(bytes, size, &raster, target);
+        status = of_convert(&raster, target, pixels, error);
+    }
     stbi_image_free(decoded);
     return status;
 }
