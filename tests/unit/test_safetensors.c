@@ -268,7 +268,7 @@ static void written_files_read_back(void **state) {
     const of_safetensor *read = of_safetensors_find(&file, "z.floats");
     assert_memory_equal(read->data, floats, sizeof floats);
     assert_int_equal(read->rank, 2);
-    assert_int_equal((read->data - (const unsigned char *)file.mapping) % 8, 0); /* padded */
+    assert_int_equal((read->data - (const unsigned char *)file.content) % 8, 0); /* padded */
     assert_memory_equal(of_safetensors_find(&file, "a.integers")->data, integers, sizeof integers);
     float widened[3];
     of_widen_bf16(of_safetensors_find(&file, "half")->data, 3, widened);
@@ -316,6 +316,21 @@ static void files_that_cannot_be_used_say_why(void **state) {
     (void)snprintf(other, sizeof other, "%s/no/such/folder", folder);
     assert_int_equal(of_safetensors_write(other, NULL, 0, NULL, 0, &error), OF_ERROR_IO);
     assert_non_null(strstr(error.message, other));
+}
+
+/* Another process that shortens the file must not end this one. */
+static void files_may_be_cut_while_in_use(void **state) {
+    (void)state;
+    static float values[1 << 14];
+    const of_safetensor_source tensor = {
+        .name = "weights", .dtype = OF_DTYPE_F32, .rank = 1, .shape = {1 << 14}, .values = values};
+    of_safetensors file;
+    values[1000] = values[(1 << 14) - 1] = 7;
+    assert_int_equal(of_safetensors_write(path, &tensor, 1, NULL, 0, &error), OF_OK);
+    assert_int_equal(of_safetensors_open(path, &file, &error), OF_OK);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_memory_equal(of_safetensors_find(&file, "weights")->data, values, sizeof values);
+    of_safetensors_close(&file);
 }
 
 static void links_are_written_through(void **state) {
@@ -378,6 +393,7 @@ int main(void) {
         cmocka_unit_test(written_files_read_back),
         cmocka_unit_test(values_that_are_not_finite_are_not_written),
         cmocka_unit_test(files_that_cannot_be_used_say_why),
+        cmocka_unit_test(files_may_be_cut_while_in_use),
         cmocka_unit_test(links_are_written_through),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(non_finite_values_are_found_anywhere),
