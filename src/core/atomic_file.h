@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Replaces a file as a whole or not at all: the new content goes to a temporary file in the same
  * folder, is synchronised, and is renamed over the target; then the folder is synchronised. A
- * reader, or a crash at any moment, sees the old content or the new. */
+ * reader, or a crash at any moment, sees the old content or the new. A file that was there keeps
+ * its permissions. */
 #ifndef OF_CORE_ATOMIC_FILE_H
 #define OF_CORE_ATOMIC_FILE_H
 

@@ -93,6 +93,25 @@ static void link_survives(void **state) {
     assert_int_equal(unlink("link") | unlink("target"), 0);
 }
 
+static void permissions_stay(void **state) {
+    (void)state;
+    static const mode_t modes[] = {0600, 0640, 0666, 0400, 0755};
+    struct stat info;
+    mode_t mask = umask(027);
+    put("new", "");
+    assert_int_equal(stat("new", &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0640);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        assert_int_equal(chmod("new", modes[i]), 0);
+        put("new", "text");
+        expect_content("new", "text");
+        assert_int_equal(stat("new", &info), 0);
+        assert_int_equal(info.st_mode & 07777, modes[i]);
+    }
+    (void)umask(mask);
+    (void)unlink("new");
+}
+
 static void place_that_cannot_be_written_is_refused_first(void **state) {
     (void)state;
     of_output *output = NULL;
@@ -187,6 +206,7 @@ int main(void) {
         cmocka_unit_test(file_appears_when_it_is_complete),
         cmocka_unit_test(what_is_given_up_leaves_nothing),
         cmocka_unit_test(link_survives),
+        cmocka_unit_test(permissions_stay),
         cmocka_unit_test(place_that_cannot_be_written_is_refused_first),
         cmocka_unit_test(device_is_written_in_place),
         cmocka_unit_test(reader_that_went_away_is_noticed),
