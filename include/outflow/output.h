@@ -46,6 +46,13 @@ typedef struct of_output of_output;
  */
 OF_API of_status of_output_open(const char *path, of_output **output, of_error *error);
 
+/**
+ * The same for a file in a folder into which others may write, too: a symbolic link of that name is
+ * replaced and not followed, and what is no regular file is OF_ERROR_IO. The folder may be a link.
+ */
+OF_API of_status of_output_open_in(const char *folder, const char *name, of_output **output,
+                                   of_error *error);
+
 /** The stream to write to, valid until commit or discard. */
 OF_API FILE *of_output_file(const of_output *output);
 

@@ -21,15 +21,21 @@ of_status of_fail_write(const char *path, of_error *error) {
 
 enum { FOR_THE_OWNER = 0600, FOR_ALL = 0666, PERMISSIONS = 0777, NO_FILE = -1 };
 
+/* A link that is not to be followed is no file. */
+static bool is_there(const char *path, bool follow, struct stat *info) {
+    return follow ? stat(path, info) == 0 : lstat(path, info) == 0 && !S_ISLNK(info->st_mode);
+}
+
 /* The file that `path` leads to, and its permissions; or a copy of `path`, and NO_FILE, when there
  * is none yet. */
-static of_status resolve(const char *path, char **target, int *exists_as, of_error *error) {
+static of_status resolve(const char *path, bool follow, char **target, int *exists_as,
+                         of_error *error) {
     struct stat info;
-    bool exists = stat(path, &info) == 0;
+    bool exists = is_there(path, follow, &info);
     *exists_as = exists ? (int)(info.st_mode & PERMISSIONS) : NO_FILE;
     if (exists && !S_ISREG(info.st_mode))
         return of_fail(error, OF_ERROR_IO, "cannot write %.480s: not a regular file", path);
-    *target = exists ? realpath(path, NULL) : strdup(path);
+    *target = exists && follow ? realpath(path, NULL) : strdup(path);
     return *target == NULL ? of_fail_write(path, error) : OF_OK;
 }
 
@@ -53,10 +59,10 @@ static void forget(of_replacement *file) {
     *file = (of_replacement){.descriptor = -1};
 }
 
-of_status of_replace_begin(const char *path, of_replacement *file, of_error *error) {
+static of_status begin(const char *path, bool follow, of_replacement *file, of_error *error) {
     *file = (of_replacement){.descriptor = -1};
     int permissions;
-    of_status status = resolve(path, &file->target, &permissions, error);
+    of_status status = resolve(path, follow, &file->target, &permissions, error);
     if (status != OF_OK)
         return status;
     size_t size = strlen(file->target) + 64;
@@ -76,6 +82,14 @@ of_status of_replace_begin(const char *path, of_replacement *file, of_error *err
     if (status != OF_OK)
         forget(file);
     return status;
+}
+
+of_status of_replace_begin(const char *path, of_replacement *file, of_error *error) {
+    return begin(path, true, file, error);
+}
+
+of_status of_replace_link_begin(const char *path, of_replacement *file, of_error *error) {
+    return begin(path, false, file, error);
 }
 
 of_status of_replace_write(of_replacement *file, const void *bytes, size_t count, of_error *error) {

@@ -9,13 +9,15 @@
 #include <outflow/outflow.h>
 
 typedef struct of_replacement {
-    char *target;    /* the path, symbolic links followed */
+    char *target;    /* the path, a symbolic link followed unless it is to be replaced */
     char *temporary; /* beside the target */
     int descriptor;
 } of_replacement;
 
 /* After OF_OK, exactly one of commit and discard must follow. */
 of_status of_replace_begin(const char *path, of_replacement *file, of_error *error);
+/* The same, but a symbolic link of that name is itself replaced. */
+of_status of_replace_link_begin(const char *path, of_replacement *file, of_error *error);
 of_status of_replace_write(of_replacement *file, const void *bytes, size_t count, of_error *error);
 /* On failure the temporary file is gone and the target is as it was. */
 of_status of_replace_commit(of_replacement *file, of_error *error);

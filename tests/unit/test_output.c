@@ -93,6 +93,34 @@ static void link_survives(void **state) {
     assert_int_equal(unlink("link") | unlink("target"), 0);
 }
 
+static void link_in_a_folder_is_replaced(void **state) {
+    (void)state;
+    struct stat info;
+    of_output *output = NULL;
+    put("victim", "old");
+    assert_int_equal(symlink("victim", "entry"), 0);
+    assert_int_equal(of_output_open_in(".", "entry", &output, NULL), OF_OK);
+    assert_string_equal(of_output_name(output), "./entry");
+    assert_true(fputs("new", of_output_file(output)) >= 0);
+    assert_int_equal(of_output_commit(output, NULL), OF_OK);
+    expect_content("victim", "old");
+    expect_content("entry", "new");
+    assert_int_equal(lstat("entry", &info), 0);
+    assert_true(S_ISREG(info.st_mode));
+    (void)unlink("entry");
+    (void)unlink("victim");
+
+    of_error error;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(of_output_open_in(".", "pipe", &output, &error), OF_ERROR_IO);
+    assert_non_null(strstr(error.message, "not a regular file"));
+    (void)unlink("pipe");
+    assert_int_equal(of_output_open_in(".", "", &output, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_output_open_in(".", "../x", &output, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_output_open_in(".", NULL, &output, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_output_open_in(".", "x", NULL, NULL), OF_ERROR_ARGUMENT);
+}
+
 static void permissions_stay(void **state) {
     (void)state;
     static const mode_t modes[] = {0600, 0640, 0666, 0400, 0755};
@@ -206,6 +234,7 @@ int main(void) {
         cmocka_unit_test(file_appears_when_it_is_complete),
         cmocka_unit_test(what_is_given_up_leaves_nothing),
         cmocka_unit_test(link_survives),
+        cmocka_unit_test(link_in_a_folder_is_replaced),
         cmocka_unit_test(permissions_stay),
         cmocka_unit_test(place_that_cannot_be_written_is_refused_first),
         cmocka_unit_test(device_is_written_in_place),
