@@ -85,11 +85,11 @@ static of_status write_image(const char *folder, const of_architecture *architec
 static void write_entry(FILE *file, const char *name, const of_example *example) {
     char value[OF_NUMBER_SIZE], limit[OF_NUMBER_SIZE];
     (void)fprintf(file, "%s,", name);
-    of_csv_write(file, example->path);
+    of_csv_write_text(file, example->path);
     (void)fputc(',', file);
-    of_csv_write(file, example->source);
+    of_csv_write_text(file, example->source);
     (void)fputc(',', file);
-    of_csv_write(file, example->label);
+    of_csv_write_text(file, example->label);
     (void)fprintf(file, ",%s,%s\n", of_number_text(example->value, value),
                   of_number_text(example->limit, limit));
 }
