@@ -152,6 +152,69 @@ static void test_cut_palettes(void **state) {
     assert_no_part_decodes(row_bmp(12, 20, 0));
 }
 
+/* ---- Other ways to the same pixels -------------------------------------------------------------
+ */
+
+/* A negative height: the first row is the top one. */
+static void test_top_down_bitmap(void **state) {
+    (void)state;
+    uint8_t bytes[54 + 2 * 8];
+    memcpy(bytes, image_bmp, 54);
+    memcpy(bytes + 54, image_bmp + 54, 8);
+    memcpy(bytes + 62, (const uint8_t[]){9, 8, 7, 12, 11, 10, 0, 0}, 8);
+    put_32(bytes + 22, (uint32_t)-2);
+    static const uint8_t expected[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    assert_decodes(as_file(bytes, sizeof bytes), "", 3, 2, 2, expected);
+    uint8_t pixels[12];
+    put_32(bytes + 22, 0x80000000u);
+    assert_int_equal(decode(as_file(bytes, sizeof bytes), "", 3, 2, 2, pixels, NULL, NULL),
+                     OF_ERROR_UNSUPPORTED);
+}
+
+static void test_tga_from_the_right(void **state) {
+    (void)state;
+    uint8_t bytes[sizeof image_tga];
+    memcpy(bytes, image_tga, sizeof bytes);
+    bytes[17] |= 0x10;
+    static const uint8_t expected[] = {4, 5, 6, 1, 2, 3};
+    assert_decodes(as_file(bytes, sizeof bytes), "x.tga", 3, 1, 2, expected);
+}
+
+/* As in other formats, what is transparent has the colour that lies below. */
+static void test_transparent_gif(void **state) {
+    (void)state;
+    static const uint8_t expected[] = {1, 2, 3, 4, 5, 6};
+    assert_decodes(animated_gif(1, false), "", 3, 1, 2, expected);
+    assert_decodes(animated_gif(1, true), "", 3, 1, 2, expected);
+    assert_decodes(animated_gif(3, true), "", 3, 1, 2, expected);
+
+    /* A picture of 3 x 1, of which the image covers two: the rest is background. */
+    uint8_t bytes[64];
+    memcpy(bytes, image_gif, sizeof image_gif);
+    bytes[6] = 3;
+    static const uint8_t wider[] = {1, 2, 3, 4, 5, 6, 1, 2, 3};
+    assert_decodes(as_file(bytes, sizeof image_gif), "", 3, 1, 3, wider);
+}
+
+static void test_kinds_of_jpeg(void **state) {
+    (void)state;
+    static const struct {
+        uint8_t marker;
+        const char *reason;
+    } cases[] = {{0xc9, "arithmetic"}, {0xca, "arithmetic"},   {0xcc, "arithmetic"},
+                 {0xc3, "lossless"},   {0xc5, "hierarchical"}, {0xcf, "arithmetic"}};
+    uint8_t bytes[sizeof image_jpeg], pixels[64];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        of_error error = {.status = OF_OK};
+        memcpy(bytes, image_jpeg, sizeof bytes);
+        assert_int_equal(bytes[72], 0xc0);
+        bytes[72] = cases[i].marker;
+        assert_int_equal(decode(as_file(bytes, sizeof bytes), "", 1, 8, 8, pixels, NULL, &error),
+                         OF_ERROR_UNSUPPORTED);
+        assert_non_null(strstr(error.message, cases[i].reason));
+    }
+}
+
 /* ---- PNM ------------------------------------------------------------------------------------- */
 
 #define PNM(content) as_file((const uint8_t *)(content), sizeof(content) - 1)
@@ -216,6 +279,10 @@ int main(void) {
         cmocka_unit_test(test_colours_of_old_bitmaps),
         cmocka_unit_test(test_gap_after_the_palette),
         cmocka_unit_test(test_cut_palettes),
+        cmocka_unit_test(test_top_down_bitmap),
+        cmocka_unit_test(test_tga_from_the_right),
+        cmocka_unit_test(test_transparent_gif),
+        cmocka_unit_test(test_kinds_of_jpeg),
         cmocka_unit_test(test_pnm_kinds),
         cmocka_unit_test(test_pnm_white),
         cmocka_unit_test(test_bad_pnm),

@@ -5,9 +5,11 @@
 #include "core/error.h"
 #include "data/pixels/image_check.h"
 #include "data/pixels/image_frames.h"
+#include "data/pixels/image_mend.h"
 #include "data/pixels/image_palette.h"
 #include "data/pixels/image_pnm.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,35 +96,6 @@ static void decoder_free(void *block) {
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
-
-bool of_has_image_extension(const char *name) {
-    static const char *const extensions[] = {"png", "jpg", "jpeg", "bmp", "gif",
-                                             "tga", "pbm", "pgm",  "ppm", "pnm"};
-    const char *dot = strrchr(name, '.');
-    if (dot == NULL || strchr(dot, '/') != NULL)
-        return false;
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
-        if (strcasecmp(dot + 1, extensions[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool begins_with(const uint8_t *bytes, size_t size, const char *magic, size_t length) {
-    return size >= length && memcmp(bytes, magic, length) == 0;
-}
-
-static bool is_png(const uint8_t *bytes, size_t size) {
-    return begins_with(bytes, size, "\x89PNG\r\n\x1a\n", 8);
-}
-
-static bool is_jpeg(const uint8_t *bytes, size_t size) {
-    return begins_with(bytes, size, "\xff\xd8\xff", 3);
-}
-
-bool of_has_image_magic(const uint8_t *bytes, size_t size) {
-    return is_png(bytes, size) || is_jpeg(bytes, size) || begins_with(bytes, size, "BM", 2) ||
-           begins_with(bytes, size, "GIF8", 4) || of_is_pnm(bytes, size);
-}
 
 static bool may_be_tga(const char *name) {
     size_t length = strlen(name);
@@ -230,7 +203,8 @@ static of_status read_pnm_header(const uint8_t *bytes, size_t size, image_header
 
 static of_status read_other_header(const uint8_t *bytes, size_t size, const of_target *target,
                                    image_header *header, of_error *error) {
-    of_status status = is_jpeg(bytes, size) ? of_check_jpeg(bytes, size, error) : OF_OK;
+    of_status status =
+        of_image_kind_of(bytes, size) == OF_KIND_JPEG ? of_check_jpeg(bytes, size, error) : OF_OK;
     if (status != OF_OK)
         return status;
     const of_mended_file whole = {.pieces = {{bytes, size}}};
@@ -239,12 +213,15 @@ static of_status read_other_header(const uint8_t *bytes, size_t size, const of_t
     if (!stbi_info_from_callbacks(&memory_callbacks, &file, &header->width, &header->height,
                                   &header->channels))
         return fail_decoding(&file, error);
+    /* A negative height is that of a BMP whose first row is the top one. */
+    if (header->height < 0)
+        header->height = header->height < -INT_MAX ? INT_MAX : -header->height;
     return OF_OK;
 }
 
 static of_status read_header(const uint8_t *bytes, size_t size, const of_target *target,
                              image_header *header, of_error *error) {
-    of_status status = of_is_pnm(bytes, size)
+    of_status status = of_image_kind_of(bytes, size) == OF_KIND_PNM
                            ? read_pnm_header(bytes, size, header, error)
                            : read_other_header(bytes, size, target, header, error);
     if (status != OF_OK)
@@ -255,7 +232,7 @@ static of_status read_header(const uint8_t *bytes, size_t size, const of_target 
 
 static bool is_16_bit(const uint8_t *bytes, size_t size) {
     of_pnm pnm;
-    if (of_is_pnm(bytes, size))
+    if (of_image_kind_of(bytes, size) == OF_KIND_PNM)
         return of_pnm_read_header(bytes, size, &pnm, NULL) == OF_OK && pnm.most > 255;
     const of_mended_file whole = {.pieces = {{bytes, size}}};
     memory_file file = {.file = &whole};
@@ -264,15 +241,6 @@ static bool is_16_bit(const uint8_t *bytes, size_t size) {
 
 /* ---- What does not get through ----------------------------------------------------------------
  */
-
-static const char *format_of(const uint8_t *bytes, size_t size) {
-    return is_png(bytes, size)                   ? "PNG"
-           : is_jpeg(bytes, size)                ? "JPEG"
-           : begins_with(bytes, size, "BM", 2)   ? "BMP"
-           : begins_with(bytes, size, "GIF8", 4) ? "GIF"
-           : of_has_image_magic(bytes, size)     ? "PNM"
-                                                 : "TGA";
-}
 
 static bool is_opaque(const of_raster *decoded) {
     if (decoded->channels == 1 || decoded->channels == 3)
@@ -286,15 +254,16 @@ static bool is_opaque(const of_raster *decoded) {
 }
 
 static uint32_t count_frames(const uint8_t *bytes, size_t size) {
-    if (is_png(bytes, size))
+    if (of_image_kind_of(bytes, size) == OF_KIND_PNG)
         return of_png_frames(bytes, size);
-    return begins_with(bytes, size, "GIF8", 4) ? of_gif_frames(bytes, size) : 1;
+    return of_image_kind_of(bytes, size) == OF_KIND_GIF ? of_gif_frames(bytes, size) : 1;
 }
 
 static of_image_info describe(const uint8_t *bytes, size_t size, const of_raster *decoded,
                               const of_target *target) {
-    of_image_info info = of_describe_image(format_of(bytes, size), decoded->channels,
-                                           decoded->height, decoded->width, target);
+    of_image_info info =
+        of_describe_image(of_image_kind_name(of_image_kind_of(bytes, size)), decoded->channels,
+                          decoded->height, decoded->width, target);
     uint32_t frames = count_frames(bytes, size);
     info.alpha_dropped = !is_opaque(decoded);
     info.depth_reduced = is_16_bit(bytes, size);
@@ -315,7 +284,7 @@ static of_status check_file(const uint8_t *bytes, size_t size, const char *name,
     if (!of_has_image_magic(bytes, size) && !may_be_tga(name))
         return of_fail(error, OF_ERROR_FORMAT,
                        "content is not a PNG, JPEG, BMP, GIF, TGA or PNM image");
-    return is_png(bytes, size) ? of_check_png(bytes, size, error) : OF_OK;
+    return of_image_kind_of(bytes, size) == OF_KIND_PNG ? of_check_png(bytes, size, error) : OF_OK;
 }
 
 /* Decoded pixels, to be freed with stbi_image_free. */
@@ -344,6 +313,11 @@ static of_status decode_other(const uint8_t *bytes, size_t size, uint8_t **pixel
     if (*pixels == NULL || file.truncated || channels < 1 || channels > 4)
         return fail_decoding(&file, error);
     *raster = (of_raster){*pixels, (uint32_t)height, (uint32_t)width, (uint32_t)channels, false};
+    of_image_kind kind = of_image_kind_of(bytes, size);
+    if (kind == OF_KIND_GIF && channels == 4)
+        of_mend_gif(bytes, size, *pixels, (size_t)height * (size_t)width);
+    if (kind == OF_KIND_TGA)
+        of_mend_tga(bytes, size, *pixels, raster->height, raster->width, raster->channels);
     return OF_OK;
 }
 
@@ -362,8 +336,9 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
                          target);
     of_raster raster;
     uint8_t *decoded = NULL;
-    status = of_is_pnm(bytes, size) ? decode_pnm(bytes, size, &decoded, &raster, error)
-                                    : decode_other(bytes, size, &decoded, &raster, error);
+    status = of_image_kind_of(bytes, size) == OF_KIND_PNM
+                 ? decode_pnm(bytes, size, &decoded, &raster, error)
+                 : decode_other(bytes, size, &decoded, &raster, error);
     if (status == OF_OK) {
         *info = describe(bytes, size, &raster, target);
         status = of_convert(&raster, target, pixels, error);
@@ -391,7 +366,7 @@ size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_targe
     if (pixels < SMALL)
         return 0;
     /* As it comes out of the file and as pixels; the coefficients of scans have 16 bits. */
-    bool wide =
-        is_16_bit(bytes, size) || (is_jpeg(bytes, size) && of_is_progressive_jpeg(bytes, size));
+    bool wide = is_16_bit(bytes, size) || (of_image_kind_of(bytes, size) == OF_KIND_JPEG &&
+                                           of_is_progressive_jpeg(bytes, size));
     return pixels * (size_t)header.channels * (wide ? 4 : 2);
 }
