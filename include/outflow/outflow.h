@@ -684,6 +684,10 @@ typedef struct of_source_options {
     /** Asked about ten times a second while of_source_next works or waits, by the thread that
        called it: true ends the stream with OF_ERROR_IO, "interrupted". May be NULL. */
     bool (*stop)(void *user);
+    uint64_t max_bytes;    /**< most memory that decoding one image may take; what needs more is
+                                unreadable. 0: 2^29 */
+    uint64_t max_unpacked; /**< most bytes that are unpacked of an archive; more than that is
+                                OF_ERROR_UNSUPPORTED and ends the stream. 0: no limit */
 } of_source_options;
 
 /** One image of a batch. */

@@ -68,6 +68,15 @@ refuses cut.tar 'cut.tar: damaged or not an archive'
 } >huge.png
 refuses huge.png 'huge.png'
 
+# ---- limits are the user's, and say so
+expect_failure 1 'three.tar: unpacks to more than 1000 bytes; see --max-unpacked' \
+    score -m in.model --max-unpacked 1000 three.tar --out o.csv
+expect_failure 1 'over the limit of 255.*see --max-pixels' \
+    score -m in.model --max-pixels 255 --strict images --out o.csv
+expect_failure 1 'more than 1000 bytes to decode; see --max-bytes' \
+    score -m in.model --max-bytes 1000 --strict images --out o.csv
+run 0 score -m in.model --max-pixels 256 --max-bytes 2000000 --max-unpacked 20000 three.tar
+
 printf 'no-such-1.png\nno-such-2.png\n' >list
 command='outflow score - <list'
 "$program" score -m in.model - --out o.csv <list >"$out" 2>"$err"

@@ -273,12 +273,45 @@ static void test_bad_pnm(void **state) {
     assert_refused(PNM("P8 2 2 255\n\0\0\0\0"), "content is not");
 }
 
+/* ---- Much from little -------------------------------------------------------------------------
+ */
+
+/* A GIF of 35 bytes whose picture has 2^26 pixels would take 600 MB: refused unless that is wished.
+ */
+static void test_memory_of_one_image(void **state) {
+    uint8_t bytes[sizeof image_gif];
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    memcpy(bytes, image_gif, sizeof bytes);
+    put_16(bytes + 6, 8192);
+    put_16(bytes + 8, 8192);
+    write_file(state, "large.gif", bytes, sizeof bytes);
+    of_source *source = open_source(path_of(state, "large.gif"), &options);
+    assert_int_equal(next_batch(source, 1).count, 0);
+    assert_int_equal(noted.count, 1);
+    assert_non_null(strstr(noted.reason, "more than 536870912 bytes to decode"));
+    of_source_free(source);
+
+    put_16(bytes + 6, 256);
+    put_16(bytes + 8, 256);
+    write_file(state, "large.gif", bytes, sizeof bytes);
+    options.max_bytes = 1 << 19;
+    options.strict = true;
+    assert_source_fails(path_of(state, "large.gif"), &options, OF_ERROR_UNSUPPORTED,
+                        "more than 524288 bytes");
+    options.max_bytes = 1 << 20;
+    source = open_source(path_of(state, "large.gif"), &options);
+    assert_int_equal(next_batch(source, 1).count, 1);
+    of_source_free(source);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_colours_are_black),
         cmocka_unit_test(test_colours_of_old_bitmaps),
         cmocka_unit_test(test_gap_after_the_palette),
         cmocka_unit_test(test_cut_palettes),
+        cmocka_unit_test_setup_teardown(test_memory_of_one_image, make_directory, remove_directory),
         cmocka_unit_test(test_top_down_bitmap),
         cmocka_unit_test(test_tga_from_the_right),
         cmocka_unit_test(test_transparent_gif),

@@ -304,6 +304,29 @@ static void test_compressed_twice(void **state) {
                         "damaged or not an archive");
 }
 
+/* A member of 64 MiB that is no image, and one that is: what is unpacked counts, not what is there.
+ */
+static void test_budget_of_unpacked_bytes(void **state) {
+    of_source_options options = test_options(NULL);
+    static uint8_t zeros[64 << 20];
+    const char *const names[] = {"large.tar.gz", "large.zip"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct archive *archive = begin_archive(state, names[i], i == 0 ? TAR_GZ : ZIP);
+        add_pattern(archive, "a/1.png", 1);
+        add_member(archive, i == 0 ? "a/large.bin" : "a/large.png", zeros, sizeof zeros);
+        add_pattern(archive, "a/2.png", 2);
+        end_archive(archive);
+        options.max_unpacked = 0;
+        assert_int_equal(count_images(path_of(state, names[i]), &options), 2);
+        options.max_unpacked = 65 << 20;
+        assert_int_equal(count_images(path_of(state, names[i]), &options), 2);
+        options.max_unpacked = 1 << 20;
+        assert_int_equal(assert_source_fails(path_of(state, names[i]), &options,
+                                             OF_ERROR_UNSUPPORTED, "unpacks to more than 1048576"),
+                         1);
+    }
+}
+
 static long most_kilobytes(void) {
     struct rusage usage;
     assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
@@ -367,6 +390,7 @@ int main(void) {
         IN_DIRECTORY(test_links_in_tar),
         IN_DIRECTORY(test_utf8_names_in_zip),
         IN_DIRECTORY(test_compressed_twice),
+        IN_DIRECTORY(test_budget_of_unpacked_bytes),
         IN_DIRECTORY(test_endless_name_in_gzip),
         IN_DIRECTORY(test_cancelled_opening),
     };

@@ -27,9 +27,9 @@ typedef struct archive_reader {
     struct archive *archive;
     bool started;  /* opening reads, so it is the first `next` that opens */
     locale_t utf8; /* or 0; libarchive converts names to the thread's locale, and fails in "C" */
-    uint64_t members, images;
-    struct archive_entry *member; /* the last one, NULL before the first */
-    bool broken;                  /* nothing more can be read */
+    uint64_t members, images, unpacked; /* the last in bytes, of members */
+    struct archive_entry *member;       /* the last one, NULL before the first */
+    bool broken;                        /* nothing more can be read */
     atomic_bool cancelled;
     char name[];
 } archive_reader;
@@ -132,6 +132,17 @@ static of_status too_large(of_entry *entry, size_t limit) {
     return OF_OK;
 }
 
+/* What a filter unpacks counts as a whole; what a zip archive holds, as far as it is looked at. */
+static of_status check_budget(const archive_reader *opened, of_error *error) {
+    la_int64_t filtered = archive_filter_bytes(opened->archive, 0);
+    uint64_t stream = filtered > 0 ? (uint64_t)filtered : 0, most = opened->target.max_unpacked;
+    uint64_t unpacked = stream > opened->unpacked ? stream : opened->unpacked;
+    return most > 0 && unpacked > most
+               ? of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_unpacked",
+                                 "%s: unpacks to more than %" PRIu64 " bytes", opened->name, most)
+               : OF_OK;
+}
+
 /* Reads a member's data. Lengths in the archive are only believed as far as data follows. */
 static of_status read_data(archive_reader *opened, of_entry *entry, of_error *error) {
     of_bytes *bytes = &entry->bytes;
@@ -152,6 +163,10 @@ static of_status read_data(archive_reader *opened, of_entry *entry, of_error *er
         if (count < 0)
             return unreadable(entry, OF_ERROR_FORMAT, archive_reason(opened->archive));
         bytes->size += (size_t)count;
+        opened->unpacked += (uint64_t)count;
+        of_status status = check_budget(opened, error);
+        if (status != OF_OK)
+            return status;
         if (bytes->size > limit)
             return too_large(entry, limit);
     }
@@ -193,16 +208,21 @@ static of_status fail_empty(const archive_reader *opened, of_error *error) {
  * that in one call that cannot be cancelled. Plain data of a known size it leaves to the library,
  * which moves on in the file. Failures show at the next header.
  */
-static void pass_over(archive_reader *opened) {
+static of_status pass_over(archive_reader *opened, of_error *error) {
     const void *block;
     size_t size;
     la_int64_t offset;
     int result = ARCHIVE_OK;
     if (opened->member == NULL || (archive_filter_code(opened->archive, 0) == ARCHIVE_FILTER_NONE &&
                                    archive_entry_size_is_set(opened->member)))
-        return;
-    while (result == ARCHIVE_OK && !is_cancelled(opened))
+        return OF_OK;
+    of_status status = OF_OK;
+    while (result == ARCHIVE_OK && status == OF_OK && !is_cancelled(opened)) {
         result = archive_read_data_block(opened->archive, &block, &size, &offset);
+        opened->unpacked += result == ARCHIVE_OK ? size : 0;
+        status = check_budget(opened, error);
+    }
+    return status;
 }
 
 /* A header that cannot be read has no name to give. */
@@ -223,7 +243,11 @@ static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, 
     if (status != OF_OK && !is_cancelled(opened))
         return status;
     for (;;) {
-        pass_over(opened);
+        status = pass_over(opened, error);
+        if (status == OF_OK)
+            status = check_budget(opened, error);
+        if (status != OF_OK)
+            return status;
         *end = opened->broken || is_cancelled(opened);
         if (*end)
             return OF_OK;
