@@ -86,16 +86,9 @@ static void decoder_free(void *block) {
 #define STBI_MALLOC(size) decoder_malloc(size)
 #define STBI_REALLOC(block, size) decoder_realloc(block, size)
 #define STBI_FREE(block) decoder_free(block)
-#if defined(__clang__)
-/* Its arithmetic on damaged JPEG data wraps around in signed integers. */
-#pragma clang attribute push(__attribute__((no_sanitize("undefined"))), apply_to = function)
-#endif
 /* Judged at the end of the file, hence not popped. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include <stb_image.h>
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
 
 static bool may_be_tga(const char *name) {
     size_t length = strlen(name);
