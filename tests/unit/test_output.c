@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that appear whole, and JSON. */
 #define _XOPEN_SOURCE 700
+#include "core/file_lock.h"
 #include <outflow/output.h>
 
 #include <dirent.h>
@@ -121,6 +122,23 @@ static void link_in_a_folder_is_replaced(void **state) {
     assert_int_equal(of_output_open_in(".", "x", NULL, NULL), OF_ERROR_ARGUMENT);
 }
 
+static void claim_is_for_one_alone(void **state) {
+    (void)state;
+    of_file_lock first = {0}, second = {0};
+    of_error error;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(of_file_lock_take("./claimed", &first, NULL), OF_OK);
+        assert_int_equal(of_file_lock_take("./claimed", &second, &error), OF_ERROR_IO);
+        assert_non_null(strstr(error.message, "./claimed: another run is writing it"));
+        of_file_lock_release(&second); /* holds nothing */
+        assert_int_equal(of_file_lock_take("other", &second, NULL), OF_OK);
+        of_file_lock_release(&second);
+        of_file_lock_release(&first);
+        assert_int_equal(count_files(), 0);
+    }
+    assert_int_equal(of_file_lock_take("no/where", &first, NULL), OF_ERROR_IO);
+}
+
 static void permissions_stay(void **state) {
     (void)state;
     static const mode_t modes[] = {0600, 0640, 0666, 0400, 0755};
@@ -235,6 +253,7 @@ int main(void) {
         cmocka_unit_test(what_is_given_up_leaves_nothing),
         cmocka_unit_test(link_survives),
         cmocka_unit_test(link_in_a_folder_is_replaced),
+        cmocka_unit_test(claim_is_for_one_alone),
         cmocka_unit_test(permissions_stay),
         cmocka_unit_test(place_that_cannot_be_written_is_refused_first),
         cmocka_unit_test(device_is_written_in_place),
