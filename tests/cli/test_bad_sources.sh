@@ -60,6 +60,13 @@ expect_failure 1 'three/1.png: damaged archive' score -m in.model cut.tar --stri
 head -c 600 three.tar >cut.tar
 refuses cut.tar 'cut.tar: damaged or not an archive'
 
+# ---- what concerns one image is said once
+run 1 score -m in.model text.png
+expect_equal 'lines' "$(lines "$err")" 1
+expect_error 'text.png: content is not a PNG'
+run 3 score -m in.model text.png images
+expect_err 'warning: text.png: content is not a PNG'
+
 # A PNG header of 100,000 x 100,000 pixels is refused without allocating them.
 {
     head -c 16 images/0.png
