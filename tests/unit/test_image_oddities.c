@@ -5,6 +5,8 @@
 #include "source_fixture.h"
 
 #include <outflow/outflow.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <zlib.h>
 
 /* What another request may have left there. */
@@ -305,6 +307,38 @@ static void test_memory_of_one_image(void **state) {
     of_source_free(source);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
+/* Lack of memory is not the file's fault. */
+static void test_lack_of_memory_is_said(void **state) {
+    (void)state;
+    static uint8_t pixels[3 * 32 * 32];
+    uint8_t bytes[sizeof image_gif];
+    if (SANITIZED) /* which reserves more than any limit */
+        skip();
+    memcpy(bytes, image_gif, sizeof bytes);
+    put_16(bytes + 6, 8192);
+    put_16(bytes + 8, 4096);
+    pid_t child = fork();
+    assert_int_not_equal(child, -1);
+    if (child == 0) {
+        const struct rlimit limit = {256 << 20, 256 << 20};
+        of_image_options options = of_image_options_default(NULL);
+        bool limited = setrlimit(RLIMIT_AS, &limit) == 0;
+        of_status status = of_image_read(bytes, sizeof bytes, NULL, &options, pixels, NULL, NULL);
+        _exit(limited && status == OF_ERROR_MEMORY ? 0 : 1);
+    }
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_colours_are_black),
@@ -312,6 +346,7 @@ int main(void) {
         cmocka_unit_test(test_gap_after_the_palette),
         cmocka_unit_test(test_cut_palettes),
         cmocka_unit_test_setup_teardown(test_memory_of_one_image, make_directory, remove_directory),
+        cmocka_unit_test(test_lack_of_memory_is_said),
         cmocka_unit_test(test_top_down_bitmap),
         cmocka_unit_test(test_tga_from_the_right),
         cmocka_unit_test(test_transparent_gif),

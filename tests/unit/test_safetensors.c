@@ -318,6 +318,37 @@ static void files_that_cannot_be_used_say_why(void **state) {
     assert_non_null(strstr(error.message, other));
 }
 
+static int allowed; /* allocations of the parser until one fails; then, if `lasting`, all do */
+static bool lasting;
+
+static void *failing_malloc(size_t size) {
+    bool fails = lasting ? allowed <= 0 : allowed == 0;
+    allowed--;
+    return fails ? NULL : malloc(size);
+}
+
+/* Lack of memory is not the file's fault; where it was but for a moment, the file is read. */
+static void lack_of_memory_is_said(void **state) {
+    (void)state;
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}";
+    unsigned char bytes[8 + sizeof header + 1] = {sizeof header - 1};
+    cJSON_Hooks hooks = {failing_malloc, free};
+    of_safetensors file;
+    memcpy(bytes + 8, header, sizeof header - 1);
+    cJSON_InitHooks(&hooks);
+    for (int i = 0; i < 10; i++) {
+        allowed = i;
+        lasting = true;
+        assert_int_equal(of_safetensors_parse(bytes, sizeof bytes, "f", &file, &error),
+                         OF_ERROR_MEMORY);
+        allowed = i;
+        lasting = false;
+        assert_int_equal(of_safetensors_parse(bytes, sizeof bytes, "f", &file, &error), OF_OK);
+        of_safetensors_close(&file);
+    }
+    cJSON_InitHooks(NULL);
+}
+
 /* Another process that shortens the file must not end this one. */
 static void files_may_be_cut_while_in_use(void **state) {
     (void)state;
@@ -393,6 +424,7 @@ int main(void) {
         cmocka_unit_test(written_files_read_back),
         cmocka_unit_test(values_that_are_not_finite_are_not_written),
         cmocka_unit_test(files_that_cannot_be_used_say_why),
+        cmocka_unit_test(lack_of_memory_is_said),
         cmocka_unit_test(files_may_be_cut_while_in_use),
         cmocka_unit_test(links_are_written_through),
         cmocka_unit_test(bf16_rounds_to_nearest_even),

@@ -25,6 +25,7 @@ static _Thread_local struct {
     size_t limit;     /* of one allocation */
     size_t most, all; /* of all that are in use; and what they are */
     bool exceeded, scarce;
+    bool exhausted; /* the system gave none */
 } decoder_memory;
 
 /* Before each block stands its size; the union keeps the block aligned. */
@@ -44,7 +45,9 @@ static bool may_take(size_t size, size_t instead_of) {
 
 /* Zeroed, because the decoder reads tables that a damaged file leaves undefined. */
 static void *decoder_malloc(size_t size) {
-    block_head *head = may_take(size, 0) ? calloc(1, sizeof *head + size) : NULL;
+    block_head *head = NULL;
+    if (may_take(size, 0))
+        decoder_memory.exhausted |= (head = calloc(1, sizeof *head + size)) == NULL;
     if (head == NULL)
         return NULL;
     head->size = size;
@@ -57,7 +60,10 @@ static void *decoder_realloc(void *block, size_t size) {
         return decoder_malloc(size);
     block_head *head = (block_head *)block - 1;
     size_t before = head->size;
-    head = may_take(size, before) ? realloc(head, sizeof *head + size) : NULL;
+    if (!may_take(size, before))
+        return NULL;
+    head = realloc(head, sizeof *head + size);
+    decoder_memory.exhausted |= head == NULL;
     if (head == NULL)
         return NULL;
     head->size = size;
@@ -160,6 +166,8 @@ static of_status fail_scarce(of_error *error) {
 static of_status fail_decoding(const memory_file *file, of_error *error) {
     if (decoder_memory.scarce)
         return fail_scarce(error);
+    if (decoder_memory.exhausted)
+        return of_fail_memory(error, "an image");
     if (file->truncated)
         return of_fail(error, OF_ERROR_FORMAT, "truncated image");
     if (decoder_memory.exceeded)
@@ -176,7 +184,7 @@ static void limit_decoder_memory(size_t file_size, size_t pixel_bytes, const of_
     decoder_memory.limit = pixel_bytes + 2 * file_size + (1u << 20);
     decoder_memory.most = most > 0 && most < SIZE_MAX ? (size_t)most : SIZE_MAX;
     decoder_memory.all = 0;
-    decoder_memory.exceeded = decoder_memory.scarce = false;
+    decoder_memory.exceeded = decoder_memory.scarce = decoder_memory.exhausted = false;
 }
 
 /* What a header announces. The decoder reads a JPEG's tables together with its header and trusts
