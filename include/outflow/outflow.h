@@ -45,8 +45,8 @@
  * - Processes: after a fork, a process in which something has run on several threads can do so no
  *   more in its child, whose call would wait for ever: OpenMP (libgomp) has it so. Fork before the
  *   first use, start another program in the child, or use one thread.
- * - Memory: lack of it is OF_ERROR_MEMORY, except inside oneDNN while a plan is compiled, which ends
- *   the process then, and inside libarchive, which exits. A service that must live on compiles
+ * - Memory: lack of it is OF_ERROR_MEMORY, except inside oneDNN while a plan is compiled, which
+ * ends the process then, and inside libarchive, which exits. A service that must live on compiles
  *   plans when it starts, and reads archives of strangers in a process of their own.
  * - The library never prints, never exits and leaves the caller's OpenMP settings as they were.
  */
