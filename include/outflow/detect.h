@@ -253,7 +253,8 @@ typedef struct of_stream_options {
     /** OF_NEEDS_PNG, OF_NEEDS_WEBP: image sizes under these coders are wanted in the likelihoods.
      */
     unsigned needs;
-    const of_stream_observer *observer; /**< NULL: nobody watches */
+    const of_stream_observer *observer;           /**< NULL: nobody watches */
+    uint64_t max_pixels, max_bytes, max_unpacked; /**< as in of_source_options */
 } of_stream_options;
 
 /** All fields at their defaults. */

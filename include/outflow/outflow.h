@@ -42,6 +42,12 @@
  *   once as long as they are taken as const: that only reads them. Every other handle (a session, a
  *   source, a calibrator, an evaluation, an output, ...) serves one caller at a time. Different
  *   handles may be used at the same time, and functions without a handle always.
+ * - Processes: after a fork, a process in which something has run on several threads can do so no
+ *   more in its child, whose call would wait for ever: OpenMP (libgomp) has it so. Fork before the
+ *   first use, start another program in the child, or use one thread.
+ * - Memory: lack of it is OF_ERROR_MEMORY, except inside oneDNN while a plan is compiled, which
+ * ends the process then, and inside libarchive, which exits. A service that must live on compiles
+ *   plans when it starts, and reads archives of strangers in a process of their own.
  * - The library never prints, never exits and leaves the caller's OpenMP settings as they were.
  */
 #ifndef OUTFLOW_OUTFLOW_H
@@ -750,7 +756,7 @@ typedef struct of_image_info {
 } of_image_info;
 
 /**
- * Decodes an image file that is in memory (PNG, JPEG, BMP, GIF, TGA, binary PNM; recognised by its
+ * Decodes an image file that is in memory (PNG, JPEG, BMP, GIF, TGA, PNM; recognised by its
  * content) and converts it as image sources do, to the same pixels: opacity is dropped, colour
  * becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a triangle
  * filter. `pixels` gets [height][width][channels] bytes of the options.
@@ -804,6 +810,10 @@ typedef struct of_source_options {
     /** Asked about ten times a second while of_source_next works or waits, by the thread that
        called it: true ends the stream with OF_ERROR_IO, "interrupted". May be NULL. */
     bool (*stop)(void *user);
+    uint64_t max_bytes;    /**< most memory that decoding one image may take; what needs more is
+                                unreadable. 0: 2^29 */
+    uint64_t max_unpacked; /**< most bytes that are unpacked of an archive; more than that is
+                                OF_ERROR_UNSUPPORTED and ends the stream. 0: no limit */
 } of_source_options;
 
 /** One image of a batch. */

@@ -46,6 +46,13 @@ typedef struct of_output of_output;
  */
 OF_API of_status of_output_open(const char *path, of_output **output, of_error *error);
 
+/**
+ * The same for a file in a folder into which others may write, too: a symbolic link of that name is
+ * replaced and not followed, and what is no regular file is OF_ERROR_IO. The folder may be a link.
+ */
+OF_API of_status of_output_open_in(const char *folder, const char *name, of_output **output,
+                                   of_error *error);
+
 /** The stream to write to, valid until commit or discard. */
 OF_API FILE *of_output_file(const of_output *output);
 
@@ -119,7 +126,12 @@ OF_API const char *of_number_text(double value, char text[OF_NUMBER_SIZE]);
 /** Writes a field of a CSV line, quoted where RFC 4180 asks for it. */
 OF_API void of_csv_write(FILE *file, const char *field);
 
-/** Writes text for a terminal: control characters and what is not UTF-8 become '?'. */
+/** The same for text from elsewhere, such as names of files: where a spreadsheet would take it for
+   a formula, because it begins with = + - @, a tab or a return, an apostrophe stands before it. */
+OF_API void of_csv_write_text(FILE *file, const char *field);
+
+/** Writes text for a terminal: control characters, those that turn the direction of what follows,
+    and what is not UTF-8 become '?'. */
 OF_API void of_plain_write(FILE *file, const char *text);
 
 /** The same in place. */

@@ -6,11 +6,14 @@
 #include "cli/terminal/words.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define INDEX_HEAD "file,path,source,label,"
 
 enum { NAME_MOST = 80 };
 
@@ -57,24 +60,14 @@ static char *path_in(const char *folder, const char *name) {
     return path;
 }
 
-static of_status open_in(const char *folder, const char *name, char **path, of_output **output,
-                         of_error *error) {
-    *path = path_in(folder, name);
-    return *path != NULL ? of_output_open(*path, output, error)
-                         : of_fail_memory(error, "a file name");
-}
-
 static of_status write_file(const char *folder, const char *name, const uint8_t *bytes, size_t size,
                             of_error *error) {
     of_output *output = NULL;
-    char *path = NULL;
-    of_status status = open_in(folder, name, &path, &output, error);
-    if (status == OF_OK) {
-        (void)fwrite(bytes, 1, size, of_output_file(output));
-        status = of_output_commit(output, error);
-    }
-    free(path);
-    return status;
+    of_status status = of_output_open_in(folder, name, &output, error);
+    if (status != OF_OK)
+        return status;
+    (void)fwrite(bytes, 1, size, of_output_file(output));
+    return of_output_commit(output, error);
 }
 
 static of_status write_image(const char *folder, const of_architecture *architecture,
@@ -92,11 +85,11 @@ static of_status write_image(const char *folder, const of_architecture *architec
 static void write_entry(FILE *file, const char *name, const of_example *example) {
     char value[OF_NUMBER_SIZE], limit[OF_NUMBER_SIZE];
     (void)fprintf(file, "%s,", name);
-    of_csv_write(file, example->path);
+    of_csv_write_text(file, example->path);
     (void)fputc(',', file);
-    of_csv_write(file, example->source);
+    of_csv_write_text(file, example->source);
     (void)fputc(',', file);
-    of_csv_write(file, example->label);
+    of_csv_write_text(file, example->label);
     (void)fprintf(file, ",%s,%s\n", of_number_text(example->value, value),
                   of_number_text(example->limit, limit));
 }
@@ -131,13 +124,29 @@ static bool remember(earlier_maps *maps, const char *name) {
     return true;
 }
 
-/* Of an index that cannot be read, nothing is known and nothing is removed. */
-static void read_index(const char *folder, earlier_maps *maps) {
-    char *line = NULL, *path = path_in(folder, "index.csv");
-    size_t size = 0;
-    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+/* The folder's index, if this user wrote one; NULL for what somebody else put there. */
+static FILE *open_index(const char *folder) {
+    struct stat status;
+    FILE *file = NULL;
+    char *path = path_in(folder, "index.csv");
+    int descriptor = path != NULL ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
     free(path);
-    while (file != NULL && getline(&line, &size, file) > 0) {
+    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_uid == geteuid())
+        file = fdopen(descriptor, "r");
+    if (file == NULL && descriptor >= 0)
+        (void)close(descriptor);
+    return file;
+}
+
+/* Of an index that cannot be read, or is another list, nothing is known and nothing is removed. */
+static void read_index(const char *folder, earlier_maps *maps) {
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file = open_index(folder);
+    bool ours = file != NULL && getline(&line, &size, file) > 0 &&
+                strncmp(line, INDEX_HEAD, strlen(INDEX_HEAD)) == 0;
+    while (ours && getline(&line, &size, file) > 0) {
         line[strcspn(line, ",\n")] = '\0';
         if (is_map_name(line) && !remember(maps, line))
             break;
@@ -171,13 +180,11 @@ of_status of_heatmaps_write(const char *folder, const of_architecture *architect
     char name[NAME_MOST + 32], score_name[32];
     of_output *index = NULL;
     earlier_maps earlier = {0};
-    char *path = NULL;
     read_index(folder, &earlier);
-    of_status status = open_in(folder, "index.csv", &path, &index, error);
+    of_status status = of_output_open_in(folder, "index.csv", &index, error);
     of_score_name(score, score_name, sizeof score_name);
     if (status == OF_OK)
-        (void)fprintf(of_output_file(index), "file,path,source,label,%s,strongest_colour\n",
-                      score_name);
+        (void)fprintf(of_output_file(index), INDEX_HEAD "%s,strongest_colour\n", score_name);
     for (size_t i = 0; status == OF_OK && i < of_examples_count(examples); i++) {
         of_example example = of_examples_get(examples, i);
         file_name(i, example.path, name);
@@ -191,6 +198,5 @@ of_status of_heatmaps_write(const char *folder, const of_architecture *architect
         remove_stale(folder, &earlier, examples);
     of_output_discard(index);
     free(earlier.names);
-    free(path);
     return status;
 }

@@ -7,9 +7,11 @@
 #include "cli/verbs.h"
 #include <outflow/output.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct verb_entry {
     const of_command *command;
@@ -113,8 +115,20 @@ static int run_verb(const verb_entry *verb, int argc, char **argv, of_console *c
     return of_processes_leave(verb->run(argc, argv, console));
 }
 
+/* Where a standard stream is closed, the next file that is opened would take its place, and
+ * messages would go into it. What stands there instead fails as a closed one does. */
+static bool fill_standard_streams(void) {
+    bool filled = true;
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+        if (fcntl(stream, F_GETFD) < 0)
+            filled &= open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) == stream;
+    return filled;
+}
+
 int main(int argc, char **argv) {
     of_console console;
+    if (!fill_standard_streams())
+        return OF_EXIT_FAILURE;
     of_console_open(&console);
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, see output.c */
     (void)signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow (ulimit -f) */

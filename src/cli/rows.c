@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NUMBER_WIDTH = 11, LABEL_WIDTH = 12 };
 
@@ -36,8 +37,11 @@ of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format, const of
                        of_error *error) {
     const of_architecture *architecture = of_detector_architecture(detector);
     size_t most = OF_ROW_COLUMNS + (size_t)architecture->classes;
-    *rows = (of_rows){
-        .file = file, .format = format, .detector = detector, .architecture = architecture};
+    *rows = (of_rows){.file = file,
+                      .on_terminal = isatty(fileno(file)) == 1,
+                      .format = format,
+                      .detector = detector,
+                      .architecture = architecture};
     rows->columns = calloc(most, sizeof *rows->columns);
     rows->numbers = calloc(most, sizeof *rows->numbers);
     if (rows->columns == NULL || rows->numbers == NULL)
@@ -167,18 +171,30 @@ static void csv_header(const of_rows *rows) {
                   rows->with_source ? ",source" : "");
 }
 
+/* A terminal obeys what is written to it; a file gets names as they are. */
+static void csv_text(const of_rows *rows, const char *text) {
+    char *plain = rows->on_terminal ? strdup(text) : NULL;
+    if (plain != NULL)
+        of_plain_text(plain);
+    if (rows->on_terminal && plain == NULL)
+        of_plain_write(rows->file, text);
+    else
+        of_csv_write_text(rows->file, plain != NULL ? plain : text);
+    free(plain);
+}
+
 static void csv_row(const of_rows *rows, const char *source, const of_item *item, bool anomalous) {
     char text[OF_NUMBER_SIZE];
-    of_csv_write(rows->file, item->path);
+    csv_text(rows, item->path);
     (void)fputc(',', rows->file);
-    of_csv_write(rows->file, item->label);
+    csv_text(rows, item->label);
     for (size_t i = 0; i < rows->count; i++)
         (void)fprintf(rows->file, ",%s", of_number_text(rows->numbers[i], text));
     if (rows->with_flag)
         (void)fputs(anomalous ? ",1" : ",0", rows->file);
     if (rows->with_source) {
         (void)fputc(',', rows->file);
-        of_csv_write(rows->file, source);
+        csv_text(rows, source);
     }
     (void)fputc('\n', rows->file);
 }

@@ -32,6 +32,7 @@ enum { OF_ROW_COLUMNS = 32 };
 
 typedef struct of_rows {
     FILE *file;
+    bool on_terminal;
     of_json *json; /* of OF_ROWS_JSONL */
     of_row_format format;
     const of_detector *detector;

@@ -227,8 +227,10 @@ static of_status score_sources(score_run *run, of_stream_result *sum, of_error *
         run->source = i;
         status = of_detector_stream(run->detector, sources->items[i], &options, write_batch, run,
                                     &own, error);
-        of_watcher_finish(&watcher);
         add_result(sum, &own);
+        if (status == OF_OK && sum->images == 0 && of_warnings_take(&watcher.warnings, error))
+            status = OF_ERROR_FORMAT;
+        of_watcher_finish(&watcher);
         of_score_pictures_finish_source(&run->pictures, i, &own);
     }
     return status == OF_OK && sum->images == 0

@@ -49,6 +49,14 @@ void of_shared_source_options(of_shared_settings *settings, of_option_table *tab
                     "Take only every N-th image of each SRC, of those within --limit.");
     of_option_flag(table, 0, "strict", &settings->strict,
                    "Stop with an error at the first file that cannot be read.");
+    of_option_count(table, 0, "max-pixels", &settings->max_pixels, 1, 0x1p32,
+                    "Refuse images of more pixels; without it, 67108864.");
+    of_option_count(table, 0, "max-bytes", &settings->max_bytes, 1, 0x1p53,
+                    "Refuse images that take more memory than this to decode; without it, "
+                    "536870912.");
+    of_option_count(table, 0, "max-unpacked", &settings->max_unpacked, 1, 0x1p63,
+                    "Stop with an error when more bytes than this were unpacked of an archive; "
+                    "without it, there is no limit.");
     of_option_count(
         table, 'b', "batch", &settings->batch, 1, 65536,
         "Images in memory at a time; results do not depend on it. Without it, chosen by "
@@ -100,6 +108,9 @@ of_stream_options of_shared_stream_options(const of_shared_settings *settings,
     options.seed = settings->seed;
     options.batch = (size_t)settings->batch;
     options.strict = settings->strict;
+    options.max_pixels = settings->max_pixels;
+    options.max_bytes = settings->max_bytes;
+    options.max_unpacked = settings->max_unpacked;
     options.observer = observer;
     return options;
 }

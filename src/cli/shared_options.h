@@ -11,8 +11,9 @@ typedef struct of_shared_settings {
     const char *model, *general; /* paths; general may be NULL */
     of_text_list ensemble;       /* files or names of further models */
     uint64_t threads, batch, limit, every, seed;
-    int isa;       /* of_isa */
-    int precision; /* of_precision */
+    uint64_t max_pixels, max_bytes, max_unpacked; /* 0: not given */
+    int isa;                                      /* of_isa */
+    int precision;                                /* of_precision */
     bool strict, quiet;
     bool webp; /* --webp: complexity-webp among all scores */
 } of_shared_settings;
@@ -27,7 +28,8 @@ void of_shared_webp_option(of_shared_settings *settings, of_option_table *table)
 /* -t/--threads and --isa; --precision */
 void of_shared_plan_options(of_shared_settings *settings, of_option_table *table);
 void of_shared_precision_option(of_shared_settings *settings, of_option_table *table);
-/* --limit, --every, --strict, -b/--batch, -s/--seed, -q/--quiet */
+/* --limit, --every, --strict, --max-pixels, --max-bytes, --max-unpacked, -b/--batch, -s/--seed,
+ * -q/--quiet */
 void of_shared_source_options(of_shared_settings *settings, of_option_table *table);
 
 /* Before the work: silence if it is wished, signals, and who runs where. */

@@ -19,26 +19,35 @@ of_status of_fail_write(const char *path, of_error *error) {
     return of_fail_io(error, reason, "cannot write %.480s: %s", path, strerror(reason));
 }
 
-/* The file that `path` leads to, or a copy of `path` when there is none yet. */
-static of_status resolve(const char *path, char **target, of_error *error) {
+enum { FOR_THE_OWNER = 0600, FOR_ALL = 0666, PERMISSIONS = 0777, NO_FILE = -1 };
+
+/* A link that is not to be followed is no file. */
+static bool is_there(const char *path, bool follow, struct stat *info) {
+    return follow ? stat(path, info) == 0 : lstat(path, info) == 0 && !S_ISLNK(info->st_mode);
+}
+
+/* The file that `path` leads to, and its permissions; or a copy of `path`, and NO_FILE, when there
+ * is none yet. */
+static of_status resolve(const char *path, bool follow, char **target, int *exists_as,
+                         of_error *error) {
     struct stat info;
-    bool exists = stat(path, &info) == 0;
+    bool exists = is_there(path, follow, &info);
+    *exists_as = exists ? (int)(info.st_mode & PERMISSIONS) : NO_FILE;
     if (exists && !S_ISREG(info.st_mode))
         return of_fail_io(error, S_ISDIR(info.st_mode) ? EISDIR : 0,
                           "cannot write %.480s: not a regular file", path);
-    *target = exists ? realpath(path, NULL) : strdup(path);
+    *target = exists && follow ? realpath(path, NULL) : strdup(path);
     return *target == NULL ? of_fail_write(path, error) : OF_OK;
 }
 
-/* Creates ".NAME.tmp-PID-N" in the target's folder, with the permissions the process gives to new
- * files. */
-static int create_unique(char *name, size_t size, const char *target) {
+/* Creates ".NAME.tmp-PID-N" in the target's folder. */
+static int create_unique(char *name, size_t size, const char *target, mode_t mode) {
     const char *slash = strrchr(target, '/');
     int folder = slash != NULL ? (int)(slash - target) + 1 : 0;
     for (unsigned attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         (void)snprintf(name, size, "%.*s.%s.tmp-%ld-%u", folder, target, target + folder,
                        (long)getpid(), attempt);
-        int descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        int descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (descriptor >= 0 || errno != EEXIST)
             return descriptor;
     }
@@ -51,9 +60,10 @@ static void forget(of_replacement *file) {
     *file = (of_replacement){.descriptor = -1};
 }
 
-of_status of_replace_begin(const char *path, of_replacement *file, of_error *error) {
+static of_status begin(const char *path, bool follow, of_replacement *file, of_error *error) {
     *file = (of_replacement){.descriptor = -1};
-    of_status status = resolve(path, &file->target, error);
+    int permissions;
+    of_status status = resolve(path, follow, &file->target, &permissions, error);
     if (status != OF_OK)
         return status;
     size_t size = strlen(file->target) + 64;
@@ -61,13 +71,26 @@ of_status of_replace_begin(const char *path, of_replacement *file, of_error *err
     if (file->temporary == NULL) {
         status = of_fail_memory(error, "a file name");
     } else {
-        file->descriptor = create_unique(file->temporary, size, file->target);
+        /* What was for the owner alone is so at every moment; what cannot be widened stays so. */
+        bool is_new = permissions == NO_FILE;
+        file->descriptor =
+            create_unique(file->temporary, size, file->target, is_new ? FOR_ALL : FOR_THE_OWNER);
         if (file->descriptor < 0)
             status = of_fail_write(path, error);
+        else if (!is_new)
+            (void)fchmod(file->descriptor, (mode_t)permissions);
     }
     if (status != OF_OK)
         forget(file);
     return status;
+}
+
+of_status of_replace_begin(const char *path, of_replacement *file, of_error *error) {
+    return begin(path, true, file, error);
+}
+
+of_status of_replace_link_begin(const char *path, of_replacement *file, of_error *error) {
+    return begin(path, false, file, error);
 }
 
 of_status of_replace_write(of_replacement *file, const void *bytes, size_t count, of_error *error) {

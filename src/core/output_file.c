@@ -35,20 +35,27 @@ static bool is_special(const char *path) {
 }
 
 /* The stream has a descriptor of its own, because closing it must not close the replacement. */
-static of_status open_beside(const char *path, of_output *output, of_error *error) {
-    of_status status = of_replace_begin(path, &output->replacement, error);
-    if (status != OF_OK)
-        return status;
+static of_status open_stream(const char *path, of_output *output, of_error *error) {
     int descriptor = fcntl(output->replacement.descriptor, F_DUPFD_CLOEXEC, 0);
     output->file = descriptor >= 0 ? fdopen(descriptor, "w") : NULL;
     output->replaces = output->file != NULL;
     if (output->replaces)
         return OF_OK;
-    status = of_fail_write(path, error);
+    of_status status = of_fail_write(path, error);
     if (descriptor >= 0)
         (void)close(descriptor);
     of_replace_discard(&output->replacement);
     return status;
+}
+
+static of_status open_beside(const char *path, of_output *output, of_error *error) {
+    of_status status = of_replace_begin(path, &output->replacement, error);
+    return status == OF_OK ? open_stream(path, output, error) : status;
+}
+
+static of_status open_entry(const char *path, of_output *output, of_error *error) {
+    of_status status = of_replace_link_begin(path, &output->replacement, error);
+    return status == OF_OK ? open_stream(path, output, error) : status;
 }
 
 static of_status open_path(const char *path, of_output *output, of_error *error) {
@@ -67,15 +74,12 @@ static void release(of_output *output) {
     free(output);
 }
 
-of_status of_output_open(const char *path, of_output **output, of_error *error) {
-    if (output == NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT, "of_output_open: no place for the output");
-    *output = NULL;
-    if (path != NULL && path[0] == '\0')
-        return of_fail(error, OF_ERROR_IO, "cannot write to a file without a name");
+typedef of_status opener(const char *path, of_output *output, of_error *error);
+
+/* Owns the name, also on failure; NULL is lack of memory. */
+static of_status open_named(char *name, const char *path, opener *open, of_output **output,
+                            of_error *error) {
     *output = calloc(1, sizeof **output);
-    char *name = strdup(is_stdout(path) ? "standard output" : path);
-    of_status status = OF_OK;
     if (*output == NULL || name == NULL) {
         free(name);
         free(*output);
@@ -83,12 +87,37 @@ of_status of_output_open(const char *path, of_output **output, of_error *error) 
         return of_fail_memory(error, "an output");
     }
     (*output)->name = name;
-    status = open_path(path, *output, error);
+    of_status status = open(path, *output, error);
     if (status != OF_OK) {
         release(*output);
         *output = NULL;
     }
     return status;
+}
+
+of_status of_output_open(const char *path, of_output **output, of_error *error) {
+    if (output == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_output_open: no place for the output");
+    *output = NULL;
+    if (path != NULL && path[0] == '\0')
+        return of_fail(error, OF_ERROR_IO, "cannot write to a file without a name");
+    char *name = strdup(is_stdout(path) ? "standard output" : path);
+    return open_named(name, path, open_path, output, error);
+}
+
+of_status of_output_open_in(const char *folder, const char *name, of_output **output,
+                            of_error *error) {
+    if (output == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_output_open_in: no place for the output");
+    *output = NULL;
+    if (folder == NULL || name == NULL || name[0] == '\0' || strchr(name, '/') != NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_output_open_in: a folder and the name of a file in it are needed");
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path != NULL)
+        (void)snprintf(path, size, "%s/%s", folder, name);
+    return open_named(path, path, open_entry, output, error);
 }
 
 FILE *of_output_file(const of_output *output) {

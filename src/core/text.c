@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <outflow/output.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,18 +23,30 @@ const char *of_number_text(double value, char text[OF_NUMBER_SIZE]) {
     return text;
 }
 
-void of_csv_write(FILE *file, const char *field) {
-    if (field[strcspn(field, ",\"\r\n")] == '\0') {
-        (void)fputs(field, file);
-        return;
-    }
-    (void)fputc('"', file);
+static void write_quoted(FILE *file, const char *before, const char *field) {
+    (void)fprintf(file, "\"%s", before);
     for (; *field != '\0'; field++) {
         if (*field == '"')
             (void)fputc('"', file);
         (void)fputc(*field, file);
     }
     (void)fputc('"', file);
+}
+
+static void write_field(FILE *file, const char *before, const char *field) {
+    if (field[strcspn(field, ",\"\r\n")] == '\0')
+        (void)fprintf(file, "%s%s", before, field);
+    else
+        write_quoted(file, before, field);
+}
+
+void of_csv_write(FILE *file, const char *field) {
+    write_field(file, "", field);
+}
+
+void of_csv_write_text(FILE *file, const char *field) {
+    bool formula = field[0] != '\0' && strchr("=+-@\t\r", field[0]) != NULL;
+    write_field(file, formula ? "'" : "", field);
 }
 
 void of_plain_write(FILE *file, const char *text) {

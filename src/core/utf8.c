@@ -28,9 +28,16 @@ size_t of_utf8_length(const char *text) {
     return overlong || beyond || !continues(s[2]) || !continues(s[3]) ? 0 : 4;
 }
 
+/* U+2028 to U+202E and U+2066 to U+2069: separators of lines, and what makes the text that follows
+ * run the other way, so that a name looks like another one. */
+static bool turns_text(const unsigned char *s) {
+    return s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
+                            (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+}
+
 size_t of_utf8_plain_length(const char *text) {
     const unsigned char *s = (const unsigned char *)text;
-    bool control = s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+    bool control = turns_text(s) || s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
     return control ? 0 : of_utf8_length(text);
 }
 

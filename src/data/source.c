@@ -50,14 +50,16 @@ of_source_options of_source_options_default(const of_architecture *architecture)
 }
 
 of_status of_source_target(const of_source_options *options, of_target *target, of_error *error) {
-    of_target checked = {.channels = options->channels,
-                         .height = options->height,
-                         .width = options->width,
-                         .max_pixels =
-                             options->max_pixels > 0 ? options->max_pixels : OF_MAX_PIXELS,
-                         .max_bytes = OF_MAX_FILE_BYTES,
-                         .min_height = options->min_height,
-                         .min_width = options->min_width};
+    of_target checked = {
+        .channels = options->channels,
+        .height = options->height,
+        .width = options->width,
+        .max_pixels = options->max_pixels > 0 ? options->max_pixels : OF_MAX_PIXELS,
+        .max_bytes = OF_MAX_FILE_BYTES,
+        .min_height = options->min_height,
+        .min_width = options->min_width,
+        .max_memory = options->max_bytes > 0 ? options->max_bytes : OF_MAX_DECODER_BYTES,
+        .max_unpacked = options->max_unpacked};
     of_status status = of_target_check(&checked, "image source", error);
     if (status == OF_OK)
         *target = checked;

@@ -63,6 +63,9 @@ static of_status open_source(stream *s, of_error *error) {
     options.limit = s->options.limit;
     options.seed = s->options.seed;
     options.strict = s->options.strict;
+    options.max_pixels = s->options.max_pixels;
+    options.max_bytes = s->options.max_bytes;
+    options.max_unpacked = s->options.max_unpacked;
     options.on_unreadable = tell_unreadable;
     options.stop = is_stopped;
     options.user = s;
@@ -299,8 +302,9 @@ static void close_stream(stream *s) {
 static of_status read_options(const of_stream_options *options, stream *s, of_error *error) {
     s->options = of_stream_options_default();
     s->observer = of_stream_observer_default();
-    of_status status = of_options_read(&s->options, sizeof s->options, sizeof s->options, options,
-                                       "of_stream_options", error);
+    of_status status =
+        of_options_read(&s->options, sizeof s->options, OF_SIZE_UP_TO(of_stream_options, observer),
+                        options, "of_stream_options", error);
     if (status == OF_OK)
         status = of_options_read(&s->observer, sizeof s->observer, sizeof s->observer,
                                  s->options.observer, "of_stream_observer", error);

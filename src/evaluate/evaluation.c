@@ -274,8 +274,9 @@ static of_status run_set(of_evaluation *evaluation, size_t number, const of_stre
 static of_status run_sets(of_evaluation *evaluation, const of_stream_options *given,
                           of_error *error) {
     of_stream_options options = of_stream_options_default();
-    of_status status = of_options_read(&options, sizeof options, sizeof options, given,
-                                       "of_stream_options", error);
+    of_status status =
+        of_options_read(&options, sizeof options, OF_SIZE_UP_TO(of_stream_options, observer), given,
+                        "of_stream_options", error);
     options.needs |= of_evaluation_needs(evaluation);
     for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++)
         status = run_set(evaluation, i, &options, error);

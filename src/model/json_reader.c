@@ -96,6 +96,23 @@ static const char *scan(const char *text, size_t length, size_t max_values) {
     return NULL;
 }
 
+/* The parser says of lack of memory what it says of text that is no JSON. */
+static of_status parse(const char *text, size_t length, const char *place, cJSON **root,
+                       const char **end, of_error *error) {
+    enum { TRIES = 2, LITTLE = 1 << 20 };
+    *root = NULL;
+    for (int i = 0; i < TRIES && *root == NULL; i++)
+        *root = cJSON_ParseWithLengthOpts(text, length, end, false);
+    if (*root != NULL)
+        return OF_OK;
+    void *room = cJSON_malloc(length + LITTLE);
+    cJSON_free(room);
+    if (room == NULL)
+        return of_fail_memory(error, place);
+    return of_fail(error, OF_ERROR_FORMAT, "%s: not valid JSON near byte %zu", place,
+                   *end == NULL ? 0 : (size_t)(*end - text));
+}
+
 of_status of_json_parse_object(const char *text, size_t length, size_t max_values,
                                const char *place, cJSON **object, of_error *error) {
     const char *reason =
@@ -103,10 +120,11 @@ of_status of_json_parse_object(const char *text, size_t length, size_t max_value
     if (reason != NULL)
         return of_fail(error, OF_ERROR_FORMAT, "%s: not usable JSON: %s", place, reason);
     const char *end = NULL;
-    cJSON *root = cJSON_ParseWithLengthOpts(text, length, &end, false);
+    cJSON *root;
+    of_status status = parse(text, length, place, &root, &end, error);
+    if (status != OF_OK)
+        return status;
     size_t parsed = end == NULL ? 0 : (size_t)(end - text);
-    if (root == NULL)
-        return of_fail(error, OF_ERROR_FORMAT, "%s: not valid JSON near byte %zu", place, parsed);
     while (parsed < length && strchr(" \t\r\n", text[parsed]) != NULL)
         parsed++;
     if (parsed < length || !cJSON_IsObject(root)) {

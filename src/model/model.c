@@ -4,6 +4,7 @@
 #include "model/model.h"
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/memory.h"
 #include "model/json_reader.h"
 
@@ -38,20 +39,13 @@ size_t of_model_parameter_count(const of_model *model) {
     return count;
 }
 
-/* FNV-1a over 32-bit words, the upper half folded in, because a word's high bits reach the low
- * bits of the hash in no other way. Alignment gaps between tensors are left out. */
+/* Alignment gaps between tensors are left out. */
 uint64_t of_model_fingerprint(const of_model *model) {
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = OF_HASH_START;
     for (size_t i = 0; i < model->parameter_count; i++) {
         const of_parameter *parameter = &model->parameters[i];
         size_t size = parameter->kind == OF_PARAMETER_INDEX ? sizeof(int64_t) : sizeof(float);
-        const unsigned char *bytes = model->values + parameter->offset;
-        for (size_t b = 0; b < parameter->count * size; b += sizeof(uint32_t)) {
-            uint32_t word;
-            memcpy(&word, bytes + b, sizeof word);
-            hash = (hash ^ word) * 0x100000001b3u;
-            hash ^= hash >> 32;
-        }
+        hash = of_hash(hash, model->values + parameter->offset, parameter->count * size);
     }
     return hash;
 }

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -282,51 +281,70 @@ static of_status fail_errno(of_error *error, const char *path, const char *what)
     return of_fail_io(error, reason, "%.480s: %s: %s", path, what, strerror(reason));
 }
 
-/* Maps a whole regular file for reading. */
-static of_status map_file(const char *path, void **mapping, size_t *bytes, of_error *error) {
-    struct stat info;
-    of_status status = OF_OK;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-        return fail_errno(error, path, "cannot open");
-    if (fstat(descriptor, &info) != 0) {
-        status = fail_errno(error, path, "cannot examine");
-    } else if (!S_ISREG(info.st_mode)) {
-        status = of_fail_io(error, S_ISDIR(info.st_mode) ? EISDIR : 0, "%.480s: not a regular file",
-                            path);
-    } else if (info.st_size < LENGTH_BYTES) {
-        status = fail_short((size_t)info.st_size, path, error); /* nothing to map */
-    } else {
-        *bytes = (size_t)info.st_size;
-        *mapping = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        if (*mapping == MAP_FAILED)
-            status = fail_errno(error, path, "cannot map");
+static of_status read_up_to(int descriptor, unsigned char *content, size_t from, size_t to,
+                            const char *path, of_error *error) {
+    while (from < to) {
+        ssize_t count = read(descriptor, content + from, to - from);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fail_errno(error, path, "cannot read");
+        if (count == 0)
+            return of_fail(error, OF_ERROR_FORMAT,
+                           "%.480s: truncated while it was read: %zu bytes of %zu", path, from, to);
+        from += (size_t)count;
     }
-    (void)close(descriptor);
+    return OF_OK;
+}
+
+/* The header first: what it refuses is not worth reading the tensors. */
+static of_status read_content(int descriptor, size_t bytes, const char *path, of_safetensors *file,
+                              of_error *error) {
+    size_t header = 0;
+    unsigned char *content = malloc(bytes);
+    if (content == NULL)
+        return of_fail_memory(error, "a weight file's content");
+    of_status status = read_up_to(descriptor, content, 0, LENGTH_BYTES, path, error);
+    if (status == OF_OK)
+        status = read_length(content, bytes, path, &header, error);
+    if (status == OF_OK)
+        status = read_up_to(descriptor, content, LENGTH_BYTES, LENGTH_BYTES + header, path, error);
+    if (status == OF_OK)
+        status = of_safetensors_parse(content, bytes, path, file, error);
+    if (status != OF_OK) {
+        free(content);
+        return status;
+    }
+    file->content = content;
+    status = read_up_to(descriptor, content, LENGTH_BYTES + header, bytes, path, error);
+    if (status != OF_OK)
+        of_safetensors_close(file);
     return status;
 }
 
 of_status of_safetensors_open(const char *path, of_safetensors *file, of_error *error) {
-    void *mapping = NULL;
-    size_t bytes = 0;
-    of_status status = map_file(path, &mapping, &bytes, error);
-    if (status != OF_OK)
-        return status;
-    status = of_safetensors_parse(mapping, bytes, path, file, error);
-    if (status == OF_OK) {
-        file->mapping = mapping;
-        file->mapping_bytes = bytes;
-    } else {
-        (void)munmap(mapping, bytes);
-    }
+    struct stat info;
+    of_status status;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fail_errno(error, path, "cannot open");
+    if (fstat(descriptor, &info) != 0)
+        status = fail_errno(error, path, "cannot examine");
+    else if (!S_ISREG(info.st_mode))
+        status = of_fail_io(error, S_ISDIR(info.st_mode) ? EISDIR : 0, "%.480s: not a regular file",
+                            path);
+    else if (info.st_size < LENGTH_BYTES)
+        status = fail_short((size_t)info.st_size, path, error);
+    else
+        status = read_content(descriptor, (size_t)info.st_size, path, file, error);
+    (void)close(descriptor);
     return status;
 }
 
 void of_safetensors_close(of_safetensors *file) {
     free(file->tensors);
     cJSON_Delete(file->header);
-    if (file->mapping != NULL)
-        (void)munmap(file->mapping, file->mapping_bytes);
+    free(file->content);
     *file = (of_safetensors){0};
 }
 

@@ -13,9 +13,8 @@
  *     file ends;
  *  8. metadata that is not an object of strings.
  *
- * A file is mapped and tensors point into the mapping. When another process shortens the file
- * while it is mapped, reading what was cut off kills this one with SIGBUS; the writer below
- * never does that, because it replaces files by renaming. */
+ * A file is read as a whole, and tensors point into what was read. It is not mapped: where another
+ * process shortens a mapped file, reading what was cut off ends this one with SIGBUS. */
 #ifndef OF_MODEL_SAFETENSORS_H
 #define OF_MODEL_SAFETENSORS_H
 
@@ -66,11 +65,10 @@ typedef struct of_safetensors {
     of_safetensor *tensors; /* in the order of their names */
     const cJSON *metadata;  /* object of strings, or NULL */
     cJSON *header;          /* owns names and metadata */
-    void *mapping;          /* NULL for bytes in memory */
-    size_t mapping_bytes;
+    void *content;          /* NULL for the caller's bytes */
 } of_safetensors;
 
-/* Maps and checks a file. */
+/* Reads and checks a file. */
 of_status of_safetensors_open(const char *path, of_safetensors *file, of_error *error);
 
 /* Checks bytes in memory, which must outlive `file`. `place` stands for the path in messages. */

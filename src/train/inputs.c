@@ -62,6 +62,8 @@ of_status of_trainer_check_outputs(of_trainer *trainer, of_error *error) {
     if (status == OF_OK)
         status = check_writable(trainer->checkpoint_path, error);
     if (status == OF_OK)
+        status = of_file_lock_take(trainer->checkpoint_path, &trainer->lock, error);
+    if (status == OF_OK)
         status = check_replaced(trainer, error);
     return status == OF_OK ? of_run_log_open(options->log, &trainer->log, error) : status;
 }

@@ -386,6 +386,7 @@ void of_trainer_close(of_trainer *trainer) {
     of_free(trainer->missing);
     of_free(trainer->best);
     of_run_log_close(&trainer->log);
+    of_file_lock_release(&trainer->lock);
     free(trainer->checkpoint_path);
     free(trainer->identity);
     of_trainer_settings_close(&trainer->options);

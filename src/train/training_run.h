@@ -3,6 +3,7 @@
 #ifndef OF_TRAIN_TRAINING_RUN_H
 #define OF_TRAIN_TRAINING_RUN_H
 
+#include "core/file_lock.h"
 #include "data/sets/dataset.h"
 #include "graph/gradient.h"
 #include "ranks/reduction.h"
@@ -23,6 +24,7 @@ typedef struct of_trainer {
     of_run_log log;
     of_error log_error; /* after one no more is written to the log */
     char *checkpoint_path, *identity;
+    of_file_lock lock;                              /* of the checkpoint; the first rank's */
     uint64_t total_images;                          /* 0: only time ends the run */
     uint64_t init_fingerprint, general_fingerprint; /* of the two models' values */
 

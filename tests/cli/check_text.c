@@ -128,6 +128,23 @@ static void test_csv_fields(void **state) {
     }
 }
 
+/* What spreadsheets would calculate. */
+static void test_csv_text(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"", ""},          {"a=b.png", "a=b.png"},
+        {"=1+1", "'=1+1"}, {"+x", "'+x"},
+        {"-x", "'-x"},     {"@x", "'@x"},
+        {"\tx", "'\tx"},   {"=H(\"a\",1)", "\"'=H(\"\"a\"\",1)\""},
+        {"a,b", "\"a,b\""}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        capture written;
+        capture_open(&written);
+        of_csv_write_text(written.file, pairs[i][0]);
+        capture_equals(&written, pairs[i][1]);
+    }
+}
+
 static void test_json(void **state) {
     (void)state;
     capture written;
@@ -190,6 +207,8 @@ static void test_plain_text(void **state) {
                                            {"\xc2\x9b"
                                             "31m\xc2\xa0",
                                             "??31m\xc2\xa0"},
+                                           {"a\xe2\x80\xaegnp\xe2\x81\xa9", "a???gnp???"},
+                                           {"\xe2\x82\xac\xe2\x80\x93", "\xe2\x82\xac\xe2\x80\x93"},
                                            {"\xc3\xa9\xff\xe2\x82", "\xc3\xa9???"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         capture written;
@@ -270,6 +289,7 @@ int main(void) {
         cmocka_unit_test(test_shared_folder),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_csv_fields),
+        cmocka_unit_test(test_csv_text),
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_nearest),

@@ -60,6 +60,13 @@ expect_failure 1 'three/1.png: damaged archive' score -m in.model cut.tar --stri
 head -c 600 three.tar >cut.tar
 refuses cut.tar 'cut.tar: damaged or not an archive'
 
+# ---- what concerns one image is said once
+run 1 score -m in.model text.png
+expect_equal 'lines' "$(lines "$err")" 1
+expect_error 'text.png: content is not a PNG'
+run 3 score -m in.model text.png images
+expect_err 'warning: text.png: content is not a PNG'
+
 # A PNG header of 100,000 x 100,000 pixels is refused without allocating them.
 {
     head -c 16 images/0.png
@@ -67,6 +74,15 @@ refuses cut.tar 'cut.tar: damaged or not an archive'
     tail -c +25 images/0.png
 } >huge.png
 refuses huge.png 'huge.png'
+
+# ---- limits are the user's, and say so
+expect_failure 1 'three.tar: unpacks to more than 1000 bytes; see --max-unpacked' \
+    score -m in.model --max-unpacked 1000 three.tar --out o.csv
+expect_failure 1 'over the limit of 255.*see --max-pixels' \
+    score -m in.model --max-pixels 255 --strict images --out o.csv
+expect_failure 1 'more than 1000 bytes to decode; see --max-bytes' \
+    score -m in.model --max-bytes 1000 --strict images --out o.csv
+run 0 score -m in.model --max-pixels 256 --max-bytes 2000000 --max-unpacked 20000 three.tar
 
 printf 'no-such-1.png\nno-such-2.png\n' >list
 command='outflow score - <list'

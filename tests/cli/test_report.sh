@@ -200,6 +200,34 @@ expect_equal 'heat maps of this run alone, and what is not ours' "$(ls maps/*.pn
 grep -q '^file,path,source,label,complexity,strongest_colour$' maps/index.csv ||
     fail 'the list does not name its score'
 
+# ---- what others put into the folder: links are not followed, lists not believed
+echo precious >victim
+ln -sf ../victim maps/index.csv
+second=$(cd maps && ls 0002-*.png)
+rm -f "maps/$second"
+ln -s ../victim "maps/$second"
+run 0 score -m in.model --score complexity --heatmaps maps --limit 3 -o s.csv synthetic:digits
+expect_equal 'the file that links lead to' "$(cat victim)" precious
+if [ -L maps/index.csv ] || [ -L "maps/$second" ]; then fail 'a link is still there'; fi
+mkdir foreign
+: >foreign/0009-victim.png
+printf 'what,ever\n0009-victim.png,x\n' >foreign/index.csv
+run 0 score -m in.model --heatmaps foreign --heatmap-count 1 -o s.csv --limit 3 synthetic:digits
+[ -e foreign/0009-victim.png ] || fail 'a file that some other list names was removed'
+if [ "$(id -u)" -eq 0 ]; then
+    printf 'file,path,source,label,nll,strongest_colour\n0009-victim.png,x\n' >foreign/index.csv
+    chown 12345 foreign/index.csv
+    run 0 score -m in.model --heatmaps foreign --heatmap-count 1 -o s.csv --limit 3 synthetic:digits
+    [ -e foreign/0009-victim.png ] || fail 'a file that the list of another user names was removed'
+fi
+rm foreign/index.csv
+mkfifo foreign/index.csv
+command='outflow score --heatmaps foreign, with a pipe in it'
+timeout 60 "$program" score -m in.model --heatmaps foreign -o s.csv --limit 3 synthetic:digits \
+    >"$out" 2>"$err"
+check_code 1 $?
+expect_error 'index.csv: not a regular file'
+
 # ---- refused, before the work, and nothing is left
 : >file
 expect_failure 1 'cannot write heat maps to file: it is not a folder' score -m in.model \

@@ -194,4 +194,22 @@ check_code 130 $?
 expect_error 'interrupted'
 expect_no_file never.csv
 expect_equal 'temporary files' "$(ls -A | grep -c 'tmp-')" 0
+# ---- names that spreadsheets would calculate, and that terminals would obey
+make_images in.model odd/=1+1 1
+escape=$(printf '\033[31m')
+cp odd/=1+1/0.png "odd/$escape.png"
+run 0 score -m in.model odd
+expect_out "^'=1+1/0.png,'=1+1,"
+grep -qF "$escape.png," "$out" || fail 'the name in a file is not as it is'
+run 0 score -m in.model --format jsonl odd
+expect_out '"path": "=1+1/0.png"'
+if command -v script >/dev/null; then
+    command='outflow score on a terminal'
+    script -qec "'$program' score -q -m in.model odd" /dev/null </dev/null >"$out" 2>"$err"
+    check_code 0 $?
+    expect_out '^?\[31m.png,'
+    ! grep -qF "$escape" "$out" || fail 'a name reaches the terminal raw'
+else
+    echo 'SKIPPED: names on a terminal, as there is no script(1)'
+fi
 finish

@@ -156,6 +156,12 @@ begin=$(tail -c +9 a.model.checkpoint | head -c "$header_size" |
 printf '\377\377\377\377\377\377\377\077' | # images
     dd of=a.model.checkpoint bs=1 seek=$((8 + header_size + begin + 8)) conv=notrunc 2>/dev/null
 # shellcheck disable=SC2086
+refuse 'damaged: its tensors are not those that were written' $start --images 200 --resume \
+    --valid synthetic:shapes:10
+# the same in one from before there were hashes
+sed 's/"hash":"/"none":"/' a.model.checkpoint >unhashed
+mv unhashed a.model.checkpoint
+# shellcheck disable=SC2086
 refuse 'counters or figures are none of a run' $start --images 200 --resume \
     --valid synthetic:shapes:10
 
@@ -214,6 +220,27 @@ if [ -c /dev/full ]; then
     expect_error 'cannot write /dev/full: No space left'
     run 0 inspect unlogged.model
 fi
+
+# ---- two runs of one output: the second is refused, resumed or not, and the first goes on
+two="--data synthetic:shapes:60 $small --out two.model"
+# shellcheck disable=SC2086
+"$program" train $two --minutes 5 >"$log/first" 2>&1 </dev/null &
+first=$!
+for _ in $(seq 300); do
+    [ -e two.model.checkpoint ] && break
+    sleep 0.1
+done
+# shellcheck disable=SC2086
+run 1 train $two --images 8 --resume
+expect_error 'two.model.checkpoint: another run is writing it'
+# shellcheck disable=SC2086
+run 1 train $two --images 8 --overwrite
+expect_error 'two.model.checkpoint: another run is writing it'
+kill -TERM "$first"
+wait "$first"
+[ ! -e .two.model.checkpoint.lock ] || fail 'the lock of a run that ended is still there'
+# shellcheck disable=SC2086
+run 0 train $two --images 8 --overwrite
 
 # ---- numbers that leave the finite ones: steps are skipped, counted, and end the run
 wild="--data synthetic:noise:30 $small --lr 10 --clip 0 --out wild.model"

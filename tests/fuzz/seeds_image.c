@@ -30,6 +30,8 @@ int main(int count, char **arguments) {
     write_seed("jpeg", 2, as_file(image_jpeg, sizeof image_jpeg));
     write_seed("bmp", 0, as_file(image_bmp, sizeof image_bmp));
     write_seed("ppm", 0, as_file(image_ppm, sizeof image_ppm - 1));
+    write_seed("pbm", 0, (encoded){(uint8_t[]){"P4 9 1\n\x55\x80"}, 9});
+    write_seed("pgm-text", 0, (encoded){(uint8_t[]){"P2\n#12 bits\n2 1\n4095\n4000 17"}, 28});
     write_seed("tga", 4, as_file(image_tga, sizeof image_tga));
     return EXIT_SUCCESS;
 }

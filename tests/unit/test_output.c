@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that appear whole, and JSON. */
 #define _XOPEN_SOURCE 700
+#include "core/file_lock.h"
 #include <outflow/output.h>
 
 #include <dirent.h>
@@ -92,6 +93,70 @@ static void link_survives(void **state) {
     assert_int_equal(lstat("link", &info), 0);
     assert_true(S_ISLNK(info.st_mode));
     assert_int_equal(unlink("link") | unlink("target"), 0);
+}
+
+static void link_in_a_folder_is_replaced(void **state) {
+    (void)state;
+    struct stat info;
+    of_output *output = NULL;
+    put("victim", "old");
+    assert_int_equal(symlink("victim", "entry"), 0);
+    assert_int_equal(of_output_open_in(".", "entry", &output, NULL), OF_OK);
+    assert_string_equal(of_output_name(output), "./entry");
+    assert_true(fputs("new", of_output_file(output)) >= 0);
+    assert_int_equal(of_output_commit(output, NULL), OF_OK);
+    expect_content("victim", "old");
+    expect_content("entry", "new");
+    assert_int_equal(lstat("entry", &info), 0);
+    assert_true(S_ISREG(info.st_mode));
+    (void)unlink("entry");
+    (void)unlink("victim");
+
+    of_error error;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(of_output_open_in(".", "pipe", &output, &error), OF_ERROR_IO);
+    assert_non_null(strstr(error.message, "not a regular file"));
+    (void)unlink("pipe");
+    assert_int_equal(of_output_open_in(".", "", &output, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_output_open_in(".", "../x", &output, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_output_open_in(".", NULL, &output, NULL), OF_ERROR_ARGUMENT);
+    assert_int_equal(of_output_open_in(".", "x", NULL, NULL), OF_ERROR_ARGUMENT);
+}
+
+static void claim_is_for_one_alone(void **state) {
+    (void)state;
+    of_file_lock first = {0}, second = {0};
+    of_error error;
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(of_file_lock_take("./claimed", &first, NULL), OF_OK);
+        assert_int_equal(of_file_lock_take("./claimed", &second, &error), OF_ERROR_IO);
+        assert_non_null(strstr(error.message, "./claimed: another run is writing it"));
+        of_file_lock_release(&second); /* holds nothing */
+        assert_int_equal(of_file_lock_take("other", &second, NULL), OF_OK);
+        of_file_lock_release(&second);
+        of_file_lock_release(&first);
+        assert_int_equal(count_files(), 0);
+    }
+    assert_int_equal(of_file_lock_take("no/where", &first, NULL), OF_ERROR_IO);
+}
+
+static void permissions_stay(void **state) {
+    (void)state;
+    static const mode_t modes[] = {0600, 0640, 0666, 0400, 0755};
+    struct stat info;
+    mode_t mask = umask(027);
+    put("new", "");
+    assert_int_equal(stat("new", &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0640);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        assert_int_equal(chmod("new", modes[i]), 0);
+        put("new", "text");
+        expect_content("new", "text");
+        assert_int_equal(stat("new", &info), 0);
+        assert_int_equal(info.st_mode & 07777, modes[i]);
+    }
+    (void)umask(mask);
+    (void)unlink("new");
 }
 
 static void place_that_cannot_be_written_is_refused_first(void **state) {
@@ -190,6 +255,9 @@ int main(void) {
         cmocka_unit_test(file_appears_when_it_is_complete),
         cmocka_unit_test(what_is_given_up_leaves_nothing),
         cmocka_unit_test(link_survives),
+        cmocka_unit_test(link_in_a_folder_is_replaced),
+        cmocka_unit_test(claim_is_for_one_alone),
+        cmocka_unit_test(permissions_stay),
         cmocka_unit_test(place_that_cannot_be_written_is_refused_first),
         cmocka_unit_test(device_is_written_in_place),
         cmocka_unit_test(reader_that_went_away_is_noticed),

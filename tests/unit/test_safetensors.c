@@ -268,7 +268,7 @@ static void written_files_read_back(void **state) {
     const of_safetensor *read = of_safetensors_find(&file, "z.floats");
     assert_memory_equal(read->data, floats, sizeof floats);
     assert_int_equal(read->rank, 2);
-    assert_int_equal((read->data - (const unsigned char *)file.mapping) % 8, 0); /* padded */
+    assert_int_equal((read->data - (const unsigned char *)file.content) % 8, 0); /* padded */
     assert_memory_equal(of_safetensors_find(&file, "a.integers")->data, integers, sizeof integers);
     float widened[3];
     of_widen_bf16(of_safetensors_find(&file, "half")->data, 3, widened);
@@ -316,6 +316,52 @@ static void files_that_cannot_be_used_say_why(void **state) {
     (void)snprintf(other, sizeof other, "%s/no/such/folder", folder);
     assert_int_equal(of_safetensors_write(other, NULL, 0, NULL, 0, &error), OF_ERROR_IO);
     assert_non_null(strstr(error.message, other));
+}
+
+static int allowed; /* allocations of the parser until one fails; then, if `lasting`, all do */
+static bool lasting;
+
+static void *failing_malloc(size_t size) {
+    bool fails = lasting ? allowed <= 0 : allowed == 0;
+    allowed--;
+    return fails ? NULL : malloc(size);
+}
+
+/* Lack of memory is not the file's fault; where it was but for a moment, the file is read. */
+static void lack_of_memory_is_said(void **state) {
+    (void)state;
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}";
+    unsigned char bytes[8 + sizeof header + 1] = {sizeof header - 1};
+    cJSON_Hooks hooks = {failing_malloc, free};
+    of_safetensors file;
+    memcpy(bytes + 8, header, sizeof header - 1);
+    cJSON_InitHooks(&hooks);
+    for (int i = 0; i < 10; i++) {
+        allowed = i;
+        lasting = true;
+        assert_int_equal(of_safetensors_parse(bytes, sizeof bytes, "f", &file, &error),
+                         OF_ERROR_MEMORY);
+        allowed = i;
+        lasting = false;
+        assert_int_equal(of_safetensors_parse(bytes, sizeof bytes, "f", &file, &error), OF_OK);
+        of_safetensors_close(&file);
+    }
+    cJSON_InitHooks(NULL);
+}
+
+/* Another process that shortens the file must not end this one. */
+static void files_may_be_cut_while_in_use(void **state) {
+    (void)state;
+    static float values[1 << 14];
+    const of_safetensor_source tensor = {
+        .name = "weights", .dtype = OF_DTYPE_F32, .rank = 1, .shape = {1 << 14}, .values = values};
+    of_safetensors file;
+    values[1000] = values[(1 << 14) - 1] = 7;
+    assert_int_equal(of_safetensors_write(path, &tensor, 1, NULL, 0, &error), OF_OK);
+    assert_int_equal(of_safetensors_open(path, &file, &error), OF_OK);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_memory_equal(of_safetensors_find(&file, "weights")->data, values, sizeof values);
+    of_safetensors_close(&file);
 }
 
 static void links_are_written_through(void **state) {
@@ -378,6 +424,8 @@ int main(void) {
         cmocka_unit_test(written_files_read_back),
         cmocka_unit_test(values_that_are_not_finite_are_not_written),
         cmocka_unit_test(files_that_cannot_be_used_say_why),
+        cmocka_unit_test(lack_of_memory_is_said),
+        cmocka_unit_test(files_may_be_cut_while_in_use),
         cmocka_unit_test(links_are_written_through),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(non_finite_values_are_found_anywhere),

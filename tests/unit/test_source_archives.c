@@ -3,6 +3,8 @@
 #define _XOPEN_SOURCE 700
 #include "source_fixture.h"
 
+#include "data/formats/reader.h"
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -274,6 +276,101 @@ static void test_utf8_names_in_zip(void **state) {
     of_source_free(source);
 }
 
+/* ---- Compression that goes on inside -----------------------------------------------------------
+ */
+
+static void write_gzip(void **state, const char *name, const void *bytes, size_t size) {
+    gzFile file = gzopen(path_of(state, name), "wb1");
+    assert_non_null(file);
+    assert_int_equal(gzwrite(file, bytes, (unsigned)size), (int)size);
+    assert_int_equal(gzclose(file), Z_OK);
+}
+
+/* Only what the documentation names is read: an archive in one compressed stream. */
+static void test_compressed_twice(void **state) {
+    static uint8_t content[1 << 16];
+    of_source_options options = test_options(NULL);
+    struct archive *archive = begin_archive(state, "once.tar.gz", TAR_GZ);
+    add_pattern(archive, "a/1.png", 1);
+    end_archive(archive);
+    FILE *file = fopen(path_of(state, "once.tar.gz"), "rb");
+    assert_non_null(file);
+    size_t size = fread(content, 1, sizeof content, file);
+    (void)fclose(file);
+    assert_in_range(size, 100, sizeof content - 1);
+    write_gzip(state, "twice.tar.gz", content, size);
+    assert_int_equal(count_images(path_of(state, "once.tar.gz"), &options), 1);
+    assert_source_fails(path_of(state, "twice.tar.gz"), &options, OF_ERROR_FORMAT,
+                        "damaged or not an archive");
+}
+
+/* A member of 64 MiB that is no image, and one that is: what is unpacked counts, not what is there.
+ */
+static void test_budget_of_unpacked_bytes(void **state) {
+    of_source_options options = test_options(NULL);
+    static uint8_t zeros[64 << 20];
+    const char *const names[] = {"large.tar.gz", "large.zip"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct archive *archive = begin_archive(state, names[i], i == 0 ? TAR_GZ : ZIP);
+        add_pattern(archive, "a/1.png", 1);
+        add_member(archive, i == 0 ? "a/large.bin" : "a/large.png", zeros, sizeof zeros);
+        add_pattern(archive, "a/2.png", 2);
+        end_archive(archive);
+        options.max_unpacked = 0;
+        assert_int_equal(count_images(path_of(state, names[i]), &options), 2);
+        options.max_unpacked = 65 << 20;
+        assert_int_equal(count_images(path_of(state, names[i]), &options), 2);
+        options.max_unpacked = 1 << 20;
+        assert_int_equal(assert_source_fails(path_of(state, names[i]), &options,
+                                             OF_ERROR_UNSUPPORTED, "unpacks to more than 1048576"),
+                         1);
+    }
+}
+
+static long most_kilobytes(void) {
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* Inside the gzip stream another begins, whose header's name does not end for 128 MiB: libarchive's
+ * search for filters takes it all into memory, and more for longer ones. */
+static void test_endless_name_in_gzip(void **state) {
+    static uint8_t head[1 << 16];
+    const uint8_t magic[] = {0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3};
+    of_source_options options = test_options(NULL);
+    memset(head, 'A', sizeof head);
+    memcpy(head, magic, sizeof magic);
+    gzFile file = gzopen(path_of(state, "bomb.tar.gz"), "wb1");
+    assert_non_null(file);
+    for (unsigned i = 0; i < 2048; i++) {
+        assert_int_equal(gzwrite(file, head, sizeof head), (int)sizeof head);
+        memset(head, 'A', sizeof magic);
+    }
+    assert_int_equal(gzclose(file), Z_OK);
+    long before = most_kilobytes();
+    assert_source_fails(path_of(state, "bomb.tar.gz"), &options, OF_ERROR_FORMAT, "bomb.tar.gz");
+    assert_in_range(most_kilobytes() - before, 0, 64 << 10);
+}
+
+/* Cancelled before anything was read: as at the end. */
+static void test_cancelled_opening(void **state) {
+    of_target target = {.channels = 3, .height = 32, .width = 32, .max_pixels = 1 << 20};
+    of_reader *reader;
+    of_entry entry = {0};
+    bool end = false;
+    struct archive *archive = begin_archive(state, "a.tar.gz", TAR_GZ);
+    add_pattern(archive, "a/1.png", 1);
+    end_archive(archive);
+    assert_int_equal(of_reader_open_archive(path_of(state, "a.tar.gz"), &target, &reader, NULL),
+                     OF_OK);
+    reader->cancel(reader);
+    assert_int_equal(reader->next(reader, &entry, &end, NULL), OF_OK);
+    assert_true(end);
+    of_reader_close(reader);
+    of_entry_free(&entry);
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 
 int main(void) {
@@ -292,6 +389,10 @@ int main(void) {
         IN_DIRECTORY(test_member_over_the_limit),
         IN_DIRECTORY(test_links_in_tar),
         IN_DIRECTORY(test_utf8_names_in_zip),
+        IN_DIRECTORY(test_compressed_twice),
+        IN_DIRECTORY(test_budget_of_unpacked_bytes),
+        IN_DIRECTORY(test_endless_name_in_gzip),
+        IN_DIRECTORY(test_cancelled_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,6 +156,37 @@ static void fixed_values_are_not_taken_over(void **state) {
     free_run(&read);
 }
 
+/* One low bit of the data, which looks like any other value. */
+static void turned_bits_are_noticed(void **state) {
+    run written = make_run(8, 1, OF_PERMUTATION_INVCONV);
+    run read = make_run(8, 1, OF_PERMUTATION_INVCONV);
+    char path[128];
+    struct stat info;
+    path_in(*state, "turned.checkpoint", path);
+    connect(&written);
+    connect(&read);
+    assert_int_equal(of_checkpoint_write(path, &written.checkpoint, NULL), OF_OK);
+    assert_int_equal(of_checkpoint_read(path, &read.checkpoint, NULL), OF_OK);
+    assert_int_equal(stat(path, &info), 0);
+    for (long from_end = 4; from_end < 4000; from_end += 332) {
+        FILE *file = fopen(path, "r+b");
+        assert_non_null(file);
+        for (int turn = 0; turn < 2; turn++) { /* there and back */
+            assert_int_equal(fseek(file, info.st_size - from_end, SEEK_SET), 0);
+            int byte = fgetc(file);
+            assert_int_equal(fseek(file, info.st_size - from_end, SEEK_SET), 0);
+            assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+            assert_int_equal(fflush(file), 0);
+            if (turn == 0)
+                expect_refusal(path, &read, OF_ERROR_FORMAT, "damaged: its tensors are not those");
+        }
+        assert_int_equal(fclose(file), 0);
+    }
+    assert_int_equal(of_checkpoint_read(path, &read.checkpoint, NULL), OF_OK);
+    free_run(&written);
+    free_run(&read);
+}
+
 static void truncated_ones_are_refused(void **state) {
     run written = make_run(8, 1, OF_PERMUTATION_INVCONV);
     run read = make_run(8, 1, OF_PERMUTATION_INVCONV);
@@ -200,6 +231,7 @@ int main(void) {
         cmocka_unit_test(round_trip_keeps_every_bit),
         cmocka_unit_test(foreign_ones_are_refused),
         cmocka_unit_test(fixed_values_are_not_taken_over),
+        cmocka_unit_test(turned_bits_are_noticed),
         cmocka_unit_test(truncated_ones_are_refused),
         cmocka_unit_test(values_that_are_not_finite_are_not_written),
     };

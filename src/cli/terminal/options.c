@@ -392,7 +392,9 @@ bool of_options_parse(const of_command *command, of_option_table *table, int arg
     if (status == OF_OK && !parser.help)
         status = of_clashes_check(table, operands, &error);
     if (status != OF_OK) {
-        *code = of_usage_error(console, command, "%s", error.message);
+        *code = error.status == OF_ERROR_MEMORY
+                    ? of_console_fail(console, &error)
+                    : of_usage_error(console, command, "%s", error.message);
         return false;
     }
     if (parser.help)

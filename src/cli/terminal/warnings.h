@@ -12,13 +12,19 @@ typedef struct of_warnings {
     bool several;       /* sources are read: each line names its own */
     const char *source; /* the one that `count` is of, NULL before the first */
     uint64_t count;
+    char held[sizeof((of_error *)0)->message]; /* why the one image that is the source cannot be
+                                                  read: shown at the end, or taken for an error */
 } of_warnings;
 
 /* `source` must live until of_warnings_finish. */
 void of_warnings_add(of_warnings *warnings, const char *source, const char *path,
                      const char *reason);
 
-/* Says how many of the last source were not shown. */
+/* What makes an error of the warning of a source that is one image, which is not shown then. False
+ * if there is none. */
+bool of_warnings_take(of_warnings *warnings, of_error *error);
+
+/* Shows what is held, and says how many of the last source were not shown. */
 void of_warnings_finish(of_warnings *warnings);
 
 #endif

@@ -2,6 +2,7 @@
 /* Image files in tar and zip archives, read in one pass without unpacking to disk. */
 #define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
+#include "data/formats/archive_input.h"
 #include "data/formats/reader.h"
 #include "data/pixels/image.h"
 
@@ -15,7 +16,6 @@
 #include <string.h>
 
 enum {
-    BLOCK = 1 << 17,
     FIRST_RESERVATION = 1 << 20,
     PIECE = 1 << 20 /* unpacked at a time, between two looks at `cancelled` */
 };
@@ -23,11 +23,13 @@ enum {
 typedef struct archive_reader {
     of_reader reader;
     of_target target;
+    of_archive_input *input;
     struct archive *archive;
+    bool started;  /* opening reads, so it is the first `next` that opens */
     locale_t utf8; /* or 0; libarchive converts names to the thread's locale, and fails in "C" */
-    uint64_t members, images;
-    struct archive_entry *member; /* the last one, NULL before the first */
-    bool broken;                  /* nothing more can be read */
+    uint64_t members, images, unpacked; /* the last in bytes, of members */
+    struct archive_entry *member;       /* the last one, NULL before the first */
+    bool broken;                        /* nothing more can be read */
     atomic_bool cancelled;
     char name[];
 } archive_reader;
@@ -39,12 +41,14 @@ static bool is_cancelled(archive_reader *opened) {
 static void cancel_archive(of_reader *reader) {
     archive_reader *opened = (archive_reader *)reader;
     atomic_store(&opened->cancelled, true);
+    of_archive_input_cancel(opened->input);
 }
 
 static void close_archive(of_reader *reader) {
     archive_reader *opened = (archive_reader *)reader;
     if (opened->archive != NULL)
         (void)archive_read_free(opened->archive);
+    of_archive_input_close(opened->input);
     if (opened->utf8 != (locale_t)0)
         freelocale(opened->utf8);
     free(opened);
@@ -52,7 +56,7 @@ static void close_archive(of_reader *reader) {
 
 static const char *archive_reason(struct archive *archive) {
     const char *reason = archive_error_string(archive);
-    return reason != NULL ? reason : "unknown reason";
+    return reason != NULL ? reason : "data that cannot be unpacked";
 }
 
 static of_status fail_archive(const archive_reader *opened, of_error *error) {
@@ -128,6 +132,17 @@ static of_status too_large(of_entry *entry, size_t limit) {
     return OF_OK;
 }
 
+/* What a filter unpacks counts as a whole; what a zip archive holds, as far as it is looked at. */
+static of_status check_budget(const archive_reader *opened, of_error *error) {
+    la_int64_t filtered = archive_filter_bytes(opened->archive, 0);
+    uint64_t stream = filtered > 0 ? (uint64_t)filtered : 0, most = opened->target.max_unpacked;
+    uint64_t unpacked = stream > opened->unpacked ? stream : opened->unpacked;
+    return most > 0 && unpacked > most
+               ? of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_unpacked",
+                                 "%s: unpacks to more than %" PRIu64 " bytes", opened->name, most)
+               : OF_OK;
+}
+
 /* Reads a member's data. Lengths in the archive are only believed as far as data follows. */
 static of_status read_data(archive_reader *opened, of_entry *entry, of_error *error) {
     of_bytes *bytes = &entry->bytes;
@@ -148,6 +163,10 @@ static of_status read_data(archive_reader *opened, of_entry *entry, of_error *er
         if (count < 0)
             return unreadable(entry, OF_ERROR_FORMAT, archive_reason(opened->archive));
         bytes->size += (size_t)count;
+        opened->unpacked += (uint64_t)count;
+        of_status status = check_budget(opened, error);
+        if (status != OF_OK)
+            return status;
         if (bytes->size > limit)
             return too_large(entry, limit);
     }
@@ -189,16 +208,21 @@ static of_status fail_empty(const archive_reader *opened, of_error *error) {
  * that in one call that cannot be cancelled. Plain data of a known size it leaves to the library,
  * which moves on in the file. Failures show at the next header.
  */
-static void pass_over(archive_reader *opened) {
+static of_status pass_over(archive_reader *opened, of_error *error) {
     const void *block;
     size_t size;
     la_int64_t offset;
     int result = ARCHIVE_OK;
     if (opened->member == NULL || (archive_filter_code(opened->archive, 0) == ARCHIVE_FILTER_NONE &&
                                    archive_entry_size_is_set(opened->member)))
-        return;
-    while (result == ARCHIVE_OK && !is_cancelled(opened))
+        return OF_OK;
+    of_status status = OF_OK;
+    while (result == ARCHIVE_OK && status == OF_OK && !is_cancelled(opened)) {
         result = archive_read_data_block(opened->archive, &block, &size, &offset);
+        opened->unpacked += result == ARCHIVE_OK ? size : 0;
+        status = check_budget(opened, error);
+    }
+    return status;
 }
 
 /* A header that cannot be read has no name to give. */
@@ -207,13 +231,30 @@ static of_status lose_rest(archive_reader *opened, of_entry *entry, of_error *er
     return status == OF_OK ? break_off(opened, entry, error) : status;
 }
 
+static of_status start(archive_reader *opened, of_error *error) {
+    opened->started = true;
+    return of_archive_input_attach(opened->input, opened->archive) < ARCHIVE_WARN
+               ? fail_archive(opened, error)
+               : OF_OK;
+}
+
 static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, of_error *error) {
+    of_status status = opened->started || is_cancelled(opened) ? OF_OK : start(opened, error);
+    if (status != OF_OK && !is_cancelled(opened))
+        return status;
     for (;;) {
-        pass_over(opened);
+        status = pass_over(opened, error);
+        if (status == OF_OK)
+            status = check_budget(opened, error);
+        if (status != OF_OK)
+            return status;
         *end = opened->broken || is_cancelled(opened);
         if (*end)
             return OF_OK;
         int result = archive_read_next_header(opened->archive, &opened->member);
+        *end = is_cancelled(opened);
+        if (*end)
+            return OF_OK;
         *end = result == ARCHIVE_EOF;
         if (*end)
             return opened->images > 0 ? OF_OK : fail_empty(opened, error);
@@ -225,7 +266,7 @@ static of_status find_image(archive_reader *opened, of_entry *entry, bool *end, 
         opened->reader.skipped += counts;
         if (name == NULL)
             continue;
-        of_status status = read_member(opened, name, entry, error);
+        status = read_member(opened, name, entry, error);
         opened->images++;
         return status;
     }
@@ -239,68 +280,41 @@ static of_status next_member(of_reader *reader, of_entry *entry, bool *end, of_e
     return status;
 }
 
-/* Only filters that run inside this process: some others would start programs. */
-static int support(struct archive *archive) {
-    int worst = ARCHIVE_OK;
-    int (*const parts[])(struct archive *) = {
-        archive_read_support_format_tar,  archive_read_support_format_zip,
-        archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
-        archive_read_support_filter_xz,   archive_read_support_filter_zstd};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        int result = parts[i](archive);
-        worst = result < worst ? result : worst;
-    }
-    return worst;
-}
-
-static of_status new_archive(const char *name, const of_target *target, archive_reader **opened,
-                             of_error *error) {
+/* The reader owns the input from here on, also on failure. */
+static of_status new_archive(const char *name, const of_target *target, of_archive_input *input,
+                             of_reader **reader, of_error *error) {
     size_t length = strlen(name) + 1;
     archive_reader *made = calloc(1, sizeof *made + length);
-    if (made == NULL)
+    if (made == NULL) {
+        of_archive_input_close(input);
         return of_fail_memory(error, "an archive reader");
+    }
     made->reader =
         (of_reader){.next = next_member, .cancel = cancel_archive, .close = close_archive};
     atomic_init(&made->cancelled, false);
     made->target = *target;
+    made->input = input;
     memcpy(made->name, name, length);
     made->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     made->archive = archive_read_new();
-    if (made->archive == NULL || support(made->archive) == ARCHIVE_FATAL) {
+    if (made->archive == NULL) {
         close_archive(&made->reader);
         return of_fail_memory(error, "an archive reader");
     }
-    *opened = made;
-    return OF_OK;
-}
-
-static of_status finish_open(archive_reader *opened, int result, of_reader **reader,
-                             of_error *error) {
-    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
-        of_status status = fail_archive(opened, error);
-        close_archive(&opened->reader);
-        return status;
-    }
-    *reader = &opened->reader;
+    *reader = &made->reader;
     return OF_OK;
 }
 
 of_status of_reader_open_archive(const char *path, const of_target *target, of_reader **reader,
                                  of_error *error) {
-    archive_reader *opened;
-    of_status status = new_archive(path, target, &opened, error);
-    if (status != OF_OK)
-        return status;
-    return finish_open(opened, archive_read_open_filename(opened->archive, path, BLOCK), reader,
-                       error);
+    of_archive_input *input;
+    of_status status = of_archive_input_open(path, &input, error);
+    return status == OF_OK ? new_archive(path, target, input, reader, error) : status;
 }
 
 of_status of_reader_open_archive_memory(const void *bytes, size_t size, const of_target *target,
                                         of_reader **reader, of_error *error) {
-    archive_reader *opened;
-    of_status status = new_archive("archive", target, &opened, error);
-    if (status != OF_OK)
-        return status;
-    return finish_open(opened, archive_read_open_memory(opened->archive, bytes, size), reader,
-                       error);
+    of_archive_input *input;
+    of_status status = of_archive_input_open_memory(bytes, size, &input, error);
+    return status == OF_OK ? new_archive("archive", target, input, reader, error) : status;
 }

@@ -13,11 +13,13 @@ typedef struct of_target {
     size_t max_bytes;               /* of an encoded file */
     uint32_t min_height, min_width; /* of an image before it is resized; 0: any */
     uint64_t max_memory;            /* of the decoder; 0: what the image can need */
+    uint64_t max_unpacked;          /* bytes of an archive; 0: any number */
 } of_target;
 
 /* A caller's limits, unless he sets them. */
 #define OF_MAX_PIXELS ((uint64_t)1 << 26)
 #define OF_MAX_FILE_BYTES ((size_t)256 << 20)
+#define OF_MAX_DECODER_BYTES ((uint64_t)512 << 20) /* of a source's images */
 
 /* Fails if no image can have this shape; `what` begins the message. */
 of_status of_target_check(const of_target *target, const char *what, of_error *error);

@@ -5,8 +5,11 @@
 #include "core/error.h"
 #include "data/pixels/image_check.h"
 #include "data/pixels/image_frames.h"
+#include "data/pixels/image_mend.h"
+#include "data/pixels/image_palette.h"
 #include "data/pixels/image_pnm.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,7 @@ static _Thread_local struct {
     size_t limit;     /* of one allocation */
     size_t most, all; /* of all that are in use; and what they are */
     bool exceeded, scarce;
+    bool exhausted; /* the system gave none */
 } decoder_memory;
 
 /* Before each block stands its size; the union keeps the block aligned. */
@@ -41,7 +45,9 @@ static bool may_take(size_t size, size_t instead_of) {
 
 /* Zeroed, because the decoder reads tables that a damaged file leaves undefined. */
 static void *decoder_malloc(size_t size) {
-    block_head *head = may_take(size, 0) ? calloc(1, sizeof *head + size) : NULL;
+    block_head *head = NULL;
+    if (may_take(size, 0))
+        decoder_memory.exhausted |= (head = calloc(1, sizeof *head + size)) == NULL;
     if (head == NULL)
         return NULL;
     head->size = size;
@@ -54,7 +60,10 @@ static void *decoder_realloc(void *block, size_t size) {
         return decoder_malloc(size);
     block_head *head = (block_head *)block - 1;
     size_t before = head->size;
-    head = may_take(size, before) ? realloc(head, sizeof *head + size) : NULL;
+    if (!may_take(size, before))
+        return NULL;
+    head = realloc(head, sizeof *head + size);
+    decoder_memory.exhausted |= head == NULL;
     if (head == NULL)
         return NULL;
     head->size = size;
@@ -78,52 +87,14 @@ static void decoder_free(void *block) {
 #define STBI_ONLY_BMP
 #define STBI_ONLY_GIF
 #define STBI_ONLY_TGA
-#define STBI_ONLY_PNM
 #define STBI_FAILURE_USERMSG
 #define STBI_ASSERT(condition) ((void)0)
 #define STBI_MALLOC(size) decoder_malloc(size)
 #define STBI_REALLOC(block, size) decoder_realloc(block, size)
 #define STBI_FREE(block) decoder_free(block)
-#if defined(__clang__)
-/* Its arithmetic on damaged JPEG data wraps around in signed integers. */
-#pragma clang attribute push(__attribute__((no_sanitize("undefined"))), apply_to = function)
-#endif
 /* Judged at the end of the file, hence not popped. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include <stb_image.h>
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
-
-bool of_has_image_extension(const char *name) {
-    static const char *const extensions[] = {"png", "jpg", "jpeg", "bmp", "gif",
-                                             "tga", "ppm", "pgm",  "pnm"};
-    const char *dot = strrchr(name, '.');
-    if (dot == NULL || strchr(dot, '/') != NULL)
-        return false;
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
-        if (strcasecmp(dot + 1, extensions[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool begins_with(const uint8_t *bytes, size_t size, const char *magic, size_t length) {
-    return size >= length && memcmp(bytes, magic, length) == 0;
-}
-
-static bool is_png(const uint8_t *bytes, size_t size) {
-    return begins_with(bytes, size, "\x89PNG\r\n\x1a\n", 8);
-}
-
-static bool is_jpeg(const uint8_t *bytes, size_t size) {
-    return begins_with(bytes, size, "\xff\xd8\xff", 3);
-}
-
-bool of_has_image_magic(const uint8_t *bytes, size_t size) {
-    return is_png(bytes, size) || is_jpeg(bytes, size) || begins_with(bytes, size, "BM", 2) ||
-           begins_with(bytes, size, "GIF8", 4) || begins_with(bytes, size, "P5", 2) ||
-           begins_with(bytes, size, "P6", 2);
-}
 
 static bool may_be_tga(const char *name) {
     size_t length = strlen(name);
@@ -134,48 +105,69 @@ static bool may_be_tga(const char *name) {
  * of it, and reads larger pieces directly; a refill that finds nothing, or a direct read that
  * comes up short, means that the file ends too early. */
 typedef struct memory_file {
-    const uint8_t *bytes;
-    size_t size, position;
-    const void *refilled; /* address of the decoder's buffer, known from its first read */
+    const of_mended_file *file;
+    size_t piece, position; /* in that piece */
+    const void *refilled;   /* address of the decoder's buffer, known from its first read */
     bool truncated;
 } memory_file;
 
+enum { PIECES = sizeof((of_mended_file *)0)->pieces / sizeof *((of_mended_file *)0)->pieces };
+
+/* Copies up to this many bytes, or with NULL passes over them; gives their number. */
+static size_t advance(memory_file *view, char *to, size_t wanted) {
+    size_t done = 0;
+    while (done < wanted && view->piece < PIECES) {
+        size_t left = view->file->pieces[view->piece].size - view->position;
+        size_t count = wanted - done < left ? wanted - done : left;
+        if (count > 0 && to != NULL)
+            memcpy(to + done, view->file->pieces[view->piece].bytes + view->position, count);
+        done += count;
+        view->position += count;
+        if (count == left) {
+            view->piece++;
+            view->position = 0;
+        }
+    }
+    return done;
+}
+
 static int memory_read(void *user, char *to, int wanted) {
-    memory_file *file = user;
-    size_t left = file->size - file->position;
-    size_t count = (size_t)wanted < left ? (size_t)wanted : left;
-    if (count > 0)
-        memcpy(to, file->bytes + file->position, count);
-    file->position += count;
-    if (file->refilled == NULL)
-        file->refilled = to;
-    if (wanted > 0 && (count == 0 || (to != file->refilled && count < (size_t)wanted)))
-        file->truncated = true;
+    memory_file *view = user;
+    size_t count = advance(view, to, wanted > 0 ? (size_t)wanted : 0);
+    if (view->refilled == NULL)
+        view->refilled = to;
+    if (wanted > 0 && (count == 0 || (to != view->refilled && count < (size_t)wanted)))
+        view->truncated = true;
     return (int)count;
 }
 
 static void memory_skip(void *user, int count) {
-    memory_file *file = user;
-    size_t left = file->size - file->position;
-    if (count < 0 || (size_t)count > left) {
-        file->truncated = true;
-        file->position = file->size;
-    } else {
-        file->position += (size_t)count;
-    }
+    memory_file *view = user;
+    size_t wanted = count < 0 ? SIZE_MAX : (size_t)count; /* backwards: nowhere to go */
+    if (advance(view, NULL, wanted) < wanted)
+        view->truncated = true;
 }
 
 static int memory_eof(void *user) {
-    memory_file *file = user;
-    return file->position == file->size;
+    memory_file *view = user;
+    size_t piece = view->piece;
+    while (piece < PIECES && view->file->pieces[piece].size == 0)
+        piece++;
+    return piece == PIECES;
 }
 
 static const stbi_io_callbacks memory_callbacks = {memory_read, memory_skip, memory_eof};
 
+static of_status fail_scarce(of_error *error) {
+    return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_bytes",
+                           "image takes more than %zu bytes to decode", decoder_memory.most);
+}
+
 static of_status fail_decoding(const memory_file *file, of_error *error) {
     if (decoder_memory.scarce)
-        return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "max_bytes",
-                               "image takes more than %zu bytes to decode", decoder_memory.most);
+        return fail_scarce(error);
+    if (decoder_memory.exhausted)
+        return of_fail_memory(error, "an image");
     if (file->truncated)
         return of_fail(error, OF_ERROR_FORMAT, "truncated image");
     if (decoder_memory.exceeded)
@@ -192,7 +184,7 @@ static void limit_decoder_memory(size_t file_size, size_t pixel_bytes, const of_
     decoder_memory.limit = pixel_bytes + 2 * file_size + (1u << 20);
     decoder_memory.most = most > 0 && most < SIZE_MAX ? (size_t)most : SIZE_MAX;
     decoder_memory.all = 0;
-    decoder_memory.exceeded = decoder_memory.scarce = false;
+    decoder_memory.exceeded = decoder_memory.scarce = decoder_memory.exhausted = false;
 }
 
 /* What a header announces. The decoder reads a JPEG's tables together with its header and trusts
@@ -201,36 +193,55 @@ typedef struct image_header {
     int width, height, channels;
 } image_header;
 
-static of_status read_header(const uint8_t *bytes, size_t size, const of_target *target,
-                             image_header *header, of_error *error) {
-    of_status status = is_jpeg(bytes, size) ? of_check_jpeg(bytes, size, error) : OF_OK;
+static of_status read_pnm_header(const uint8_t *bytes, size_t size, image_header *header,
+                                 of_error *error) {
+    of_pnm pnm;
+    of_status status = of_pnm_read_header(bytes, size, &pnm, error);
+    if (status == OF_OK)
+        *header = (image_header){(int)pnm.width, (int)pnm.height, (int)pnm.channels};
+    return status;
+}
+
+static of_status read_other_header(const uint8_t *bytes, size_t size, const of_target *target,
+                                   image_header *header, of_error *error) {
+    of_status status =
+        of_image_kind_of(bytes, size) == OF_KIND_JPEG ? of_check_jpeg(bytes, size, error) : OF_OK;
     if (status != OF_OK)
         return status;
-    memory_file file = {.bytes = bytes, .size = size};
+    const of_mended_file whole = {.pieces = {{bytes, size}}};
+    memory_file file = {.file = &whole};
     limit_decoder_memory(size, 0, target);
     if (!stbi_info_from_callbacks(&memory_callbacks, &file, &header->width, &header->height,
                                   &header->channels))
         return fail_decoding(&file, error);
+    /* A negative height is that of a BMP whose first row is the top one. */
+    if (header->height < 0)
+        header->height = header->height < -INT_MAX ? INT_MAX : -header->height;
+    return OF_OK;
+}
+
+static of_status read_header(const uint8_t *bytes, size_t size, const of_target *target,
+                             image_header *header, of_error *error) {
+    of_status status = of_image_kind_of(bytes, size) == OF_KIND_PNM
+                           ? read_pnm_header(bytes, size, header, error)
+                           : read_other_header(bytes, size, target, header, error);
+    if (status != OF_OK)
+        return status;
     return of_check_size(header->height < 0 ? 0 : (uint64_t)header->height,
                          header->width < 0 ? 0 : (uint64_t)header->width, target, error);
 }
 
 static bool is_16_bit(const uint8_t *bytes, size_t size) {
-    memory_file file = {.bytes = bytes, .size = size};
+    of_pnm pnm;
+    if (of_image_kind_of(bytes, size) == OF_KIND_PNM)
+        return of_pnm_read_header(bytes, size, &pnm, NULL) == OF_OK && pnm.most > 255;
+    const of_mended_file whole = {.pieces = {{bytes, size}}};
+    memory_file file = {.file = &whole};
     return stbi_is_16_bit_from_callbacks(&memory_callbacks, &file) != 0;
 }
 
 /* ---- What does not get through ----------------------------------------------------------------
  */
-
-static const char *format_of(const uint8_t *bytes, size_t size) {
-    return is_png(bytes, size)                   ? "PNG"
-           : is_jpeg(bytes, size)                ? "JPEG"
-           : begins_with(bytes, size, "BM", 2)   ? "BMP"
-           : begins_with(bytes, size, "GIF8", 4) ? "GIF"
-           : of_has_image_magic(bytes, size)     ? "PNM"
-                                                 : "TGA";
-}
 
 static bool is_opaque(const of_raster *decoded) {
     if (decoded->channels == 1 || decoded->channels == 3)
@@ -244,15 +255,16 @@ static bool is_opaque(const of_raster *decoded) {
 }
 
 static uint32_t count_frames(const uint8_t *bytes, size_t size) {
-    if (is_png(bytes, size))
+    if (of_image_kind_of(bytes, size) == OF_KIND_PNG)
         return of_png_frames(bytes, size);
-    return begins_with(bytes, size, "GIF8", 4) ? of_gif_frames(bytes, size) : 1;
+    return of_image_kind_of(bytes, size) == OF_KIND_GIF ? of_gif_frames(bytes, size) : 1;
 }
 
 static of_image_info describe(const uint8_t *bytes, size_t size, const of_raster *decoded,
                               const of_target *target) {
-    of_image_info info = of_describe_image(format_of(bytes, size), decoded->channels,
-                                           decoded->height, decoded->width, target);
+    of_image_info info =
+        of_describe_image(of_image_kind_name(of_image_kind_of(bytes, size)), decoded->channels,
+                          decoded->height, decoded->width, target);
     uint32_t frames = count_frames(bytes, size);
     info.alpha_dropped = !is_opaque(decoded);
     info.depth_reduced = is_16_bit(bytes, size);
@@ -272,32 +284,42 @@ static of_status check_file(const uint8_t *bytes, size_t size, const char *name,
                        size, target->max_bytes);
     if (!of_has_image_magic(bytes, size) && !may_be_tga(name))
         return of_fail(error, OF_ERROR_FORMAT,
-                       "content is not a PNG, JPEG, BMP, GIF, TGA or binary PNM image");
-    return is_png(bytes, size) ? of_check_png(bytes, size, error) : OF_OK;
+                       "content is not a PNG, JPEG, BMP, GIF, TGA or PNM image");
+    return of_image_kind_of(bytes, size) == OF_KIND_PNG ? of_check_png(bytes, size, error) : OF_OK;
 }
 
-/* Pixels as the decoder gives them, or NULL; to be freed with stbi_image_free. */
-static uint8_t *decode_file(memory_file *file, of_raster *raster) {
+/* Decoded pixels, to be freed with stbi_image_free. */
+static of_status decode_pnm(const uint8_t *bytes, size_t size, uint8_t **pixels, of_raster *raster,
+                            of_error *error) {
+    of_pnm pnm;
+    of_status status = of_pnm_read_header(bytes, size, &pnm, error);
+    if (status == OF_OK)
+        status = of_pnm_check_length(&pnm, error);
+    if (status != OF_OK)
+        return status;
+    *pixels = decoder_malloc((size_t)pnm.height * pnm.width * pnm.channels);
+    if (*pixels == NULL)
+        return decoder_memory.scarce ? fail_scarce(error) : of_fail_memory(error, "an image");
+    *raster = (of_raster){*pixels, pnm.height, pnm.width, pnm.channels, false};
+    return of_pnm_decode(&pnm, *pixels, error);
+}
+
+static of_status decode_other(const uint8_t *bytes, size_t size, uint8_t **pixels,
+                              of_raster *raster, of_error *error) {
     int width, height, channels;
-    uint8_t *decoded =
-        stbi_load_from_callbacks(&memory_callbacks, file, &width, &height, &channels, 0);
-    if (decoded == NULL || file->truncated || channels < 1 || channels > 4) {
-        stbi_image_free(decoded);
-        return NULL;
-    }
-    *raster = (of_raster){decoded, (uint32_t)height, (uint32_t)width, (uint32_t)channels, false};
-    return decoded;
-}
-
-static uint8_t *decode_deep_pnm(const of_deep_pnm *pnm, memory_file *file, of_raster *raster) {
-    uint8_t *decoded = decoder_malloc((size_t)pnm->height * pnm->width * pnm->channels);
-    file->truncated = decoded != NULL && !of_pnm_reduce(pnm, decoded);
-    if (decoded == NULL || file->truncated) {
-        stbi_image_free(decoded);
-        return NULL;
-    }
-    *raster = (of_raster){decoded, pnm->height, pnm->width, pnm->channels, false};
-    return decoded;
+    of_mended_file mended;
+    of_complete_palette(bytes, size, &mended);
+    memory_file file = {.file = &mended};
+    *pixels = stbi_load_from_callbacks(&memory_callbacks, &file, &width, &height, &channels, 0);
+    if (*pixels == NULL || file.truncated || channels < 1 || channels > 4)
+        return fail_decoding(&file, error);
+    *raster = (of_raster){*pixels, (uint32_t)height, (uint32_t)width, (uint32_t)channels, false};
+    of_image_kind kind = of_image_kind_of(bytes, size);
+    if (kind == OF_KIND_GIF && channels == 4)
+        of_mend_gif(bytes, size, *pixels, (size_t)height * (size_t)width);
+    if (kind == OF_KIND_TGA)
+        of_mend_tga(bytes, size, *pixels, raster->height, raster->width, raster->channels);
+    return OF_OK;
 }
 
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
@@ -313,17 +335,15 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks. */
     limit_decoder_memory(size, ((size_t)header.width + 64) * ((size_t)header.height + 64) * 16,
                          target);
-    memory_file file = {.bytes = bytes, .size = size};
     of_raster raster;
-    of_deep_pnm pnm;
-    bool deep_pnm = of_pnm_is_deep(bytes, size, &pnm) && pnm.height == (uint32_t)header.height &&
-                    pnm.width == (uint32_t)header.width;
-    uint8_t *decoded =
-        deep_pnm ? decode_deep_pnm(&pnm, &file, &raster) : decode_file(&file, &raster);
-    if (decoded == NULL)
-        return fail_decoding(&file, error);
-    *info = describe(bytes, size, &raster, target);
-    status = of_convert(&raster, target, pixels, error);
+    uint8_t *decoded = NULL;
+    status = of_image_kind_of(bytes, size) == OF_KIND_PNM
+                 ? decode_pnm(bytes, size, &decoded, &raster, error)
+                 : decode_other(bytes, size, &decoded, &raster, error);
+    if (status == OF_OK) {
+        *info = describe(bytes, size, &raster, target);
+        status = of_convert(&raster, target, pixels, error);
+    }
     stbi_image_free(decoded);
     return status;
 }
@@ -347,7 +367,7 @@ size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_targe
     if (pixels < SMALL)
         return 0;
     /* As it comes out of the file and as pixels; the coefficients of scans have 16 bits. */
-    bool wide =
-        is_16_bit(bytes, size) || (is_jpeg(bytes, size) && of_is_progressive_jpeg(bytes, size));
+    bool wide = is_16_bit(bytes, size) || (of_image_kind_of(bytes, size) == OF_KIND_JPEG &&
+                                           of_is_progressive_jpeg(bytes, size));
     return pixels * (size_t)header.channels * (wide ? 4 : 2);
 }

@@ -4,16 +4,8 @@
 #define OF_DATA_PIXELS_IMAGE_H
 
 #include "data/pixels/convert.h"
+#include "data/pixels/image_kind.h"
 #include "data/probe.h"
-
-/* For messages: what of_has_image_extension accepts. */
-#define OF_IMAGE_EXTENSIONS ".png .jpg .jpeg .bmp .gif .tga .ppm .pgm .pnm"
-
-/* True if the file name ends like an image's, in small or capital letters. */
-bool of_has_image_extension(const char *name);
-
-/* True if the content begins like a PNG, JPEG, BMP, GIF or binary PNM file. */
-bool of_has_image_magic(const uint8_t *bytes, size_t size);
 
 /*
  * Decodes an image file and converts it to the target. The header's size is checked before any

@@ -80,6 +80,14 @@ static bool are_huffman_tables(const uint8_t *bytes, size_t size) {
     return true;
 }
 
+/* Kinds of frames that the decoder does not know; NULL for all other segments. */
+static const char *foreign_kind(uint8_t marker) {
+    enum { FIRST_FRAME = 0xc3, ARITHMETIC = 0xc8, LAST_FRAME = 0xcf };
+    if (marker < FIRST_FRAME || marker > LAST_FRAME || marker == HUFFMAN_TABLES)
+        return NULL;
+    return marker >= ARITHMETIC ? "arithmetic coding" : "lossless or hierarchical coding";
+}
+
 of_status of_check_jpeg(const uint8_t *bytes, size_t size, of_error *error) {
     size_t at = 2;
     unsigned scans = 0;
@@ -87,6 +95,9 @@ of_status of_check_jpeg(const uint8_t *bytes, size_t size, of_error *error) {
     while ((at = find_marker(bytes, size, at, &marker)) != 0) {
         if (marker == END)
             return OF_OK;
+        if (foreign_kind(marker) != NULL)
+            return of_fail(error, OF_ERROR_UNSUPPORTED, "JPEG with %s, which is not read",
+                           foreign_kind(marker));
         if (size - at < 2)
             break;
         size_t length = (size_t)bytes[at] << 8 | bytes[at + 1];

@@ -20,23 +20,47 @@ static size_t skip_pieces(const uint8_t *bytes, size_t size, size_t at) {
     return at < size ? at + 1 : size;
 }
 
+/* The place of the next image after extensions; 0 if there is none. The last extension that
+ * controls it says which index is transparent: *clear, or it stays. */
+static size_t find_image(const uint8_t *bytes, size_t size, size_t at, uint8_t *clear) {
+    enum { CONTROL = 0xf9, CONTROL_SIZE = 8, HAS_CLEAR = 1 };
+    while (at < size && bytes[at] == EXTENSION) {
+        if (size - at >= CONTROL_SIZE && bytes[at + 1] == CONTROL && bytes[at + 2] == 4)
+            *clear = (bytes[at + 3] & HAS_CLEAR) != 0 ? bytes[at + 6] : 0;
+        at = skip_pieces(bytes, size, at + 2);
+    }
+    return at < size && bytes[at] == IMAGE && size - at >= GIF_IMAGE ? at : 0;
+}
+
 uint32_t of_gif_frames(const uint8_t *bytes, size_t size) {
     uint32_t frames = 0;
+    uint8_t clear = 0;
     if (size < GIF_HEADER)
         return 0;
     size_t at = GIF_HEADER + palette_bytes(bytes[10]);
-    while (at < size && (bytes[at] == IMAGE || bytes[at] == EXTENSION)) {
-        if (bytes[at] == EXTENSION) {
-            at = skip_pieces(bytes, size, at + 2);
-            continue;
-        }
-        if (size - at < GIF_IMAGE)
-            break;
+    while ((at = find_image(bytes, size, at, &clear)) != 0) {
         frames++;
         at += GIF_IMAGE + palette_bytes(bytes[at + 9]) + 1; /* and the size of its codes */
         at = skip_pieces(bytes, size, at);
     }
     return frames;
+}
+
+bool of_gif_clear_colour(const uint8_t *bytes, size_t size, uint8_t colour[3]) {
+    uint8_t clear = 0; /* the background is the first colour, or the decoder has filled it in */
+    if (size < GIF_HEADER)
+        return false;
+    size_t palette = GIF_HEADER, length = palette_bytes(bytes[10]);
+    size_t at = find_image(bytes, size, palette + length, &clear);
+    if (at != 0 && palette_bytes(bytes[at + 9]) > 0) {
+        palette = at + GIF_IMAGE;
+        length = palette_bytes(bytes[at + 9]);
+    }
+    size_t place = palette + 3 * (size_t)clear;
+    if (at == 0 || 3 * (size_t)clear >= length || place + 3 > size)
+        return false;
+    memcpy(colour, bytes + place, 3);
+    return true;
 }
 
 /* ---- PNG: a signature and chunks of [length][type][data][crc] ---------------------------------

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, TypedDict
+from typing import Optional, Tuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
