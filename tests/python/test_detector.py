@@ -146,6 +146,7 @@ def test_calibration_beside_scores(shapes):
     assert all(np.array_equal(result, expected) for result in results[:20])
 
 
+@pytest.mark.slow
 def test_nothing_leaks(detector, shapes):
     image = shapes[:1]
 
