@@ -5,6 +5,7 @@ import csv
 import io
 import os
 import pathlib
+import signal
 import subprocess
 
 import numpy as np
@@ -13,6 +14,9 @@ import pytest
 import outflow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# A shell's job in the background begins with SIGINT ignored, and so would the tests of Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

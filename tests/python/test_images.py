@@ -3,28 +3,13 @@
 
 import io
 import pickle
-import struct
-import zlib
 
 import numpy as np
 import pytest
 
 import outflow
+from files import png
 from outflow.images import batches, from_array
-
-
-def png(image):
-    """A PNG file of an RGB image, without any library."""
-    height, width, _ = image.shape
-
-    def chunk(kind, data):
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    rows = b"".join(b"\0" + row.tobytes() for row in image)
-    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + data
 
 
 def test_contiguous_bytes_are_not_copied(shapes):

@@ -60,6 +60,7 @@ def test_heat_pictures(detector, tmp_path):
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"SKIPPED: no {REAL}")
+@pytest.mark.slow
 def test_thousand_real_images():
     detector = outflow.Detector("cifar10", general="cifar10-general")
     pixels = pixels_of(REAL, limit=1000)
