@@ -4,7 +4,8 @@ from typing import Any, Dict, Tuple
 
 import numpy as np
 
-from .architecture import (DEFAULT_INPUT, check_architecture, check_tensors, shapes_of_scales)
+from .architecture import (DEFAULT_INPUT, EXTENSION, check_architecture, check_tensors,
+                           shapes_of_scales)
 from .folds import fold_signs, one_kind_of_mix
 from .network import ActNorm, ClassTerms, DenseNet, Layer, Mix, Net, Network, Scale, Step
 from .refusal import Refusal
@@ -99,7 +100,11 @@ def extension_of(network: Network) -> Dict[str, Any]:
         del found["input"]
     order = ("input", "latents", "split_prior", "edges", "scale_map", "shift", "net_input", "leak",
              "closing")
-    return {name: found[name] for name in order if found.get(name)}
+    return {name: found[name] for name in order if found.get(name) and not is_default(found, name)}
+
+
+def is_default(fields: Dict[str, Any], name: str) -> bool:
+    return name in EXTENSION and fields[name] == EXTENSION[name][0]
 
 
 def assemble(network: Network) -> Tuple[Dict[str, Any], Tensors]:

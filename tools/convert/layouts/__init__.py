@@ -7,10 +7,15 @@ from .chaiyujin import Chaiyujin
 from .chrischute import Chrischute
 from .flows_ood import FlowsOod
 from .freia import Freia
+from .invglow import Invglow
 from .kamen import Kamen
+from .normflows import Normflows
+from .openai import OpenAi
+from .outflow import Outflow
 from .pclucas14 import Pclucas14
 from .rosinality import Rosinality
 from .y0ast import Y0ast
 
-LAYOUTS: Tuple[Layout, ...] = (Y0ast(), Chaiyujin(), Rosinality(), Kamen(), Pclucas14(),
-                               Chrischute(), FlowsOod(), Freia())
+LAYOUTS: Tuple[Layout, ...] = (Outflow(), Invglow(), Y0ast(), Chaiyujin(), Rosinality(), OpenAi(),
+                               Pclucas14(), Kamen(), Normflows(), Chrischute(), FlowsOod(),
+                               Freia())

@@ -8,11 +8,10 @@ import numpy as np
 from ..evaluate import Scores
 from ..facts import Fact, Facts, image_size
 from ..folds import biased_layer
-from ..network import ActNorm, Closing, Mix, Net, Network, Scale, Step
-from ..network import interleave
+from ..network import ActNorm, Closing, Mix, Net, Network, Scale, Step, interleave
 from ..numerics import double, gaussian, sigmoid
-from ..reference import Moved, Transform, convolution, coupled, multiscale, relu, scaled
 from ..numerics import mix as mix_channels
+from ..reference import Moved, Transform, convolution, coupled, multiscale, relu, scaled
 from ..refusal import Refusal, about
 from ..state import State
 from .base import Layout, quantised
