@@ -48,8 +48,12 @@ def read_safetensors(path: str) -> Tuple[Dict[str, np.ndarray], Dict[str, str]]:
         try:
             header, start = read_header(file)
             metadata = header.pop("__metadata__", {})
+            if sum(entry["data_offsets"][1] - entry["data_offsets"][0]
+                   for entry in header.values()) > end - start:
+                raise ValueError("its tensors overlap")
             state = {name: read_entry(file, start, end, entry) for name, entry in header.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError,
+                IndexError, OverflowError) as reason:
             raise Refusal(f"not a usable safetensors file: {reason!r}") from reason
     return state, metadata if isinstance(metadata, dict) else {}
 

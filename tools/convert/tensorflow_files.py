@@ -3,6 +3,7 @@
 
 NAME.index is a sorted table: blocks of entries whose keys share prefixes, an index of blocks, and a
 footer of 48 bytes. Its values are protocol buffers that say where in NAME.data-... a tensor lies."""
+import glob
 import os
 import re
 import struct
@@ -126,6 +127,7 @@ def read_tensorflow(path: str) -> Dict[str, np.ndarray]:
         raise Refusal("its index is too large")
     with open(prefix + ".index", "rb") as file:
         data = file.read()
+    left = sum(map(os.path.getsize, glob.glob(glob.escape(prefix) + ".data-*")))
     state, shards = {}, 1
     try:
         for key, value in read_table(data):
@@ -133,7 +135,10 @@ def read_tensorflow(path: str) -> Dict[str, np.ndarray]:
             if key == b"":
                 shards = number(entry, 1)
             elif (number(entry, 1) in DTYPES or number(entry, 1) == BFLOAT16) and 7 not in entry:
+                left -= number(entry, 5)
+                if left < 0:
+                    raise ValueError("its tensors overlap")
                 state[key.decode()] = read_tensor(prefix, shards, entry)
-    except (ValueError, IndexError, KeyError, TypeError, struct.error) as reason:
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as reason:
         raise Refusal(f"not a usable TensorFlow checkpoint: {reason}") from reason
     return state

@@ -126,7 +126,7 @@ def storage_id(identifier: Any) -> Tuple[str, str, int]:
 def zip_member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         entry = archive.getinfo(name)
-        if entry.compress_type != zipfile.ZIP_STORED:
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
             raise Refusal(f"entry '{name}' is compressed, which PyTorch never does")
         return archive.read(entry)
     except (KeyError, zipfile.BadZipFile, ValueError, EOFError, RuntimeError) as reason:
@@ -147,19 +147,32 @@ def read_zip(file) -> Any:
         raise Refusal("a TorchScript archive, not a checkpoint: save the state dict")
     order = ">" if folder + "byteorder" in names and \
         zip_member(archive, folder + "byteorder") == b"big" else "<"
-    storages: Dict[str, Storage] = {}
+    storages = ZipStorages(archive, folder, order, file.seek(0, os.SEEK_END))
+    return InertUnpickler(ADMITTED, storages.find).load(io.BytesIO(zip_member(archive, pickles[0])))
 
-    def find_storage(identifier: Any) -> Storage:
+
+class ZipStorages:
+    """Storages by key, each read once; together no larger than the file."""
+
+    def __init__(self, archive: zipfile.ZipFile, folder: str, order: str, size: int) -> None:
+        self.archive, self.folder, self.order, self.left = archive, folder, order, size
+        self.storages: Dict[str, Storage] = {}
+
+    def find(self, identifier: Any) -> Storage:
         dtype, key, count = storage_id(identifier)
-        if key not in storages:
-            storage = Storage(dtype, count)
-            storage.fill(zip_member(archive, f"{folder}data/{key}"), order)
-            storages[key] = storage
-        if (storages[key].dtype, storages[key].count) != (dtype, count):
+        if key not in self.storages:
+            self.storages[key] = self.read(Storage(dtype, count), key)
+        storage = self.storages[key]
+        if (storage.dtype, storage.count) != (dtype, count):
             raise Refusal(f"storage '{key}' is described in two ways")
-        return storages[key]
+        return storage
 
-    return InertUnpickler(ADMITTED, find_storage).load(io.BytesIO(zip_member(archive, pickles[0])))
+    def read(self, storage: Storage, key: str) -> Storage:
+        self.left -= storage.count * storage.item_size
+        if self.left < 0:
+            raise Refusal("its storages are larger than the file")
+        storage.fill(zip_member(self.archive, f"{self.folder}data/{key}"), self.order)
+        return storage
 
 
 # ---- The format before 1.6 ----
@@ -184,14 +197,14 @@ class LegacyStorages:
         return storage
 
     def fill(self, file, keys: List[Any], order: str) -> None:
-        end = os.fstat(file.fileno()).st_size if hasattr(file, "fileno") else None
+        end = os.fstat(file.fileno()).st_size
         for key in keys:
             storage = self.storages.get(str(key))
             first = file.read(8)
             count = struct.unpack(order + "q", first)[0] if len(first) == 8 else -1
             if storage is None or count != storage.count:
                 raise Refusal(f"storage '{str(key)[:64]}' is not what its tensors refer to")
-            if end is not None and count * storage.item_size > end - file.tell():
+            if count * storage.item_size > end - file.tell():
                 raise Refusal(f"storage '{str(key)[:64]}' ends outside the file")
             storage.fill(file.read(count * storage.item_size), order)
 

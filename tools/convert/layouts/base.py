@@ -18,8 +18,6 @@ class Layout:
     """`signature`: a name that only this layout has, as a pattern. `convert` folds the tensors
     into a network, `score` computes the original's density from them as they are."""
     name = ""
-    aliases: Tuple[str, ...] = ()
-    summary = ""
     signature = ""
     facts: Sequence[Fact] = ()
 

@@ -11,8 +11,6 @@ from .y0ast import INDICES, Y0ast
 
 class Chaiyujin(Y0ast):
     name = "chaiyujin"
-    aliases = ("layers-f",)
-    summary = "flow.layers.N.{actnorm,invconv,f}: chaiyujin/glow-pytorch"
     signature = r"flow\.layers\.\d+\.f\.0\.weight"
     facts = (Fact("permutation", "without invconv, channels are permuted by 'reverse' or 'shuffle', "
                   "which leave no tensor", REQUIRED, ("flow_permutation",)),

@@ -22,7 +22,6 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 
 class Chrischute(Layout):
     name = "chrischute"
-    summary = "flows.next.steps.J.{norm,conv,coup}: chrischute/glow"
     signature = r"flows\.steps\.0\.coup\.nn\.in_norm\.weight"
 
     def steps_of(self, state: State) -> List[List[str]]:

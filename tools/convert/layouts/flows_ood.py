@@ -21,7 +21,6 @@ BOUND = 0.05
 
 class FlowsOod(Layout):
     name = "flows_ood"
-    summary = "body.N.{0,1,2}.module1: PolinaKirichenko/flows_ood, glow_convnet"
     signature = r"body\.\d+\.\d+\.module1\.rescale\.(weight_g|parametrizations\.weight\.original0)"
 
     def scales_of(self, state: State) -> List[List[int]]:

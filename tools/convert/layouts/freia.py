@@ -21,7 +21,6 @@ PARTS = (0, 2, 4)
 
 class Freia(Layout):
     name = "freia"
-    summary = "module_list.N.{global_scale,w_perm,subnet}: FrEIA's AllInOneBlock"
     signature = r"module_list\.\d+\.w_perm"
     facts = (Fact("affine_clamping", "the clamp of the blocks", 2.0),
              Fact("global_affine_type", "the activation of global_scale: SOFTPLUS, SIGMOID or EXP",

@@ -36,7 +36,6 @@ class Paths:
 
 class Invglow(Layout):
     name = "invglow"
-    summary = "prev.I.prev.0...module.sequential.J: invglow, the paper's own code"
     signature = STEP.pattern + "|" + PATCH_STEP.pattern
     facts = (Fact("patch_image", "the image that patches are taken from", (32, 32),
                   ("image_size", "img_size")),)
@@ -173,7 +172,7 @@ class Invglow(Layout):
             raise Refusal(f"the image is said to be {facts.image}, the priors have {total} elements")
         side = round((total / channels) ** 0.5)
         found = [channels, side, side] if channels * side * side == total else None
-        return image_size(facts, channels, None, facts.image or found or facts.stated("image"))
+        return image_size(facts, channels, None, facts.image or facts.stated("image") or found)
 
     # ---- The original's density ----
 

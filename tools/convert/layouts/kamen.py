@@ -18,7 +18,6 @@ from .base import BITS, Layout, agree, bytes_of, fewer_bits, quantised, scaled_b
 
 class Kamen(Layout):
     name = "kamen"
-    summary = "flowlevels.I.flowsteps.J and flowstep.J: kamenbliznashki/normalizing_flows"
     signature = r"flowstep\.0\.2\.log_scale_factor"
     facts = (Fact("bits", BITS, 5, ("n_bits",)),
              Fact("dataset", "the data set; mnist has an input of its own", "celeba"))

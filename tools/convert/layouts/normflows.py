@@ -22,7 +22,6 @@ Base = Tuple[np.ndarray, np.ndarray]  # mean and log_std, [K, C, 1 or H, 1 or W]
 
 class Normflows(Layout):
     name = "normflows"
-    summary = "flows.LEVEL.K.flows.0.flows.1.param_map: normflows (MultiscaleFlow of GlowBlocks)"
     signature = r"flows\.0\.\d+\.flows\.0\.flows\.1\.param_map\.net\.0\.weight"
     facts = (Fact("scale_map", "the map of the coupling's scales: sigmoid, exp or sigmoid_inv",
                   "sigmoid"),

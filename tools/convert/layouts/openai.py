@@ -21,7 +21,6 @@ from .y0ast import neutral_class
 
 class OpenAi(Layout):
     name = "openai"
-    summary = "model/SCALE/STEP/f1/l_1/W: openai/glow, TensorFlow checkpoints"
     signature = r"model/0/0/f1/l_1/W"
     facts = (Fact("bits", BITS, 8, ("n_bits_x",)),)
 

@@ -18,7 +18,6 @@ from .base import Layout
 class Outflow(Layout):
     """Its tensors need no conversion: `architecture` and `rename` take the place of `convert`."""
     name = "outflow"
-    summary = "scales.I.steps.J: Outflow's own names"
     signature = r"scales\.0\.steps\.0\.actnorm\.loc"
     facts = (Fact("family", "glow or patch-glow", "glow"),
              Fact("fixed", "whether plain mixing matrices are constants", False))

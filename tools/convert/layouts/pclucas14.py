@@ -36,7 +36,6 @@ class Plan:
 
 class Pclucas14(Layout):
     name = "pclucas14"
-    summary = "layers.N.{b,weight,indices,NN,conv_zero}: pclucas14/pytorch-glow"
     signature = r"layers\.\d+\.NN\.4\.logs"
 
     def plan_of(self, state: State) -> Plan:

@@ -19,8 +19,6 @@ from .base import BITS, Layout, agree, fewer_bits, quantised
 
 class Rosinality(Layout):
     name = "rosinality"
-    aliases = ("blocks",)
-    summary = "blocks.I.flows.J.{actnorm,invconv,coupling}: rosinality/glow-pytorch"
     signature = r"blocks\.0\.flows\.0\.actnorm\.loc"
     facts = (Fact("bits", BITS, 5, ("n_bits", "n_bit")),)
 

@@ -23,8 +23,6 @@ INDICES = "indices_not_in_state_dict"
 
 class Y0ast(Layout):
     name = "y0ast"
-    aliases = ("layers",)
-    summary = "flow.layers.N.{actnorm,invconv,block}: y0ast/Glow-PyTorch"
     signature = r"flow\.layers\.\d+\.block\.0\.conv\.weight"
     facts = (Fact("bits", BITS, 8, ("n_bits",)),
              Fact("permutation", "without invconv, channels are permuted by 'reverse' or 'shuffle', "
