@@ -57,6 +57,7 @@ def calls_of(detector, images, plan):
     ["score", "floats", "p_values", "flag", "heatmap", "heatmap_png", "table", "info",
      "likelihoods", "sample", "errors"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_nothing_leaks(small, name, record_property):
     detector, images = small
     plan = outflow.Plan(outflow.Model.create(detector.architecture), threads=1)
