@@ -9,7 +9,7 @@
 #include <math.h>
 
 static of_target target_of(uint32_t channels, uint32_t height, uint32_t width) {
-    return (of_target){channels, height, width, 1 << 26, 1 << 28, 0, 0, 0};
+    return (of_target){channels, height, width, 1 << 26, 1 << 28, 0, 0, 0, 0};
 }
 
 /* ---- Channels -------------------------------------------------------------------------------- */
