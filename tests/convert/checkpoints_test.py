@@ -304,4 +304,4 @@ class HostileTest(support.ConvertTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(argv=sys.argv[:1])

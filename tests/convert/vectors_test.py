@@ -116,4 +116,5 @@ class VectorsTest(support.ConvertTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    support.need_vectors()
+    unittest.main(argv=sys.argv[:1])
