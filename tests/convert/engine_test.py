@@ -4,7 +4,8 @@ set, against what the original code computed, and a table of the differences.
 
     engine_test.py MODEL_CHECK OUTFLOW
 
-Latents are compared by vectors_test.py, from the file's equations: the program prints none."""
+Latents are compared by vectors_test.py, from the file's equations: the program prints none, and so
+the round trip through the engine's inverse is not tested here."""
 import glob
 import json
 import os
@@ -67,7 +68,8 @@ class EngineVectorsTest(support.ConvertTest):
         self.assertIn("auto", available)
         for isa in set(SETS) - set(available):
             print(f"SKIPPED: this CPU has no {isa}", file=sys.stderr)
-        print(row("largest difference in nats, logp:", *available, "a scale", "a class"), file=sys.stderr)
+        print(row("largest difference in nats, logp:", *available, "a scale", "a class"),
+              file=sys.stderr)
         for path in paths:
             name = os.path.basename(path)[:-len(".model.safetensors")]
             with self.subTest(name):
