@@ -14,8 +14,8 @@ import sys
 import unittest
 from typing import Dict, List
 
+import support  # first: it ends the test as skipped without numpy
 import numpy as np
-import support
 from support import read_safetensors, shared
 
 OUTFLOW = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else "none"
