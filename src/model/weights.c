@@ -23,10 +23,11 @@ static of_status check_format(const of_safetensors *file, const char *place, of_
     const char *format = of_safetensors_metadata(file, "format");
     const char *version = of_safetensors_metadata(file, "version");
     if (format == NULL || (strcmp(format, "outflow") != 0 && strcmp(format, "outflow-golden") != 0))
-        return of_fail(error, OF_ERROR_FORMAT,
-                       "%.480s: not an Outflow model: its format is '%.64s'; PyTorch weights need "
-                       "tools/export_pytorch.py",
-                       place, format == NULL ? "not stated" : format);
+        return of_fail(
+            error, OF_ERROR_FORMAT,
+            "%.480s: not an Outflow model: its format is '%.64s'; weights of other programs "
+            "need tools/convert_weights.py",
+            place, format == NULL ? "not stated" : format);
     if (version == NULL && strcmp(format, "outflow") == 0)
         return of_fail(error, OF_ERROR_FORMAT, "%.480s: __metadata__ lacks the version", place);
     if (version != NULL && strcmp(version, format_version) != 0)

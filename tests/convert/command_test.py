@@ -13,9 +13,9 @@ import subprocess
 import sys
 import unittest
 
+import support  # first: it ends the test as skipped without numpy
 import models
 import numpy as np
-import support
 from models import Maker
 from support import convert_weights, read_safetensors
 
@@ -57,8 +57,10 @@ class OwnNamesTest(support.ConvertTest):
                 source = path if kept else self.state_file(state)
                 tensors, written = self.converted(source, *([] if kept else options))
                 self.assert_same(tensors, state)
-                self.assertEqual(json.loads(written["architecture"]),
-                                 json.loads(metadata["architecture"]))
+                found, stated = (json.loads(facts["architecture"]) for facts in (written, metadata))
+                if not kept and "patch" in path:  # has one, and no tensor depends on this number
+                    stated["scales"] = 1
+                self.assertEqual(found, stated)
                 self.load()
 
     def test_every_misfit_is_listed(self):
@@ -131,7 +133,8 @@ class EngineTest(support.ConvertTest):
                             ("exit 3\n", "exit code 3"), ("echo '{}'\n", "logp"),
                             ("echo '{\"logp\": -7.0}'\n", "1 scores for 4 images"),
                             ("echo nonsense\n", "not compared")):
-            code, errors = self.convert(self.source, "--outflow", self.engine(text))
+            code, errors = self.convert(self.source, "--outflow", self.engine(text),
+                                        "--fact", "n_bits=8")
             self.assertEqual(code, 0, errors)
             self.assertIn("not compared with the engine", errors)
             self.assertIn(words, errors)

@@ -84,3 +84,11 @@ def shared(*parts: str) -> str:
         print(f"SKIPPED: {path} is not there", file=sys.stderr)
         raise unittest.SkipTest(f"{path} is not there")
     return path
+
+
+def need_vectors() -> None:
+    """Ends the program as skipped, loudly, where the shared models are not there."""
+    folder = os.path.join(SHARED, "import")
+    if not os.path.isdir(folder):
+        print(f"SKIPPED: {folder} is not there", file=sys.stderr)
+        sys.exit(77)

@@ -26,7 +26,7 @@ start() { # script, arguments: sets `code`
 
 scripts=("$source"/tools/{datasets,demo,demo_models,reproduce,setup,test,train_models}
     "$source"/bench/smoke.sh)
-pythons=("$source"/tools/{general_data,export_pytorch}.py "$source"/bench/compare_peers
+pythons=("$source"/tools/{general_data,convert_weights,export_pytorch}.py "$source"/bench/compare_peers
     "$source"/tests/golden/make_vectors.py)
 command -v python3 >/dev/null || pythons=()
 export PYTHONDONTWRITEBYTECODE=1
@@ -53,7 +53,8 @@ mkdir without
 echo 'raise ImportError("none")' >without/numpy.py
 export PYTHONPATH=$work/without
 without_numpy=('tools/general_data.py cutouts in.npy out.npy'
-    'tools/export_pytorch.py in.safetensors out' 'tests/golden/make_vectors.py vectors')
+    'tools/convert_weights.py in.safetensors out' 'tools/export_pytorch.py in.safetensors out'
+    'tests/golden/make_vectors.py vectors')
 ((${#pythons[@]} > 0)) || without_numpy=()
 for command in "${without_numpy[@]}"; do
     read -ra words <<<"$command"

@@ -135,10 +135,10 @@ def read_tensorflow(path: str) -> Dict[str, np.ndarray]:
             if key == b"":
                 shards = number(entry, 1)
             elif (number(entry, 1) in DTYPES or number(entry, 1) == BFLOAT16) and 7 not in entry:
+                state[key.decode()] = read_tensor(prefix, shards, entry)
                 left -= number(entry, 5)
                 if left < 0:
                     raise ValueError("its tensors overlap")
-                state[key.decode()] = read_tensor(prefix, shards, entry)
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as reason:
         raise Refusal(f"not a usable TensorFlow checkpoint: {reason}") from reason
     return state

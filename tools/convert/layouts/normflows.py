@@ -134,7 +134,8 @@ class Normflows(Layout):
         facts.choice("scale_map", tuple(SCALE_MAPS))
         facts.choice("split_mode", ("channel", "channel_inv"))
         if not 0 <= facts.number("leaky") < 1:
-            raise Refusal(f"fact 'leaky' is {facts.number('leaky')}, must be 0 to 1")
+            raise Refusal(f"fact 'leaky' is {facts.number('leaky')}, must be 0 or more, "
+                          "below 1")
 
     def put_bases(self, network: Network, state: State) -> None:
         bases = self.bases_of(state, len(network.scales))
