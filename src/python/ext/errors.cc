@@ -4,11 +4,10 @@
 namespace outflow {
 
 void raise(const of_error &error) {
-    nb::object made =
-        nb::module_::import_("outflow.errors")
-            .attr("make")(of_status_name(error.status),
-                          nb::bytes(error.message, strlen(error.message)), error.setting,
-                          error.os_error);
+    nb::object made = nb::module_::import_("outflow.errors")
+                          .attr("make")(of_status_name(error.status),
+                                        nb::bytes(error.message, strlen(error.message)),
+                                        error.setting, error.os_error);
     PyErr_SetObject(reinterpret_cast<PyObject *>(Py_TYPE(made.ptr())), made.ptr());
     throw nb::python_error();
 }
