@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/convert_weights.py as a command: Outflow's own names, the comparison with the engine, usage.
+"""tools/convert_weights.py as a command: Outflow's own names, the engine's comparison, usage.
 
     command_test.py MODEL_CHECK OUTFLOW     the program that loads a weight file, and outflow"""
 import contextlib
@@ -52,7 +52,8 @@ class OwnNamesTest(support.ConvertTest):
         for path in paths:
             for kept in (True, False):  # with the file's metadata, and from the tensors alone
                 state, metadata = read_safetensors(path)
-                options = ["--family", "patch-glow", "--image", "3x32x32"] if "patch" in path else []
+                patch = ["--family", "patch-glow", "--image", "3x32x32"]
+                options = list(patch) if "patch" in path else []
                 options += ["--fixed"] if "fixed" in path else []
                 source = path if kept else self.state_file(state)
                 tensors, written = self.converted(source, *([] if kept else options))

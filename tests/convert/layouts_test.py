@@ -111,8 +111,9 @@ class LayoutsTest(support.ConvertTest):
                        expect={"shift": "after", "edges": ["conv3"], "latents": None})
 
     def test_pclucas14(self):
-        for norm, mixing, top, affine in ((True, "conv", True, True), (False, "reverse", False, True),
-                                          (True, "shuffle", False, False)):
+        for norm, mixing, top, affine in (
+                (True, "conv", True, True), (False, "reverse", False, True),
+                (True, "shuffle", False, False)):
             maker = Maker(4, TALL, 2, 2, 5, affine)
             self.check("pclucas14", models.pclucas14(maker, norm, mixing, top), TALL)
 
@@ -156,7 +157,8 @@ class LayoutsTest(support.ConvertTest):
             tensors = models.openai(Maker(9, image, 2, 2, 5, affine), mixing, top, classes)
             tensors["model/0/0/f1/l_1/W/Adam"] = np.zeros(3, np.float32)
             tensors["global_step"] = np.array(3, np.int64)
-            self.check("openai", tensors, image, "--fact", "n_bits_x=5", expect={"classes": classes})
+            self.check("openai", tensors, image, "--fact", "n_bits_x=5",
+                       expect={"classes": classes})
 
     def test_invglow(self):
         for mixing, dense, image, affine, scales in (

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random state dicts in the layouts of published implementations, for options that no test vector
-has. Nothing in them is zero, scales differ from one, and ActNorms may be negative where theirs may."""
+has. Nothing in them is zero, scales differ from one, and ActNorms are
+negative where theirs may be."""
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -77,7 +78,8 @@ def y0ast(maker: Maker, mixing: str = "lu", top: bool = True, classes: int = 0,
             zero_convolution(maker, f"{at}{net}.4.", zero, maker.outputs(channels), h)
         number += 2
         if scale < maker.scales - 1:
-            zero_convolution(maker, f"flow.layers.{number - 1}.conv.", zero, channels, channels // 2)
+            zero_convolution(maker, f"flow.layers.{number - 1}.conv.", zero, channels,
+                             channels // 2)
         else:
             maker.tensors["prior_h"] = np.zeros((2, 2 * channels, height, width), np.float32)
     if top:

@@ -54,7 +54,8 @@ class ConvertTest(unittest.TestCase):
 
     def state_file(self, tensors: Dict[str, np.ndarray], **metadata: str) -> str:
         path = self.path("in.safetensors")
-        write_safetensors(path, {name: stored(values) for name, values in tensors.items()}, metadata)
+        write_safetensors(path, {name: stored(values) for name, values in tensors.items()},
+                          metadata)
         return path
 
     def assert_refused(self, source: str, *words: str, options: Tuple[str, ...] = ()) -> str:

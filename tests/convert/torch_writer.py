@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes PyTorch checkpoints without PyTorch, zip files and the format before 1.6: the pickle is made
-of names that need not exist, so that tests can write whole models and hostile files."""
+"""Writes PyTorch checkpoints without PyTorch, zip files and the format before 1.6: the pickle is
+made of names that need not exist, so that tests can write whole models and hostile files."""
 import io
 import pickle
 import struct

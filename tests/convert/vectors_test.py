@@ -13,7 +13,7 @@ from support import read_safetensors, shared
 
 from convert.evaluate import FileModel, bits_per_dim
 
-TOLERANCE = 1e-3  # nats an image: float's share of the folded tensors and of the originals' constants
+TOLERANCE = 1e-3  # nats an image: float's share of folded tensors and of the originals' constants
 LATENTS = 1e-5    # relative
 ROW = "{:34s} {:>9s} {:>9s} {:>9s} {:>9s} {:>9s}"
 

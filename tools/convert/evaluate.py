@@ -81,7 +81,8 @@ class FileModel:
 
     def zero_convolution(self, at: str, x: np.ndarray) -> np.ndarray:
         x = self.edges(at + ".edge", convolve(self.get(at + ".weight"), x))
-        return (x + column(self.get(at + ".bias"))) * np.exp(3 * column(self.get(at + ".log_scale")))
+        factor = np.exp(3 * column(self.get(at + ".log_scale")))
+        return (x + column(self.get(at + ".bias"))) * factor
 
     def linear_layers(self, at: str, x: np.ndarray) -> np.ndarray:
         h = x.reshape(len(x), -1)

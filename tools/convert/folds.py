@@ -99,14 +99,8 @@ def one_kind_of_mix(network: Network) -> str:
     return "plain"
 
 
-def batch_norm(weight, bias, mean, variance, epsilon: float = 1e-5) -> ActNorm:
-    """Evaluation mode: (x - mean) / sqrt(variance + epsilon) * weight + bias; the scale may be
-    negative or zero, so it is given as (scale, shift) by batch_norm_scale where that matters."""
-    scale, shift = batch_norm_scale(weight, bias, mean, variance, epsilon)
-    return ActNorm.of_scale(shift / scale, scale)
-
-
 def batch_norm_scale(weight, bias, mean, variance, epsilon: float = 1e-5):
+    """Evaluation mode, as (scale, shift): the scale may be of either sign, or zero."""
     scale = double(weight) / np.sqrt(double(variance) + epsilon)
     return scale, double(bias) - double(mean) * scale
 

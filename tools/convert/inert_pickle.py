@@ -22,16 +22,17 @@ ABSENT = object()
 
 # Modules of Python whose types are data: recorded like the classes of any other package.
 DATA_MODULES = {"argparse", "array", "collections", "copy_reg", "copyreg", "_codecs", "datetime",
-                "decimal", "enum", "fractions", "functools", "logging", "pathlib", "random", "types",
-                "typing", "uuid"}
+                "decimal", "enum", "fractions", "functools", "logging", "pathlib", "random",
+                "types", "typing", "uuid"}
 DATA_TYPES = {"bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list",
               "object", "range", "set", "slice", "str", "tuple", "unicode", "long"}
 BUILTINS = {"builtins", "__builtin__"}
 PYTHON_MODULES = BUILTINS | set(getattr(sys, "stdlib_module_names", ())) | {
     "os", "posix", "nt", "subprocess", "commands", "sys", "shutil", "socket", "importlib", "runpy",
-    "ctypes", "pty", "pickle", "cPickle", "_pickle", "marshal", "code", "codeop", "webbrowser", "pdb",
-    "bdb", "timeit", "cProfile", "profile", "operator", "_operator", "io", "builtins", "popen2",
-    "multiprocessing", "threading", "asyncio", "platform", "site", "tempfile", "zipimport", "urllib"}
+    "ctypes", "pty", "pickle", "cPickle", "_pickle", "marshal", "code", "codeop", "webbrowser",
+    "pdb", "bdb", "timeit", "cProfile", "profile", "operator", "_operator", "io", "builtins",
+    "multiprocessing", "threading", "asyncio", "platform", "site", "tempfile", "zipimport",
+    "urllib", "popen2"}
 
 
 class Instance:

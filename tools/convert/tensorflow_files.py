@@ -2,7 +2,7 @@
 """TensorFlow checkpoints (V2) without TensorFlow.
 
 NAME.index is a sorted table: blocks of entries whose keys share prefixes, an index of blocks, and a
-footer of 48 bytes. Its values are protocol buffers that say where in NAME.data-... a tensor lies."""
+footer of 48 bytes. Its values are protocol buffers that say where in NAME.data-... a tensor is."""
 import glob
 import os
 import re

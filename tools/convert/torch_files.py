@@ -21,8 +21,8 @@ MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"
 
-DTYPES = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "bf16", "Long": "i8", "Int": "i4",
-          "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "u1"}
+DTYPES = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "bf16", "Long": "i8",
+          "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "u1"}
 
 
 class Storage:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a layout is: one implementation's names, equations and facts."""
 import re
-from typing import Any, Dict, Iterable, Sequence, Tuple
+from typing import Any, Dict, Iterable, Sequence
 
 import numpy as np
 

@@ -12,8 +12,8 @@ from .y0ast import INDICES, Y0ast
 class Chaiyujin(Y0ast):
     name = "chaiyujin"
     signature = r"flow\.layers\.\d+\.f\.0\.weight"
-    facts = (Fact("permutation", "without invconv, channels are permuted by 'reverse' or 'shuffle', "
-                  "which leave no tensor", REQUIRED, ("flow_permutation",)),
+    facts = (Fact("permutation", "without invconv, channels are permuted by 'reverse' or "
+                  "'shuffle', which leave no tensor", REQUIRED, ("flow_permutation",)),
              Fact("indices", "the shuffles' indices, which a state dict does not hold: a JSON "
                   "object, by number of the layer", REQUIRED, (INDICES,)))
     net, convolution_weight, zero_weight, zero_bias = "f", ".weight", "weight", "bias"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PolinaKirichenko/flows_ood with st_type glow_convnet: body.N.{0,1,2}.module1; the second half
-conditions, outputs come in halves [raw, add], log s = g v/|v| tanh(raw), and the input is a logit."""
+conditions, outputs come in halves [raw, add], log s = g v/|v| tanh(raw), the input is a logit."""
 from typing import List
 
 import numpy as np
@@ -46,7 +46,8 @@ class FlowsOod(Layout):
                                state.take(f"{net}st_net.{layer}.conv.bias")) for layer in (0, 2)]
         weight = interleave(state.take(net + "st_net.4.conv.weight"))
         bias = interleave(state.take(net + "st_net.4.conv.bias"))
-        return Step(ActNorm(state.vector(at + "0.module1.bias"), state.vector(at + "0.module1.logs")),
+        norm = at + "0.module1."
+        return Step(ActNorm(state.vector(norm + "bias"), state.vector(norm + "logs")),
                     Mix.plain(state.square(at + "1.module1.weight")),
                     Net(layers, weight, bias, np.zeros(len(bias)),
                         gain=self.gain_of(state, net + "rescale.")))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FrEIA 0.2: IRevNetDownsampling, AllInOneBlock and Split. A block couples, then scales, then mixes:
-its scaling and mixing are the front of the next step, and the last ones close the scale."""
+"""FrEIA 0.2: IRevNetDownsampling, AllInOneBlock and Split. A block couples, then scales, then
+mixes: its scaling and mixing are the front of the next step, and the last ones close the scale."""
 from typing import List, Tuple
 
 import numpy as np

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""invglow, the code of the paper that Outflow's method is from: the same mathematics. Names are paths
-through a graph of nodes, so that a tensor appears once for each path that leads to it."""
+"""invglow, the code of the paper that Outflow's method is from: the same mathematics. Names are
+paths through a graph of nodes, so that a tensor appears once for each path that leads to it."""
 import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
@@ -169,7 +169,8 @@ class Invglow(Layout):
             sides = list(size) if isinstance(size, (list, tuple)) else [size, size]
             return image_size(facts, channels, None, [channels, *sides[-2:]])
         if facts.image is not None and int(np.prod(facts.image)) != total:
-            raise Refusal(f"the image is said to be {facts.image}, the priors have {total} elements")
+            raise Refusal(f"the image is said to be {facts.image}, the priors have {total} "
+                          "elements")
         side = round((total / channels) ** 0.5)
         found = [channels, side, side] if channels * side * side == total else None
         return image_size(facts, channels, None, facts.image or facts.stated("image") or found)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kamenbliznashki/normalizing_flows: the second half conditions the first, what is added comes after
-the scale, and the second hidden layer is a 1x1 convolution whose padding the third one sees."""
+"""kamenbliznashki/normalizing_flows: the second half conditions the first, what is added comes
+after the scale, and the second hidden layer is a 1x1 convolution whose padding the third sees."""
 from typing import Any, Dict, List, Tuple
 
 import numpy as np

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """normflows: MultiscaleFlow of GlowBlocks. flows.LEVEL.K: level 0 is the last scale, and blocks run
-from the highest index down; ActNorm is (x - t) exp(-s), the coupling subtracts, nothing is exp(3 .)."""
+from the highest index down; ActNorm is (x - t) exp(-s), the coupling subtracts, no exp(3 .)."""
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
@@ -184,7 +184,8 @@ class Normflows(Layout):
             x = convolution(x, t[f"{at}net.{number}.weight"], t.get(f"{at}net.{number}.bias"))
             norm = f"{at}net.{number + 1}.actNorm."
             if number != numbers[-1] and norm + "s" in t:
-                x, _ = scaled(x, np.exp(double(t[norm + "s"]).reshape(-1)), t[norm + "t"].reshape(-1))
+                s, shift = (double(t[norm + name]).reshape(-1) for name in "st")
+                x, _ = scaled(x, np.exp(s), shift)
             if number != numbers[-1]:
                 x = relu(x) - slope * relu(-x)
         return x

@@ -168,7 +168,8 @@ class OpenAi(Layout):
             return np.stack([gaussian(x, *np.split(h + y.reshape(1, -1, 1, 1), 2, 1))
                              for y in embedded], -1)
 
-        transforms = [[f for j in range(steps) for f in self.transforms(t, facts, f"model/{i}/{j}/")]
+        transforms = [[f for j in range(steps)
+                       for f in self.transforms(t, facts, f"model/{i}/{j}/")]
                       for i in range(count)]
         return multiscale(quantised(images, facts.integer("bits", 1, 8)), transforms, split, last)
 

@@ -86,8 +86,9 @@ def infer_extension(tensors: Mapping[str, np.ndarray]) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
     if "scales.0.split.weight" in tensors:
         found["split_prior"] = "conv"
-    edges = [name for name, tensor in (("conv1", step + "conv1.edge"), ("conv3", step + "conv3.edge"),
-                                       ("split", "scales.0.split.edge")) if tensor in tensors]
+    places = {"conv1": step + "conv1.edge", "conv3": step + "conv3.edge",
+              "split": "scales.0.split.edge"}
+    edges = [name for name, tensor in places.items() if tensor in tensors]
     if edges:
         found["edges"] = edges
     if step + "gain" in tensors:

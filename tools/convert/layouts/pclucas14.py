@@ -81,7 +81,8 @@ class Pclucas14(Layout):
     def step_of(self, state: State, numbers: Numbers) -> Step:
         at = f"layers.{numbers.net}.NN."
         net = Net([self.layer_of(state, f"{at}{number}.") for number in (0, 2)],
-                  state.take(at + "4.weight"), state.take(at + "4.bias"), state.vector(at + "4.logs"))
+                  state.take(at + "4.weight"), state.take(at + "4.bias"),
+                  state.vector(at + "4.logs"))
         mix = self.mix_of(state, numbers.mix, numbers.net)
         actnorm = ActNorm.neutral(len(mix.matrix()))
         if numbers.norm is not None:

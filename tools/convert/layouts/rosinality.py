@@ -38,7 +38,8 @@ class Rosinality(Layout):
     def step_of(self, state: State, at: str) -> Step:
         actnorm = ActNorm.of_scale(state.take(at + "actnorm.loc"), state.take(at + "actnorm.scale"))
         net = at + "coupling.net."
-        layers = [biased_layer(state.take(f"{net}{number}.weight"), state.take(f"{net}{number}.bias"))
+        layers = [biased_layer(state.take(f"{net}{number}.weight"),
+                               state.take(f"{net}{number}.bias"))
                   for number in (0, 2)]
         weight, bias = state.take(net + "4.conv.weight"), state.take(net + "4.conv.bias")
         log_scale = state.vector(net + "4.scale")
@@ -48,7 +49,8 @@ class Rosinality(Layout):
                     Net(layers, weight, bias, log_scale, edge_of_ones(weight)))
 
     def split_of(self, state: State, at: str) -> SplitPrior:
-        weight, bias = interleave(state.take(at + "conv.weight"), "add"), state.take(at + "conv.bias")
+        weight, bias = interleave(state.take(at + "conv.weight"), "add"), \
+            state.take(at + "conv.bias")
         return SplitPrior(weight, interleave(bias, "add"),
                           interleave(state.vector(at + "scale"), "add"), edge_of_ones(weight))
 

@@ -25,8 +25,8 @@ class Y0ast(Layout):
     name = "y0ast"
     signature = r"flow\.layers\.\d+\.block\.0\.conv\.weight"
     facts = (Fact("bits", BITS, 8, ("n_bits",)),
-             Fact("permutation", "without invconv, channels are permuted by 'reverse' or 'shuffle', "
-                  "which leave no tensor", REQUIRED, ("flow_permutation",)),
+             Fact("permutation", "without invconv, channels are permuted by 'reverse' or "
+                  "'shuffle', which leave no tensor", REQUIRED, ("flow_permutation",)),
              Fact("indices", "the shuffles' indices, which a state dict does not hold: a JSON "
                   "object, by number of the layer", REQUIRED, (INDICES,)))
     # Names that differ between the two implementations.
