@@ -114,7 +114,8 @@ def test_shown(evaluation: outflow.Evaluation) -> None:
     assert lines[0].split() == ["AUROC", "digits", "noise"]
     assert [line.split()[0] for line in lines[1:]] == evaluation.scores
     assert evaluation.table() in repr(evaluation)
-    assert "<svg" in evaluation._repr_html_() and "<td>nll</td>" in evaluation._repr_html_()
+    shown = evaluation._repr_html_()
+    assert "<svg" in shown and '<td style="text-align:left">nll</td>' in shown
     assert {row["set"] for row in evaluation.rows()} == set(SETS)
 
 
