@@ -107,7 +107,7 @@ of_status of_detector_calibrate(of_detector *detector, const char *source,
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_calibrate: detector and source are both needed");
     of_status status =
-        of_options_read(&stream, sizeof stream, OF_SIZE_UP_TO(of_stream_options, observer), options,
+        of_options_read(&stream, sizeof stream, offsetof(of_stream_options, max_pixels), options,
                         "of_stream_options", error);
     if (status == OF_OK)
         status = of_options_read(&observer, sizeof observer, sizeof observer, stream.observer,

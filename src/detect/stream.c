@@ -303,7 +303,7 @@ static of_status read_options(const of_stream_options *options, stream *s, of_er
     s->options = of_stream_options_default();
     s->observer = of_stream_observer_default();
     of_status status =
-        of_options_read(&s->options, sizeof s->options, OF_SIZE_UP_TO(of_stream_options, observer),
+        of_options_read(&s->options, sizeof s->options, offsetof(of_stream_options, max_pixels),
                         options, "of_stream_options", error);
     if (status == OF_OK)
         status = of_options_read(&s->observer, sizeof s->observer, sizeof s->observer,

@@ -275,7 +275,7 @@ static of_status run_sets(of_evaluation *evaluation, const of_stream_options *gi
                           of_error *error) {
     of_stream_options options = of_stream_options_default();
     of_status status =
-        of_options_read(&options, sizeof options, OF_SIZE_UP_TO(of_stream_options, observer), given,
+        of_options_read(&options, sizeof options, offsetof(of_stream_options, max_pixels), given,
                         "of_stream_options", error);
     options.needs |= of_evaluation_needs(evaluation);
     for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++)

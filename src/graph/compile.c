@@ -63,10 +63,17 @@ static void free_code(of_scale_plan *scale) {
     }
 }
 
+static bool same_shape(const of_convolution_shape *a, const of_convolution_shape *b) {
+    return a->height == b->height && a->width == b->width && a->inputs == b->inputs &&
+           a->outputs == b->outputs && a->kernel == b->kernel && a->bias == b->bias &&
+           a->relu == b->relu && a->leak == b->leak && a->above == b->above &&
+           a->below == b->below && a->source == b->source && a->target == b->target;
+}
+
 /* An earlier op of the scale whose code is what `op` needs. */
 static const of_op *find_code(const of_scale_plan *scale, const of_op *op) {
     for (const of_op *other = scale->ops; other < op; other++)
-        if (other->code != NULL && memcmp(&other->shape, &op->shape, sizeof op->shape) == 0)
+        if (other->code != NULL && same_shape(&other->shape, &op->shape))
             return other;
     return NULL;
 }

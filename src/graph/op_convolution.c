@@ -75,14 +75,15 @@ void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer
         folded->bias[o] = (float)(factor * (double)shifts[source]);
         const float *from = weights + source * row;
         if (of_has_ones(op))
-            fold_ones(op, edges + source * taps, taps, factor,
-                      folded->weights + o * op->shape.inputs * taps + row, &folded->bias[o]);
+            fold_ones(op, edges + (size_t)source * taps, taps, factor,
+                      folded->weights + (size_t)o * op->shape.inputs * taps + row,
+                      &folded->bias[o]);
         if (op->taps) /* output t*units + o of a 1x1 product */
             for (size_t t = 0; t < taps; t++)
                 fold_row(from + t, taps, row / taps, factor,
                          folded->weights + (t * op->units + o) * op->shape.inputs);
         else
-            fold_row(from, 1, row, factor, folded->weights + o * op->shape.inputs * taps);
+            fold_row(from, 1, row, factor, folded->weights + (size_t)o * op->shape.inputs * taps);
     }
 }
 
@@ -116,7 +117,7 @@ static void fold_edges(const of_model *model, of_op *op) {
     for (uint32_t where = 0; where < OF_EDGES; where++)
         for (uint32_t o = 0; o < op->units; o++) {
             uint32_t source = source_of(op, o);
-            op->packed.edge_bias[where * op->units + o] =
+            op->packed.edge_bias[(size_t)where * op->units + o] =
                 (float)(factor_of(op, log_scale, source) *
                         ((double)shifts[source] + edge_sum(edges + (size_t)source * 9, where)));
         }
@@ -386,7 +387,7 @@ static double edge_gradient(const of_unfolding *t, const of_op *op, uint32_t o, 
     double sum = 0;
     for (uint32_t where = 0; where < OF_EDGES; where++)
         if (falls_outside((uint32_t)tap, where))
-            sum += (double)t->sums[op->edge_sums + where * op->units + o];
+            sum += (double)t->sums[op->edge_sums + (size_t)where * op->units + o];
     return sum;
 }
 

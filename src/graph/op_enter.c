@@ -114,14 +114,14 @@ static double read_pixels(const of_run *run, const of_op *op, pixel_view *view) 
 void of_enter_log_dets(const of_run *run, const of_op *op, const of_group *group, uint32_t unit,
                        double *contributions) {
     const of_plan *plan = run->plan;
-    const of_scale_shape *shape = &run->plan->scales[op->scale].shape;
+    const of_scale_shape *shape = &plan->scales[op->scale].shape;
     size_t channels = shape->channels / 4, row = (size_t)2 * shape->width * channels;
-    pixel_view view = {0};
-    if (op->log_dets != NULL)
-        view =
-            pixel_unit(plan, group->batch, of_group_image(plan, group, unit), unit % plan->units);
     float value;
-    for (size_t y = 0; op->log_dets != NULL && y < (size_t)2 * shape->height; y++)
+    if (op->log_dets == NULL)
+        return;
+    const pixel_view view =
+        pixel_unit(plan, group->batch, of_group_image(plan, group, unit), unit % plan->units);
+    for (size_t y = 0; y < (size_t)2 * shape->height; y++)
         for (size_t i = 0; i < row; i++)
             contributions[y / 2 * shape->width + i / (2 * channels)] +=
                 read_values(run, op, &view, y * view.row_stride + i, 1, &value);

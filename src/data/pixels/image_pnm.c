@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 /* "P" and a digit, then width, height and, but for bits, the value of white, which white space and
@@ -88,6 +89,7 @@ of_status of_pnm_check_length(const of_pnm *pnm, of_error *error) {
 
 /* To 8 bits; those of a whole byte stay what they are. */
 static uint8_t reduce(uint32_t sample, uint32_t most) {
+    assert(most > 0); /* the header was refused otherwise */
     sample = sample < most ? sample : most;
     return (uint8_t)(most > 255 ? 256 * sample / (most + 1) : (sample * 255 + most / 2) / most);
 }
