@@ -298,7 +298,7 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
         bool pixels = op->scale == 0;
         if (pixels)
             view = pixel_unit(plan, group->batch, of_group_image(plan, group, u), u % plan->units);
-        if (op->table != NULL) {
+        if (pixels && op->table != NULL) {
             double log_det = read_pixels(run, op, &view);
             if (op->log_dets != NULL)
                 run->worker->contributions[(size_t)u * plan->scale_count] += log_det;
