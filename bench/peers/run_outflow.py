@@ -13,28 +13,28 @@ from outflow_library import Batch, Likelihoods, call, load
 class Scorer:
     def __init__(self, job: dict):
         self.job, self.threads = job, job["setting"]["threads"]
-        self.library = load(job["build"])
+        self.outflow = load(job["build"])
         self.session = self.open_session(self.precision())
         self.batch, self.logp = self.read("pixels")
         self.out = Likelihoods(ctypes.addressof(self.logp))
-        self.version = (f"{self.library.of_version().decode()} "
-                        f"({self.library.of_convolutions().decode()})")
+        self.version = (f"{self.outflow.of_version().decode()} "
+                        f"({self.outflow.of_convolutions().decode()})")
 
     def precision(self) -> int:
         number = ctypes.c_int()
-        call(self.library.of_precision_parse, self.job["precision"].encode(),
+        call(self.outflow.of_precision_parse, self.job["precision"].encode(),
              ctypes.byref(number))
         return number.value
 
     def open_session(self, precision: int) -> ctypes.c_void_p:
         """The plan lives as long as the process."""
         model, plan, session = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
-        call(self.library.of_model_load, os.fsencode(self.job["model"]), ctypes.byref(model))
-        options = self.library.of_plan_options_default()
+        call(self.outflow.of_model_load, os.fsencode(self.job["model"]), ctypes.byref(model))
+        options = self.outflow.of_plan_options_default()
         options.threads, options.precision = self.threads, precision
-        call(self.library.of_plan_compile, model, ctypes.byref(options), ctypes.byref(plan))
-        call(self.library.of_session_create, plan, ctypes.c_uint(0), ctypes.byref(session))
-        self.library.of_model_free(model)
+        call(self.outflow.of_plan_compile, model, ctypes.byref(options), ctypes.byref(plan))
+        call(self.outflow.of_session_create, plan, ctypes.c_uint(0), ctypes.byref(session))
+        self.outflow.of_model_free(model)
         return session
 
     def read(self, name: str):
@@ -48,7 +48,7 @@ class Scorer:
         return batch, (ctypes.c_double * batch.count)()
 
     def forward(self, batch: Batch, out: Likelihoods) -> None:
-        call(self.library.of_session_forward, self.session, ctypes.byref(batch),
+        call(self.outflow.of_session_forward, self.session, ctypes.byref(batch),
              ctypes.byref(out))
 
     def run(self) -> None:
@@ -66,7 +66,7 @@ class Scorer:
     def peak(self) -> float:
         """Multiply-adds, in floating-point operations a second."""
         rate = ctypes.c_double()
-        call(self.library.of_measure_peak, ctypes.c_uint(self.threads), ctypes.c_int(0),
+        call(self.outflow.of_measure_peak, ctypes.c_uint(self.threads), ctypes.c_int(0),
              ctypes.byref(rate))
         return rate.value
 

@@ -112,41 +112,22 @@ static of_status initialise_from_state(setup *work, uint32_t s, const of_paramet
 
 /* ---- Maps --------------------------------------------------------------------------------- */
 
-/* Channel c of the state at position p of [pass, rest]. */
-static float *channel_at(const setup *work, uint32_t s, size_t position, size_t channel) {
-    size_t half = work->plan->scales[s].half;
-    return channel < half ? work->pass[s] + position * half + channel
-                          : work->rest[s] + position * half + channel - half;
-}
-
-static void map_position(const setup *work, uint32_t s, const of_channel_map *map, size_t position,
-                         float *y) {
-    size_t n = map->channels, row = (size_t)2 * map->half_padded;
-    for (size_t r = 0; r < n; r++) {
-        size_t place = r < n / 2 ? r : map->half_padded + r - n / 2;
-        double sum = (double)map->bias[place];
-        for (size_t c = 0; c < n; c++)
-            sum += (double)map->matrix[c * row + place] * (double)*channel_at(work, s, position, c);
-        y[r] = (float)sum;
-    }
-    for (size_t r = 0; r < n; r++)
-        *channel_at(work, s, position, r) = y[r];
-}
-
 /* The map that `op` is, or would apply in its kernel. */
 static of_status apply_map(setup *work, const of_op *op, of_error *error) {
     of_plan *plan = work->plan;
     const of_scale_plan *scale = &plan->scales[op->scale];
     if (op->kind == OF_OP_MAP)
         return run_ops(work, op, op + 1, NULL, error);
-    float *y = of_allocate(plan->threads, scale->channels * sizeof(float));
-    if (y == NULL)
+    const of_channel_map *map = &op->map.forward;
+    size_t half = scale->half, row = (size_t)2 * map->half_padded;
+    double *sums = of_allocate(plan->threads, row * sizeof(double));
+    if (sums == NULL)
         return of_fail_memory(error, "initialisation");
 #pragma omp parallel for num_threads(plan->threads) schedule(static)
     for (size_t i = 0; i < (size_t)work->units * scale->positions; i++)
-        map_position(work, op->scale, &op->map.forward, i,
-                     y + (size_t)omp_get_thread_num() * scale->channels);
-    of_free(y);
+        of_channel_map_apply(map, 1, sums + (size_t)omp_get_thread_num() * row,
+                             work->pass[op->scale] + i * half, work->rest[op->scale] + i * half);
+    of_free(sums);
     return OF_OK;
 }
 

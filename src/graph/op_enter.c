@@ -57,7 +57,7 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
     return of_map_pack(model, op->scale, &op->map, buffers, error);
 }
 
-/* Pixels of one unit of one image, or the previous scale's rest. */
+/* Pixels of one unit of one image. */
 typedef struct pixel_view {
     of_pixel_type type;
     const void *pixels; /* of the unit's top left */

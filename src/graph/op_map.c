@@ -77,6 +77,24 @@ void of_channel_map_unpack(const of_channel_map *map, double *matrix, double *bi
     }
 }
 
+void of_channel_map_apply(const of_channel_map *map, size_t positions, double *sums, float *pass,
+                          float *rest) {
+    size_t half = map->channels / 2, row = (size_t)2 * map->half_padded;
+    for (size_t p = 0; p < positions; p++, pass += half, rest += half) {
+        for (size_t r = 0; r < row; r++)
+            sums[r] = (double)map->bias[r];
+        for (size_t c = 0; c < 2 * half; c++) {
+            double x = (double)(c < half ? pass[c] : rest[c - half]);
+            for (size_t r = 0; r < row; r++)
+                sums[r] += (double)map->matrix[c * row + r] * x;
+        }
+        for (size_t c = 0; c < half; c++) {
+            pass[c] = (float)sums[c];
+            rest[c] = (float)sums[map->half_padded + c];
+        }
+    }
+}
+
 of_status of_map_allocate(of_plan *plan, of_step_map *map, bool pixels, of_error *error) {
     of_channel_map *const maps[] = {&map->forward, plan->for_training ? &map->transposed : NULL,
                                     pixels ? &map->entry_u8 : NULL,

@@ -107,31 +107,14 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
     return OF_OK;
 }
 
-/* y = A x + b at every position: a closing map's inverse, which no other kernel applies. */
-static void apply_map(const of_channel_map *map, size_t positions, double *sums, float *pass,
-                      float *rest) {
-    size_t half = map->channels / 2, row = (size_t)2 * map->half_padded;
-    for (size_t p = 0; p < positions; p++, pass += half, rest += half) {
-        for (size_t r = 0; r < row; r++)
-            sums[r] = (double)map->bias[r];
-        for (size_t c = 0; c < 2 * half; c++) {
-            double x = (double)(c < half ? pass[c] : rest[c - half]);
-            for (size_t r = 0; r < row; r++)
-                sums[r] += (double)map->matrix[c * row + r] * x;
-        }
-        for (size_t c = 0; c < half; c++) {
-            pass[c] = (float)sums[c];
-            rest[c] = (float)sums[map->half_padded + c];
-        }
-    }
-}
-
+/* A closing map's inverse, which no other kernel applies. */
 static void invert_closing(const of_run *run, const of_op *op, const of_units *units) {
     const of_scale_plan *scale = &run->plan->scales[op->scale];
     size_t first = units->first * of_state_floats(scale);
-    apply_map(&op->map.inverse, (size_t)units->count * scale->positions,
-              (double *)(void *)run->worker->row_scratch, run->worker->pass[op->scale] + first,
-              run->worker->rest[op->scale] + first);
+    of_channel_map_apply(&op->map.inverse, (size_t)units->count * scale->positions,
+                         (double *)(void *)run->worker->row_scratch,
+                         run->worker->pass[op->scale] + first,
+                         run->worker->rest[op->scale] + first);
 }
 
 /* The network reads what the coupling let pass. */

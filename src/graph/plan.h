@@ -145,6 +145,11 @@ void of_channel_map_pack(const double *matrix, const double *bias, double factor
                          bool transposed, of_channel_map *map);
 void of_channel_map_unpack(const of_channel_map *map, double *matrix, double *bias);
 
+/* y = A x + b at so many positions, in place and in double: for the few that need no kernel.
+ * `sums`: room for 2*half_padded. */
+void of_channel_map_apply(const of_channel_map *map, size_t positions, double *sums, float *pass,
+                          float *rest);
+
 /* The maps of all ops for the way back; inverse_maps.c. */
 of_status of_plan_invert_maps(of_plan *plan, of_error *error);
 
