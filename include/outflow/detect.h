@@ -47,7 +47,7 @@ typedef struct of_detector_options {
     size_t size;                 /**< sizeof of this struct, so that fields can be added */
     const char *model;           /**< a weight file, or the name of an installed model */
     const char *general_model;   /**< likewise; NULL: the one in the file of the model, if it is a
-                                      bundle (of_detector_save), else none */
+                                      bundle (of_detector_save), else see find_general */
     const char *const *ensemble; /**< [ensemble_count] likewise: further models of the same data */
     size_t ensemble_count;       /**< up to OF_ENSEMBLE_MOST */
     bool webp;        /**< `complexity-webp` is among the scores: its coder takes its time */
@@ -60,6 +60,9 @@ typedef struct of_detector_options {
                        many images a call */
     of_ranks *ranks; /**< which share the work of of_detector_stream; must outlive the detector.
                           NULL: this process does all of it */
+    bool find_general; /**< without a general model, take the installed one that the model was
+                            calibrated with, if there is one (of_detector_info.general_found);
+                            default true. Not for of_detector_create, which reads no file */
 } of_detector_options;
 
 /** All fields at their defaults: no models yet. */
@@ -113,6 +116,8 @@ typedef struct of_detector_info {
     of_plan_info plan;                 /**< of the model */
     const of_calibration *calibration; /**< NULL: none, or none that can be used */
     const char *calibration_problem;   /**< why the one in the file cannot be used; else "" */
+    bool general_found; /**< the general model was found among the installed ones, by the
+                             calibration's record of it */
 } of_detector_info;
 
 OF_API of_detector_info of_detector_describe(const of_detector *detector);

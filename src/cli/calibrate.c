@@ -132,6 +132,8 @@ static int calibrate_with(const calibrate_settings *settings, of_console *consol
     of_shared_begin(&settings->shared, console);
     of_status status = of_detector_open(&options, &detector, &error);
     if (status == OF_OK)
+        of_shared_say_general(console, detector);
+    if (status == OF_OK)
         status = run_calibrate(settings, console, detector, &result, &error);
     of_detector_free(detector);
     if (status != OF_OK)

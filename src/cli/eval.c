@@ -335,6 +335,8 @@ static int eval_with(const eval_settings *settings, const set_list *sets, of_con
     of_status status =
         of_eval_detectors_open(&settings->shared, settings->compare_precision, &detectors, &error);
     if (status == OF_OK)
+        of_shared_say_general(console, detectors.detector);
+    if (status == OF_OK)
         status = run_and_write(&run, &detectors, &evaluation, &bf16, &error);
     int code = status == OF_OK ? exit_code(evaluation) : of_processes_fail(console, &error);
     of_evaluation_free(evaluation);

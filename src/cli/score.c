@@ -300,6 +300,7 @@ static int score_with(const score_settings *settings, of_console *console) {
     of_shared_begin(&settings->shared, console);
     of_status status = of_detector_open(&options, &detector, &error);
     if (status == OF_OK) {
+        of_shared_say_general(console, detector);
         score_run run = {.settings = settings, .console = console, .detector = detector};
         status = run_score(&run, &sum, &error);
         of_detector_free(detector);

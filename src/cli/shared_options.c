@@ -3,6 +3,8 @@
 
 #include "cli/processes.h"
 
+#include <string.h>
+
 void of_shared_model_option(of_shared_settings *settings, of_option_table *table) {
     of_option_model(table, 'm', "model", &settings->model,
                     "Weight file (safetensors), or the name of an installed model.")
@@ -11,7 +13,9 @@ void of_shared_model_option(of_shared_settings *settings, of_option_table *table
 
 void of_shared_general_option(of_shared_settings *settings, of_option_table *table) {
     of_option_model(table, 'g', "general-model", &settings->general,
-                    "Weight file of a model of images in general, for the ratio scores.");
+                    "Weight file of a model of images in general, for the ratio scores, or the name "
+                    "of an installed one. Without it, the installed one that the model was "
+                    "calibrated with; 'none': no general model.");
 }
 
 void of_shared_ensemble_option(of_shared_settings *settings, of_option_table *table) {
@@ -86,7 +90,9 @@ of_plan_options of_shared_plan_wish(const of_shared_settings *settings) {
 of_detector_options of_shared_detector_options(const of_shared_settings *settings) {
     of_detector_options options = of_detector_options_default();
     options.model = settings->model;
-    options.general_model = settings->general;
+    bool none = settings->general != NULL && strcmp(settings->general, "none") == 0;
+    options.general_model = none ? NULL : settings->general;
+    options.find_general = !none;
     options.ensemble = (const char *const *)settings->ensemble.items;
     options.ensemble_count = settings->ensemble.count;
     options.webp = settings->webp;
@@ -98,6 +104,14 @@ of_detector_options of_shared_detector_options(const of_shared_settings *setting
     unsigned threads = options.threads > 0 ? options.threads : of_cpu_count();
     options.latency = settings->batch > 0 && settings->batch < threads;
     return options;
+}
+
+void of_shared_say_general(const of_console *console, const of_detector *detector) {
+    const of_detector_info info = of_detector_describe(detector);
+    if (info.general_found)
+        of_log_write(&console->log, OF_LOG_INFO,
+                     "takes the general model %s, which %s was calibrated with",
+                     info.general_model->file, info.model->file);
 }
 
 of_stream_options of_shared_stream_options(const of_shared_settings *settings,

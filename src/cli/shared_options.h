@@ -35,6 +35,9 @@ void of_shared_source_options(of_shared_settings *settings, of_option_table *tab
 /* Before the work: silence if it is wished, signals, and who runs where. */
 void of_shared_begin(const of_shared_settings *settings, of_console *console);
 
+/* Tells of a general model that was not given, but found. */
+void of_shared_say_general(const of_console *console, const of_detector *detector);
+
 /* What they say, in the library's forms. */
 of_detector_options of_shared_detector_options(const of_shared_settings *settings);
 of_stream_options of_shared_stream_options(const of_shared_settings *settings,

@@ -55,7 +55,7 @@ static of_status check_models(const of_detector *detector, unsigned needs, const
 /* The calibration knows the general model that it wants by its fingerprint only. */
 static void name_wanted_general(const of_detector *detector, of_error *error) {
     uint64_t wanted = of_calibration_describe(detector->calibration).general;
-    char name[128];
+    char name[OF_MODEL_NAME_SIZE];
     if (error == NULL || wanted == 0 || wanted == of_detector_general_fingerprint(detector) ||
         !of_model_with_fingerprint(wanted, name, sizeof name))
         return;

@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "core/options_read.h"
 #include "model/model.h"
+#include "model/named.h"
 #include "ranks/ranks.h"
 
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #include <string.h>
 
 of_detector_options of_detector_options_default(void) {
-    return (of_detector_options){.size = sizeof(of_detector_options), .latency = true};
+    return (of_detector_options){
+        .size = sizeof(of_detector_options), .latency = true, .find_general = true};
 }
 
 of_detector_models of_detector_models_default(void) {
@@ -53,15 +55,43 @@ static of_status load_bundled(of_detector *detector, loaded_models *loaded, of_e
     return detector->files[OF_PLACE_GENERAL] != NULL ? OF_OK : of_fail_memory(error, "a file name");
 }
 
+/* The fingerprint of the general model that the model was calibrated with; 0: none. */
+static uint64_t calibrated_general(const of_model *model) {
+    of_calibration *calibration = NULL;
+    if (of_calibration_read(model, &calibration, NULL) != OF_OK || calibration == NULL)
+        return 0;
+    uint64_t general = of_calibration_describe(calibration).general;
+    of_calibration_free(calibration);
+    return general;
+}
+
+/* One that is not installed is missed only by the scores that need it. */
+static of_status load_installed(of_detector *detector, loaded_models *loaded, of_error *error) {
+    char name[OF_MODEL_NAME_SIZE];
+    uint64_t wanted = calibrated_general(loaded->models[OF_PLACE_MODEL]);
+    if (wanted == 0 || !of_model_with_fingerprint(wanted, name, sizeof name))
+        return OF_OK;
+    detector->general_found = true;
+    return load(detector, OF_PLACE_GENERAL, name, loaded, error);
+}
+
+static of_status load_general(of_detector *detector, const of_detector_options *options,
+                              loaded_models *loaded, of_error *error) {
+    if (options->general_model != NULL)
+        return load(detector, OF_PLACE_GENERAL, options->general_model, loaded, error);
+    of_status status = load_bundled(detector, loaded, error);
+    return status == OF_OK && loaded->models[OF_PLACE_GENERAL] == NULL && options->find_general
+               ? load_installed(detector, loaded, error)
+               : status;
+}
+
 static of_status load_all(of_detector *detector, const of_detector_options *options,
                           loaded_models *loaded, of_error *error) {
     if (options->model == NULL)
         return of_fail_setting(error, OF_ERROR_ARGUMENT, "model", "a detector needs a model");
     of_status status = load(detector, OF_PLACE_MODEL, options->model, loaded, error);
     if (status == OF_OK)
-        status = options->general_model != NULL
-                     ? load(detector, OF_PLACE_GENERAL, options->general_model, loaded, error)
-                     : load_bundled(detector, loaded, error);
+        status = load_general(detector, options, loaded, error);
     for (size_t i = 0; status == OF_OK && i < options->ensemble_count; i++)
         status = load(detector, OF_PLACE_ENSEMBLE + i, options->ensemble[i], loaded, error);
     return status;
@@ -334,6 +364,7 @@ of_detector_info of_detector_describe(const of_detector *detector) {
         .plan = of_plan_describe(detector->plans[OF_PLACE_MODEL]),
         .calibration = detector->calibration,
         .calibration_problem = detector->calibration_problem,
+        .general_found = detector->general_found,
     };
 }
 

@@ -34,6 +34,7 @@ typedef struct of_file_identity {
 
 struct of_detector {
     bool has_general;
+    bool general_found; /* among the installed models, by the calibration's record of it */
     size_t ensemble_count;
     of_detector_model models[OF_PLACES];
     const of_model *given[OF_PLACES]; /* models in memory that it was created from */

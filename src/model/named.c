@@ -16,7 +16,7 @@
 
 #define SUFFIX ".safetensors"
 
-enum { MOST_NAMES = 256, NAME_SIZE = 128, PATH_SIZE = OF_MODEL_PATH_SIZE };
+enum { MOST_NAMES = 256, NAME_SIZE = OF_MODEL_NAME_SIZE, PATH_SIZE = OF_MODEL_PATH_SIZE };
 
 /* Called with each folder until it returns true. */
 typedef bool (*folder_visitor)(const char *folder, void *user);

@@ -5,6 +5,8 @@
 
 #include <outflow/outflow.h>
 
+enum { OF_MODEL_NAME_SIZE = 128 /* bytes of the longest name that is listed */ };
+
 /* The name of an installed model with these weights (of_model_fingerprint), if there is one. Reads
  * all of them. */
 bool of_model_with_fingerprint(uint64_t fingerprint, char *name, size_t size);

@@ -58,10 +58,17 @@ expect_out '^calibration  *200 images'
 run 0 score -m bare.model --limit 2 -q synthetic:shapes
 if grep -q p_value "$out"; then fail 'the calibration is still there'; fi
 
-# the general model that a calibration was made with is named if it is installed
+# the general model that a calibration was made with is taken if it is installed, or named
 cp general.model installed/general.safetensors
 run 0 calibrate -q -m in.model -g general --data synthetic:shapes:200 --out pair.model
 run 0 score -m pair.model --limit 2 synthetic:shapes
+expect_err 'takes the general model .*installed/general.safetensors, which pair.model was cal'
+expect_out '^path,.*,ratio,.*,p_value'
+cp "$out" found.csv
+run 0 score -q -m pair.model -g general --limit 2 synthetic:shapes
+expect_same_files found.csv "$out"
+run 0 score -m pair.model --fpr 0.1 --limit 2 synthetic:shapes
+run 0 score -m pair.model -g none --limit 2 synthetic:shapes
 expect_err 'warning: no p-values: .*(it is installed: general); see --general-model'
 expect_failure 1 'it is installed: general.*see --general-model' score -m pair.model -g in.model \
     --fpr 0.1 synthetic:shapes
