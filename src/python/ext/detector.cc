@@ -10,7 +10,8 @@ namespace {
 
 detector *open(const std::string &model_name, std::optional<std::string> general,
                const std::vector<std::string> &ensemble, unsigned threads,
-               const std::string &precision, const std::string &isa, bool webp, bool latency) {
+               const std::string &precision, const std::string &isa, bool webp, bool latency,
+               bool find_general) {
     of_detector_options options = of_detector_options_default();
     std::vector<const char *> names;
     of_detector *opened = nullptr;
@@ -27,6 +28,7 @@ detector *open(const std::string &model_name, std::optional<std::string> general
     options.isa = isa_from(isa);
     options.webp = webp;
     options.latency = latency;
+    options.find_general = find_general;
     {
         nb::gil_scoped_release nogil;
         status = of_detector_open(&options, &opened, &error);
@@ -341,7 +343,7 @@ void add_detector(nb::module_ &module) {
     nb::class_<detector>(module, "Detector")
         .def_static("open", open, nb::arg("model"), nb::arg("general").none(), nb::arg("ensemble"),
                     nb::arg("threads"), nb::arg("precision"), nb::arg("isa"), nb::arg("webp"),
-                    nb::arg("latency"))
+                    nb::arg("latency"), nb::arg("find_general"))
         .def_static("create", create, nb::arg("model"), nb::arg("general").none(),
                     nb::arg("ensemble"), nb::arg("threads"), nb::arg("precision"), nb::arg("isa"),
                     nb::arg("webp"), nb::arg("latency"))

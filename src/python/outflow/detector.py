@@ -28,7 +28,7 @@ class Detector:
     Args:
         model: a weight file, an installed model's name ("cifar10") or a Model.
         general: likewise, a model of images in general, for ratios; None: the one in the model's
-            file, if it holds one.
+            file, else, with find_general, the installed one that the model was calibrated with.
         ensemble: further models of the same images. threads: of one call; 0: all CPUs.
         precision: "f32", "bf16" or "auto". isa: "auto", "scalar", "avx2" or "avx512".
         webp: also the score "complexity-webp".
@@ -56,6 +56,7 @@ class Detector:
         isa: str = "auto",
         webp: bool = False,
         latency: bool = True,
+        find_general: bool = True,
     ) -> None:
         given = [model, *ensemble] if general is None else [model, general, *ensemble]
         options = (threads, precision, isa, webp, latency)
@@ -71,10 +72,14 @@ class Detector:
         else:
             names = [os.fspath(cast(Path, one)) for one in given]
             self._core = _core.Detector.open(
-                names[0], None if general is None else names[1], names[first:], *options
+                names[0],
+                None if general is None else names[1],
+                names[first:],
+                *options,
+                find_general,
             )
         self._names = [names[0], None if general is None else names[1], *names[first:]]
-        self._options = options
+        self._options = (*options, find_general)
         self._saved = True
         self.architecture = Architecture(**self._core.architecture)
         self._shape = self.architecture.shape
