@@ -58,8 +58,8 @@ typedef struct of_detector_options {
     bool latency; /**< as in of_plan_options, default true: threads share an image where there are
                        fewer images than threads. Takes some memory; of no use to who only scores
                        many images a call */
-    of_ranks *ranks; /**< which share the work of of_detector_stream; must outlive the detector.
-                          NULL: this process does all of it */
+    of_ranks *ranks;   /**< which share the work of of_detector_stream; must outlive the detector.
+                            NULL: this process does all of it */
     bool find_general; /**< without a general model, take the installed one that the model was
                             calibrated with, if there is one (of_detector_info.general_found);
                             default true. Not for of_detector_create, which reads no file */

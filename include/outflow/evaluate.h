@@ -48,7 +48,8 @@ typedef struct of_evaluation_options {
     const double *threshold; /**< flag images whose asked score is at or above this, or not finite,
                                   instead; or NULL */
     bool keep_images; /**< keep the 8 most and the 8 least anomalous images of each set, for a
-                           report */
+                           report; where nothing is compared, also all that are flagged, up to
+                           the 500 most anomalous of a set */
     const of_stream_options *stream; /**< limit, seed, observer and so on, for each set; its `needs`
                                           are found out. NULL: the defaults. For of_evaluate only */
 } of_evaluation_options;
@@ -85,6 +86,12 @@ OF_API unsigned of_evaluation_needs(const of_evaluation *evaluation);
     if there is no such set, or it has ended. */
 OF_API of_status of_evaluation_add(of_evaluation *evaluation, size_t set,
                                    const of_scored_batch *batch, of_error *error);
+
+/** Adds a file of set number `set` that could not be read, for the report's list of them; of a set,
+    the first 1,000 are kept. of_evaluate does so itself. */
+OF_API of_status of_evaluation_add_unreadable(of_evaluation *evaluation, size_t set,
+                                              const char *path, const char *reason,
+                                              of_error *error);
 
 /** All images of set number `set` have been added; `result` is its stream's, NULL: nothing is known
     of it but the images. */
@@ -210,7 +217,8 @@ OF_API of_report_options of_report_options_default(void);
 
 /**
  * One HTML page that needs nothing else: distributions of all scores, ROC curves, both models'
- * likelihoods, the most and the least anomalous images of each set with heat maps and p-values.
+ * likelihoods, all flagged images where nothing is compared, the most and the least anomalous ones
+ * of each set, with heat maps and p-values, and the files that could not be read.
  * The evaluation must have been told to keep images (else OF_ERROR_ARGUMENT), and then stays as it
  * is: the heat is made once. `options` may be NULL.
  */

@@ -215,9 +215,16 @@ static void add_result(of_stream_result *sum, const of_stream_result *more) {
     sum->seconds += more->seconds;
 }
 
+static void note_unreadable(void *user, const char *path, const char *reason) {
+    const score_run *run = user;
+    of_score_pictures_note_unreadable(&run->pictures, run->source, path, reason);
+}
+
 static of_status score_sources(score_run *run, of_stream_result *sum, of_error *error) {
     const of_text_list *sources = &run->settings->sources;
     of_watcher watcher = of_watcher_make(run->console, "score", sources->count > 1);
+    watcher.unreadable = note_unreadable;
+    watcher.user = run;
     const of_stream_observer observer = of_watcher_observer(&watcher);
     of_stream_options options = of_shared_stream_options(&run->settings->shared, &observer);
     of_status status = OF_OK;

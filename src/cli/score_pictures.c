@@ -126,6 +126,13 @@ of_status of_score_pictures_collect(of_score_pictures *pictures, size_t source,
     return status;
 }
 
+/* Without memory for it, the report's list is shorter. */
+void of_score_pictures_note_unreadable(const of_score_pictures *pictures, size_t source,
+                                       const char *path, const char *reason) {
+    if (pictures->evaluation != NULL)
+        (void)of_evaluation_add_unreadable(pictures->evaluation, source, path, reason, NULL);
+}
+
 void of_score_pictures_finish_source(of_score_pictures *pictures, size_t source,
                                      const of_stream_result *result) {
     if (pictures->evaluation != NULL)

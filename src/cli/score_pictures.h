@@ -34,6 +34,8 @@ unsigned of_score_pictures_needs(const of_score_pictures *pictures);
 /* Images of SRC number `source`. */
 of_status of_score_pictures_collect(of_score_pictures *pictures, size_t source,
                                     const of_scored_batch *batch, of_error *error);
+void of_score_pictures_note_unreadable(const of_score_pictures *pictures, size_t source,
+                                       const char *path, const char *reason);
 void of_score_pictures_finish_source(of_score_pictures *pictures, size_t source,
                                      const of_stream_result *result);
 

@@ -21,6 +21,8 @@ static void progress(void *user, uint64_t images) {
 static void warn_unreadable(void *user, const char *source, const char *path, const char *reason) {
     of_watcher *watcher = user;
     of_warnings_add(&watcher->warnings, source, path, reason);
+    if (watcher->unreadable != NULL)
+        watcher->unreadable(watcher->user, path, reason);
 }
 
 static void warn(void *user, const char *text) {

@@ -12,6 +12,9 @@ typedef struct of_watcher {
     of_console *console;
     const char *label; /* shown with the progress */
     of_warnings warnings;
+    /* Also told of files that cannot be read; NULL: nobody. */
+    void (*unreadable)(void *user, const char *path, const char *reason);
+    void *user;
 } of_watcher;
 
 /* `several`: there are streams of other sources as well, and warnings name theirs. */

@@ -114,9 +114,12 @@ static of_status open_evaluation(of_evaluation *evaluation, const of_evaluation_
     if (status != OF_OK)
         return status;
     choose_judged(evaluation);
-    return options->keep_images ? of_gallery_create(evaluation->detector, options->set_count,
-                                                    options->compared, &evaluation->gallery, error)
-                                : OF_OK;
+    if (!options->keep_images)
+        return OF_OK;
+    bool lists = !options->compared && evaluation->judged[evaluation->main_score];
+    return of_gallery_create(evaluation->detector, options->set_count, options->compared,
+                             lists ? OF_GALLERY_FLAGGED : OF_GALLERY_IMAGES, &evaluation->gallery,
+                             error);
 }
 
 static of_status read_options(const of_evaluation_options *given, of_evaluation_options *own,
@@ -258,13 +261,71 @@ static of_status add_batch(void *user, const of_scored_batch *batch, of_error *e
     return of_evaluation_add(run->evaluation, run->number, batch, error);
 }
 
+/* The caller's observer, which also hears of files that could not be read. */
+typedef struct fault_watch {
+    of_stream_observer observer;
+    of_evaluation *evaluation;
+    size_t number;
+} fault_watch;
+
+/* Without memory for it, the report's list is shorter. */
+static void note_unreadable(void *user, const char *source, const char *path, const char *reason) {
+    const fault_watch *watch = user;
+    (void)of_evaluation_add_unreadable(watch->evaluation, watch->number, path, reason, NULL);
+    if (watch->observer.unreadable != NULL)
+        watch->observer.unreadable(watch->observer.user, source, path, reason);
+}
+
+static void note_started(void *user, const char *source, uint64_t expected) {
+    const fault_watch *watch = user;
+    if (watch->observer.started != NULL)
+        watch->observer.started(watch->observer.user, source, expected);
+}
+
+static void note_progress(void *user, uint64_t images) {
+    const fault_watch *watch = user;
+    if (watch->observer.progressed != NULL)
+        watch->observer.progressed(watch->observer.user, images);
+}
+
+static void note_warning(void *user, const char *text) {
+    const fault_watch *watch = user;
+    if (watch->observer.warn != NULL)
+        watch->observer.warn(watch->observer.user, text);
+}
+
+static bool ask_stop(void *user) {
+    const fault_watch *watch = user;
+    return watch->observer.stop != NULL && watch->observer.stop(watch->observer.user);
+}
+
+static of_stream_observer observe_faults(fault_watch *watch) {
+    of_stream_observer observer = of_stream_observer_default();
+    observer.user = watch;
+    observer.started = note_started;
+    observer.progressed = note_progress;
+    observer.unreadable = note_unreadable;
+    observer.warn = note_warning;
+    observer.stop = ask_stop;
+    return observer;
+}
+
 static of_status run_set(of_evaluation *evaluation, size_t number, const of_stream_options *options,
                          of_error *error) {
     set_run run = {evaluation, number};
+    fault_watch watch = {of_stream_observer_default(), evaluation, number};
     of_stream_result result = {0};
     const char *source = evaluation->sets[number].source;
+    of_stream_options own = *options;
     of_status status =
-        of_detector_stream(evaluation->detector, source, options, add_batch, &run, &result, error);
+        of_options_read(&watch.observer, sizeof watch.observer, sizeof watch.observer,
+                        options->observer, "of_stream_observer", error);
+    if (status != OF_OK)
+        return status;
+    const of_stream_observer observer = observe_faults(&watch);
+    own.observer = &observer;
+    status =
+        of_detector_stream(evaluation->detector, source, &own, add_batch, &run, &result, error);
     if (status == OF_OK && result.images == 0)
         return of_stream_fail_empty(source, &result, error);
     of_evaluation_end_set(evaluation, number, &result);

@@ -23,6 +23,13 @@ typedef struct of_score_column {
     of_metrics metrics; /* against the first set, where sets are compared */
 } of_score_column;
 
+/* A file that could not be read. */
+typedef struct of_fault {
+    char *path, *reason; /* freed with free() */
+} of_fault;
+
+enum { OF_FAULTS_MOST = 1000 /* that a set remembers */ };
+
 typedef struct of_image_set {
     char *name, *source;
     of_stream_result stream;
@@ -32,6 +39,8 @@ typedef struct of_image_set {
     of_values logp, general_logp;
     double mean_logp, mean_general_logp; /* over the finite ones */
     double rank_correlation, correlation;
+    of_fault *faults; /* [fault_count] */
+    size_t fault_count, fault_capacity;
 } of_image_set;
 
 struct of_evaluation {
@@ -70,6 +79,9 @@ void of_image_set_end(of_image_set *set, const of_stream_result *result);
 /* What needs all images of a set and of the first one: metrics, and correlations of the models. */
 of_status of_image_set_compare(const of_evaluation *evaluation, of_image_set *set, of_error *error);
 of_status of_image_sets_correlate(of_evaluation *evaluation, of_error *error);
+
+/* faults.c */
+void of_faults_close(of_image_set *set);
 
 /* Accepts a zeroed set. */
 void of_image_set_close(of_image_set *set, size_t score_count);

@@ -9,6 +9,7 @@
 /* Both ends of a set. */
 typedef struct gallery_wall {
     of_examples *most, *least;
+    size_t shown; /* of `most` */
 } gallery_wall;
 
 struct of_gallery {
@@ -20,15 +21,16 @@ struct of_gallery {
     of_heat_reference *reference;
 };
 
-static of_status open_wall(const of_detector *detector, gallery_wall *wall, of_error *error) {
-    of_status status = of_examples_create(detector, OF_GALLERY_IMAGES, false, &wall->most, error);
+static of_status open_wall(const of_detector *detector, size_t most, gallery_wall *wall,
+                           of_error *error) {
+    of_status status = of_examples_create(detector, most, false, &wall->most, error);
     return status == OF_OK
                ? of_examples_create(detector, OF_GALLERY_IMAGES, true, &wall->least, error)
                : status;
 }
 
 of_status of_gallery_create(const of_detector *detector, size_t set_count, bool first_is_reference,
-                            of_gallery **gallery, of_error *error) {
+                            size_t most, of_gallery **gallery, of_error *error) {
     of_gallery *made = calloc(1, sizeof *made);
     if (made == NULL)
         return of_fail_memory(error, "the images of a report");
@@ -38,7 +40,7 @@ of_status of_gallery_create(const of_detector *detector, size_t set_count, bool 
         made->walls != NULL ? OF_OK : of_fail_memory(error, "the images of a report");
     for (size_t i = 0; status == OF_OK && i < set_count; i++) {
         made->set_count++;
-        status = open_wall(detector, &made->walls[i], error);
+        status = open_wall(detector, most, &made->walls[i], error);
     }
     if (status == OF_OK)
         *gallery = made;
@@ -74,15 +76,17 @@ of_status of_gallery_offer(of_gallery *gallery, size_t set, const char *source,
     return status;
 }
 
-/* The images of a small set are divided: none is among the most and the least anomalous. */
-static void sort_wall(gallery_wall *wall) {
+/* The images of a small set are divided: none is among the most and the least anomalous on the
+ * wall.
+ */
+static void sort_wall(gallery_wall *wall, uint64_t flagged) {
+    size_t images = wall->most->offered < SIZE_MAX ? (size_t)wall->most->offered : SIZE_MAX;
+    bool small = images < (size_t)2 * OF_GALLERY_IMAGES;
     of_examples_sort(wall->most);
     of_examples_sort(wall->least);
-    if (wall->most->offered < UINT64_C(2) * OF_GALLERY_IMAGES) {
-        size_t images = (size_t)wall->most->offered;
-        of_examples_shorten(wall->most, images - images / 2);
-        of_examples_shorten(wall->least, images / 2);
-    }
+    wall->shown = small ? images - images / 2 : OF_GALLERY_IMAGES;
+    of_examples_shorten(wall->most, flagged > wall->shown ? (size_t)flagged : wall->shown);
+    of_examples_shorten(wall->least, small ? images / 2 : OF_GALLERY_IMAGES);
 }
 
 static of_status make_reference(of_gallery *gallery, of_score score, of_error *error) {
@@ -102,14 +106,14 @@ static of_status heat_wall(const of_gallery *gallery, gallery_wall *wall, of_sco
                : status;
 }
 
-of_status of_gallery_heat(of_gallery *gallery, of_score score, const of_stream_observer *observer,
-                          of_error *error) {
+of_status of_gallery_heat(of_gallery *gallery, of_score score, const uint64_t *flagged,
+                          const of_stream_observer *observer, of_error *error) {
     of_heat_watch watch;
     uint64_t images = 0;
     if (gallery->heated)
         return OF_OK;
     for (size_t i = 0; i < gallery->set_count; i++) {
-        sort_wall(&gallery->walls[i]);
+        sort_wall(&gallery->walls[i], flagged != NULL ? flagged[i] : 0);
         images += gallery->walls[i].most->count + gallery->walls[i].least->count;
     }
     of_status status = make_reference(gallery, score, error);
@@ -123,6 +127,10 @@ of_status of_gallery_heat(of_gallery *gallery, of_score score, const of_stream_o
 
 const of_examples *of_gallery_images(const of_gallery *gallery, size_t set, bool least) {
     return least ? gallery->walls[set].least : gallery->walls[set].most;
+}
+
+size_t of_gallery_wall(const of_gallery *gallery, size_t set) {
+    return gallery->walls[set].shown;
 }
 
 const of_heat_reference *of_gallery_reference(const of_gallery *gallery) {

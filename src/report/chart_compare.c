@@ -98,10 +98,13 @@ static const double *general_column(const of_report_set *set, size_t score) {
 
 /* Dots as strokes of length 0 in one path: a few bytes a dot. Evenly spaced images, so that the
  * same sets give the same plot. */
+enum { FEW_IMAGES = 300 /* whose dots are drawn larger */ };
+
 static void draw_dots(const of_report_set *set, size_t number, const of_axis *x, const of_axis *y,
                       FILE *file) {
     size_t stride = (set->images + OF_CHART_POINTS - 1) / OF_CHART_POINTS;
-    (void)fprintf(file, "<path class=\"dots c%zu\" d=\"", of_chart_colour(number));
+    (void)fprintf(file, "<path class=\"dots c%zu%s\" d=\"", of_chart_colour(number),
+                  set->images < FEW_IMAGES ? " few" : "");
     for (size_t i = 0; i < set->images; i += stride)
         if (isfinite(set->logp[i]) && isfinite(set->general_logp[i]))
             (void)fprintf(file, "M%.1f %.1fh0", of_axis_place(x, set->general_logp[i]),

@@ -19,7 +19,8 @@ typedef struct set_view {
     const double **scores;  /* [score_count] */
     of_report_flags *flags; /* [score_count] */
     of_metrics *metrics;    /* [score_count], NULL where nothing is compared */
-    of_report_image most[OF_GALLERY_IMAGES], least[OF_GALLERY_IMAGES];
+    of_report_image most[OF_GALLERY_FLAGGED], least[OF_GALLERY_IMAGES];
+    of_report_fault *faults;
 } set_view;
 
 /* A report in the making. */
@@ -71,15 +72,30 @@ static of_status open_view(const of_evaluation *evaluation, size_t set, set_view
     view->flags = calloc(evaluation->score_count, sizeof *view->flags);
     if (compared)
         view->metrics = calloc(evaluation->score_count, sizeof *view->metrics);
-    if (view->scores == NULL || view->flags == NULL || (compared && view->metrics == NULL))
+    view->faults = calloc(evaluation->sets[set].fault_count + 1, sizeof *view->faults);
+    if (view->scores == NULL || view->flags == NULL || view->faults == NULL ||
+        (compared && view->metrics == NULL))
         return of_fail_memory(error, "a report");
     fill_view(evaluation, set, view);
+    for (size_t i = 0; i < evaluation->sets[set].fault_count; i++)
+        view->faults[i] = (of_report_fault){evaluation->sets[set].faults[i].path,
+                                            evaluation->sets[set].faults[i].reason};
     return OF_OK;
+}
+
+/* Flagged images are the most anomalous ones, and listed where nothing is compared. */
+static size_t count_listed(const of_evaluation *evaluation, size_t set, size_t kept) {
+    of_evaluation_flags flags = of_evaluation_get_flags(evaluation, set, evaluation->main_score);
+    if (evaluation->compared || !flags.known)
+        return 0;
+    return flags.count < kept ? (size_t)flags.count : kept;
 }
 
 static of_report_set view_set(const of_evaluation *evaluation, size_t number, bool with_images,
                               set_view *view) {
     of_evaluation_set set = of_evaluation_get_set(evaluation, number);
+    size_t kept = with_images ? view_images(evaluation, number, false, view->most) : 0;
+    size_t wall = with_images ? of_gallery_wall(evaluation->gallery, number) : 0;
     return (of_report_set){
         .name = set.name,
         .source = set.source,
@@ -95,10 +111,13 @@ static of_report_set view_set(const of_evaluation *evaluation, size_t number, bo
         .pearson = set.correlation,
         .metrics = view->metrics,
         .flags = view->flags,
-        .most_count = with_images ? view_images(evaluation, number, false, view->most) : 0,
+        .most_count = kept < wall ? kept : wall,
+        .flagged_count = count_listed(evaluation, number, kept),
         .least_count = with_images ? view_images(evaluation, number, true, view->least) : 0,
         .most = view->most,
         .least = view->least,
+        .faults = view->faults,
+        .fault_count = evaluation->sets[number].fault_count,
     };
 }
 
@@ -127,12 +146,20 @@ static void close_report(report_view *view) {
         free(view->views[i].scores);
         free(view->views[i].flags);
         free(view->views[i].metrics);
+        free(view->views[i].faults);
     }
     free(view->sets);
     free(view->views);
 }
 
 /* ---- All ----------------------------------------------------------------------------------- */
+
+static size_t count_faults(const report_view *view) {
+    size_t count = 0;
+    for (size_t i = 0; i < view->count; i++)
+        count += view->sets[i].fault_count;
+    return count;
+}
 
 static of_report make_report(const of_evaluation *evaluation, const report_view *view,
                              const char *command) {
@@ -162,6 +189,7 @@ static of_report make_report(const of_evaluation *evaluation, const report_view 
         .confidence = OF_FLAG_CONFIDENCE,
         .heat = of_detector_heat_score(detector, main),
         .heat_reference = of_heat_reference_text(detector, main, reference),
+        .faults = count_faults(view),
         .facts = view->facts.list,
         .fact_count = view->facts.count,
     };
@@ -187,6 +215,20 @@ static of_status write_page(const of_evaluation *evaluation, const char *command
     return status;
 }
 
+/* Of the wall, and of all images that are listed. */
+static of_status heat_images(const of_evaluation *evaluation, const of_stream_observer *observer,
+                             of_error *error) {
+    uint64_t *listed = calloc(evaluation->set_count, sizeof *listed);
+    if (listed == NULL)
+        return of_fail_memory(error, "a report");
+    for (size_t i = 0; i < evaluation->set_count; i++)
+        listed[i] = count_listed(evaluation, i, OF_GALLERY_FLAGGED);
+    of_status status = of_gallery_heat(
+        evaluation->gallery, evaluation->scores[evaluation->main_score], listed, observer, error);
+    free(listed);
+    return status;
+}
+
 of_status of_evaluation_write_report(of_evaluation *evaluation, const of_report_options *options,
                                      FILE *file, of_error *error) {
     of_report_options own = of_report_options_default();
@@ -197,8 +239,7 @@ of_status of_evaluation_write_report(of_evaluation *evaluation, const of_report_
         status = of_fail_setting(error, OF_ERROR_ARGUMENT, "keep_images",
                                  "a report shows images, and the evaluation kept none");
     if (status == OF_OK)
-        status = of_gallery_heat(evaluation->gallery, evaluation->scores[evaluation->main_score],
-                                 own.observer, error);
+        status = heat_images(evaluation, own.observer, error);
     return status == OF_OK ? write_page(evaluation, own.command, file, error) : status;
 }
 

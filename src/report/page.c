@@ -4,20 +4,24 @@
 #include "report/chart_parts.h"
 #include "report/html.h"
 #include "report/page_parts.h"
+#include "report/script.h"
 #include "report/style.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-enum { IMAGE_SIDE = 128 /* pixels of an image's longer side at most */ };
-
 /* ---- Head --------------------------------------------------------------------------------- */
 
 static void write_head(const of_report *report, FILE *file) {
-    (void)fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-                "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>",
-                file);
+    (void)fputs(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+        "<meta name=\"color-scheme\" content=\"light dark\"/>\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src "
+        "data:; style-src 'unsafe-inline'; script-src '",
+        file);
+    (void)fputs(of_script_sort_hash, file);
+    (void)fputs("'\"/>\n<title>", file);
     of_html_text(file, report->title);
     (void)fprintf(file, "</title>\n<style>\n%s%s</style>\n</head>\n<body>\n<main>\n<h1>",
                   of_style_charts, of_style_page);
@@ -25,7 +29,10 @@ static void write_head(const of_report *report, FILE *file) {
     (void)fputs("</h1>\n", file);
 }
 
+/* One set needs no telling apart. */
 static void write_legend(const of_report *report, FILE *file) {
+    if (report->set_count < 2)
+        return;
     (void)fputs("<ul class=\"legend\" aria-label=\"Colours of the sets\">\n", file);
     for (size_t i = 0; i < report->set_count; i++) {
         (void)fprintf(file, "<li class=\"c%zu\">", of_chart_colour(i));
@@ -129,123 +136,6 @@ static of_status write_scores(of_chart_page *page, const of_report *report, of_e
     return status;
 }
 
-/* ---- Images ------------------------------------------------------------------------------- */
-
-static of_heated_image heated(const of_report *report, const of_report_image *image) {
-    const of_architecture *a = &report->architecture;
-    return (of_heated_image){image->pixels, image->heat, image->limit,
-                             a->channels,   a->height,   a->width};
-}
-
-typedef of_status paint(const of_heated_image *image, uint32_t factor, uint32_t most,
-                        of_picture *picture, of_error *error);
-
-/* The alternative text names the image and what is seen. */
-static of_status write_picture(const of_report *report, const of_report_image *image,
-                               paint *painter, const char *what, FILE *file, of_error *error) {
-    of_heated_image source = heated(report, image);
-    of_picture picture;
-    of_status status = painter(&source, 1, IMAGE_SIDE, &picture, error);
-    if (status != OF_OK)
-        return status;
-    (void)fputs("<img alt=\"", file);
-    (void)fputs(what, file);
-    of_html_text(file, image->path);
-    (void)fprintf(file, "\" width=\"%" PRIu32 "\" height=\"%" PRIu32 "\" src=\"", picture.width,
-                  picture.height);
-    status = of_html_picture(file, &picture, error);
-    (void)fputs("\"/>", file);
-    of_picture_free(&picture);
-    return status;
-}
-
-static of_status write_image(const of_report *report, const of_report_image *image, FILE *file,
-                             of_error *error) {
-    char value[OF_HTML_NUMBER], limit[OF_HTML_NUMBER];
-    (void)fputs("<figure><div class=\"pair\">", file);
-    of_status status = write_picture(report, image, of_picture_plain, "image ", file, error);
-    if (status == OF_OK)
-        status = write_picture(report, image, of_picture_heat, "heat of ", file, error);
-    if (status != OF_OK)
-        return status;
-    (void)fputs("</div><figcaption title=\"", file);
-    of_html_text(file, image->path);
-    if (image->label[0] != '\0') {
-        (void)fputs(", ", file);
-        of_html_text(file, image->label);
-    }
-    (void)fprintf(file, "\"><strong>%s</strong> (\xc2\xb1%s)<br/>",
-                  isfinite(image->value) ? of_html_number(image->value, value) : "not finite",
-                  of_html_number(image->limit, limit));
-    if (!isnan(image->p_value))
-        (void)fprintf(file, "p %.3g<br/>", image->p_value);
-    of_html_text(file, image->path);
-    (void)fputs("</figcaption></figure>\n", file);
-    return OF_OK;
-}
-
-static of_status write_row(const of_report *report, const of_report_set *set, bool most, FILE *file,
-                           of_error *error) {
-    const of_report_image *images = most ? set->most : set->least;
-    size_t count = most ? set->most_count : set->least_count;
-    of_status status = OF_OK;
-    if (count == 0)
-        return OF_OK;
-    (void)fputs("<h3>", file);
-    of_html_text(file, set->name);
-    (void)fprintf(file, ": %s anomalous</h3>\n<div class=\"images\">\n", most ? "most" : "least");
-    for (size_t i = 0; status == OF_OK && i < count; i++)
-        status = write_image(report, &images[i], file, error);
-    (void)fputs("</div>\n", file);
-    return status;
-}
-
-static of_status write_colour_bar(FILE *file, of_error *error) {
-    enum { WIDTH = 61 };
-    uint8_t pixels[3 * WIDTH];
-    const of_picture bar = {pixels, 1, WIDTH};
-    for (int i = 0; i < WIDTH; i++)
-        of_picture_colour(2.0 * i / (WIDTH - 1) - 1, pixels + 3 * (size_t)i);
-    (void)fputs("<p class=\"scalebar\">more normal <img alt=\"Colours from blue over grey to "
-                "orange\" src=\"",
-                file);
-    of_status status = of_html_picture(file, &bar, error);
-    (void)fputs("\"/> more anomalous</p>\n", file);
-    return status;
-}
-
-static bool has_p_values(const of_report *report) {
-    for (size_t i = 0; i < report->set_count; i++)
-        if (report->sets[i].most_count > 0 && !isnan(report->sets[i].most[0].p_value))
-            return true;
-    return false;
-}
-
-static of_status write_images(const of_report *report, FILE *file, of_error *error) {
-    (void)fputs("<section aria-labelledby=\"images\"><h2 id=\"images\">Images</h2>\n<p>Ordered by "
-                "<strong>",
-                file);
-    of_page_score_name(file, report->scores[report->main_score]);
-    (void)fputs("</strong>. Beside each image, the heat of <strong>", file);
-    of_page_score_name(file, report->heat);
-    (void)fputs("</strong>: what each position adds to it, relative to ", file);
-    of_html_text(file, report->heat_reference);
-    (void)fputs(". In parentheses, what the strongest colour stands for in nats a pixel.", file);
-    if (has_p_values(report))
-        (void)fputs(" p is the image's p-value: the share of calibration images, itself counted "
-                    "among them, that score as high or higher.",
-                    file);
-    (void)fputs("</p>\n", file);
-    of_status status = write_colour_bar(file, error);
-    for (size_t i = 0; status == OF_OK && i < report->set_count; i++) {
-        status = write_row(report, &report->sets[i], true, file, error);
-        if (status == OF_OK)
-            status = write_row(report, &report->sets[i], false, file, error);
-    }
-    (void)fputs("</section>\n", file);
-    return status;
-}
-
 /* ---- Foot --------------------------------------------------------------------------------- */
 
 static void write_provenance(const of_report *report, FILE *file) {
@@ -265,26 +155,35 @@ static void write_provenance(const of_report *report, FILE *file) {
         (void)fputs("</td></tr>\n", file);
     }
     of_page_close_table(file);
-    (void)fputs("</section>\n</main>\n</body>\n</html>\n", file);
+    (void)fprintf(file, "</section>\n</main>\n<script>%s</script>\n</body>\n</html>\n",
+                  of_script_sort);
 }
 
 of_status of_report_write(const of_report *report, FILE *file, of_error *error) {
     of_chart_page page = {.file = file};
+    of_status status = OF_OK;
     write_head(report, file);
+    of_page_verdict(report, file);
     write_legend(report, file);
     of_page_sets(report, file);
+    status = of_page_flagged_images(report, file, error);
+    if (status != OF_OK)
+        return status;
     if (report->compared) {
         of_page_metrics(report, file);
         of_page_flags(report, file);
     }
-    of_status status = write_models(&page, report, error);
+    status = write_models(&page, report, error);
     if (status != OF_OK)
         return status;
-    write_scales(&page, report);
+    if (report->set_count > 1)
+        write_scales(&page, report);
     status = write_scores(&page, report, error);
     if (status == OF_OK)
-        status = write_images(report, file, error);
-    if (status == OF_OK)
-        write_provenance(report, file);
-    return status;
+        status = of_page_images(report, file, error);
+    if (status != OF_OK)
+        return status;
+    of_page_unreadable(report, file);
+    write_provenance(report, file);
+    return OF_OK;
 }

@@ -25,11 +25,19 @@ void of_page_score_name(FILE *file, of_score score) {
 
 /* ---- Tables ------------------------------------------------------------------------------- */
 
-void of_page_open_table(const char *caption, FILE *file) {
+static void open_table(const char *caption, const char *attributes, FILE *file) {
     (void)fprintf(file,
                   "<figure class=\"table\"><figcaption>%s</figcaption><div class=\"scroll\" "
-                  "role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table>\n",
-                  caption, caption);
+                  "role=\"region\" tabindex=\"0\" aria-label=\"%s\"><table%s>\n",
+                  caption, caption, attributes);
+}
+
+void of_page_open_table(const char *caption, FILE *file) {
+    open_table(caption, "", file);
+}
+
+void of_page_open_sortable(const char *caption, FILE *file) {
+    open_table(caption, " class=\"sortable\"", file);
 }
 
 void of_page_close_table(FILE *file) {
@@ -101,20 +109,6 @@ static void write_set_heading(const of_report *report, FILE *file) {
     (void)fputs("</tr></thead><tbody>\n", file);
 }
 
-static void write_rule(const of_report *report, FILE *file) {
-    char threshold[OF_HTML_NUMBER];
-    (void)fputs("<p class=\"note\">Flagged are images whose ", file);
-    if (report->rate > 0)
-        (void)fputs("p-value of ", file);
-    of_page_score_name(file, report->scores[report->main_score]);
-    if (report->rate > 0)
-        (void)fprintf(file, " is at most %g, a share of at most %g of normal images.</p>\n",
-                      report->rate, report->rate);
-    else
-        (void)fprintf(file, " is at or above %s, or not finite.</p>\n",
-                      of_html_number(report->threshold, threshold));
-}
-
 void of_page_sets(const of_report *report, FILE *file) {
     (void)fputs("<section aria-labelledby=\"sets\"><h2 id=\"sets\">Sets</h2>\n", file);
     of_page_open_table("What was scored; bits/dim is the mean over the images, lower is likelier",
@@ -123,8 +117,6 @@ void of_page_sets(const of_report *report, FILE *file) {
     for (size_t i = 0; i < report->set_count; i++)
         write_set_row(report, &report->sets[i], file);
     of_page_close_table(file);
-    if (with_flagged(report))
-        write_rule(report, file);
     (void)fputs("</section>\n", file);
 }
 

@@ -17,6 +17,11 @@ typedef struct of_report_image {
     double limit; /* the strongest colour */
 } of_report_image;
 
+/* A file that could not be read. */
+typedef struct of_report_fault {
+    const char *path, *reason;
+} of_report_fault;
+
 /* What is flagged of a set under a score, and the confidence interval of that share. */
 typedef struct of_report_flags {
     bool known; /* else nothing is flagged under this score */
@@ -30,11 +35,14 @@ typedef struct of_report_set {
     const double *const *scores;       /* [scores of the report][images] */
     const double *logp, *general_logp; /* [images]; general NULL without a general model */
     double mean_bits, mean_general_bits;
-    double spearman, pearson;     /* of logp and general_logp */
-    const of_metrics *metrics;    /* [scores]: against the first set; NULL in that */
-    const of_report_flags *flags; /* [scores]; NULL where the report is without */
-    const of_report_image *most, *least;
-    size_t most_count, least_count;
+    double spearman, pearson;            /* of logp and general_logp */
+    const of_metrics *metrics;           /* [scores]: against the first set; NULL in that */
+    const of_report_flags *flags;        /* [scores]; NULL where the report is without */
+    const of_report_image *most, *least; /* the most extreme first */
+    size_t most_count, least_count;      /* on the wall */
+    size_t flagged_count;                /* of `most`: those that are listed as flagged */
+    const of_report_fault *faults;       /* [fault_count] */
+    size_t fault_count;
 } of_report_set;
 
 /* "threads", "2" */
@@ -59,11 +67,13 @@ typedef struct of_report {
     double confidence;          /* of the intervals of flagged shares */
     of_score heat;              /* whose heat the images show */
     const char *heat_reference; /* what it is relative to */
+    size_t faults;              /* of all sets */
     const of_report_fact *facts;
     size_t fact_count;
 } of_report;
 
-/* One HTML file, well-formed XML as well, without scripts and without anything to load. */
+/* One HTML file, well-formed XML as well, without anything to load. Its only script sorts tables;
+ * its policy admits no other. */
 of_status of_report_write(const of_report *report, FILE *file, of_error *error);
 
 /* An SVG with the distributions of two scores side by side: nll, and the main score (ratio where

@@ -25,6 +25,7 @@ const char of_style_charts[] =
     ".d1 .line{stroke-dasharray:7 3}.d2 .line{stroke-dasharray:2 3}\n"
     ".dot{fill:var(--c)}\n"
     ".dots{stroke:var(--c);stroke-width:3.2;stroke-linecap:round;stroke-opacity:.55;fill:none}\n"
+    ".dots.few{stroke-width:6}\n"
     ".threshold{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:5 3;fill:none}\n"
     ".chance{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 4;fill:none}\n";
 
@@ -77,8 +78,13 @@ const char of_style_page[] =
     ".images figure{margin:0;min-width:0}\n"
     ".pair{display:grid;grid-template-columns:1fr 1fr;gap:3px}\n"
     ".pair img{width:100%;height:auto;display:block;image-rendering:pixelated;border-radius:2px}\n"
-    ".images figcaption{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;"
-    "line-height:1.35;margin-top:.2rem}\n"
+    ".images figcaption{overflow-wrap:anywhere;line-height:1.35;margin-top:.2rem}\n"
+    ".verdict{font-size:1.1rem;margin:.8rem 0 1.2rem}\n"
+    "td .pair{width:8.5rem}\n"
+    "th button{all:unset;cursor:pointer}\n"
+    "th button:focus-visible{outline:2px solid var(--s0);outline-offset:2px}\n"
+    "th[aria-sort=ascending] button::after{content:\" \\2191\"}\n"
+    "th[aria-sort=descending] button::after{content:\" \\2193\"}\n"
     ".scalebar{display:flex;align-items:center;gap:.6rem;flex-wrap:wrap}\n"
     ".scalebar img{width:7.5rem;height:14px;border-radius:2px}\n"
     "pre{background:var(--panel);border:1px solid var(--grid);border-radius:8px;padding:.8rem;"

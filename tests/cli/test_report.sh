@@ -5,7 +5,8 @@
 make_model in.model 1 3 16 16 2 2 8
 make_model general.model 2 3 16 16 2 3 8
 
-# well_formed FILE: XML, with identifiers that are unique, no script, and nothing to load.
+# well_formed FILE: XML, with identifiers that are unique, no script but the one that its policy names,
+# and nothing to load.
 well_formed() {
     checks=$((checks + 1))
     if command -v xmllint >/dev/null; then
@@ -16,10 +17,26 @@ well_formed() {
     twice=$(grep -o ' id="[^"]*"' "$1" | sort | uniq -d)
     [ -z "$twice" ] || fail "identifiers stand twice in $1: $twice"
     # the name of SVG itself is no address to load from
-    if sed 's|xmlns="http://www.w3.org/2000/svg"||' "$1" | grep -qi -e '<script' -e 'https\?://' \
+    if sed 's|xmlns="http://www.w3.org/2000/svg"||' "$1" | grep -qi -e 'https\?://' \
         -e '@import' -e '<link' -e '<iframe'; then
-        fail "$1 has a script, or something to load"
+        fail "$1 has something to load"
     fi
+    case $1 in
+    *.html) script_is_known "$1" ;;
+    *) if grep -qi '<script' "$1"; then fail "$1 has a script"; fi ;;
+    esac
+}
+
+# script_is_known PAGE: its only script is the one whose hash its policy admits.
+script_is_known() {
+    [ "$(grep -o '<script' "$1" | wc -l)" -eq 1 ] || fail "$1 has more than one script"
+    if ! command -v openssl >/dev/null; then
+        echo "SKIPPED: no openssl to check the script of $1 with"
+        return
+    fi
+    hash=$(sed -n 's|^<script>\(.*\)</script>$|\1|p' "$1" | tr -d '\n' |
+        openssl dgst -sha256 -binary | base64)
+    grep -q "script-src 'sha256-$hash'" "$1" || fail "the policy of $1 does not admit its script"
 }
 
 count() { # PATTERN FILE: how often
@@ -109,6 +126,8 @@ flagged() { # SOURCE FILE
 }
 flagged synthetic:shapes flags.html
 flagged synthetic:noise flags.html
+listed=$(grep -c '<tr><td><div class="pair">' flags.html)
+expect_equal 'flagged images that are listed' "$listed" "$(column anomalous | grep -c '^1 ')"
 p=$(column p_value | sort -g | awk 'NR == 1 { printf "%.3g", $1 }')
 grep -q "<br/>p $p<br/>" flags.html || fail "the smallest p-value, $p, is not at an image"
 expect_equal 'lines of the threshold' "$(count 'class="threshold"' flags.html)" 1
@@ -119,7 +138,7 @@ run 0 score -m in.model -g general.model --score nll --threshold "$middle" --lim
 well_formed flags.html
 flagged synthetic:shapes flags.html
 flagged synthetic:noise flags.html
-grep -q 'Flagged are images whose nll is at or above [0-9.]*, or not' flags.html || fail 'no rule'
+grep -q 'whose <em>nll</em> is at or above [0-9.]*, or not' flags.html || fail 'no rule'
 expect_equal 'lines of the threshold' "$(count 'class="threshold"' flags.html)" 1
 if "$program" score -m in.model --score complexity-webp --threshold 9 --limit 40 -q -o s.csv \
     --report flags.html synthetic:shapes 2>"$err"; then
@@ -140,6 +159,21 @@ for score in nll ratio combined; do
         "$(json flags.json $in/high)" "$(json flags.json "flagged/scores/$score/noise/share")")
     grep -q ">$score</th>$row" flags.html || fail "the row of $score is not in the report: $row"
 done
+
+# ---- files that cannot be read: all are listed, with the reason
+make_images in.model mixed 3
+printf 'no image' >mixed/broken-one.png
+head -c 60 mixed/0.png >mixed/broken-two.png
+run 3 score -m in.model --report broken.html -o s.csv mixed
+well_formed broken.html
+grep -q '2 files could not be read' broken.html || fail 'the verdict leaves out what is unreadable'
+grep -q '<td class="text">broken-one.png</td><td class="text">[^<]' broken.html ||
+    fail 'broken-one.png is not listed'
+grep -q '<td class="text">broken-two.png</td><td class="text">[^<]' broken.html ||
+    fail 'broken-two.png is not listed'
+run 3 eval -m in.model --in mixed --out-of noise=synthetic:noise --limit 9 --report broken.html
+well_formed broken.html
+expect_equal 'unreadable files' "$(grep -c '<td class="text">broken-' broken.html)" 2
 
 # ---- hostile names: text, not markup, and valid
 mkdir '<b>"&'

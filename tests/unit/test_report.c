@@ -182,11 +182,10 @@ static void flags_of_sets(void **state) {
     fill(&s, counted, IMAGES);
     s.report.compared = false;
     expect_times(&s, of_report_write, "<td>3 (25.00 %)</td>", SETS);
-    expect_times(&s, of_report_write, "Flagged are images whose p-value of ratio is at most 0.05",
-                 1);
+    expect_times(&s, of_report_write, "p-value of <em>ratio</em> is at most 0.05", 1);
     s.report.rate = 0;
     s.report.threshold = 99;
-    expect_times(&s, of_report_write, "Flagged are images whose ratio is at or above 99.0", 1);
+    expect_times(&s, of_report_write, "whose <em>ratio</em> is at or above 99.0", 1);
     expect_times(&s, of_report_write, "flagged from 99.0 \xe2\x96\xb6<", 1);
     s.report.threshold = -99;
     expect_times(&s, of_report_write, "\xe2\x97\x80 flagged from -99.0<", 1);
