@@ -211,6 +211,35 @@ OF_API of_status of_detector_check_rule(const of_detector *detector, const of_fl
 /** Is an image with this value of the rule's score flagged? */
 OF_API bool of_detector_flags(const of_detector *detector, const of_flag_rule *rule, double value);
 
+/* ---- Drift ---------------------------------------------------------------------------------- */
+
+enum { OF_DRIFT_BINS = 1024 };
+
+/** The p-values of a stream of images as a histogram; start from zero. */
+typedef struct of_drift {
+    uint64_t images;
+    uint64_t bins[OF_DRIFT_BINS]; /**< those in (i/1024, (i + 1)/1024] */
+} of_drift;
+
+/** Counts an image; a p-value that is not in (0, 1] is left out. */
+OF_API void of_drift_add(of_drift *drift, double p_value);
+
+typedef struct of_drift_summary {
+    uint64_t images;
+    double distance;     /**< Kolmogorov's, between the scores of these images and those of the
+                              calibration's, 0 to 1, to within 0.003: the largest difference of
+                              their distribution functions. NaN without images */
+    double significance; /**< probability of such a distance if both are drawn alike (two samples;
+                              Stephens 1970); NaN without images */
+    bool drifted;        /**< distance >= 0.1 and significance < 0.001: the source of these images
+                              is not what it was, for example a camera that has moved */
+} of_drift_summary;
+
+/** Compares with the images of a calibration; the p-values are those of `score`. Without a
+    calibration nothing is known. */
+OF_API of_drift_summary of_drift_summarise(const of_drift *drift, const of_calibration *calibration,
+                                           of_score score);
+
 /* ---- Streams of images ------------------------------------------------------------------------
  */
 

@@ -94,6 +94,7 @@ void of_rows_add_score(of_rows *rows, of_score score) {
 
 void of_rows_add_p_value(of_rows *rows, of_score score) {
     add_column(rows, "p_value", OF_COLUMN_P_VALUE)->score = score;
+    rows->p_score = score;
 }
 
 void of_rows_add_flag(of_rows *rows, of_flag_rule rule) {
@@ -155,6 +156,8 @@ static bool evaluate(of_rows *rows, const of_image_likelihood *likelihood) {
     for (size_t i = 0; i < rows->count; i++) {
         rows->numbers[i] = column_value(rows, &rows->columns[i], likelihood);
         finite = finite && isfinite(rows->numbers[i]);
+        if (rows->columns[i].kind == OF_COLUMN_P_VALUE)
+            of_drift_add(&rows->drift, rows->numbers[i]);
     }
     rows->non_finite += !finite;
     rows->anomalous += anomalous;

@@ -41,7 +41,9 @@ typedef struct of_rows {
     double *numbers;        /* the same of one row */
     size_t count;
     bool with_flag, with_source;
-    of_flag_rule rule;   /* of the flag */
+    of_flag_rule rule;
+    of_drift drift;      /* of the p-values' column, */
+    of_score p_score;    /* which are of this score */
     uint64_t written;    /* rows so far */
     uint64_t non_finite; /* rows with a number that is not finite */
     uint64_t anomalous;  /* rows that are flagged */

@@ -256,6 +256,22 @@ static void summarise(const of_console *console, const of_stream_result *sum, co
                  sum->seconds > 0 ? (double)sum->images / sum->seconds : 0.0);
 }
 
+/* A camera that has moved is the commonest outlier: it changes all images a little. */
+static void summarise_drift(const score_run *run) {
+    const of_calibration *calibration = of_detector_describe(run->detector).calibration;
+    of_drift_summary drift = of_drift_summarise(&run->rows.drift, calibration, run->rows.p_score);
+    if (drift.drifted)
+        of_log_write(&run->console->log, OF_LOG_WARNING,
+                     "the images as a whole score unlike those of the calibration (Kolmogorov "
+                     "distance %.2f, p %.1e): if they should be normal ones, what makes them has "
+                     "changed; if so for good, calibrate again",
+                     drift.distance, drift.significance);
+    else if (drift.images > 0)
+        of_log_write(&run->console->log, OF_LOG_INFO,
+                     "as a whole, Kolmogorov distance %.3f from the calibration's images (p %.2g)",
+                     drift.distance, drift.significance);
+}
+
 static of_status open_pictures(score_run *run, of_error *error) {
     const score_settings *settings = run->settings;
     run->pictures = (of_score_pictures){.report = of_processes_output(settings->report),
@@ -291,8 +307,10 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
         status = of_score_pictures_make(&run->pictures, run->console, error);
     if (status == OF_OK)
         status = of_console_commit(&run->output, error);
-    if (status == OF_OK)
+    if (status == OF_OK) {
         summarise(run->console, sum, &run->rows);
+        summarise_drift(run);
+    }
     of_output_discard(run->output);
     of_score_pictures_close(&run->pictures);
     of_rows_close(&run->rows);

@@ -12,10 +12,11 @@ void of_shared_model_option(of_shared_settings *settings, of_option_table *table
 }
 
 void of_shared_general_option(of_shared_settings *settings, of_option_table *table) {
-    of_option_model(table, 'g', "general-model", &settings->general,
-                    "Weight file of a model of images in general, for the ratio scores, or the name "
-                    "of an installed one. Without it, the installed one that the model was "
-                    "calibrated with; 'none': no general model.");
+    of_option_model(
+        table, 'g', "general-model", &settings->general,
+        "Weight file of a model of images in general, for the ratio scores, or the name "
+        "of an installed one. Without it, the installed one that the model was "
+        "calibrated with; 'none': no general model.");
 }
 
 void of_shared_ensemble_option(of_shared_settings *settings, of_option_table *table) {

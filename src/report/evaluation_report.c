@@ -91,10 +91,23 @@ static size_t count_listed(const of_evaluation *evaluation, size_t set, size_t k
     return flags.count < kept ? (size_t)flags.count : kept;
 }
 
+/* Of sets that are compared, some are meant to score otherwise. */
+static of_drift_summary summarise_drift(const of_evaluation *evaluation, size_t set) {
+    of_drift drift = {.images = 0};
+    size_t count, main = evaluation->main_score;
+    const double *values = of_evaluation_values(evaluation, set, main, &count);
+    for (size_t i = 0; !evaluation->compared && i < count; i++)
+        of_drift_add(
+            &drift, of_detector_p_value(evaluation->detector, evaluation->scores[main], values[i]));
+    return of_drift_summarise(&drift, of_detector_describe(evaluation->detector).calibration,
+                              evaluation->scores[main]);
+}
+
 static of_report_set view_set(const of_evaluation *evaluation, size_t number, bool with_images,
                               set_view *view) {
     of_evaluation_set set = of_evaluation_get_set(evaluation, number);
     size_t kept = with_images ? view_images(evaluation, number, false, view->most) : 0;
+    of_drift_summary drift = summarise_drift(evaluation, number);
     size_t wall = with_images ? of_gallery_wall(evaluation->gallery, number) : 0;
     return (of_report_set){
         .name = set.name,
@@ -111,6 +124,8 @@ static of_report_set view_set(const of_evaluation *evaluation, size_t number, bo
         .pearson = set.correlation,
         .metrics = view->metrics,
         .flags = view->flags,
+        .drift = drift.distance,
+        .drifted = drift.drifted,
         .most_count = kept < wall ? kept : wall,
         .flagged_count = count_listed(evaluation, number, kept),
         .least_count = with_images ? view_images(evaluation, number, true, view->least) : 0,

@@ -71,6 +71,13 @@ static bool with_flagged(const of_report *report) {
     return report->with_flags && !report->compared;
 }
 
+static bool with_drift(const of_report *report) {
+    for (size_t i = 0; i < report->set_count; i++)
+        if (!isnan(report->sets[i].drift))
+            return true;
+    return false;
+}
+
 static void write_set_row(const of_report *report, const of_report_set *set, FILE *file) {
     (void)fputs("<tr>", file);
     write_set_name("row", set, file);
@@ -83,6 +90,8 @@ static void write_set_row(const of_report *report, const of_report_set *set, FIL
                   set->unreadable, set->non_finite);
     if (with_flagged(report))
         write_flagged(report, set, file);
+    if (with_drift(report))
+        write_cell(file, set->drift);
     write_cell(file, set->mean_bits);
     if (report->with_general) {
         write_cell(file, set->mean_general_bits);
@@ -101,6 +110,8 @@ static void write_set_heading(const of_report *report, FILE *file) {
                 file);
     if (with_flagged(report))
         (void)fputs("<th scope=\"col\">flagged</th>", file);
+    if (with_drift(report))
+        (void)fputs("<th scope=\"col\">drift</th>", file);
     (void)fputs("<th scope=\"col\">bits/dim</th>", file);
     if (report->with_general)
         (void)fputs("<th scope=\"col\">general bits/dim</th><th scope=\"col\">Spearman</th>"
@@ -117,6 +128,11 @@ void of_page_sets(const of_report *report, FILE *file) {
     for (size_t i = 0; i < report->set_count; i++)
         write_set_row(report, &report->sets[i], file);
     of_page_close_table(file);
+    if (with_drift(report))
+        (void)fputs("<p class=\"note\">Drift is Kolmogorov's distance between the scores of a set "
+                    "and those of the calibration's images: 0, they are alike; 1, they do not "
+                    "overlap.</p>\n",
+                    file);
     (void)fputs("</section>\n", file);
 }
 

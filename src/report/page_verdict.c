@@ -69,6 +69,23 @@ static void write_separation(const of_report *report, FILE *file) {
     (void)fputs(" (1: always, 0.5: by chance).", file);
 }
 
+/* ---- Drift --------------------------------------------------------------------------------- */
+
+static void write_drift(const of_report *report, FILE *file) {
+    for (size_t i = 0; i < report->set_count; i++) {
+        const of_report_set *set = &report->sets[i];
+        if (!set->drifted)
+            continue;
+        (void)fputs(" As a whole, <strong>", file);
+        of_html_text(file, set->name);
+        (void)fprintf(
+            file,
+            "</strong> scores unlike the calibration's images (Kolmogorov distance %.2f): "
+            "if it should be normal, what makes these images has changed.",
+            set->drift);
+    }
+}
+
 /* ---- What could not be read ----------------------------------------------------------------- */
 
 static void write_unreadable(const of_report *report, FILE *file) {
@@ -92,6 +109,7 @@ void of_page_verdict(const of_report *report, FILE *file) {
         write_flagged(report, file);
     else
         write_ordered(report, file);
+    write_drift(report, file);
     write_unreadable(report, file);
     (void)fputs("</p>\n", file);
 }

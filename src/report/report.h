@@ -38,6 +38,8 @@ typedef struct of_report_set {
     double spearman, pearson;            /* of logp and general_logp */
     const of_metrics *metrics;           /* [scores]: against the first set; NULL in that */
     const of_report_flags *flags;        /* [scores]; NULL where the report is without */
+    double drift; /* Kolmogorov's distance from the calibration's images; NaN: not known */
+    bool drifted; /* it is large, and not by chance */
     const of_report_image *most, *least; /* the most extreme first */
     size_t most_count, least_count;      /* on the wall */
     size_t flagged_count;                /* of `most`: those that are listed as flagged */

@@ -74,6 +74,17 @@ expect_failure 1 'it is installed: general.*see --general-model' score -m pair.m
     --fpr 0.1 synthetic:shapes
 unset OUTFLOW_MODELS
 
+# drift: the summary says how far the images as a whole are from the calibration's
+run 0 calibrate -q -m in.model --data synthetic:shapes:400 --out drift.model
+run 0 score -m drift.model --seed 5 -o rows.csv synthetic:shapes:200
+expect_err "as a whole, Kolmogorov distance 0.0[0-9]* from the calibration's images (p "
+run 0 score -m drift.model --report drift.html -o rows.csv synthetic:noise:200
+expect_err 'warning: the images as a whole score unlike those of the calibration'
+grep -q 'scores unlike the calibration' drift.html || fail 'the report does not speak of drift'
+grep -q '<th scope="col">drift</th>' drift.html || fail 'the report has no column of drift'
+run 0 score -m in.model -g none -o rows.csv synthetic:noise:200
+if grep -q -i kolmogorov "$err"; then fail 'drift without a calibration'; fi
+
 # ---- calibrated without a general model
 run 0 calibrate -m in.model --data synthetic:shapes:2000 --every 5
 expect_out '^400 images$'
