@@ -27,7 +27,7 @@ struct of_source {
     of_pipeline *pipeline;
     of_source_options options;
     of_labels labels;
-    uint64_t expected, delivered, unreadable;
+    uint64_t total, expected, delivered, unreadable;
     bool ended, stopped;
     double next_asked; /* when options.stop is asked again */
     of_error failure;  /* what every further call returns */
@@ -95,6 +95,7 @@ of_status of_source_from_reader(of_reader *reader, const of_source_options *opti
     }
     made->options = *options;
     made->image_bytes = of_target_bytes(&target);
+    made->total = expected;
     made->expected = options->limit > 0 && expected > options->limit ? options->limit : expected;
     status = of_pipeline_start(reader, &target, threads, DECODING_BYTES, &made->pipeline, error);
     if (status != OF_OK)
@@ -141,6 +142,10 @@ uint64_t of_source_unreadable(const of_source *source) {
 
 uint64_t of_source_skipped(const of_source *source) {
     return of_pipeline_skipped(source->pipeline);
+}
+
+uint64_t of_source_total(const of_source *source) {
+    return source->total;
 }
 
 uint64_t of_source_expected(const of_source *source) {

@@ -12,4 +12,7 @@ of_status of_source_target(const of_source_options *options, of_target *target, 
 of_status of_source_from_reader(of_reader *reader, const of_source_options *options,
                                 of_source **source, of_error *error);
 
+/* of_source_expected without regard to a limit. */
+uint64_t of_source_total(const of_source *source);
+
 #endif

@@ -5,7 +5,9 @@
 #include "core/options_read.h"
 #include "core/parts.h"
 #include "data/pixels/image.h"
+#include "data/source.h"
 #include "detect/batch.h"
+#include "detect/label_order.h"
 #include "ranks/ranks.h"
 
 #include <inttypes.h>
@@ -33,6 +35,8 @@ typedef struct stream {
     void *user;
     of_stream_result result;
     uint32_t height, width; /* of the largest image that was reshaped */
+    of_label_order order;
+    uint64_t read; /* images of the source, those that were left out included */
 } stream;
 
 of_stream_options of_stream_options_default(void) {
@@ -214,6 +218,12 @@ static of_status take_batch(stream *s, const of_source_batch *images, of_error *
     return status;
 }
 
+static void note_order(stream *s, const of_source_batch *images) {
+    for (size_t i = 0; s->options.limit > 0 && i < images->count; i++)
+        of_label_order_add(&s->order, images->items[i].label);
+    s->read += images->count;
+}
+
 static of_status run_batches(stream *s, of_error *error) {
     for (;;) {
         of_source_batch images;
@@ -222,6 +232,8 @@ static of_status run_batches(stream *s, of_error *error) {
             return of_ranks_size(s->detector->ranks) > 1
                        ? of_ranks_compare_items(s->detector->ranks, &images, error)
                        : OF_OK;
+        if (status == OF_OK)
+            note_order(s, &images);
         if (status == OF_OK && s->options.every > 1)
             thin_out(s, &images);
         if (status == OF_OK && images.count > 0)
@@ -244,6 +256,20 @@ __attribute__((format(printf, 2, 3))) static void warn(const stream *s, const ch
     va_end(arguments);
     of_plain_text(text); /* a source may be called anything; a warning is one line */
     s->observer.warn(s->observer.user, text);
+}
+
+/* The first images of a source that is sorted by class are all of its first classes. */
+static void warn_of_order(const stream *s, uint64_t total) {
+    uint64_t limit = s->options.limit;
+    if (limit == 0 || s->read < limit || total <= limit || !of_label_order_is_sorted(&s->order))
+        return;
+    warn(s,
+         "%s: sorted by class: its first %" PRIu64 " of %" PRIu64 " images are of %zu class%s ('%s'"
+         "%s%s%s); a fair sample takes one image in %" PRIu64 " instead",
+         s->name, limit, total, s->order.classes, s->order.classes == 1 ? "" : "es",
+         s->order.names[0], s->order.classes > 1 ? " to '" : "",
+         s->order.classes > 1 ? s->order.names[s->order.classes - 1] : "",
+         s->order.classes > 1 ? "'" : "", (total + limit - 1) / limit);
 }
 
 /* What a user may not know of the images that were scored, or were not. */
@@ -287,6 +313,7 @@ static of_status run(stream *s, of_error *error) {
         s->result.unreadable = of_source_unreadable(s->source);
         s->result.skipped = of_source_skipped(s->source);
         warn_of_images(s);
+        warn_of_order(s, of_source_total(s->source));
     }
     s->result.seconds = of_seconds() - start;
     return status;

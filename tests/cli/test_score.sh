@@ -63,6 +63,18 @@ expect_out '^ *bits_per_dim  *logp .* anomalous '
 expect_out ' no  '
 
 # ---- several sources
+# the first images of a folder that is sorted by class are no fair sample, and that is said
+for class in apple bear cat; do
+    make_images in.model sorted/$class 4
+done
+run 0 score -m in.model --limit 6 sorted
+expect_err "sorted: sorted by class: its first 6 of 12 images are of 2 classes ('apple' to 'bear')"
+expect_err 'a fair sample takes one image in 2 instead'
+run 0 score -m in.model --limit 12 sorted
+if grep -q 'sorted by class' "$err"; then fail 'nothing was left out'; fi
+run 0 score -m in.model --every 2 sorted
+if grep -q 'sorted by class' "$err"; then fail 'a sample of all is fair'; fi
+
 run 0 score -m in.model --limit 2 synthetic:shapes synthetic:noise
 expect_equal 'header' "$(head -n 1 "$out")" "$columns,source"
 expect_equal 'rows of the second' "$(grep -c ',synthetic:noise$' "$out")" 2
