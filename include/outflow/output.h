@@ -53,6 +53,12 @@ OF_API of_status of_output_open(const char *path, of_output **output, of_error *
 OF_API of_status of_output_open_in(const char *folder, const char *name, of_output **output,
                                    of_error *error);
 
+/**
+ * Opens a file to be continued: what is written goes to its end, in place, as it is flushed, and
+ * stays whatever happens afterwards. NULL, "-" and so on mean standard output, as above.
+ */
+OF_API of_status of_output_open_append(const char *path, of_output **output, of_error *error);
+
 /** The stream to write to, valid until commit or discard. */
 OF_API FILE *of_output_file(const of_output *output);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include "cli/rows.h"
 
 #include <outflow/output.h>
@@ -166,11 +166,11 @@ static bool evaluate(of_rows *rows, const of_image_likelihood *likelihood) {
 
 /* ---- Formats ------------------------------------------------------------------------------ */
 
-static void csv_header(const of_rows *rows) {
-    (void)fputs("path,label", rows->file);
+static void csv_header(const of_rows *rows, FILE *file) {
+    (void)fputs("path,label", file);
     for (size_t i = 0; i < rows->count; i++)
-        (void)fprintf(rows->file, ",%s", rows->columns[i].name);
-    (void)fprintf(rows->file, "%s%s\n", rows->with_flag ? ",anomalous" : "",
+        (void)fprintf(file, ",%s", rows->columns[i].name);
+    (void)fprintf(file, "%s%s\n", rows->with_flag ? ",anomalous" : "",
                   rows->with_source ? ",source" : "");
 }
 
@@ -202,8 +202,8 @@ static void csv_row(const of_rows *rows, const char *source, const of_item *item
     (void)fputc('\n', rows->file);
 }
 
-static void json_row(const of_rows *rows, const char *source, const of_item *item, bool anomalous) {
-    of_json *json = rows->json;
+static void json_row(const of_rows *rows, of_json *json, const char *source, const of_item *item,
+                     bool anomalous) {
     of_json_object(json, NULL);
     of_json_text(json, "path", item->path);
     of_json_text(json, "label", item->label);
@@ -256,12 +256,12 @@ static void table_row(const of_rows *rows, const char *source, const of_item *it
 
 static void write_header(const of_rows *rows) {
     if (rows->format == OF_ROWS_CSV)
-        csv_header(rows);
+        csv_header(rows, rows->file);
     if (rows->format == OF_ROWS_TABLE)
         table_header(rows);
 }
 
-void of_rows_write(of_rows *rows, const char *source, const of_item *item,
+bool of_rows_write(of_rows *rows, const char *source, const of_item *item,
                    const of_image_likelihood *likelihood) {
     bool anomalous = evaluate(rows, likelihood);
     if (rows->written++ == 0)
@@ -269,12 +269,66 @@ void of_rows_write(of_rows *rows, const char *source, const of_item *item,
     switch (rows->format) {
     case OF_ROWS_CSV:
         csv_row(rows, source, item, anomalous);
-        return;
+        break;
     case OF_ROWS_JSONL:
-        json_row(rows, source, item, anomalous);
-        return;
+        json_row(rows, rows->json, source, item, anomalous);
+        break;
     case OF_ROWS_TABLE:
         table_row(rows, source, item, anomalous);
-        return;
+        break;
     }
+    return anomalous;
+}
+
+char *of_rows_text(of_rows *rows, const char *source, const of_item *item, bool anomalous) {
+    char *text = NULL;
+    size_t size;
+    of_json *json = NULL;
+    FILE *file = open_memstream(&text, &size);
+    bool made = file != NULL && of_json_create(file, false, &json, NULL) == OF_OK;
+    if (made)
+        json_row(rows, json, source, item, anomalous);
+    of_json_free(json);
+    made = file != NULL && fclose(file) == 0 && made;
+    if (made)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* ---- Going on with a file ---------------------------------------------------------------------
+ */
+
+static of_status compare_header(const of_rows *rows, const char *path, FILE *old, of_error *error) {
+    char *wanted = NULL, *found = NULL;
+    size_t wanted_size, found_size = 0;
+    FILE *header = open_memstream(&wanted, &wanted_size);
+    of_status status = header != NULL ? OF_OK : of_fail_memory(error, "a header line");
+    if (header != NULL) {
+        csv_header(rows, header);
+        if (fclose(header) != 0)
+            status = of_fail_memory(error, "a header line");
+    }
+    if (status == OF_OK && (getline(&found, &found_size, old) < 0 || strcmp(found, wanted) != 0))
+        status = of_fail(error, OF_ERROR_MISMATCH,
+                         "%.300s: it has other columns: rows cannot be added to it; choose another "
+                         "file or move this one away",
+                         path);
+    free(wanted);
+    free(found);
+    return status;
+}
+
+of_status of_rows_continue(of_rows *rows, const char *path, of_error *error) {
+    FILE *old = path != NULL && rows->format == OF_ROWS_CSV ? fopen(path, "re") : NULL;
+    of_status status = OF_OK;
+    int first = old != NULL ? fgetc(old) : EOF;
+    if (first != EOF) {
+        rewind(old);
+        status = compare_header(rows, path, old, error);
+        rows->written = status == OF_OK;
+    }
+    if (old != NULL)
+        (void)fclose(old);
+    return status;
 }

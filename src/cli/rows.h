@@ -70,8 +70,15 @@ void of_rows_add_flag(of_rows *rows, of_flag_rule rule);
 /* A column `source`. */
 void of_rows_add_source(of_rows *rows);
 
-/* Writes a row, the header line before the first one. */
-void of_rows_write(of_rows *rows, const char *source, const of_item *item,
+/* Goes on with the file `path`, to which the rows are appended: its header line must be that of
+ * these rows, and is not repeated. A file that is not there or empty is begun. */
+of_status of_rows_continue(of_rows *rows, const char *path, of_error *error);
+
+/* The row that was written last as JSON, freed with free(); NULL without memory. */
+char *of_rows_text(of_rows *rows, const char *source, const of_item *item, bool anomalous);
+
+/* Writes a row, the header line before the first one; returns whether the image is flagged. */
+bool of_rows_write(of_rows *rows, const char *source, const of_item *item,
                    const of_image_likelihood *likelihood);
 
 #endif

@@ -3,6 +3,7 @@
 #include "cli/processes.h"
 #include "cli/rows.h"
 #include "cli/score_pictures.h"
+#include "cli/score_watch.h"
 #include "cli/shared_options.h"
 #include "cli/terminal/command_line.h"
 #include "cli/terminal/hint.h"
@@ -57,12 +58,13 @@ const of_command of_score_command = {
 
 typedef struct score_settings {
     of_shared_settings shared;
+    const char *watch_command; /* for flagged images that arrive */
     const char *score_name, *out, *report, *heatmaps;
     uint64_t heatmap_count;
     char *command; /* as it was given, for the report */
     int format;
     double threshold, rate;
-    bool with_threshold, with_rate, with_heatmap_count;
+    bool with_threshold, with_rate, with_heatmap_count, watch;
     of_text_list sources;
 } score_settings;
 
@@ -86,6 +88,14 @@ static void declare(score_settings *settings, of_option_table *table) {
     of_option_text(table, 'o', "out", "FILE", &settings->out,
                    "Write to FILE, which appears only when it is complete.")
         ->role = OF_ROLE_WRITTEN;
+    of_option_flag(
+        table, 0, "watch", &settings->watch,
+        "Afterwards score what arrives in the folder SRC, until Ctrl-C. Rows are appended "
+        "to the file of --out, each at once.");
+    of_option_text(
+        table, 0, "on-flagged", "COMMAND", &settings->watch_command,
+        "With --watch: run the shell command COMMAND for each flagged image that arrives, "
+        "with the row as a JSON object on its standard input.");
     of_option_text(table, 0, "report", "FILE", &settings->report,
                    "Write a report to FILE: one HTML page with the distributions of all scores, "
                    "what --fpr or --threshold flags, and the most and least anomalous images of "
@@ -112,17 +122,50 @@ typedef struct score_run {
     of_output *output;
     of_score_pictures pictures;
     size_t source; /* number of the one that is being read */
+    of_arrivals *arrivals;
+    char label[256];
+    const char *arrived; /* what rows call the image that arrived; NULL: none did */
+    of_drift seen;       /* the p-values that drift was looked for in already */
+    bool output_failed;
+    uint64_t unreadable; /* of those that arrived */
 } score_run;
+
+/* An image that arrived has the name and the label that it would have as a part of the folder. */
+static of_item name_item(score_run *run, const of_item *item) {
+    of_item named = *item;
+    const char *slash = run->arrived != NULL ? strchr(run->arrived, '/') : NULL;
+    if (run->arrived != NULL)
+        named.path = run->arrived;
+    if (slash != NULL) {
+        size_t length = (size_t)(slash - run->arrived);
+        (void)snprintf(run->label, sizeof run->label, "%.*s", (int)length, run->arrived);
+        named.label = run->label;
+    }
+    return named;
+}
+
+static void tell_flagged(score_run *run, const char *source, const of_item *item) {
+    char *row = of_rows_text(&run->rows, source, item, true);
+    if (row != NULL)
+        of_score_watch_command(run->console, run->settings->watch_command, row);
+    free(row);
+}
 
 static of_status write_batch(void *user, const of_scored_batch *batch, of_error *error) {
     score_run *run = user;
     const char *source = run->settings->sources.items[run->source];
     for (size_t i = 0; i < of_scored_count(batch); i++) {
         of_image_likelihood likelihood = of_scored_likelihood(batch, i);
-        of_rows_write(&run->rows, source, of_scored_item(batch, i), &likelihood);
+        const of_item item = name_item(run, of_scored_item(batch, i));
+        bool flagged = of_rows_write(&run->rows, source, &item, &likelihood);
+        if (flagged && run->arrived != NULL && run->settings->watch_command != NULL)
+            tell_flagged(run, source, &item);
     }
     of_status status = of_score_pictures_collect(&run->pictures, run->source, batch, error);
-    return status == OF_OK ? of_console_flush(run->output, error) : status;
+    if (status == OF_OK)
+        status = of_console_flush(run->output, error);
+    run->output_failed = status != OF_OK;
+    return status;
 }
 
 /* ---- Columns ------------------------------------------------------------------------------ */
@@ -240,9 +283,69 @@ static of_status score_sources(score_run *run, of_stream_result *sum, of_error *
         of_watcher_finish(&watcher);
         of_score_pictures_finish_source(&run->pictures, i, &own);
     }
-    return status == OF_OK && sum->images == 0
+    return status == OF_OK && sum->images == 0 && !run->settings->watch
                ? of_stream_fail_empty(sources->items[run->source], sum, error)
                : status;
+}
+
+enum { DRIFT_WINDOW = 200 /* images that arrived, between two looks */ };
+
+/* A change that came after many images would hardly be seen in all of them together. */
+static void look_for_drift(score_run *run) {
+    const of_calibration *calibration = of_detector_describe(run->detector).calibration;
+    of_drift recent = run->rows.drift;
+    if (recent.images - run->seen.images < DRIFT_WINDOW)
+        return;
+    recent.images -= run->seen.images;
+    for (size_t i = 0; i < OF_DRIFT_BINS; i++)
+        recent.bins[i] -= run->seen.bins[i];
+    run->seen = run->rows.drift;
+    of_drift_summary drift = of_drift_summarise(&recent, calibration, run->rows.p_score);
+    if (drift.drifted)
+        of_log_write(&run->console->log, OF_LOG_WARNING,
+                     "the last %" PRIu64 " images score unlike those of the calibration "
+                     "(Kolmogorov distance %.2f): has the camera or the light changed?",
+                     drift.images, drift.distance);
+}
+
+/* A file that is no image, or is gone again, is counted and warned of. */
+static of_status score_arrival(void *user, const char *path, const char *name, of_error *error) {
+    score_run *run = user;
+    of_error reason = {.status = OF_OK};
+    of_watcher watcher = of_watcher_make(run->console, "score", false);
+    of_stream_observer observer = of_watcher_observer(&watcher);
+    observer.started = NULL;
+    observer.progressed = NULL;
+    of_stream_options options = of_shared_stream_options(&run->settings->shared, &observer);
+    of_stream_result own = {0};
+    options.needs = needs_of_columns(&run->rows);
+    run->arrived = name;
+    of_status status =
+        of_detector_stream(run->detector, path, &options, write_batch, run, &own, &reason);
+    run->arrived = NULL;
+    of_watcher_finish(&watcher);
+    run->unreadable += own.unreadable;
+    if (status != OF_OK && of_interrupted() == 0 && !run->output_failed) {
+        of_log_write(&run->console->log, OF_LOG_WARNING, "%s", reason.message);
+        run->unreadable++;
+        status = OF_OK;
+    }
+    look_for_drift(run);
+    if (status != OF_OK && of_interrupted() == 0)
+        *error = reason;
+    return of_interrupted() != 0 ? OF_OK : status;
+}
+
+static of_status watch(score_run *run, of_stream_result *sum, of_error *error) {
+    if (run->arrivals == NULL)
+        return OF_OK;
+    run->seen = run->rows.drift;
+    uint64_t before = run->rows.written;
+    of_status status = of_score_watch(run->console, run->settings->sources.items[0], run->arrivals,
+                                      score_arrival, run, error);
+    sum->images += run->rows.written - before;
+    sum->unreadable += run->unreadable;
+    return status;
 }
 
 static void summarise(const of_console *console, const of_stream_result *sum, const of_rows *rows) {
@@ -290,12 +393,18 @@ static of_status open_pictures(score_run *run, of_error *error) {
 
 static of_status open_run(score_run *run, of_error *error) {
     const score_settings *settings = run->settings;
-    of_status status = of_output_open(of_processes_output(settings->out), &run->output, error);
+    const char *out = of_processes_output(settings->out);
+    of_status status = settings->watch ? of_output_open_append(out, &run->output, error)
+                                       : of_output_open(out, &run->output, error);
+    if (status == OF_OK && settings->watch) /* nothing arrives unseen between here and the end */
+        status = of_arrivals_open(settings->sources.items[0], &run->arrivals, error);
     if (status == OF_OK)
         status = of_rows_open(&run->rows, of_output_file(run->output),
                               (of_row_format)settings->format, run->detector, error);
     if (status == OF_OK)
         status = add_columns(run, error);
+    if (status == OF_OK && settings->watch)
+        status = of_rows_continue(&run->rows, out, error);
     return status == OF_OK ? open_pictures(run, error) : status;
 }
 
@@ -304,6 +413,8 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
     if (status == OF_OK)
         status = score_sources(run, sum, error);
     if (status == OF_OK)
+        status = watch(run, sum, error);
+    if (status == OF_OK)
         status = of_score_pictures_make(&run->pictures, run->console, error);
     if (status == OF_OK)
         status = of_console_commit(&run->output, error);
@@ -311,6 +422,7 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
         summarise(run->console, sum, &run->rows);
         summarise_drift(run);
     }
+    of_arrivals_close(run->arrivals);
     of_output_discard(run->output);
     of_score_pictures_close(&run->pictures);
     of_rows_close(&run->rows);
@@ -365,6 +477,15 @@ static int check_and_score(const score_settings *settings, of_console *console) 
                               "--fpr and --threshold exclude each other");
     if (settings->with_rate && !(settings->rate > 0 && settings->rate < 1))
         return of_usage_error(console, &of_score_command, "--fpr lies between 0 and 1");
+    if (settings->watch && (settings->sources.count != 1 || settings->report != NULL ||
+                            settings->heatmaps != NULL || of_processes_ranks() != NULL))
+        return of_usage_error(console, &of_score_command,
+                              "--watch takes one folder, in one process, without --report and "
+                              "--heatmaps");
+    if (settings->watch_command != NULL &&
+        (!settings->watch || (!settings->with_rate && !settings->with_threshold)))
+        return of_usage_error(console, &of_score_command,
+                              "--on-flagged needs --watch, and --fpr or --threshold");
     if (settings->with_heatmap_count && settings->heatmaps == NULL)
         return of_usage_error(console, &of_score_command,
                               "--heatmap-count needs a folder, --heatmaps DIR");

@@ -120,6 +120,25 @@ of_status of_output_open_in(const char *folder, const char *name, of_output **ou
     return open_named(path, path, open_entry, output, error);
 }
 
+static of_status open_append(const char *path, of_output *output, of_error *error) {
+    if (is_stdout(path)) {
+        output->file = stdout;
+        return OF_OK;
+    }
+    output->file = fopen(path, "ae");
+    return output->file != NULL ? OF_OK : of_fail_write(path, error);
+}
+
+of_status of_output_open_append(const char *path, of_output **output, of_error *error) {
+    if (output == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_output_open_append: no place for the output");
+    *output = NULL;
+    if (path != NULL && path[0] == '\0')
+        return of_fail(error, OF_ERROR_IO, "cannot write to a file without a name");
+    char *name = strdup(is_stdout(path) ? "standard output" : path);
+    return open_named(name, path, open_append, output, error);
+}
+
 FILE *of_output_file(const of_output *output) {
     return output->file;
 }
