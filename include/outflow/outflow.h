@@ -785,7 +785,8 @@ OF_API of_status of_png_encode(const uint8_t *pixels, uint32_t channels, uint32_
 /**
  * A stream of images of one size from a folder, an image file, a .tar, .tar.gz or .zip archive,
  * CIFAR-10/100 binary files, IDX files (gzip too), a .npy array, a MATLAB .mat file laid out as
- * those of SVHN, "-" (paths on standard input) or "synthetic:NAME[:COUNT]" (1,000 without); or
+ * those of SVHN, "-" (paths on standard input), "imglist:FILE[:ROOT]" (a text file with a
+ * path and a label a line) or "synthetic:NAME[:COUNT]" (1,000 without); or
  * "part:FROM-TO:SRC" with 0 <= FROM < TO <= 1, a part of one of these that is chosen by the images'
  * paths. Files are decoded by threads of the source's own while the caller works; the order is that
  * of the source, and memory does not grow with the number of images.

@@ -113,6 +113,71 @@ static void test_list_of_paths(void **state) {
     close(ends[0]);
 }
 
+/* Lines of benchmark suites, and what else such a file may hold. */
+static void test_imglist(void **state) {
+    static const char lines[] = "# path label\none.png 3\r\n\ntwo words.png\tblue\n"
+                                "missing.png 1\ntwo words.png";
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
+    of_source *source;
+    char spec[1100];
+    make_folder(state, "root");
+    write_pattern(state, "root/one.png", 1);
+    write_pattern(state, "root/two words.png", 2);
+    write_file(state, "list.txt", lines, sizeof lines - 1);
+    (void)snprintf(spec, sizeof spec, "imglist:%s:%s", path_of(state, "list.txt"),
+                   path_of(state, "root"));
+    assert_int_equal(of_source_open(spec, &options, &source, NULL), OF_OK);
+    assert_int_equal(of_source_expected(source), 4);
+    of_source_batch batch = next_batch(source, 8);
+    assert_int_equal(batch.count, 3);
+    assert_string_equal(batch.items[0].path, "one.png");
+    assert_string_equal(batch.items[0].label, "3");
+    assert_pattern(batch.pixels, 1);
+    assert_string_equal(batch.items[1].path, "two words.png");
+    assert_string_equal(batch.items[1].label, "blue");
+    assert_string_equal(batch.items[2].label, "");
+    assert_pattern(batch.pixels + 2 * 3072, 2);
+    assert_string_equal(noted.path, "missing.png");
+    of_source_free(source);
+    /* without ROOT, below the folder of the list; the list's name may have a colon */
+    write_file(state, "root/a:b.txt", "one.png 3\n", 10);
+    (void)snprintf(spec, sizeof spec, "imglist:%s", path_of(state, "root/a:b.txt"));
+    assert_int_equal(of_source_open(spec, &options, &source, NULL), OF_OK);
+    assert_int_equal(next_batch(source, 8).count, 1);
+    of_source_free(source);
+    (void)snprintf(spec, sizeof spec, "part:0-0.999:imglist:%s", path_of(state, "root/a:b.txt"));
+    assert_int_equal(of_source_open(spec, &options, &source, NULL), OF_OK);
+    of_source_free(source);
+}
+
+static void test_imglist_refused(void **state) {
+    static char endless[70000], with_null[] = "a.png 1\0\nb.png 2\n";
+    memset(endless, 'x', sizeof endless);
+    write_file(state, "empty.txt", "\n# nothing\n", 11);
+    write_file(state, "endless.txt", endless, sizeof endless);
+    write_file(state, "null.txt", with_null, sizeof with_null - 1);
+    make_folder(state, "folder.txt");
+    static const struct {
+        const char *name, *message;
+    } refused[] = {{"empty.txt", "no image in it"},
+                   {"endless.txt", "line 1 is no line of text"},
+                   {"null.txt", "line 1 is no line of text"},
+                   {"folder.txt", "folder.txt: "},
+                   {"none.txt", "No such file"}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        complaints noted = {0};
+        of_source_options options = test_options(&noted);
+        of_source *source;
+        of_error error;
+        char spec[600];
+        (void)snprintf(spec, sizeof spec, "imglist:%s", path_of(state, refused[i].name));
+        assert_int_not_equal(of_source_open(spec, &options, &source, &error), OF_OK);
+        if (strstr(error.message, refused[i].message) == NULL)
+            fail_msg("%s: '%s'", refused[i].name, error.message);
+    }
+}
+
 static void test_list_without_paths(void **state) {
     (void)state;
     int ends[2];
@@ -391,6 +456,8 @@ int main(void) {
         IN_DIRECTORY(test_links_do_not_loop),
         IN_DIRECTORY(test_single_file),
         IN_DIRECTORY(test_list_of_paths),
+        IN_DIRECTORY(test_imglist),
+        IN_DIRECTORY(test_imglist_refused),
         IN_DIRECTORY(test_list_without_paths),
         IN_DIRECTORY(test_free_while_list_waits),
         IN_DIRECTORY(test_text_named_png),

@@ -78,6 +78,10 @@ of_status of_reader_open_file(const char *path, const of_target *target, of_read
 of_status of_reader_open_list(int descriptor, const of_target *target, of_reader **reader,
                               of_error *error);
 
+/* The images that a text file lists: "FILE" or "FILE:ROOT". */
+of_status of_reader_open_imglist(const char *spec, const of_target *target, of_reader **reader,
+                                 of_error *error);
+
 /* tar or zip, compressed or not. */
 of_status of_reader_open_archive(const char *path, const of_target *target, of_reader **reader,
                                  of_error *error);

@@ -157,11 +157,13 @@ static of_status open_regular_file(const char *path, const of_target *target, of
 
 static of_status open_whole(const char *spec, const of_target *target, uint64_t seed,
                             of_reader **reader, of_error *error) {
-    static const char synthetic[] = "synthetic:";
+    static const char synthetic[] = "synthetic:", imglist[] = "imglist:";
     if (strcmp(spec, "-") == 0)
         return of_reader_open_list(STDIN_FILENO, target, reader, error);
     if (strncmp(spec, synthetic, sizeof synthetic - 1) == 0)
         return of_reader_open_synthetic(spec + sizeof synthetic - 1, seed, reader, error);
+    if (strncmp(spec, imglist, sizeof imglist - 1) == 0)
+        return of_reader_open_imglist(spec + sizeof imglist - 1, target, reader, error);
     struct stat information;
     if (stat(spec, &information) != 0)
         return of_fail_io(error, errno, "%s: %s", spec, strerror(errno));
