@@ -94,7 +94,8 @@ static void describe_coupling(const subject *t, of_layer_info *info) {
     (void)snprintf(info->operation, sizeof info->operation, "%s, bias sums%s",
                    of_coupling_name(t->plan->architecture.coupling),
                    op->kernel == 3 ? ", scatter" : "");
-    set_traffic(t, (op->affine ? 3 : 1) * half, half + op->outputs + op->tap_stride, info);
+    size_t taps = of_goes_back_in_bf16(op - 1) ? op->tap_stride / 2 : op->tap_stride;
+    set_traffic(t, (op->affine ? 3 : 1) * half, half + op->outputs + taps, info);
 }
 
 /* Names of stages, and what there is to say of those that are alike in every step; NULL: of a
