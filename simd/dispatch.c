@@ -54,6 +54,10 @@ const of_kernels *of_kernels_for(of_isa isa) {
     switch (isa) {
 #if defined(__x86_64__)
     case OF_ISA_AVX512:
+#ifndef OF_AVX512_EMULATED
+        if (of_cpu_bf16().avx512_bf16)
+            return &of_kernels_avx512_bf16;
+#endif
         return &of_kernels_avx512;
     case OF_ISA_AVX2:
         return &of_kernels_avx2;

@@ -192,6 +192,25 @@ typedef struct of_network_input_backward {
     uint32_t half, inputs;
 } of_network_input_backward;
 
+/* C = A^T B over k positions, of bfloat16 numbers: c[m][n] = sum of a[position][m] *
+ * b[position][n], with `add` added to what stands there. m and n are multiples of 16. Products are
+ * exact, sums are floats in an order that m, n and k alone determine: within k*FLT_EPSILON of the
+ * sum of the products' magnitudes. Subnormal numbers may count as zero. */
+typedef struct of_product_bf16 {
+    const uint16_t *a, *b; /* [k][m], [k][n] */
+    size_t m, n, k;
+    bool add;
+    float *c;
+    void *scratch; /* of_product_scratch_bytes(m), 64-byte aligned */
+} of_product_bf16;
+
+enum { OF_PRODUCT_PAIRS = 128 /* of positions that a kernel lays out at a time */ };
+
+/* All of A and 32 columns of B of so many pairs. */
+static inline size_t of_product_scratch_bytes(size_t m) {
+    return (m + 32) * OF_PRODUCT_PAIRS * 2 * sizeof(uint16_t);
+}
+
 /* One optimizer step on n values, in place. With g = gradient_scale * gradients[i]:
  *   adam, adamax: g += weight_decay * w
  *   m = beta1 m + (1-beta1) g
@@ -260,6 +279,13 @@ typedef struct of_kernels {
     void (*relu_backward)(const float *activation, float *gradient, size_t positions,
                           size_t channels, float leak, float *bias_gradient);
 
+    /* The same in bfloat16, with activations, but for the sums; what leaks is rounded. */
+    void (*relu_backward_bf16)(const uint16_t *activation, uint16_t *gradient, size_t positions,
+                               size_t channels, float leak, float *bias_gradient);
+
+    /* Gradients of weights. Slow without AVX512_BF16. */
+    void (*weight_product_bf16)(const of_product_bf16 *task);
+
     void (*network_input_backward)(const of_network_input_backward *task);
 
     /* The loss has -weight/2 * sum of z^2 with z = scale*x + shift. With g_z = -weight * z:
@@ -285,5 +311,7 @@ const of_kernels *of_kernels_for(of_isa isa);
 
 /* The implementations; reach them through of_kernels_for. */
 extern const of_kernels of_kernels_scalar, of_kernels_avx2, of_kernels_avx512;
+/* AVX-512 with AVX512_BF16; its `isa` is AVX512. */
+extern const of_kernels of_kernels_avx512_bf16;
 
 #endif

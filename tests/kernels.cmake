@@ -25,7 +25,7 @@ elseif("${CMAKE_C_FLAGS}" MATCHES "-m(arch|avx|cpu)")
   message(WARNING "CMAKE_C_FLAGS raise the baseline: the isa_leak tests are left out")
 else()
   set(CHECK_LEAKS TRUE)
-  add_leak_test(isa_leak outflow_objects "simd/avx(2|512)/")
+  add_leak_test(isa_leak outflow_objects "simd/avx(2|512|512_bf16)/")
 endif()
 
 find_path(SIMDE_INCLUDE_DIR simde/x86/avx512.h)

@@ -193,6 +193,13 @@ typedef struct of_train_options {
     uint64_t log_every; /**< steps between reports and lines of the log, default 50 */
     const char *record; /**< how the run was started, any text, for the weight file's metadata
                              ("training"); may be NULL */
+
+    of_precision precision; /**< what the networks multiply, forward and back, and keep of hidden
+                                 activations, during training and validation: OF_PRECISION_F32;
+                                 BF16, with sums, weights, optimizer, flow state and likelihoods in
+                                 floats, OF_ERROR_UNSUPPORTED where of_precision_resolve says so; or
+                                 AUTO. Results depend on it, and a run is resumed in the precision
+                                 that it was begun in. The general model always runs in floats. */
 } of_train_options;
 
 /** The defaults: Adamax at 5e-4, batches of 64, 50 epochs. `out` and `data` are to be set. */
@@ -228,6 +235,7 @@ typedef struct of_train_start {
     size_t images, general_images, valid_images;
     uint64_t total_images;                 /**< of the run; 0 if only time ends it */
     uint64_t resumed_step, resumed_images; /**< 0: a new run */
+    of_precision precision;                /**< F32, or BF16 */
 } of_train_start;
 
 /** How well a set of outliers is told from the held-out images. */
@@ -361,6 +369,7 @@ typedef struct of_train_loop_options {
     size_t memory_bytes;
     of_optimizer_kind optimizer;
     double rate, weight_decay, clip;
+    of_precision precision;
 } of_train_loop_options;
 
 /** All fields at their defaults. */

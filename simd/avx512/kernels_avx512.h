@@ -41,6 +41,10 @@ void of_avx512_map_backward(const of_map_backward *task);
 void of_avx512_relu_backward(const float *activation, float *gradient, size_t positions,
                              size_t channels, float leak, float *bias_gradient);
 
+/* relu_backward_bf16.c */
+void of_avx512_relu_backward_bf16(const uint16_t *activation, uint16_t *gradient, size_t positions,
+                                  size_t channels, float leak, float *bias_gradient);
+
 /* optimizer.c, sums.c */
 void of_avx512_optimizer_update(const of_optimizer_update *update);
 void of_avx512_multiply_add_burst(size_t rounds, float *result);

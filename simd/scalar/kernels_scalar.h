@@ -5,6 +5,8 @@
 
 #include "kernels.h"
 
+#include <string.h>
+
 /* squeeze.c */
 void of_scalar_squeeze_row_u8(const of_squeeze_row *row);
 void of_scalar_squeeze_row_f32(const of_squeeze_row *row);
@@ -27,6 +29,12 @@ void of_scalar_scale_shift_backward(const float *x, const float *scale, const fl
                                     size_t n);
 
 /* bf16.c */
+static inline float of_bf16_value(uint16_t number) {
+    uint32_t bits = (uint32_t)number << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
 void of_scalar_round_to_bf16(const float *values, uint16_t *target, size_t n);
 
 /* network_input.c */
@@ -42,6 +50,11 @@ void of_scalar_tap_scatter_row(const of_tap_row *row, const float *values, bool 
 void of_scalar_map_backward(const of_map_backward *task);
 void of_scalar_relu_backward(const float *activation, float *gradient, size_t positions,
                              size_t channels, float leak, float *bias_gradient);
+
+/* relu_backward_bf16.c, weight_product.c */
+void of_scalar_relu_backward_bf16(const uint16_t *activation, uint16_t *gradient, size_t positions,
+                                  size_t channels, float leak, float *bias_gradient);
+void of_scalar_weight_product_bf16(const of_product_bf16 *task);
 
 /* optimizer.c, sums.c */
 void of_scalar_optimizer_update(const of_optimizer_update *update);

@@ -91,10 +91,11 @@ static void tell_start(void *user, const of_train_start *start) {
     of_log_write(
         log, OF_LOG_INFO,
         "data: %zu image%s, %zu general, %zu for validation; %u thread%s, %u image%s each at "
-        "a time, %s",
+        "a time, %s, %s",
         start->images, of_plural(start->images), start->general_images, start->valid_images,
         start->threads, of_plural(start->threads), start->micro_batch,
-        of_plural(start->micro_batch), of_isa_name(start->isa));
+        of_plural(start->micro_batch), of_isa_name(start->isa),
+        of_precision_name(start->precision));
     if (start->lanes > 1)
         of_log_write(log, OF_LOG_INFO, "a batch is divided among %u lanes of %u rank%s",
                      start->lanes, start->ranks, start->ranks == 1 ? "" : "s");

@@ -73,7 +73,8 @@ static bool same_shape(const of_convolution_shape *a, const of_convolution_shape
 /* An earlier op of the scale whose code is what `op` needs. */
 static const of_op *find_code(const of_scale_plan *scale, const of_op *op) {
     for (const of_op *other = scale->ops; other < op; other++)
-        if (other->code != NULL && same_shape(&other->shape, &op->shape))
+        if (other->code != NULL && same_shape(&other->shape, &op->shape) &&
+            of_reads_state(other) == of_reads_state(op))
             return other;
     return NULL;
 }
@@ -88,8 +89,8 @@ static of_status create_op_code(of_plan *plan, of_scale_plan *scale, of_op *op, 
     }
     op->owns_code = true;
     of_status status = of_convolution_create(&op->shape, scale->chunk, NULL, &op->code, error);
-    if (status == OF_OK && plan->for_training && map) {
-        of_convolution_shape transposed = op->shape;
+    if (status == OF_OK && plan->for_training && (map || op->shape.source == OF_PRECISION_BF16)) {
+        of_convolution_shape transposed = map ? op->shape : of_way_back_shape(op);
         transposed.bias = false;
         status =
             of_convolution_create(&transposed, scale->chunk, NULL, &op->transposed_code, error);

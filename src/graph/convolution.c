@@ -143,8 +143,10 @@ static dnnl_status_t describe(const of_convolution *convolution, uint32_t images
 #endif
 }
 
+/* `order`: of the plain weights. */
 static dnnl_status_t reorder_weights(const of_convolution *convolution, const variant *code,
-                                     const void *from, void *to, bool pack) {
+                                     dnnl_format_tag_t order, const void *from, void *to,
+                                     bool pack) {
     const of_convolution_shape *shape = &convolution->shape;
     const dnnl_dims_t size = {shape->outputs, shape->inputs, shape->kernel, shape->kernel};
     layout_view packed = query(code->description, dnnl_query_weights_md);
@@ -153,11 +155,11 @@ static dnnl_status_t reorder_weights(const of_convolution *convolution, const va
     dnnl_memory_t source = NULL, target = NULL;
 #if DNNL_VERSION_MAJOR >= 3
     layout plain = NULL;
-    dnnl_status_t status = dnnl_memory_desc_create_with_tag(&plain, 4, size, dnnl_f32, dnnl_oihw);
+    dnnl_status_t status = dnnl_memory_desc_create_with_tag(&plain, 4, size, dnnl_f32, order);
     layout_view plain_view = plain;
 #else
     dnnl_memory_desc_t plain;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&plain, 4, size, dnnl_f32, dnnl_oihw);
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&plain, 4, size, dnnl_f32, order);
     layout_view plain_view = &plain;
 #endif
     layout_view from_layout = pack ? plain_view : packed, to_layout = pack ? packed : plain_view;
@@ -391,8 +393,8 @@ size_t of_convolution_scratch_bytes(const of_convolution *convolution) {
 
 /* ---- Running ----------------------------------------------------------------------------- */
 
-of_status of_convolution_pack(const of_convolution *convolution, const float *weights, void *packed,
-                              of_error *error) {
+static of_status pack(const of_convolution *convolution, dnnl_format_tag_t order,
+                      const float *weights, void *packed, of_error *error) {
     int callers_threads = omp_get_max_threads();
     dnnl_status_t status = dnnl_success;
     omp_set_num_threads(1); /* too little work to wake others for */
@@ -400,18 +402,28 @@ of_status of_convolution_pack(const of_convolution *convolution, const float *we
         const variant *code = &convolution->variants[i];
         bool shared = i > 0 && code->weight_offset == code[-1].weight_offset;
         if (!shared)
-            status = reorder_weights(convolution, code, weights,
+            status = reorder_weights(convolution, code, order, weights,
                                      (char *)packed + code->weight_offset, true);
     }
     omp_set_num_threads(callers_threads);
     return status == dnnl_success ? OF_OK : fail(error, status, "packing weights");
 }
 
+of_status of_convolution_pack(const of_convolution *convolution, const float *weights, void *packed,
+                              of_error *error) {
+    return pack(convolution, dnnl_oihw, weights, packed, error);
+}
+
+of_status of_convolution_pack_transposed(const of_convolution *convolution, const float *weights,
+                                         void *packed, of_error *error) {
+    return pack(convolution, dnnl_iohw, weights, packed, error);
+}
+
 of_status of_convolution_unpack(const of_convolution *convolution, const void *packed,
                                 float *weights, of_error *error) {
     const variant *first = &convolution->variants[0];
-    CHECK(reorder_weights(convolution, first, (const char *)packed + first->weight_offset, weights,
-                          false),
+    CHECK(reorder_weights(convolution, first, dnnl_oihw,
+                          (const char *)packed + first->weight_offset, weights, false),
           "unpacking weights");
     return OF_OK;
 }

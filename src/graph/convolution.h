@@ -68,6 +68,10 @@ of_status of_convolution_pack(const of_convolution *convolution, const float *we
 of_status of_convolution_unpack(const of_convolution *convolution, const void *packed,
                                 float *weights, of_error *error);
 
+/* The same for code of kernel 1 from weights [inputs][outputs]. */
+of_status of_convolution_pack_transposed(const of_convolution *convolution, const float *weights,
+                                         void *packed, of_error *error);
+
 /* Runs `images` images, which must be a power of two up to the largest. `bias` is NULL for shapes
  * without one. Safe to call from several threads at once, each with its own scratch (64-byte
  * aligned). */

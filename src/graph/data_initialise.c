@@ -137,6 +137,7 @@ static of_status apply_map(setup *work, const of_op *op, of_error *error) {
 typedef struct linear_layer {
     of_convolution *code;
     void *packed, *scratch;
+    float *target; /* of a chunk */
     of_folded_layer folded;
 } linear_layer;
 
@@ -144,23 +145,28 @@ static void free_linear_layer(linear_layer *l) {
     of_convolution_free(l->code);
     of_free(l->packed);
     of_free(l->scratch);
+    of_free(l->target);
     of_free(l->folded.weights);
     of_free(l->folded.bias);
 }
 
 static of_status make_linear_layer(const setup *work, const of_op *op, linear_layer *l,
                                    of_error *error) {
+    size_t positions =
+        (size_t)work->plan->scales[op->scale].chunk * op->shape.height * op->shape.width;
     of_convolution_shape shape = op->shape;
     shape.relu = false;
+    shape.target = OF_PRECISION_F32;
     of_status status =
         of_convolution_create(&shape, work->plan->scales[op->scale].chunk, NULL, &l->code, error);
     if (status != OF_OK)
         return status;
     l->packed = of_allocate_zeroed(of_convolution_weight_bytes(l->code), 1);
     l->scratch = of_allocate(of_convolution_scratch_bytes(l->code), 1);
+    l->target = of_allocate(positions * shape.outputs, sizeof(float));
     l->folded.weights = of_allocate(of_convolution_weights(&shape), sizeof(float));
     l->folded.bias = of_allocate(shape.outputs, sizeof(float));
-    if (!l->packed || !l->scratch || !l->folded.weights || !l->folded.bias)
+    if (!l->packed || !l->scratch || !l->target || !l->folded.weights || !l->folded.bias)
         return of_fail_memory(error, "initialisation");
     of_fold_convolution(work->model, op, &l->folded);
     return of_convolution_pack(l->code, l->folded.weights, l->packed, error);
@@ -185,17 +191,17 @@ static of_status measure_layer(setup *work, const of_op *op, const linear_layer 
         }
         if (status == OF_OK)
             status = of_convolution_run(l->code, count, source, l->packed, l->folded.bias,
-                                        worker.buffers[op->writes], l->scratch, error);
+                                        l->target, l->scratch, error);
         if (status == OF_OK)
-            add_moments(worker.buffers[op->writes], (size_t)count * scale->positions, op->units,
-                        op->shape.outputs, 0, m);
+            add_moments(l->target, (size_t)count * scale->positions, op->units, op->shape.outputs,
+                        0, m);
     }
     return status;
 }
 
 static of_status initialise_hidden(setup *work, of_op *op, of_error *error) {
     const int *numbers = op->parameters.numbers;
-    linear_layer layer = {NULL, NULL, NULL, {NULL, NULL}};
+    linear_layer layer = {.code = NULL};
     moments m;
     memset(of_model_values(work->model, numbers[1]), 0, op->units * sizeof(float));
     memset(of_model_values(work->model, numbers[2]), 0, op->units * sizeof(float));

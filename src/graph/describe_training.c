@@ -39,18 +39,28 @@ static const of_op *layer_of(const subject *t, int layer) {
 
 static void describe_product(const subject *t, const of_op *op, bool weights, of_layer_info *info) {
     size_t outputs = op->shape.outputs, inputs = of_product_inputs(op);
-    info->kernel = "onednn gemm";
-    info->weight_bytes = outputs * inputs * sizeof(float);
+    bool bf16 = of_goes_back_in_bf16(op);
+    info->precision = bf16 ? OF_PRECISION_BF16 : OF_PRECISION_F32;
+    info->kernel = !bf16     ? "onednn gemm"
+                   : weights ? "avx512_bf16"
+                             : of_convolution_kernel(op->transposed_code);
+    info->weight_bytes =
+        outputs * inputs * of_precision_bytes(weights ? OF_PRECISION_F32 : info->precision);
     info->images_per_call = t->scale->chunk;
     info->flops = product_flops(t, outputs, inputs);
     (void)snprintf(info->operation, sizeof info->operation,
                    weights ? "G^T X, %zux%zu" : "1x1 %zu->%zu", outputs, inputs);
     set_traffic(t, weights ? outputs + inputs : outputs, weights ? 0 : inputs, info);
+    if (!bf16)
+        return;
+    info->input_bytes /= 2;
+    if (!of_reads_state(op))
+        info->output_bytes /= 2;
 }
 
 /* The layers whose activations were not kept. */
 static void describe_recompute(const subject *t, of_layer_info *info) {
-    float **kept = t->training->buffers[0].kept.hidden;
+    void *const *kept = t->training->buffers[0].kept.hidden;
     for (const of_op *op = layer_of(t, OF_LAYER_FIRST); op < layer_of(t, OF_LAYER_LAST); op++) {
         of_layer_info layer = {0};
         if (kept[op - t->plan->ops] != NULL)
@@ -84,7 +94,8 @@ static void describe_coupling(const subject *t, of_layer_info *info) {
     (void)snprintf(info->operation, sizeof info->operation, "%s, bias sums%s",
                    of_coupling_name(t->plan->architecture.coupling),
                    op->kernel == 3 ? ", scatter" : "");
-    set_traffic(t, (op->affine ? 3 : 1) * half, half + op->outputs + op->tap_stride, info);
+    size_t taps = of_goes_back_in_bf16(op - 1) ? op->tap_stride / 2 : op->tap_stride;
+    set_traffic(t, (op->affine ? 3 : 1) * half, half + op->outputs + taps, info);
 }
 
 /* Names of stages, and what there is to say of those that are alike in every step; NULL: of a
@@ -104,6 +115,7 @@ static const struct {
 static void describe_step_stage(const subject *t, int stage, of_layer_info *info) {
     size_t half = t->scale->half, hidden = 2 * (size_t)t->plan->hidden; /* of both layers */
     size_t gathered = of_product_inputs(layer_of(t, OF_LAYER_FIRST));
+    size_t numbers = of_goes_back_in_bf16(layer_of(t, OF_LAYER_FIRST)) ? 2 : 1; /* in a float */
     bool weights = stage < OF_STAGE_BACK_DATA;
     const of_op *layer = NULL;
     const char *name = step_stages[stage].name, *suffix = "";
@@ -127,9 +139,9 @@ static void describe_step_stage(const subject *t, int stage, of_layer_info *info
     else if (stage == OF_STAGE_BACK_FOLD)
         info->kernel = "double";
     else if (stage == OF_STAGE_BACK_RELU)
-        set_traffic(t, 2 * hidden, hidden, info);
+        set_traffic(t, 2 * hidden / numbers, hidden / numbers, info);
     else if (stage == OF_STAGE_BACK_GATHER)
-        set_traffic(t, half, gathered, info);
+        set_traffic(t, half, gathered / numbers, info);
     else
         set_traffic(t, gathered + half, half, info);
 }

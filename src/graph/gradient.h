@@ -15,10 +15,11 @@
 typedef struct of_training_options {
     unsigned threads;
     of_isa isa;
-    unsigned lanes;       /* 1..64: partial sums of the gradient, each with memory of its own */
-    unsigned micro_batch; /* images of a group; 0: 8. Both are part of a run's identity. */
-    size_t batch;         /* images of most calls: no more threads than groups get memory */
-    size_t memory_bytes;  /* budget for kept activations of all threads; 0: 40 MB a thread */
+    of_precision precision; /* of the networks, forward and back; part of a run's identity */
+    unsigned lanes;         /* 1..64: partial sums of the gradient, each with memory of its own */
+    unsigned micro_batch;   /* images of a group; 0: 8. Both are part of a run's identity. */
+    size_t batch;           /* images of most calls: no more threads than groups get memory */
+    size_t memory_bytes;    /* budget for kept activations of all threads; 0: 40 MB a thread */
 } of_training_options;
 
 /* A plan of its own, with a session. It serves one caller at a time. */

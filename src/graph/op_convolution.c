@@ -130,6 +130,11 @@ static bool has_edge_bias(const of_op *op) {
 static of_status allocate(of_plan *plan, of_op *op, of_error *error) {
     of_arena *arena = &plan->arena;
     size_t half = plan->scales[op->scale].half;
+    if (of_goes_back_in_bf16(op)) {
+        op->way_back = of_arena_take(arena, of_convolution_weight_bytes(op->transposed_code), 1);
+        if (op->way_back == NULL)
+            return of_fail_memory(error, "packed weights");
+    }
     of_status status = of_packed_allocate(plan, op->code, op->shape.outputs, &op->packed, error);
     if (status != OF_OK)
         return status;
@@ -152,6 +157,37 @@ static void pack_input(const of_plan *plan, const of_model *model, of_op *op) {
     memcpy(op->input_shift, of_model_values(model, numbers[OF_CONVOLUTION_INPUT_SHIFT]), bytes);
 }
 
+size_t of_product_inputs(const of_op *op) {
+    if (!of_reads_state(op))
+        return op->shape.inputs;
+    return of_round_up((size_t)op->shape.kernel * op->shape.kernel * op->shape.inputs,
+                       OF_CHANNEL_MULTIPLE);
+}
+
+/* W[o][i][t] of a layer that reads the state. Gradients of position q come from p = q - shift_t,
+ * which as taps (out[q] = sum of taps[q + shift_t'][t']) means t' = 8 - t: [o][t'*inputs + i]. */
+static void mirror_taps(const of_op *op, const float *weights, float *mirrored) {
+    size_t taps = (size_t)op->shape.kernel * op->shape.kernel, inputs = op->shape.inputs;
+    size_t stride = of_product_inputs(op);
+    for (size_t o = 0; o < op->shape.outputs; o++)
+        for (size_t t = 0; t < taps; t++)
+            for (size_t i = 0; i < inputs; i++)
+                mirrored[o * stride + (taps - 1 - t) * inputs + i] =
+                    weights[(o * inputs + i) * taps + t];
+}
+
+/* The way back reads the same weights with their rows and columns changed over. */
+static of_status pack_way_back(const of_op *op, const of_pack_buffers *buffers, of_error *error) {
+    bool mirror = of_reads_state(op);
+    if (mirror) {
+        memset(buffers->mirrored, 0, op->shape.outputs * of_product_inputs(op) * sizeof(float));
+        mirror_taps(op, buffers->folded.weights, buffers->mirrored);
+    }
+    return of_convolution_pack_transposed(op->transposed_code,
+                                          mirror ? buffers->mirrored : buffers->folded.weights,
+                                          op->way_back, error);
+}
+
 static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
                       of_pack_buffers *buffers, of_error *error) {
     of_fold_convolution(model, op, &buffers->folded);
@@ -160,16 +196,19 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
     if (op->rectified)
         pack_input(plan, model, op);
     memcpy(op->packed.bias, buffers->folded.bias, op->shape.outputs * sizeof(float));
-    return of_convolution_pack(op->code, buffers->folded.weights, op->packed.weights, error);
+    of_status status =
+        of_convolution_pack(op->code, buffers->folded.weights, op->packed.weights, error);
+    return status == OF_OK && of_goes_back_in_bf16(op) ? pack_way_back(op, buffers, error) : status;
 }
 
 /* ---- Forward ------------------------------------------------------------------------------ */
 
 void *of_hidden(const of_run *run, const of_op *op, uint32_t first) {
-    float *kept = run->kept != NULL ? run->kept->hidden[op - run->plan->ops] : NULL;
+    char *kept = run->kept != NULL ? run->kept->hidden[op - run->plan->ops] : NULL;
     if (kept == NULL)
         return run->worker->buffers[op->writes];
-    return kept + (size_t)first * op->shape.height * op->shape.width * op->shape.outputs;
+    return kept + (size_t)first * op->shape.height * op->shape.width * op->shape.outputs *
+                      of_precision_bytes(op->shape.target);
 }
 
 bool of_copies_input(const of_op *op) {
@@ -225,27 +264,10 @@ static of_status forward(const of_run *run, const of_op *op, const of_units *uni
 
 /* ---- Backward ----------------------------------------------------------------------------- */
 
-size_t of_product_inputs(const of_op *op) {
-    if (!of_reads_state(op))
-        return op->shape.inputs;
-    return of_round_up((size_t)op->shape.kernel * op->shape.kernel * op->shape.inputs,
-                       OF_CHANNEL_MULTIPLE);
-}
-
-/* W[o][i][t] of a layer that reads the state. Gradients of position q come from p = q - shift_t,
- * which as taps (out[q] = sum of taps[q + shift_t'][t']) means t' = 8 - t: [o][t'*inputs + i]. */
-static void mirror_taps(const of_op *op, const float *weights, float *mirrored) {
-    size_t taps = (size_t)op->shape.kernel * op->shape.kernel, inputs = op->shape.inputs;
-    size_t stride = of_product_inputs(op);
-    for (size_t o = 0; o < op->shape.outputs; o++)
-        for (size_t t = 0; t < taps; t++)
-            for (size_t i = 0; i < inputs; i++)
-                mirrored[o * stride + (taps - 1 - t) * inputs + i] =
-                    weights[(o * inputs + i) * taps + t];
-}
-
 void of_fold_weights(const of_model *model, const of_op *tail, of_backward_buffers *b) {
     for (const of_op *op = of_tail_network(tail); op < tail; op++) {
+        if (of_goes_back_in_bf16(op))
+            continue;
         of_folded_layer direct = {b->weights[op->writes], b->folded.bias};
         bool mirror = of_reads_state(op);
         of_fold_convolution(model, op, mirror ? &b->folded : &direct);
@@ -332,21 +354,21 @@ static void add_input_gradient(const of_chunk *c, const of_op *op, const float *
 }
 
 /* Clears the gradients of a layer's outputs where ReLU did, and adds them up for its bias. */
-static void backward_relu(const of_chunk *c, const of_op *op, float *g) {
+static void backward_relu(const of_chunk *c, const of_op *op, void *g) {
     double start = of_profile_start(c->run);
     if (op->shape.relu)
-        c->plan->kernels->relu_backward(of_hidden(c->run, op, c->first), g, c->positions,
-                                        op->shape.outputs, op->shape.leak, c->sums + op->bias_sums);
+        of_layer_relu(c, op, of_hidden(c->run, op, c->first), g);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_RELU);
 }
 
 /* What the layer read: hidden activations, or neighbourhoods of the state, which are gathered. */
-static const float *gather_inputs(const of_chunk *c, const of_op *op) {
+static const void *gather_inputs(const of_chunk *c, const of_op *op) {
     if (!of_reads_state(op))
         return of_hidden(c->run, op - 1, c->first);
     double start = of_profile_start(c->run);
     float *gathered = c->buffers->g_buffer[op->reads];
-    const of_tap_row shape = input_taps(op);
+    const of_tap_row shape =
+        of_goes_back_in_bf16(op) ? of_paired_taps(input_taps(op)) : input_taps(op);
     const float *state = of_chunk_kept(c, c->buffers->kept.pass[c->s], op->step);
     of_scatter_taps(c, &shape, of_network_input_of(c->run, op, c->count, state), true, gathered);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_GATHER);
@@ -356,19 +378,16 @@ static const float *gather_inputs(const of_chunk *c, const of_op *op) {
 /* From gradients G of what the layer wrote: of its weights, G^T X summed over the group's chunks,
  * and of what it read, which may take the place of X. */
 static of_status backward(const of_chunk *c, const of_op *op, of_error *error) {
-    size_t outputs = op->shape.outputs, inputs = of_product_inputs(op);
     float *g = c->buffers->g_buffer[op->writes], *g_x = c->buffers->g_buffer[op->reads];
     int layer = (int)op->writes;
     backward_relu(c, op, g);
-    const float *x = gather_inputs(c, op);
+    const void *x = gather_inputs(c, op);
     double start = of_profile_start(c->run);
-    of_status status = of_weight_product(outputs, inputs, c->positions, g, x, c->first > 0,
-                                         c->sums + op->weight_sums, error);
+    of_status status = of_layer_weight_product(c, op, g, x, error);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_WEIGHTS + layer);
     start = of_profile_start(c->run);
     if (status == OF_OK)
-        status = of_data_product(c->positions, inputs, outputs, g, c->buffers->weights[layer], g_x,
-                                 error);
+        status = of_layer_data_product(c, op, g, g_x, error);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_DATA + layer);
     start = of_profile_start(c->run);
     if (status == OF_OK && of_reads_state(op))

@@ -132,6 +132,19 @@ static of_status inverse(const of_run *run, const of_op *op, const of_units *uni
 
 /* ---- Backward ----------------------------------------------------------------------------- */
 
+/* To the last layer's taps, in what it multiplies. */
+static void scatter(const of_chunk *c, const of_op *op, const of_tap_row *shape) {
+    float *values = c->buffers->g_coefficients, *taps = c->buffers->g_buffer[OF_BUFFER_TAPS];
+    if (!of_goes_back_in_bf16(op - 1)) {
+        of_scatter_taps(c, shape, values, false, taps);
+        return;
+    }
+    void *rounded = c->run->worker->buffers[OF_BUFFER_TAPS]; /* the forward pass is over */
+    const of_tap_row pairs = of_paired_taps(*shape);
+    c->plan->kernels->round_to_bf16(values, rounded, c->positions * op->outputs);
+    of_scatter_taps(c, &pairs, rounded, false, taps);
+}
+
 static void backward_coupling(const of_chunk *c, const of_op *op) {
     const of_scale_plan *scale = c->scale;
     const of_kept *states = &c->buffers->kept;
@@ -168,8 +181,7 @@ static void backward_coupling(const of_chunk *c, const of_op *op) {
     of_add_edge_sums(c, op - 1, c->buffers->g_coefficients);
     c->plan->kernels->relu_backward(NULL, c->buffers->g_coefficients, c->positions, op->outputs,
                                     0.0f, c->sums + op[-1].bias_sums);
-    of_scatter_taps(c, &shape, c->buffers->g_coefficients, false,
-                    c->buffers->g_buffer[OF_BUFFER_TAPS]);
+    scatter(c, op, &shape);
     of_chunk_stop(c, start, op->step, OF_STAGE_BACK_COUPLING);
 }
 

@@ -132,8 +132,9 @@ typedef struct of_op {
     bool rectified;    /* what it reads is max(0, scale x + shift) of the state */
     bool taps;         /* a 3x3 layer as a 1x1 product, output t*units + o */
     bool owns_code;    /* or shares it with an earlier op of the scale */
-    of_convolution *code, *transposed_code;
+    of_convolution *code, *transposed_code; /* transposed: of the way back, or NULL */
     of_packed_layer packed;
+    void *way_back;                   /* training in bfloat16: weights packed for transposed_code */
     float *input_scale, *input_shift; /* [half] of the network input */
     of_band_layer *bands;             /* [threads], or NULL */
     /* in its tail's part; edge_sums [OF_EDGES][units] */
@@ -166,6 +167,11 @@ static inline bool of_reads_state(const of_op *op) {
 /* Inputs that have weights, without the channel of ones (see op_convolution.c). */
 static inline bool of_has_ones(const of_op *op) {
     return op->edges && of_reads_state(op) && op->writes != OF_BUFFER_TAPS;
+}
+
+/* Training: are its gradients products of bfloat16 numbers? */
+static inline bool of_goes_back_in_bf16(const of_op *op) {
+    return op->transposed_code != NULL && op->shape.source == OF_PRECISION_BF16;
 }
 
 typedef struct of_op_list {

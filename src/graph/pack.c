@@ -33,23 +33,25 @@ of_status of_ops_each(of_op *ops, size_t count, unsigned threads, size_t own_byt
 typedef struct pack_task {
     const of_plan *plan;
     const of_model *model;
-    size_t weights, outputs, channels; /* of the largest op */
+    size_t weights, outputs, mirrored, channels; /* of the largest op */
 } pack_task;
 
 static pack_task measure(const of_plan *plan, const of_model *model, const of_scale_plan *scale) {
-    pack_task task = {plan, model, 0, 0, scale->channels};
+    pack_task task = {plan, model, 0, 0, 0, scale->channels};
     for (const of_op *op = scale->ops; op < scale->ops + scale->op_count; op++) {
         if (op->code == NULL)
             continue;
         of_raise_to(&task.weights, of_convolution_weights(&op->shape));
         of_raise_to(&task.outputs, op->shape.outputs);
+        if (of_goes_back_in_bf16(op))
+            of_raise_to(&task.mirrored, op->shape.outputs * of_product_inputs(op));
     }
     return task;
 }
 
 static size_t buffer_bytes(const pack_task *task) {
     return (task->channels + 1) * task->channels * sizeof(double) +
-           (task->weights + task->outputs) * sizeof(float);
+           (task->weights + task->outputs + task->mirrored) * sizeof(float);
 }
 
 static of_status pack(const void *user, of_op *op, void *own, of_error *error) {
@@ -58,6 +60,7 @@ static of_status pack(const void *user, of_op *op, void *own, of_error *error) {
     buffers.bias = buffers.matrix + task->channels * task->channels;
     buffers.folded.weights = (float *)(buffers.bias + task->channels);
     buffers.folded.bias = buffers.folded.weights + task->weights;
+    buffers.mirrored = buffers.folded.bias + task->outputs;
     return of_op_type_of(op->kind)->pack(task->plan, task->model, op, &buffers, error);
 }
 

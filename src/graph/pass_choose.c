@@ -21,6 +21,8 @@ static void choose_convolution(const of_plan *plan, of_op *op) {
     /* split priors are small, and what they read has no copy in bfloat16 */
     shape->source =
         last && of_reads_state(op) ? OF_PRECISION_F32 : plan->scales[op->scale].precision;
+    if (plan->for_training && shape->source == OF_PRECISION_BF16)
+        shape->inputs = (uint32_t)of_round_up(shape->inputs, 2); /* see of_paired_taps */
     shape->target = last ? OF_PRECISION_F32 : shape->source;
 }
 

@@ -114,12 +114,20 @@ typedef struct of_folded_layer {
 /* Plain arrays for one thread that packs ops of a scale. */
 struct of_pack_buffers {
     of_folded_layer folded;
+    float *mirrored;       /* [outputs][of_product_inputs], training in bfloat16 */
     double *matrix, *bias; /* [channels][channels], [channels] */
 };
 
 /* Values of a convolution as its kernels take them: ActNorm and scales folded in, hidden units
  * padded, coefficients sorted into add then raw, and, for taps, as a 1x1 product. */
 void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer *folded);
+
+/* Inputs of a layer in its 1x1 form, as gradients see it: G [positions][outputs], X
+ * [positions][inputs]. A 3x3 layer's X are neighbourhoods of its input. */
+size_t of_product_inputs(const of_op *op);
+
+/* The product from gradients of what a layer writes to those of what it reads, in bfloat16. */
+of_convolution_shape of_way_back_shape(const of_op *op);
 
 /* Memory for packed weights and `bias_count` values. */
 of_status of_packed_allocate(of_plan *plan, const of_convolution *code, size_t bias_count,

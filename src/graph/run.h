@@ -40,7 +40,7 @@ typedef struct of_kept {
     float *squeezed_pass[OF_MAX_SCALES], *squeezed_rest[OF_MAX_SCALES]; /* before step 0's map */
     float *pass[OF_MAX_SCALES], *rest[OF_MAX_SCALES], *scale[OF_MAX_SCALES];
     float *tanh[OF_MAX_SCALES], *scaled[OF_MAX_SCALES]; /* where couplings need them */
-    float **hidden;                         /* [ops of the plan]; NULL: computed again */
+    void **hidden; /* [ops of the plan], in the layer's precision; NULL: computed again */
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
 

@@ -157,6 +157,7 @@ static of_status compile_plan(of_training_plan *training, const of_model *model,
     of_plan_options wish = of_plan_options_default();
     wish.threads = options->threads;
     wish.isa = options->isa;
+    wish.precision = options->precision;
     wish.latency = false; /* bands may hold weights of their own, which would go stale */
     wish.micro_batch = options->micro_batch;
     if (wish.micro_batch == 0)

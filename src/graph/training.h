@@ -41,6 +41,7 @@ typedef struct of_backward_buffers {
     float *sums;                 /* a group's gradient of one step, or of a scale's priors */
     float *weights[OF_LAYERS];   /* of one step, as of_data_product takes them */
     of_folded_layer folded;      /* on the way to `weights` */
+    void *product_scratch;       /* of weight_product_bf16 */
     of_lane group;               /* sums of a group */
     double *logp_gradients;      /* [group images] */
     double *class_gradients;     /* [group images][classes] */
@@ -140,10 +141,6 @@ static inline float *of_unfolding_gradient(const of_unfolding *t, int parameter)
 
 /* ---- op_convolution.c ---- */
 
-/* A layer in its 1x1 form, as gradients see it: G [positions][outputs], X [positions][inputs]. A
- * 3x3 layer's X are neighbourhoods of its input. */
-size_t of_product_inputs(const of_op *op);
-
 /* The weights of the networks' way back for a tail's step, to buffers->weights. */
 void of_fold_weights(const of_model *model, const of_op *tail, of_backward_buffers *buffers);
 
@@ -154,6 +151,27 @@ void of_add_edge_sums(const of_chunk *chunk, const of_op *op, const float *gradi
 /* Row by row, the transpose of a tap sum or, mirrored, the gathering of 3x3 neighbourhoods. */
 void of_scatter_taps(const of_chunk *chunk, const of_tap_row *shape, const float *values,
                      bool mirrored, float *target);
+
+/* The same for bfloat16 numbers, of which two are moved as though they were one float: they must
+ * stand in even numbers, as halves of a state do. */
+static inline of_tap_row of_paired_taps(of_tap_row shape) {
+    shape.outputs /= 2;
+    shape.stride /= 2;
+    return shape;
+}
+
+/* ---- products.c: of gradients G, in what the layer multiplies ---- */
+
+/* G^T X, to the sums of its weights: added up over the group's chunks. */
+of_status of_layer_weight_product(const of_chunk *chunk, const of_op *op, const void *g,
+                                  const void *x, of_error *error);
+
+/* G W: gradients of what the layer read; floats if that is the state. */
+of_status of_layer_data_product(const of_chunk *chunk, const of_op *op, const void *g, void *g_x,
+                                of_error *error);
+
+/* Clears G where ReLU did, and adds it up for the bias. */
+void of_layer_relu(const of_chunk *chunk, const of_op *op, const void *activations, void *g);
 
 /* unfold.c: turns the sums of lane 0, in place, into gradients of the stored parameters. */
 of_status of_unfold_gradients(const of_training_plan *training, const of_model *model,

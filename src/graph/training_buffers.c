@@ -41,8 +41,8 @@ static void take_states(const of_plan *plan, uint32_t s, buffer_taker *from,
 /* A layer's, and what computing one of them again costs. */
 typedef struct kept_candidate {
     size_t op;
-    size_t floats;
-    size_t cost; /* multiplications a float */
+    size_t bytes;
+    size_t cost; /* multiplications a number */
 } kept_candidate;
 
 static int by_cost(const void *a, const void *b) {
@@ -58,9 +58,10 @@ static size_t list_candidates(const of_plan *plan, kept_candidate *list) {
         const of_convolution_shape *shape = &plan->ops[i].shape;
         if (plan->ops[i].kind != OF_OP_CONVOLUTION || plan->ops[i].writes == OF_BUFFER_TAPS)
             continue;
-        list[count++] =
-            (kept_candidate){i, group_units(plan) * shape->height * shape->width * shape->outputs,
-                             (size_t)shape->kernel * shape->kernel * shape->inputs};
+        list[count++] = (kept_candidate){i,
+                                         group_units(plan) * shape->height * shape->width *
+                                             shape->outputs * of_precision_bytes(shape->target),
+                                         (size_t)shape->kernel * shape->kernel * shape->inputs};
     }
     qsort(list, count, sizeof *list, by_cost);
     return count;
@@ -74,11 +75,12 @@ static double take_hidden(const of_plan *plan, size_t bytes, buffer_taker *from,
     from->failed = from->failed || list == NULL || b->kept.hidden == NULL;
     size_t count = from->failed ? 0 : list_candidates(plan, list), left = bytes, kept = 0, all = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t size = list[i].floats * sizeof(float);
+        size_t size = list[i].bytes;
         all += size;
         if (size > left || from->failed)
             continue;
-        take(from, list[i].floats, &b->kept.hidden[list[i].op]);
+        b->kept.hidden[list[i].op] = of_arena_take(from->arena, size, 1);
+        from->failed = b->kept.hidden[list[i].op] == NULL;
         left -= size;
         kept += size;
     }
@@ -109,6 +111,7 @@ static of_status make_identity(const of_plan *plan, uint32_t s, of_arena *arena,
 /* Sizes in floats that serve every scale. */
 typedef struct buffer_sizes {
     size_t coefficients, buffers[OF_BUFFERS], latents, sums, biases, weights[OF_LAYERS], folded;
+    size_t product_bytes;
 } buffer_sizes;
 
 static buffer_sizes measure(const of_plan *plan) {
@@ -126,10 +129,13 @@ static buffer_sizes measure(const of_plan *plan) {
             size_t inputs = of_product_inputs(op), outputs = op->shape.outputs;
             of_raise_to(&need.buffers[op->writes], positions * outputs);
             of_raise_to(&need.buffers[op->reads], positions * inputs);
-            of_raise_to(&need.weights[op->writes], inputs * outputs);
+            if (of_goes_back_in_bf16(op))
+                of_raise_to(&need.product_bytes, of_product_scratch_bytes(outputs));
+            else
+                of_raise_to(&need.weights[op->writes], inputs * outputs);
             of_raise_to(&need.biases, outputs);
             if (of_reads_state(op)) {
-                of_raise_to(&need.folded, inputs * outputs);
+                of_raise_to(&need.folded, of_goes_back_in_bf16(op) ? 0 : inputs * outputs);
                 of_raise_to(&need.coefficients, positions * op->shape.inputs);
                 of_raise_to(&need.latents, op->shape.inputs);
             }
@@ -167,6 +173,8 @@ of_status of_backward_buffers_allocate(of_training_plan *training, of_backward_b
         take(&from, need.weights[layer], &b->weights[layer]);
     take(&from, need.folded, &b->folded.weights);
     take(&from, need.biases, &b->folded.bias);
+    b->product_scratch = of_arena_take(&b->arena, need.product_bytes, 1);
+    from.failed = from.failed || b->product_scratch == NULL;
     training->kept_share =
         take_hidden(plan, training->memory_bytes / training->buffer_count, &from, b);
     if (from.failed || !take_sums(plan, b))

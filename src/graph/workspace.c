@@ -68,6 +68,8 @@ static void measure_op(const of_plan *plan, const of_op *op, size_t positions, s
     if (op->code == NULL)
         return;
     of_raise_to(&need->convolution_scratch, of_convolution_scratch_bytes(op->code));
+    if (op->transposed_code != NULL)
+        of_raise_to(&need->convolution_scratch, of_convolution_scratch_bytes(op->transposed_code));
     for (unsigned t = 0; op->bands != NULL && t < plan->threads; t++)
         if (op->bands[t].code != NULL)
             of_raise_to(&need->convolution_scratch,

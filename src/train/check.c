@@ -66,7 +66,8 @@ static of_status check_counts(const of_train_options *o, of_error *error) {
                                   {"outlier_loss", (uint64_t)o->outlier_loss, 0, OF_OUTLIER_MARGIN},
                                   {"optimizer", (uint64_t)o->optimizer, 0, OF_OPTIMIZER_ADAMW},
                                   {"schedule", (uint64_t)o->schedule, 0, OF_SCHEDULE_COSINE},
-                                  {"isa", (uint64_t)o->isa, 0, OF_ISA_AVX512}};
+                                  {"isa", (uint64_t)o->isa, 0, OF_ISA_AVX512},
+                                  {"precision", (uint64_t)o->precision, 0, OF_PRECISION_AUTO}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         const count_range *r = &ranges[i];
         if (r->value < r->least || r->value > r->most)

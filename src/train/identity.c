@@ -70,8 +70,12 @@ static void print_steps(FILE *file, const of_trainer *trainer) {
         (void)fprintf(file, "init-images=%" PRIu64 "\n", o->init_images);
     if (o->lanes > 1)
         (void)fprintf(file, "lanes=%u\n", o->lanes);
-    (void)fprintf(file, "micro-batch=%u\noutlier-loss=%s\n", o->micro_batch,
-                  of_outlier_loss_name(o->outlier_loss));
+    of_precision precision =
+        of_plan_describe(of_session_plan(of_training_session(trainer->plan))).precision;
+    (void)fprintf(file, "micro-batch=%u", o->micro_batch);
+    if (precision != OF_PRECISION_F32) /* of which earlier versions did not tell */
+        (void)fprintf(file, ", precision %s", of_precision_name(precision));
+    (void)fprintf(file, "\noutlier-loss=%s\n", of_outlier_loss_name(o->outlier_loss));
     if (o->general_model != NULL || o->outlier_loss != OF_OUTLIER_NONE)
         (void)fprintf(file, "outlier-weight=%.17g\ntemperature=%.17g\n", o->outlier_weight,
                       o->temperature);

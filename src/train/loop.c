@@ -45,6 +45,7 @@ static of_status check(const of_train_loop_options *options, of_error *error) {
     run.data_count = 1;
     run.threads = options->threads;
     run.isa = options->isa;
+    run.precision = options->precision;
     run.micro_batch = options->micro_batch;
     run.lanes = options->lanes;
     run.batch = options->batch;
@@ -73,6 +74,7 @@ static of_status build(of_train_loop *loop, of_error *error) {
     const of_train_loop_options *options = &loop->options;
     const of_training_options wish = {.threads = options->threads,
                                       .isa = options->isa,
+                                      .precision = options->precision,
                                       .lanes = options->lanes,
                                       .micro_batch = options->micro_batch,
                                       .batch = options->batch,

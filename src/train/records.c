@@ -89,6 +89,7 @@ void of_trainer_tell_start(of_trainer *trainer) {
     const of_trainer_settings *options = &trainer->options;
     const of_validation *validation = &trainer->validation;
     of_training_memory memory = of_training_memory_use(trainer->plan);
+    of_plan_info plan = of_plan_describe(of_session_plan(of_training_session(trainer->plan)));
     char *architecture = of_architecture_print(&options->architecture);
     size_t blocks = 0u + (trainer->optimizer.average != NULL) + (trainer->best != NULL);
     of_train_start start = {
@@ -107,7 +108,8 @@ void of_trainer_tell_start(of_trainer *trainer) {
         .micro_batch = options->micro_batch,
         .ranks = of_communicator_size(options->communicator),
         .lanes = options->lanes,
-        .isa = of_plan_describe(of_session_plan(of_training_session(trainer->plan))).isa,
+        .isa = plan.isa,
+        .precision = plan.precision,
         .images = trainer->data.count,
         .general_images = trainer->general_data.count,
         .valid_images = validation->set_count > 0 ? validation->sets[0].data.count : 0,

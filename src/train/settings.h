@@ -54,6 +54,7 @@ typedef struct of_trainer_settings {
 
     unsigned threads, micro_batch, lanes;
     of_isa isa;
+    of_precision precision;
     size_t memory_bytes;
     double checkpoint_every;
     uint64_t log_every;

@@ -76,6 +76,7 @@ static of_status compile(of_trainer *trainer, of_error *error) {
     const of_trainer_settings *options = &trainer->options;
     of_training_options wish = {.threads = options->threads,
                                 .isa = options->isa,
+                                .precision = options->precision,
                                 .lanes = trainer->own_lanes,
                                 .micro_batch = options->micro_batch,
                                 .batch = of_lane_images((size_t)options->batch, options->lanes,

@@ -42,6 +42,9 @@ check_function check_tap_scatter, check_tap_transpose;
 check_function check_relu_backward, check_scale_shift_backward, check_accumulate, check_square_sum;
 check_function check_optimizer, check_optimizer_nan, check_optimizer_descent;
 
+/* check_training_bf16.c */
+check_function check_relu_backward_bf16, check_weight_product_bf16;
+
 /* Starts a case: describes it for failure messages. */
 __attribute__((format(printf, 2, 3))) void begin_case(checker *check, const char *format, ...);
 

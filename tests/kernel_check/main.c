@@ -47,6 +47,8 @@ static const struct test {
     {"tap_scatter_row", check_tap_scatter},
     {"tap_scatter_row.transpose", check_tap_transpose},
     {"relu_backward", check_relu_backward},
+    {"relu_backward_bf16", check_relu_backward_bf16},
+    {"weight_product_bf16", check_weight_product_bf16},
     {"scale_shift_backward", check_scale_shift_backward},
     {"optimizer_update", check_optimizer},
     {"optimizer_update.nan", check_optimizer_nan},

@@ -23,6 +23,19 @@ for ranks in 2 3 4; do
     expect_equal "weights of $ranks ranks" "$(weights "$ranks.model")" "$(weights one.model)"
 done
 
+# ---- the same in bfloat16
+if "$program" cpu --precision bf16 >"$out" 2>"$err"; then
+    base="--data synthetic:shapes:50 $small --batch 18 --images 360 --precision bf16"
+    # shellcheck disable=SC2086
+    {
+        run 0 train $base --out one.model
+        run_ranks 0 3 train $base --out three.model
+    }
+    expect_equal 'bf16: weights of 3 ranks' "$(weights three.model)" "$(weights one.model)"
+else
+    echo "SKIPPED: bfloat16: $(cat "$err")"
+fi
+
 # ---- more ranks than that: the least power of two, which one process can give as well
 base="--data synthetic:shapes:50 $small --batch 18 --images 180"
 # shellcheck disable=SC2086

@@ -105,6 +105,17 @@ def test_stop_and_resume_give_the_same_bits(whole_run: Path, tmp_path: Path) -> 
     assert tensors(out) == tensors(whole_run)
 
 
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_precision(precision: str, whole_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "w.safetensors"
+    try:
+        outflow.train(SOURCE, out, precision=precision, **SMALL)
+    except outflow.OutflowError as error:
+        assert precision == "bf16" and "precision bf16" in str(error)
+        pytest.skip(str(error))
+    assert (tensors(out) == tensors(whole_run)) == (precision == "f32")
+
+
 def test_ctrl_c_leaves_a_resumable_checkpoint(whole_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     script = f"""

@@ -78,6 +78,17 @@ static inline simde__m512i shim_mm512_cvtepu8_epi32(simde__m128i bytes) {
     return v;
 }
 
+static inline simde__m512i shim_mm512_cvtepu16_epi32(simde__m256i numbers) {
+    unsigned short from[16];
+    int lanes[16];
+    simde__m512i v;
+    memcpy(from, &numbers, sizeof numbers);
+    for (int i = 0; i < 16; i++)
+        lanes[i] = from[i];
+    memcpy(&v, lanes, sizeof v);
+    return v;
+}
+
 static inline simde__m512 shim_mm512_cvtepi32_ps(simde__m512i integers) {
     int from[16];
     float lanes[16];
@@ -167,6 +178,7 @@ static inline simde__m512 shim_mm512_fnmadd_ps(simde__m512 a, simde__m512 b, sim
 #undef _mm256_mask_storeu_ps
 #undef _mm_maskz_loadu_epi8
 #undef _mm512_cvtepu8_epi32
+#undef _mm512_cvtepu16_epi32
 #undef _mm512_cvtepi32_ps
 #undef _mm512_cvtepi32_epi16
 #undef _mm512_cvtps_pd
@@ -178,6 +190,7 @@ static inline simde__m512 shim_mm512_fnmadd_ps(simde__m512 a, simde__m512 b, sim
 #define _mm256_mask_storeu_ps shim_mm256_mask_storeu_ps
 #define _mm_maskz_loadu_epi8 shim_mm_maskz_loadu_epi8
 #define _mm512_cvtepu8_epi32 shim_mm512_cvtepu8_epi32
+#define _mm512_cvtepu16_epi32 shim_mm512_cvtepu16_epi32
 #define _mm512_cvtepi32_ps shim_mm512_cvtepi32_ps
 #define _mm512_cvtepi32_epi16 shim_mm512_cvtepi32_epi16
 #define _mm512_cvtps_pd shim_mm512_cvtps_pd

@@ -33,6 +33,12 @@ static void cvtepu8_epi32(const void *input, unsigned mask, void *output) {
     _mm512_storeu_ps(output, _mm512_castsi512_ps(words));
 }
 
+static void cvtepu16_epi32(const void *input, unsigned mask, void *output) {
+    (void)mask;
+    __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(input));
+    _mm512_storeu_ps(output, _mm512_castsi512_ps(words));
+}
+
 static void cvtepi32_ps(const void *input, unsigned mask, void *output) {
     (void)mask;
     _mm512_storeu_ps(output, _mm512_cvtepi32_ps(_mm512_castps_si512(floats(input, 0))));
@@ -85,4 +91,5 @@ shim_function *const CASES[SHIM_CASES] = {
     maskz_loadu_512, mask_storeu_512, maskz_loadu_256, mask_storeu_256, maskz_loadu_epi8,
     cvtepu8_epi32,   cvtepi32_ps,     cvtps_pd,        extract_low,     extract_high,
     reduce_add_pd,   fmadd,           fmsub,           fnmadd,          cvtepi32_epi16,
+    cvtepu16_epi32,
 };

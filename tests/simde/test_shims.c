@@ -68,6 +68,15 @@ static void narrowed_integers(const block *input, unsigned mask, block *output) 
     }
 }
 
+static void widened_numbers(const block *input, unsigned mask, block *output) {
+    (void)mask;
+    for (int i = 0; i < 16; i++) {
+        uint16_t number;
+        memcpy(&number, input->b + 2 * i, sizeof number);
+        output->i[i] = number;
+    }
+}
+
 static void widened_floats(const block *input, unsigned mask, block *output) {
     (void)mask;
     for (int i = 0; i < 8; i++)
@@ -136,6 +145,7 @@ static const struct shim {
     {"_mm512_fmsub_ps", fused_subtract, ALL, 0, 0},
     {"_mm512_fnmadd_ps", fused_negated, ALL, 0, 0},
     {"_mm512_cvtepi32_epi16", narrowed_integers, ALL, 0, 0},
+    {"_mm512_cvtepu16_epi32", widened_numbers, ALL, 0, 0},
 };
 
 /* The end of two readable pages with an unreadable one after them. */

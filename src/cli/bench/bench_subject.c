@@ -62,9 +62,7 @@ static of_status set_up_training(of_bench_subject *s, of_model *model, of_error 
     options.batch = s->batch.count;
     options.memory_bytes = s->wish->memory;
     options.rate = 1e-6;
-    if (s->wish->precision == OF_PRECISION_BF16)
-        return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "precision bf16: training runs in f32; bf16 is for scoring");
+    options.precision = s->wish->precision;
     of_status status = of_train_loop_create(model, &options, &s->loop, error);
     return status == OF_OK ? of_train_loop_initialise(s->loop, &start, error) : status;
 }

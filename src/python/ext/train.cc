@@ -209,6 +209,7 @@ const field_table &train_fields() {
         {"patience", put<&o::patience>},
         {"threads", put<&o::threads>},
         {"isa", put_choice<&o::isa, of_isa_parse>},
+        {"precision", put_choice<&o::precision, of_precision_parse>},
         {"micro_batch", put<&o::micro_batch>},
         {"lanes", put<&o::lanes>},
         {"memory_bytes", put<&o::memory_bytes>},
@@ -237,6 +238,7 @@ nb::dict describe(const of_train_start &s) {
     d["micro_batch"] = s.micro_batch;
     d["lanes"] = s.lanes;
     d["isa"] = of_isa_name(s.isa);
+    d["precision"] = of_precision_name(s.precision);
     d["images"] = s.images;
     d["general_images"] = s.general_images;
     d["valid_images"] = s.valid_images;

@@ -150,6 +150,7 @@ class TrainStart(TypedDict):
     micro_batch: int
     lanes: int
     isa: str
+    precision: str
     images: int
     general_images: int
     valid_images: int
