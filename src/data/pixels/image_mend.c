@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/pixels/image_mend.h"
 
-#include "data/pixels/image_frames.h"
-
 #include <string.h>
 
 void of_mend_tga(const uint8_t *bytes, size_t size, uint8_t *pixels, size_t height, size_t width,
@@ -21,11 +19,14 @@ void of_mend_tga(const uint8_t *bytes, size_t size, uint8_t *pixels, size_t heig
     }
 }
 
-void of_mend_gif(const uint8_t *bytes, size_t size, uint8_t *pixels, size_t count) {
-    uint8_t colour[3];
-    if (!of_gif_clear_colour(bytes, size, colour))
-        return;
-    for (size_t i = 0; i < count; i++)
-        if (pixels[4 * i + 3] == 0)
-            memcpy(pixels + 4 * i, colour, sizeof colour);
+void of_clear_gif_background(const uint8_t *bytes, size_t size, of_mended_file *file) {
+    enum { HEADER = 13, BACKGROUND = 11 };
+    size_t head = size < HEADER ? size : HEADER;
+    memset(file->pieces, 0, sizeof file->pieces);
+    memcpy(file->patch, bytes, head);
+    file->patch[BACKGROUND] = 0;
+    file->pieces[0].bytes = file->patch;
+    file->pieces[0].size = head;
+    file->pieces[1].bytes = bytes + head;
+    file->pieces[1].size = size - head;
 }
