@@ -37,6 +37,7 @@ typedef struct png_job {
     size_t size, at;
     png_structp png;
     png_infop info;
+    bool excess;   /* more data than the header announces */
     uint8_t *wide; /* samples of 16 bits, where they are looked at */
     char reason[96];
 } png_job;
@@ -57,9 +58,10 @@ static void take_error(png_structp png, png_const_charp reason) {
     png_longjmp(png, 1);
 }
 
-static void pass_over_warning(png_structp png, png_const_charp text) {
-    (void)png;
-    (void)text;
+static void take_warning(png_structp png, png_const_charp text) {
+    png_job *job = png_get_error_ptr(png);
+    job->excess = job->excess || strstr(text, "Too much image data") != NULL ||
+                  strstr(text, "Extra compressed data") != NULL;
 }
 
 static void take_bytes(png_structp png, png_bytep to, size_t count) {
@@ -74,7 +76,7 @@ static bool open_job(png_job *job) {
     /* Chunks that say nothing of pixels may hold as much as they like after decompression. */
     static const png_byte ignored[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs"
                                       "\0sBIT\0sCAL\0sPLT\0sRGB\0sTER\0tEXt\0tIME\0zTXt";
-    job->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, take_error, pass_over_warning,
+    job->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, take_error, take_warning,
                                         NULL, allocate, release);
     if (job->png != NULL)
         job->info = png_create_info_struct(job->png);
@@ -146,7 +148,8 @@ static uint32_t significant_bits(const png_job *job, const of_image_header *head
 static of_status decode_in(png_job *job, const of_image_header *header, uint32_t bits,
                            of_picture *picture, of_error *error) {
     if (setjmp(png_jmpbuf(job->png)) != 0)
-        return strstr(job->reason, "CRC error") != NULL
+        return strstr(job->reason, "CRC error") != NULL ||
+                       strstr(job->reason, "incorrect data check") != NULL
                    ? of_fail(error, OF_ERROR_FORMAT, "damaged PNG: a checksum does not match")
                    : of_decoder_fail(error, "PNG", job->reason);
     png_read_info(job->png, job->info);
@@ -164,7 +167,9 @@ static of_status decode_in(png_job *job, const of_image_header *header, uint32_t
     read_rows(job, bits > 0 ? job->wide : picture->pixels, header->height);
     if (bits > 0)
         narrow(job->wide, samples, bits, picture->pixels);
-    return OF_OK;
+    return job->excess ? of_fail(error, OF_ERROR_FORMAT,
+                                 "damaged PNG: holds more data than its header announces")
+                       : OF_OK;
 }
 
 static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish *wish,

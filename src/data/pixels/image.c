@@ -27,7 +27,7 @@ static of_status choose_decoder(const uint8_t *bytes, size_t size, const char *n
                        size, target->max_bytes);
     of_image_kind kind = of_image_kind_of(bytes, size);
     if (kind == OF_KIND_TGA && !may_be_tga(name))
-        return of_fail(error, OF_ERROR_FORMAT, "content is not an image of a known format");
+        return of_fail(error, OF_ERROR_FORMAT, "content is not a PNG, JPEG or other image that is read here");
     *decoder = of_decoder_of(kind);
     return *decoder != NULL ? OF_OK
                             : of_fail(error, OF_ERROR_UNSUPPORTED,
