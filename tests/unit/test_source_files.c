@@ -206,7 +206,7 @@ static void test_empty_file(void **state) {
 
 static void test_every_truncation_of_a_png(void **state) {
     encoded file = encode_pattern(1);
-    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0, 0, 0};
+    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0, 0, 0, 0, false, false};
     uint8_t pixels[3072];
     of_image_info info;
     assert_unreadable(state, "cut.png", file.bytes, file.size / 2, "truncated");

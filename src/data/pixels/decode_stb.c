@@ -188,7 +188,7 @@ static of_status read_jpeg_header(const uint8_t *bytes, size_t size, of_image_he
     of_status status = of_jpeg_summarise(bytes, size, &summary, error);
     if (status == OF_OK && (summary.arithmetic || summary.lossless))
         return of_fail(error, OF_ERROR_UNSUPPORTED, "JPEG with %s coding, which is not read",
-                       summary.arithmetic ? "arithmetic" : "lossless or hierarchical");
+                       summary.lossless ? "lossless or hierarchical" : "arithmetic");
     if (status == OF_OK)
         status = read_header(bytes, size, header, error);
     if (status != OF_OK)

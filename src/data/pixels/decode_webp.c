@@ -2,8 +2,10 @@
 /* WebP, by libwebp; of an animation the first frame, by libwebpdemux. */
 #ifdef OUTFLOW_WEBP
 #include "core/error.h"
+#include "core/memory.h"
 #include "data/pixels/decoder.h"
 #include "data/pixels/exif.h"
+#include "data/pixels/frames_canvas.h"
 
 #include <string.h>
 #include <webp/decode.h>
@@ -78,27 +80,61 @@ static of_status decode_still(const uint8_t *bytes, size_t size,
     return done != NULL ? OF_OK : fail(VP8_STATUS_BITSTREAM_ERROR, error);
 }
 
-static of_status decode_first(const uint8_t *bytes, size_t size, of_picture *picture,
+/* ---- Animations ------------------------------------------------------------------------------
+ */
+
+struct of_webp_frames {
+    WebPAnimDecoder *decoder;
+    WebPAnimInfo info;
+};
+
+of_status of_webp_frames_open(const uint8_t *bytes, size_t size, of_webp_frames **frames,
                               of_error *error) {
     const WebPData data = {bytes, size};
     WebPAnimDecoderOptions options;
-    WebPAnimInfo info;
+    of_webp_frames *opened = of_allocate_zeroed(1, sizeof *opened);
+    if (opened == NULL)
+        return of_fail_memory(error, "an animation");
+    if (WebPAnimDecoderOptionsInit(&options)) {
+        options.color_mode = MODE_RGBA;
+        opened->decoder = WebPAnimDecoderNew(&data, &options);
+    }
+    if (opened->decoder == NULL || !WebPAnimDecoderGetInfo(opened->decoder, &opened->info)) {
+        of_webp_frames_close(opened);
+        return fail(VP8_STATUS_BITSTREAM_ERROR, error);
+    }
+    *frames = opened;
+    return OF_OK;
+}
+
+of_status of_webp_frames_next(of_webp_frames *frames, const uint8_t **pixels, of_error *error) {
     uint8_t *canvas;
     int milliseconds;
-    if (!WebPAnimDecoderOptionsInit(&options))
-        return of_fail(error, OF_ERROR_INTERNAL, "another libwebp than this was built with");
-    options.color_mode = MODE_RGBA;
-    WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, &options);
-    if (decoder == NULL)
+    if (!WebPAnimDecoderGetNext(frames->decoder, &canvas, &milliseconds))
         return fail(VP8_STATUS_BITSTREAM_ERROR, error);
-    of_status status = WebPAnimDecoderGetInfo(decoder, &info) &&
-                               WebPAnimDecoderGetNext(decoder, &canvas, &milliseconds)
-                           ? of_picture_allocate(picture, info.canvas_height, info.canvas_width, 4,
-                                                 error)
-                           : fail(VP8_STATUS_BITSTREAM_ERROR, error);
+    *pixels = canvas;
+    return OF_OK;
+}
+
+void of_webp_frames_close(of_webp_frames *frames) {
+    if (frames != NULL)
+        WebPAnimDecoderDelete(frames->decoder);
+    of_free(frames);
+}
+
+static of_status decode_first(const uint8_t *bytes, size_t size, of_picture *picture,
+                              of_error *error) {
+    of_webp_frames *frames = NULL;
+    const uint8_t *canvas = NULL;
+    of_status status = of_webp_frames_open(bytes, size, &frames, error);
     if (status == OF_OK)
-        memcpy(picture->pixels, canvas, (size_t)info.canvas_height * info.canvas_width * 4);
-    WebPAnimDecoderDelete(decoder);
+        status = of_webp_frames_next(frames, &canvas, error);
+    if (status == OF_OK)
+        status = of_picture_allocate(picture, frames->info.canvas_height,
+                                     frames->info.canvas_width, 4, error);
+    if (status == OF_OK)
+        memcpy(picture->pixels, canvas, (size_t)picture->height * picture->width * 4);
+    of_webp_frames_close(frames);
     return status;
 }
 

@@ -3,7 +3,7 @@
 #include "data/pixels/image.h"
 
 #include "core/error.h"
-#include "data/pixels/decoder.h"
+#include "data/pixels/image_steps.h"
 #include "data/pixels/orient.h"
 
 #include <string.h>
@@ -55,8 +55,8 @@ static void limit_to_header(size_t size, const of_target *target) {
     of_decoder_memory_begin(2 * size + (1u << 20), target->max_memory);
 }
 
-static of_status read_header(const of_decoder *decoder, const uint8_t *bytes, size_t size,
-                             const of_target *target, of_image_header *header, of_error *error) {
+of_status of_image_read_header(const of_decoder *decoder, const uint8_t *bytes, size_t size,
+                               const of_target *target, of_image_header *header, of_error *error) {
     limit_to_header(size, target);
     of_status status = decoder->read_header(bytes, size, header, error);
     return status == OF_OK
@@ -66,8 +66,8 @@ static of_status read_header(const of_decoder *decoder, const uint8_t *bytes, si
 
 /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks; chunks are gathered
  * in a buffer that doubles; 1 MiB covers a decoder's tables. */
-static of_status limit_memory(const of_image_header *header, size_t size, const of_target *target,
-                              of_error *error) {
+of_status of_image_limit_memory(const of_image_header *header, size_t size,
+                                const of_target *target, of_error *error) {
     size_t pixels = ((size_t)header->width + 64) * ((size_t)header->height + 64);
     size_t library = (size_t)header->width * header->height * header->library_bytes;
     of_decoder_memory_begin(pixels * 16 + 2 * size + (1u << 20) + library, target->max_memory);
@@ -101,8 +101,8 @@ static of_picture_wish wish_of(const of_image_header *header, const of_target *t
     return wish;
 }
 
-static of_status show(of_picture *picture, const of_image_header *header, const of_target *target,
-                      of_image_info *info, of_error *error) {
+of_status of_image_show(of_picture *picture, const of_image_header *header,
+                        const of_target *target, of_image_info *info, of_error *error) {
     bool opaque;
     uint8_t background[3];
     of_target_background(target, background);
@@ -114,8 +114,8 @@ static of_status show(of_picture *picture, const of_image_header *header, const 
     return status;
 }
 
-static of_image_info describe(const of_image_header *header, const char *format,
-                              const of_target *target) {
+of_image_info of_image_describe(const of_image_header *header, const char *format,
+                                const of_target *target) {
     of_image_info info = of_describe_image(format, header->channels, seen_height(header),
                                            seen_width(header), target);
     info.depth_reduced = header->deep;
@@ -142,16 +142,16 @@ of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,
     of_picture picture = {.pixels = NULL};
     of_status status = choose_decoder(bytes, size, name, target, &decoder, error);
     if (status == OF_OK)
-        status = read_header(decoder, bytes, size, target, &header, error);
+        status = of_image_read_header(decoder, bytes, size, target, &header, error);
     if (status == OF_OK)
-        status = limit_memory(&header, size, target, error);
+        status = of_image_limit_memory(&header, size, target, error);
     if (status != OF_OK)
         return status;
     of_picture_wish wish = wish_of(&header, target, 0);
-    *info = describe(&header, of_image_kind_name(decoder->kind), target);
+    *info = of_image_describe(&header, of_image_kind_name(decoder->kind), target);
     status = decoder->decode(bytes, size, &wish, &picture, error);
     if (status == OF_OK)
-        status = show(&picture, &header, target, info, error);
+        status = of_image_show(&picture, &header, target, info, error);
     if (status == OF_OK)
         status = convert(&picture, target, pixels, error);
     of_decoder_free(picture.pixels);
@@ -164,7 +164,7 @@ of_status of_image_shape_of(const uint8_t *bytes, size_t size, const of_target *
     const of_decoder *decoder;
     of_status status = choose_decoder(bytes, size, ".tga", target, &decoder, error);
     if (status == OF_OK)
-        status = read_header(decoder, bytes, size, target, &header, error);
+        status = of_image_read_header(decoder, bytes, size, target, &header, error);
     if (status == OF_OK)
         *shape = (of_image_shape){header.channels < 3 ? 1 : 3, seen_height(&header),
                                   seen_width(&header)};
@@ -176,7 +176,7 @@ size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_targe
     of_image_header header;
     const of_decoder *decoder;
     if (choose_decoder(bytes, size, ".tga", target, &decoder, NULL) != OF_OK ||
-        read_header(decoder, bytes, size, target, &header, NULL) != OF_OK)
+        of_image_read_header(decoder, bytes, size, target, &header, NULL) != OF_OK)
         return 0;
     size_t pixels = (size_t)header.width * header.height;
     if (pixels < SMALL)
