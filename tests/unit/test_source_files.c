@@ -55,11 +55,10 @@ static void test_links_do_not_loop(void **state) {
     of_source_options options = test_options(&noted);
     of_source *source = open_source(path_of(state, ""), &options);
     of_source_batch batch = next_batch(source, 100);
-    assert_int_equal(batch.count, 3);
+    assert_int_equal(batch.count, 2); /* b under its own name alone */
     assert_string_equal(batch.items[0].path, "a/1.png");
-    assert_string_equal(batch.items[1].path, "a/to_b/2.png");
-    assert_string_equal(batch.items[2].path, "b/2.png");
-    assert_int_equal(noted.count, 2); /* the broken link, seen through both names of b */
+    assert_string_equal(batch.items[1].path, "b/2.png");
+    assert_int_equal(noted.count, 1); /* the broken link */
     assert_string_equal(noted.path, "b/broken.png");
     of_source_free(source);
 }
@@ -264,9 +263,16 @@ static void test_too_many_scans(void **state) {
     assert_unreadable(state, "scans.jpg", bytes, sizeof bytes, "too many scans");
     memcpy(bytes + BEFORE + (SCANS - 1) * SCAN, image_jpeg + BEFORE + SCAN, 2);
     write_file(state, "100.jpg", bytes, sizeof bytes - SCAN);
-    of_source_options options = test_options(NULL);
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
     of_source *source = open_source(path_of(state, "100.jpg"), &options);
-    assert_int_equal(next_batch(source, 2).count, 1);
+    size_t read = next_batch(source, 2).count;
+#ifdef OUTFLOW_JPEG /* which takes offence at a second scan of what is not progressive */
+    assert_int_equal(read, 0);
+    assert_non_null(strstr(noted.reason, "more than one scan"));
+#else
+    assert_int_equal(read, 1);
+#endif
     of_source_free(source);
 }
 

@@ -88,14 +88,12 @@ static void set_colours(struct jpeg_decompress_struct *jpeg) {
                                                         : JCS_RGB;
 }
 
-/* Inks, [width][4], to colours: Adobe's programs store 255 for no ink, others 0. */
-static void mix_inks(const uint8_t *inks, uint32_t width, bool inverted, uint8_t *colours) {
-    unsigned flip = inverted ? 0 : 255;
-    for (uint32_t x = 0; x < width; x++, inks += 4, colours += 3) {
-        unsigned paper = inks[3] ^ flip;
+/* Inks, [width][4], to colours: 255 is no ink, as Adobe's programs store it; that is taken for
+ * granted in other files, too, as browsers do. */
+static void mix_inks(const uint8_t *inks, uint32_t width, uint8_t *colours) {
+    for (uint32_t x = 0; x < width; x++, inks += 4, colours += 3)
         for (int c = 0; c < 3; c++)
-            colours[c] = (uint8_t)(((inks[c] ^ flip) * paper + 127) / 255);
-    }
+            colours[c] = (uint8_t)((inks[c] * inks[3] + 127) / 255);
 }
 
 static void read_rows(struct jpeg_decompress_struct *jpeg, jpeg_job *job, of_picture *picture) {
@@ -105,7 +103,7 @@ static void read_rows(struct jpeg_decompress_struct *jpeg, jpeg_job *job, of_pic
         JSAMPROW target = job->inks != NULL ? job->inks : to;
         (void)jpeg_read_scanlines(jpeg, &target, 1);
         if (job->inks != NULL)
-            mix_inks(job->inks, picture->width, jpeg->saw_Adobe_marker, to);
+            mix_inks(job->inks, picture->width, to);
     }
     (void)jpeg_finish_decompress(jpeg);
 }

@@ -99,7 +99,6 @@ static of_status fail(const memory_file *file, of_error *error) {
 /* ---- Headers -----------------------------------------------------------------------------------
  */
 
-/* BMP and TGA have no opacity that programs agree on; it counts where the decoder sees it. */
 static of_status read_header(const uint8_t *bytes, size_t size, of_image_header *header,
                              of_error *error) {
     const of_mended_file whole = {.pieces = {{bytes, size}}};
@@ -145,12 +144,20 @@ static of_status decode_mended(const of_mended_file *mended, of_picture *picture
     return OF_OK;
 }
 
+static void mend_opacity(const uint8_t *bytes, size_t size, const of_picture *picture) {
+    if (picture->channels == 4)
+        of_mend_opacity(bytes, size, picture->pixels, (size_t)picture->height * picture->width);
+}
+
 static of_status decode_bmp(const uint8_t *bytes, size_t size, const of_picture_wish *wish,
                             of_picture *picture, of_error *error) {
     (void)wish;
     of_mended_file mended;
     of_complete_palette(bytes, size, &mended);
-    return decode_mended(&mended, picture, error);
+    of_status status = decode_mended(&mended, picture, error);
+    if (status == OF_OK)
+        mend_opacity(bytes, size, picture);
+    return status;
 }
 
 static of_status decode_gif(const uint8_t *bytes, size_t size, const of_picture_wish *wish,
@@ -166,9 +173,11 @@ static of_status decode_tga(const uint8_t *bytes, size_t size, const of_picture_
     (void)wish;
     const of_mended_file whole = {.pieces = {{bytes, size}}};
     of_status status = decode_mended(&whole, picture, error);
-    if (status == OF_OK)
+    if (status == OF_OK) {
         of_mend_tga(bytes, size, picture->pixels, picture->height, picture->width,
                     picture->channels);
+        mend_opacity(bytes, size, picture);
+    }
     return status;
 }
 

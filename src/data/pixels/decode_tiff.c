@@ -313,7 +313,8 @@ static of_status decode_rgba(TIFF *tiff, const tiff_job *job, const page *read,
     if (status == OF_OK)
         unpack(raster, count, channels, picture->pixels);
     of_decoder_free(raster);
-    picture->premultiplied = read->opacity; /* as libtiff hands it out */
+    /* libtiff multiplies colours with opacity, grey it leaves as it is. */
+    picture->premultiplied = is_grey(read) ? read->premultiplied : read->opacity;
     return status;
 }
 

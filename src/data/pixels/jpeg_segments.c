@@ -22,7 +22,6 @@ enum {
     LAST_FRAME = 0xcf,
     SCAN = 0xda,
     APP1 = 0xe1,
-    APP14 = 0xee,
     /* Each scan goes over the whole image, however few bytes it has. A progressive file has about
      * ten; no division into them makes sense that takes more than this. */
     MAX_SCANS = 100
@@ -96,8 +95,6 @@ static bool read_segment(uint8_t marker, const uint8_t *data, size_t length,
         return read_frame(marker, data, length, summary);
     if (marker == APP1 && length >= 6 && memcmp(data, "Exif\0\0", 6) == 0)
         summary->orientation = of_exif_orientation(data, length);
-    if (marker == APP14 && length >= 12 && memcmp(data, "Adobe", 5) == 0)
-        summary->adobe = true;
     return true;
 }
 

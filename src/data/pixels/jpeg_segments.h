@@ -10,7 +10,6 @@ typedef struct of_jpeg_summary {
     uint32_t orientation;                      /* EXIF's, else 1 */
     bool progressive, arithmetic;
     bool lossless; /* or hierarchical */
-    bool adobe;    /* a segment of Adobe's: colours of ink are stored inverted */
 } of_jpeg_summary;
 
 /* Of a file that begins with the start marker. Fails unless segments fit together up to the end
