@@ -193,6 +193,8 @@ typedef struct of_train_options {
     uint64_t log_every; /**< steps between reports and lines of the log, default 50 */
     const char *record; /**< how the run was started, any text, for the weight file's metadata
                              ("training"); may be NULL */
+
+    uint32_t background; /**< below transparent pixels of all images, see of_source_options */
 } of_train_options;
 
 /** The defaults: Adamax at 5e-4, batches of 64, 50 epochs. `out` and `data` are to be set. */

@@ -78,7 +78,7 @@ expect_equal 'images of the in set' "$(json every.json in/images)" 11
 
 # ---- files of other kinds, large images
 echo notes >images/notes.txt
-cp images/0.png images/photo.webp
+cp images/0.png images/photo.psd
 : >images/.hidden
 run 0 score -m in.model -q images
 expect_err 'warning: images: passed over 2 files that are no images by their names (.png'
