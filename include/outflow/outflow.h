@@ -758,8 +758,8 @@ OF_API of_image_options of_image_options_default(const of_architecture *architec
 
 /** What was read, and what of it did not get through. */
 typedef struct of_image_info {
-    const char *format;      /**< of_image_format; "record" and "synthetic" of other sources; static */
-    uint32_t channels;       /**< as stored, 1 or 3; opacity is not counted */
+    const char *format; /**< of_image_format; "record" and "synthetic" of other sources; static */
+    uint32_t channels;  /**< as stored, 1 or 3; opacity is not counted */
     uint32_t height, width;  /**< in pixels, as it is to be seen, after `oriented` */
     bool resized;            /**< to the height and width of the options */
     bool converted;          /**< grey was made colour, or colour grey */
@@ -772,26 +772,26 @@ typedef struct of_image_info {
     bool oriented;           /**< turned or mirrored, as its EXIF data say */
     bool enlarged;           /**< smaller than wanted, one way at least */
     bool cmyk;               /**< colours of ink were made red, green and blue */
-    bool dim;                /**< of samples of 16 bits none reaches a quarter of white: they have 14
-                                  bits or fewer, it seems, and the file does not say so */
+    bool dim; /**< of samples of 16 bits none reaches a quarter of white: they have 14
+                   bits or fewer, it seems, and the file does not say so */
 } of_image_info;
 
 enum { OF_NOTES_SIZE = 192 /**< bytes that hold any notes */ };
 
 /**
- * What was done to an image, in short words that "; " separates, such as "orientation applied; alpha
- * on background; grey to colour; 16 to 8 bits; enlarged"; "" if nothing. Returns `text`.
+ * What was done to an image, in short words that "; " separates, such as "orientation applied;
+ * alpha on background; grey to colour; 16 to 8 bits; enlarged"; "" if nothing. Returns `text`.
  */
 OF_API const char *of_image_notes(const of_image_info *info, char text[OF_NOTES_SIZE]);
 
 /**
  * Decodes an image file that is in memory (of_image_format; recognised by its content) and converts
- * it as image sources do, to the same pixels: what is transparent is laid over the background, EXIF's
- * orientation is applied, inks become red, green and blue without a colour profile, of 16 bits the
- * upper 8 are taken (of what PNM, TIFF or PNG's sBIT say is less, the upper 8 of that), colour
- * becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a triangle
- * filter. Of an animation the first frame is taken. `pixels` gets [height][width][channels] bytes of
- * the options.
+ * it as image sources do, to the same pixels: what is transparent is laid over the background,
+ * EXIF's orientation is applied, inks become red, green and blue without a colour profile, of 16
+ * bits the upper 8 are taken (of what PNM, TIFF or PNG's sBIT say is less, the upper 8 of that),
+ * colour becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a
+ * triangle filter. Of an animation the first frame is taken. `pixels` gets
+ * [height][width][channels] bytes of the options.
  *
  * `name` stands in messages and may be NULL; only one that ends in ".tga" makes bytes without a
  * signature a TGA file. `options` NULL: the defaults. `info` may be NULL and is set on success.
@@ -848,8 +848,8 @@ typedef struct of_source_options {
                                 OF_ERROR_UNSUPPORTED and ends the stream. 0: no limit */
     uint32_t background;   /**< what lies below transparent pixels: of_colour_parse; 0: white */
     bool full_decoding;    /**< as in of_image_options */
-    bool all_frames;       /**< each frame of an animation, and each page of a TIFF, is an image; its
-                                path ends in "#" and its number. Else the first frame alone */
+    bool all_frames; /**< each frame of an animation, and each page of a TIFF, is an image; its
+                          path ends in "#" and its number. Else the first frame alone */
 } of_source_options;
 
 /** One image of a batch. */

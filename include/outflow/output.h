@@ -95,7 +95,8 @@ OF_API void of_json_free(of_json *json);
 /**
  * Begins an object or an array. The functions below take the key, which must be given inside an
  * object and be NULL inside an array and at the top. Bytes of strings that are
- * not UTF-8 are written as of_csv_write_text does, so that they read back. What nests deeper than 32 is written as null.
+ * not UTF-8 are written as of_csv_write_text does, so that they read back. What nests deeper than
+ * 32 is written as null.
  */
 OF_API void of_json_object(of_json *json, const char *key);
 OF_API void of_json_array(of_json *json, const char *key);

@@ -48,8 +48,8 @@ static bool is_hexadecimal(char c) {
 
 const char *of_utf8_escape(const char *text, size_t *length, char escape[OF_ESCAPE_SIZE]) {
     *length = of_utf8_length(text);
-    bool looks_escaped = text[0] == '\\' && text[1] == 'x' && is_hexadecimal(text[2]) &&
-                         is_hexadecimal(text[3]);
+    bool looks_escaped =
+        text[0] == '\\' && text[1] == 'x' && is_hexadecimal(text[2]) && is_hexadecimal(text[3]);
     if (*length > 0 && !looks_escaped)
         return NULL;
     *length = 1;

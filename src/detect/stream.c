@@ -283,8 +283,9 @@ static void warn_of_images(const stream *s) {
     warn_of_count(s, s->converted,
                   s->to_grey ? "are in colour and were made grey, as the model's are"
                              : "are grey and were made colour, as the model's are");
-    warn_of_count(s, s->enlarged, "are smaller than the model's and were enlarged: what is fine in "
-                                  "images of that size is missing in them");
+    warn_of_count(s, s->enlarged,
+                  "are smaller than the model's and were enlarged: what is fine in "
+                  "images of that size is missing in them");
     warn_of_count(s, s->transparent, "are transparent in places and were laid over the background");
     warn_of_count(s, s->dim, "have 16 bits a sample and use 14 or fewer, so that they are dark");
     warn_of_count(s, s->cut, "hold several pictures, of which the first was taken");

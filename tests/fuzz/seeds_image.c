@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files of each format, as seeds for fuzz_image: two bytes of options, then the file. Those of
- * formats with a library of their own are written by it. */
+/* Small files of each format, as seeds for fuzz_image: two bytes of options, then the file. Those
+ * of formats with a library of their own are written by it. */
 #include "../unit/image_fixture.h"
 
 #include <stdio.h>
@@ -133,8 +133,8 @@ static void write_jp2(void) {
     parameters.cp_disto_alloc = 1;
     parameters.numresolution = 3;
     for (int c = 0; c < 3; c++)
-        components[c] = (opj_image_cmptparm_t){
-            .dx = 1, .dy = 1, .w = WIDTH, .h = HEIGHT, .prec = 8, .bpp = 8};
+        components[c] =
+            (opj_image_cmptparm_t){.dx = 1, .dy = 1, .w = WIDTH, .h = HEIGHT, .prec = 8, .bpp = 8};
     opj_image_t *image = opj_image_create(3, components, OPJ_CLRSPC_SRGB);
     image->x1 = WIDTH;
     image->y1 = HEIGHT;

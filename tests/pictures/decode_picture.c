@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * decode_picture FILE OUT [all] [#rrggbb]: decodes a picture, or all of its frames, to its own size
- * and three channels, through image sources as the program does. OUT gets the pixels, standard output
- * a line "HEIGHT WIDTH STORED_CHANNELS NOTES" a picture. Exit status 3 with the reason if it is
- * refused.
+ * and three channels, through image sources as the program does. OUT gets the pixels, standard
+ * output a line "HEIGHT WIDTH STORED_CHANNELS NOTES" a picture. Exit status 3 with the reason if it
+ * is refused.
  */
 #include "data/pixels/image.h"
 

@@ -207,7 +207,7 @@ static void test_kinds_of_jpeg(void **state) {
         uint8_t marker;
         const char *reason;
     } cases[] = {
-        {0xc3, "lossless"}, {0xc5, "hierarchical"}, {0xcf, "lossless"},
+        {0xc3, "lossless"},   {0xc5, "hierarchical"}, {0xcf, "lossless"},
 #ifndef OUTFLOW_JPEG
         {0xc9, "arithmetic"}, {0xca, "arithmetic"},
 #endif

@@ -197,8 +197,8 @@ static void test_simple_formats(void **state) {
 
 static void test_extensions(void **state) {
     (void)state;
-    const char *images[] = {"a.png", "a.JPG", "b/c.jpeg", "x.y.Gif", ".bmp", "a.ppm", "a.pgm",
-                            "a.jfif", "a.JPE"};
+    const char *images[] = {"a.png", "a.JPG", "b/c.jpeg", "x.y.Gif", ".bmp",
+                            "a.ppm", "a.pgm", "a.jfif",   "a.JPE"};
     const char *others[] = {"png", "a.pngx", "a.txt", "a.png/b", "", "a.", "a.psd", "a.p"};
     for (size_t i = 0; i < sizeof images / sizeof *images; i++)
         assert_true(of_has_image_extension(images[i]));

@@ -24,7 +24,7 @@ typedef struct of_entry {
     int32_t class_index; /* of a record's stored label, else -1 */
     of_content content;
     of_bytes bytes;
-    of_raster raster; /* shape only: its pixels are those in `bytes` */
+    of_raster raster;   /* shape only: its pixels are those in `bytes` */
     of_image_info info; /* of pixels that were decoded already, if `described` */
     bool described;
     of_synthetic synthetic;

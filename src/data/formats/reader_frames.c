@@ -49,8 +49,7 @@ static of_status begin_frame(frames_reader *opened, of_entry *entry, of_error *e
 static of_status fill_frame(frames_reader *opened, of_entry *entry, bool *end, of_error *error) {
     of_raster raster;
     entry->content = OF_CONTENT_PIXELS;
-    of_status status =
-        of_frames_next(opened->frames, &raster, &entry->info, end, &entry->reason);
+    of_status status = of_frames_next(opened->frames, &raster, &entry->info, end, &entry->reason);
     if (status != OF_OK) {
         entry->content = OF_CONTENT_UNREADABLE;
         *end = true;
@@ -69,8 +68,7 @@ static of_status fill_frame(frames_reader *opened, of_entry *entry, bool *end, o
 }
 
 /* False if the file has no further frame, and the entry is not filled. */
-static of_status next_frame(frames_reader *opened, of_entry *entry, bool *filled,
-                            of_error *error) {
+static of_status next_frame(frames_reader *opened, of_entry *entry, bool *filled, of_error *error) {
     bool end = false;
     of_status status = begin_frame(opened, entry, error);
     if (status == OF_OK)
@@ -129,7 +127,8 @@ of_status of_reader_open_frames(of_reader *whole, const of_target *target, of_re
         of_reader_close(whole);
         return of_fail_memory(error, "a reader of frames");
     }
-    opened->reader = (of_reader){.next = next_entry, .cancel = cancel_frames, .close = close_frames};
+    opened->reader =
+        (of_reader){.next = next_entry, .cancel = cancel_frames, .close = close_frames};
     opened->whole = whole;
     opened->target = *target;
     atomic_init(&opened->cancelled, false);

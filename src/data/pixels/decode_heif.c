@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AVIF and HEIC, by libheif and the codecs that it finds when the program runs. It turns and mirrors
- * a picture as the file says. */
+/* AVIF and HEIC, by libheif and the codecs that it finds when the program runs. It turns and
+ * mirrors a picture as the file says. */
 #ifdef OUTFLOW_HEIF
 #include "core/error.h"
 #include "data/pixels/decoder.h"
@@ -58,14 +58,14 @@ static of_status read_header(const uint8_t *bytes, size_t size, of_image_header 
         int height = heif_image_handle_get_height(job.handle);
         int width = heif_image_handle_get_width(job.handle);
         bool opacity = heif_image_handle_has_alpha_channel(job.handle) != 0;
-        *header = (of_image_header){
-            .height = height > 0 ? (uint32_t)height : 0,
-            .width = width > 0 ? (uint32_t)width : 0,
-            .channels = opacity ? 4 : 3,
-            .orientation = 1,
-            .frames = 1,
-            .deep = heif_image_handle_get_luma_bits_per_pixel(job.handle) > 8,
-            .library_bytes = 16};
+        *header =
+            (of_image_header){.height = height > 0 ? (uint32_t)height : 0,
+                              .width = width > 0 ? (uint32_t)width : 0,
+                              .channels = opacity ? 4 : 3,
+                              .orientation = 1,
+                              .frames = 1,
+                              .deep = heif_image_handle_get_luma_bits_per_pixel(job.handle) > 8,
+                              .library_bytes = 16};
     }
     close_job(&job);
     return status;
@@ -99,10 +99,9 @@ static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish
     struct heif_error result = open_job(&job, bytes, size);
     if (result.code == heif_error_Ok) {
         channels = heif_image_handle_has_alpha_channel(job.handle) != 0 ? 4 : 3;
-        result = heif_decode_image(job.handle, &job.image, heif_colorspace_RGB,
-                                   channels == 4 ? heif_chroma_interleaved_RGBA
-                                                 : heif_chroma_interleaved_RGB,
-                                   NULL);
+        result = heif_decode_image(
+            job.handle, &job.image, heif_colorspace_RGB,
+            channels == 4 ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, NULL);
     }
     of_status status = result.code == heif_error_Ok ? copy_rows(&job, channels, picture, error)
                                                     : fail(result, error);

@@ -98,8 +98,8 @@ static of_status check_components(const opj_image_t *image, of_error *error) {
         return of_fail(error, OF_ERROR_UNSUPPORTED,
                        "JPEG 2000 with colours of ink or e-YCC, which is not read");
     if (count == 0 || (count != colours && !opacity && count != 2))
-        return of_fail(error, OF_ERROR_UNSUPPORTED,
-                       "JPEG 2000 of %u components, which is not read", (unsigned)count);
+        return of_fail(error, OF_ERROR_UNSUPPORTED, "JPEG 2000 of %u components, which is not read",
+                       (unsigned)count);
     for (uint32_t c = 0; c < count; c++)
         if (image->comps[c].prec < 1 || image->comps[c].prec > 16 || image->comps[c].sgnd)
             return of_fail(error, OF_ERROR_UNSUPPORTED,

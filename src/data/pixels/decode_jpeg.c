@@ -108,9 +108,9 @@ static void read_rows(struct jpeg_decompress_struct *jpeg, jpeg_job *job, of_pic
     (void)jpeg_finish_decompress(jpeg);
 }
 
-static of_status decode_in(struct jpeg_decompress_struct *jpeg, jpeg_job *job,
-                           const uint8_t *bytes, size_t size, const of_picture_wish *wish,
-                           of_picture *picture, of_error *error) {
+static of_status decode_in(struct jpeg_decompress_struct *jpeg, jpeg_job *job, const uint8_t *bytes,
+                           size_t size, const of_picture_wish *wish, of_picture *picture,
+                           of_error *error) {
     if (setjmp(job->leave) != 0)
         return of_decoder_fail(error, "JPEG", job->reason);
     jpeg_create_decompress(jpeg);
@@ -121,8 +121,8 @@ static of_status decode_in(struct jpeg_decompress_struct *jpeg, jpeg_job *job,
     jpeg->dct_method = JDCT_ISLOW;
     (void)jpeg_start_decompress(jpeg);
     uint32_t channels = jpeg->num_components == 1 ? 1 : 3;
-    of_status status = of_picture_allocate(picture, jpeg->output_height, jpeg->output_width,
-                                           channels, error);
+    of_status status =
+        of_picture_allocate(picture, jpeg->output_height, jpeg->output_width, channels, error);
     if (status == OF_OK && jpeg->num_components == 4 &&
         (job->inks = of_decoder_malloc((size_t)picture->width * 4)) == NULL)
         status = of_decoder_fail(error, "JPEG", "no memory");

@@ -76,8 +76,8 @@ static bool open_job(png_job *job) {
     /* Chunks that say nothing of pixels may hold as much as they like after decompression. */
     static const png_byte ignored[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs"
                                       "\0sBIT\0sCAL\0sPLT\0sRGB\0sTER\0tEXt\0tIME\0zTXt";
-    job->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, take_error, take_warning,
-                                        NULL, allocate, release);
+    job->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, take_error, take_warning, NULL,
+                                        allocate, release);
     if (job->png != NULL)
         job->info = png_create_info_struct(job->png);
     if (job->info == NULL)
@@ -180,9 +180,9 @@ static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish
     of_status status = read_header(bytes, size, &header, error);
     if (status != OF_OK)
         return status;
-    status = open_job(&job) ? decode_in(&job, &header, significant_bits(&job, &header), picture,
-                                        error)
-                            : of_decoder_fail(error, "PNG", job.reason);
+    status = open_job(&job)
+                 ? decode_in(&job, &header, significant_bits(&job, &header), picture, error)
+                 : of_decoder_fail(error, "PNG", job.reason);
     of_decoder_free(job.wide);
     png_destroy_read_struct(&job.png, &job.info, NULL);
     return status;

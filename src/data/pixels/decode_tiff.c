@@ -77,9 +77,10 @@ take_error(TIFF *tiff, void *user, const char *module, const char *format, va_li
     return 1;
 }
 
-__attribute__((format(printf, 4, 0))) static int
-pass_over_warning(TIFF *tiff, void *user, const char *module, const char *format,
-                  va_list arguments) {
+__attribute__((format(printf, 4, 0))) static int pass_over_warning(TIFF *tiff, void *user,
+                                                                   const char *module,
+                                                                   const char *format,
+                                                                   va_list arguments) {
     (void)tiff;
     (void)user;
     (void)module;
@@ -121,8 +122,8 @@ static void read_extra(TIFF *tiff, page *read) {
     const uint16_t *extra;
     if (TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &read->extra_count, &extra) != 1)
         read->extra_count = 0;
-    read->opacity = read->extra_count > 0 && (extra[0] == EXTRASAMPLE_ASSOCALPHA ||
-                                              extra[0] == EXTRASAMPLE_UNASSALPHA);
+    read->opacity = read->extra_count > 0 &&
+                    (extra[0] == EXTRASAMPLE_ASSOCALPHA || extra[0] == EXTRASAMPLE_UNASSALPHA);
     read->premultiplied = read->opacity && extra[0] == EXTRASAMPLE_ASSOCALPHA;
 }
 
@@ -242,8 +243,8 @@ static uint8_t narrow(const page *read, uint32_t sample) {
 static void narrow_row(const page *read, const uint16_t *row, uint32_t channels, uint8_t *to) {
     for (uint32_t x = 0; x < read->width; x++, row += read->samples)
         for (uint32_t c = 0; c < channels; c++)
-            *to++ = read->opacity && c + 1 == channels ? (uint8_t)(row[c] >> 8)
-                                                       : narrow(read, row[c]);
+            *to++ =
+                read->opacity && c + 1 == channels ? (uint8_t)(row[c] >> 8) : narrow(read, row[c]);
 }
 
 static of_status read_strips(TIFF *tiff, const tiff_job *job, const page *read, uint16_t *row,
@@ -257,8 +258,8 @@ static of_status read_strips(TIFF *tiff, const tiff_job *job, const page *read, 
     return OF_OK;
 }
 
-static of_status decode_wide(TIFF *tiff, const tiff_job *job, const page *read,
-                             of_picture *picture, of_error *error) {
+static of_status decode_wide(TIFF *tiff, const tiff_job *job, const page *read, of_picture *picture,
+                             of_error *error) {
     uint32_t channels = (is_grey(read) ? 1u : 3u) + read->opacity;
     tmsize_t bytes = TIFFScanlineSize(tiff);
     if (TIFFIsTiled(tiff))
@@ -292,16 +293,15 @@ static bool read_rgba(TIFF *tiff, uint32_t *raster, const page *read) {
 
 static void unpack(const uint32_t *raster, size_t count, uint32_t channels, uint8_t *pixels) {
     for (size_t i = 0; i < count; i++) {
-        const uint8_t seen[4] = {
-            (uint8_t)TIFFGetR(raster[i]), (uint8_t)TIFFGetG(raster[i]),
-            (uint8_t)TIFFGetB(raster[i]), (uint8_t)TIFFGetA(raster[i])};
+        const uint8_t seen[4] = {(uint8_t)TIFFGetR(raster[i]), (uint8_t)TIFFGetG(raster[i]),
+                                 (uint8_t)TIFFGetB(raster[i]), (uint8_t)TIFFGetA(raster[i])};
         for (uint32_t c = 0; c < channels; c++)
             pixels[i * channels + c] = seen[channels == 2 && c == 1 ? 3 : c];
     }
 }
 
-static of_status decode_rgba(TIFF *tiff, const tiff_job *job, const page *read,
-                             of_picture *picture, of_error *error) {
+static of_status decode_rgba(TIFF *tiff, const tiff_job *job, const page *read, of_picture *picture,
+                             of_error *error) {
     uint32_t channels = (is_grey(read) ? 1u : 3u) + read->opacity;
     size_t count = (size_t)read->height * read->width;
     of_status status = of_picture_allocate(picture, read->height, read->width, channels, error);

@@ -73,10 +73,9 @@ static of_status decode_still(const uint8_t *bytes, size_t size,
     if (status != OF_OK)
         return status;
     size_t row = (size_t)width * picture->channels, whole = row * height;
-    uint8_t *done =
-        features->has_alpha
-            ? WebPDecodeRGBAInto(bytes, size, picture->pixels, whole, (int)row)
-            : WebPDecodeRGBInto(bytes, size, picture->pixels, whole, (int)row);
+    uint8_t *done = features->has_alpha
+                        ? WebPDecodeRGBAInto(bytes, size, picture->pixels, whole, (int)row)
+                        : WebPDecodeRGBInto(bytes, size, picture->pixels, whole, (int)row);
     return done != NULL ? OF_OK : fail(VP8_STATUS_BITSTREAM_ERROR, error);
 }
 
@@ -130,8 +129,8 @@ static of_status decode_first(const uint8_t *bytes, size_t size, of_picture *pic
     if (status == OF_OK)
         status = of_webp_frames_next(frames, &canvas, error);
     if (status == OF_OK)
-        status = of_picture_allocate(picture, frames->info.canvas_height,
-                                     frames->info.canvas_width, 4, error);
+        status = of_picture_allocate(picture, frames->info.canvas_height, frames->info.canvas_width,
+                                     4, error);
     if (status == OF_OK)
         memcpy(picture->pixels, canvas, (size_t)picture->height * picture->width * 4);
     of_webp_frames_close(frames);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decoders: one a file format, in a file of its own and a row of the table in decoders.c. Each reads
- * a file in memory, prints nothing, keeps nothing, and trusts nothing: a file that is damaged or
- * cut short is an error and never a half-filled picture.
+ * Decoders: one a file format, in a file of its own and a row of the table in decoders.c. Each
+ * reads a file in memory, prints nothing, keeps nothing, and trusts nothing: a file that is damaged
+ * or cut short is an error and never a half-filled picture.
  */
 #ifndef OF_DATA_PIXELS_DECODER_H
 #define OF_DATA_PIXELS_DECODER_H

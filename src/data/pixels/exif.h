@@ -5,8 +5,8 @@
 
 #include <outflow/outflow.h>
 
-/* 1 to 8, of EXIF data that begin with their TIFF header or with "Exif\0\0"; 1, as it is, where they
- * say nothing or are damaged. */
+/* 1 to 8, of EXIF data that begin with their TIFF header or with "Exif\0\0"; 1, as it is, where
+ * they say nothing or are damaged. */
 uint32_t of_exif_orientation(const uint8_t *bytes, size_t size);
 
 #endif

@@ -38,9 +38,9 @@ static of_status open_format(of_frames *frames, of_error *error) {
     if (kind == OF_KIND_WEBP)
         return of_webp_frames_open(frames->bytes, frames->size, &frames->webp, error);
 #endif
-    return has_canvas(kind) ? of_canvas_open(frames->header.height, frames->header.width,
-                                             &frames->canvas, error)
-                            : OF_OK;
+    return has_canvas(kind)
+               ? of_canvas_open(frames->header.height, frames->header.width, &frames->canvas, error)
+               : OF_OK;
 }
 
 static bool holds_several(const uint8_t *bytes, size_t size, const of_target *target,
@@ -134,8 +134,7 @@ of_status of_frames_next(of_frames *frames, of_raster *raster, of_image_info *in
     *end = frames->number == frames->header.frames;
     if (*end)
         return OF_OK;
-    of_status status =
-        of_image_limit_memory(&frames->header, frames->size, frames->target, error);
+    of_status status = of_image_limit_memory(&frames->header, frames->size, frames->target, error);
     if (status == OF_OK)
         status = decode_frame(frames, &picture, error);
     if (status == OF_OK) {

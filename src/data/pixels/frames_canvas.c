@@ -68,8 +68,7 @@ void of_canvas_draw(of_canvas *canvas, const of_picture *picture, of_area area, 
     for (uint32_t y = 0; y < seen.height; y++)
         for (uint32_t x = 0; x < seen.width; x++) {
             uint8_t pixel[4];
-            uint8_t *to =
-                canvas->pixels + ((size_t)(seen.y + y) * canvas->width + seen.x + x) * 4;
+            uint8_t *to = canvas->pixels + ((size_t)(seen.y + y) * canvas->width + seen.x + x) * 4;
             widen(picture->pixels + ((size_t)y * picture->width + x) * picture->channels,
                   picture->channels, pixel);
             if (over)

@@ -27,12 +27,13 @@ static of_status choose_decoder(const uint8_t *bytes, size_t size, const char *n
                        size, target->max_bytes);
     of_image_kind kind = of_image_kind_of(bytes, size);
     if (kind == OF_KIND_TGA && !may_be_tga(name))
-        return of_fail(error, OF_ERROR_FORMAT, "content is not a PNG, JPEG or other image that is read here");
+        return of_fail(error, OF_ERROR_FORMAT,
+                       "content is not a PNG, JPEG or other image that is read here");
     *decoder = of_decoder_of(kind);
-    return *decoder != NULL ? OF_OK
-                            : of_fail(error, OF_ERROR_UNSUPPORTED,
-                                      "%s, which this build does not read",
-                                      of_image_kind_name(kind));
+    return *decoder != NULL
+               ? OF_OK
+               : of_fail(error, OF_ERROR_UNSUPPORTED, "%s, which this build does not read",
+                         of_image_kind_name(kind));
 }
 
 /* ---- What it holds -----------------------------------------------------------------------------
@@ -59,15 +60,14 @@ of_status of_image_read_header(const of_decoder *decoder, const uint8_t *bytes, 
                                const of_target *target, of_image_header *header, of_error *error) {
     limit_to_header(size, target);
     of_status status = decoder->read_header(bytes, size, header, error);
-    return status == OF_OK
-               ? of_check_size(seen_height(header), seen_width(header), target, error)
-               : status;
+    return status == OF_OK ? of_check_size(seen_height(header), seen_width(header), target, error)
+                           : status;
 }
 
 /* Up to four channels of 16 bits, twice, with sides rounded up to whole blocks; chunks are gathered
  * in a buffer that doubles; 1 MiB covers a decoder's tables. */
-of_status of_image_limit_memory(const of_image_header *header, size_t size,
-                                const of_target *target, of_error *error) {
+of_status of_image_limit_memory(const of_image_header *header, size_t size, const of_target *target,
+                                of_error *error) {
     size_t pixels = ((size_t)header->width + 64) * ((size_t)header->height + 64);
     size_t library = (size_t)header->width * header->height * header->library_bytes;
     of_decoder_memory_begin(pixels * 16 + 2 * size + (1u << 20) + library, target->max_memory);
@@ -101,8 +101,8 @@ static of_picture_wish wish_of(const of_image_header *header, const of_target *t
     return wish;
 }
 
-of_status of_image_show(of_picture *picture, const of_image_header *header,
-                        const of_target *target, of_image_info *info, of_error *error) {
+of_status of_image_show(of_picture *picture, const of_image_header *header, const of_target *target,
+                        of_image_info *info, of_error *error) {
     bool opaque;
     uint8_t background[3];
     of_target_background(target, background);

@@ -8,15 +8,15 @@
 #include "data/probe.h"
 
 /* A JPEG that is shrunk is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the
-  * target's height and width: the pixels differ by a level at most from those of the full size. */
+ * target's height and width: the pixels differ by a level at most from those of the full size. */
 enum { OF_SCALED_MARGIN = 8 };
 
 /*
  * Decodes an image file and converts it to the target: laid over the target's background where it
  * is transparent, turned as EXIF says, resized. The header's size is checked before any memory for
- * pixels is taken, and the decoder's memory is capped by that size; data that is cut short, or a PNG
- * whose checksums do not hold, is an error and never a half-filled image. The content decides the
- * format, the name only whether a file without a signature may be TGA. The first frame of an
+ * pixels is taken, and the decoder's memory is capped by that size; data that is cut short, or a
+ * PNG whose checksums do not hold, is an error and never a half-filled image. The content decides
+ * the format, the name only whether a file without a signature may be TGA. The first frame of an
  * animation is taken; of 16 bits a channel the upper 8. On success *info says what was read.
  */
 of_status of_image_decode(const uint8_t *bytes, size_t size, const char *name,

@@ -35,22 +35,21 @@ static of_image_kind kind_of_brand(const uint8_t *bytes, size_t size) {
 }
 
 of_image_kind of_image_kind_of(const uint8_t *bytes, size_t size) {
-    return has(bytes, size, 0, "\x89PNG\r\n\x1a\n", 8) ? OF_KIND_PNG
-           : has(bytes, size, 0, "\xff\xd8\xff", 3)    ? OF_KIND_JPEG
-           : has(bytes, size, 0, "BM", 2)              ? OF_KIND_BMP
-           : has(bytes, size, 0, "GIF8", 4)            ? OF_KIND_GIF
-           : of_is_pnm(bytes, size)                    ? OF_KIND_PNM
-           : has(bytes, size, 0, "RIFF", 4) && has(bytes, size, 8, "WEBP", 4)
-               ? OF_KIND_WEBP
-           : is_tiff(bytes, size) ? OF_KIND_TIFF
-           : is_jp2(bytes, size)  ? OF_KIND_JP2
-                                  : kind_of_brand(bytes, size);
+    return has(bytes, size, 0, "\x89PNG\r\n\x1a\n", 8)                        ? OF_KIND_PNG
+           : has(bytes, size, 0, "\xff\xd8\xff", 3)                           ? OF_KIND_JPEG
+           : has(bytes, size, 0, "BM", 2)                                     ? OF_KIND_BMP
+           : has(bytes, size, 0, "GIF8", 4)                                   ? OF_KIND_GIF
+           : of_is_pnm(bytes, size)                                           ? OF_KIND_PNM
+           : has(bytes, size, 0, "RIFF", 4) && has(bytes, size, 8, "WEBP", 4) ? OF_KIND_WEBP
+           : is_tiff(bytes, size)                                             ? OF_KIND_TIFF
+           : is_jp2(bytes, size)                                              ? OF_KIND_JP2
+                                 : kind_of_brand(bytes, size);
 }
 
 const char *of_image_kind_name(of_image_kind kind) {
     static const char *const names[] = {
-        [OF_KIND_PNG] = "PNG",   [OF_KIND_JPEG] = "JPEG", [OF_KIND_BMP] = "BMP",
-        [OF_KIND_GIF] = "GIF",   [OF_KIND_PNM] = "PNM",   [OF_KIND_WEBP] = "WebP",
+        [OF_KIND_PNG] = "PNG",   [OF_KIND_JPEG] = "JPEG",     [OF_KIND_BMP] = "BMP",
+        [OF_KIND_GIF] = "GIF",   [OF_KIND_PNM] = "PNM",       [OF_KIND_WEBP] = "WebP",
         [OF_KIND_TIFF] = "TIFF", [OF_KIND_JP2] = "JPEG 2000", [OF_KIND_AVIF] = "AVIF",
         [OF_KIND_HEIC] = "HEIC", [OF_KIND_TGA] = "TGA"};
     return names[kind];

@@ -19,8 +19,8 @@ void of_mend_tga(const uint8_t *bytes, size_t size, uint8_t *pixels, size_t heig
     }
 }
 
-/* A BMP's header has room for a mask of opacity from 56 bytes on, and uses it with masks of colours;
- * a TGA's has a count of bits. */
+/* A BMP's header has room for a mask of opacity from 56 bytes on, and uses it with masks of
+ * colours; a TGA's has a count of bits. */
 static bool has_opacity(const uint8_t *bytes, size_t size) {
     enum { BMP_HEADER = 14, BMP_COMPRESSION = 30, BMP_MASK = 66, TGA_DESCRIPTOR = 17 };
     if (size < 2 || memcmp(bytes, "BM", 2) != 0)

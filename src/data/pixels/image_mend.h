@@ -9,8 +9,8 @@
 void of_mend_tga(const uint8_t *bytes, size_t size, uint8_t *pixels, size_t height, size_t width,
                  size_t channels);
 
-/* Takes away the opacity, the last of 4 channels, of a BMP or TGA file whose header does not say that
- * it is one: what stands there then means nothing. */
+/* Takes away the opacity, the last of 4 channels, of a BMP or TGA file whose header does not say
+ * that it is one: what stands there then means nothing. */
 void of_mend_opacity(const uint8_t *bytes, size_t size, uint8_t *pixels, size_t count);
 
 /* The GIF file without a background colour, which the decoder would give to pixels that no image

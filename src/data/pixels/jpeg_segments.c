@@ -82,8 +82,8 @@ static bool read_frame(uint8_t marker, const uint8_t *data, size_t length,
     summary->components = data[5];
     summary->progressive = marker == PROGRESSIVE || marker == ARITHMETIC_PROGRESSIVE;
     summary->arithmetic = marker >= ARITHMETIC;
-    summary->lossless = marker > PROGRESSIVE && marker != ARITHMETIC &&
-                        marker != ARITHMETIC_PROGRESSIVE;
+    summary->lossless =
+        marker > PROGRESSIVE && marker != ARITHMETIC && marker != ARITHMETIC_PROGRESSIVE;
     return true;
 }
 

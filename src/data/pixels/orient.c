@@ -25,8 +25,8 @@ static void compose(const of_picture *from, const uint8_t background[3], uint32_
         const uint8_t *pixel = from->pixels + i * step;
         uint8_t seen[3];
         for (uint32_t c = 0; c < channels; c++)
-            seen[c] = blend(pixel[grey ? 0 : c], background[c], pixel[step - 1],
-                            from->premultiplied);
+            seen[c] =
+                blend(pixel[grey ? 0 : c], background[c], pixel[step - 1], from->premultiplied);
         memcpy(to + i * channels, seen, channels);
     }
 }
@@ -90,9 +90,9 @@ of_status of_picture_orient(of_picture *picture, uint32_t orientation, of_error 
         return OF_OK;
     bool turned = orientation >= 5;
     of_picture seen = {.pixels = NULL};
-    of_status status = of_picture_allocate(&seen, turned ? picture->width : picture->height,
-                                           turned ? picture->height : picture->width,
-                                           picture->channels, error);
+    of_status status =
+        of_picture_allocate(&seen, turned ? picture->width : picture->height,
+                            turned ? picture->height : picture->width, picture->channels, error);
     if (status != OF_OK)
         return status;
     path way = path_of(orientation, (ptrdiff_t)picture->height, (ptrdiff_t)picture->width);
@@ -101,8 +101,7 @@ of_status of_picture_orient(of_picture *picture, uint32_t orientation, of_error 
     for (ptrdiff_t y = 0; y < (ptrdiff_t)seen.height; y++)
         for (ptrdiff_t x = 0; x < (ptrdiff_t)seen.width; x++, to += channels)
             memcpy(to,
-                   picture->pixels +
-                       (size_t)(way.first + y * way.row + x * way.column) * channels,
+                   picture->pixels + (size_t)(way.first + y * way.row + x * way.column) * channels,
                    channels);
     seen.full_height = turned ? picture->full_width : picture->full_height;
     seen.full_width = turned ? picture->full_height : picture->full_width;

@@ -27,7 +27,7 @@ typedef struct of_png_summary {
     uint32_t height, width, depth, kind; /* of IHDR */
     uint32_t significant;                /* bits of a sample, the most that sBIT says; or 0 */
     uint32_t orientation;                /* of eXIf, else 1 */
-    uint32_t frames; /* the default image, and those of an animation that are not the same */
+    uint32_t frames;  /* the default image, and those of an animation that are not the same */
     bool transparent; /* tRNS */
 } of_png_summary;
 

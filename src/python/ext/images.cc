@@ -148,12 +148,11 @@ void add_images(nb::module_ &module) {
                nb::arg("width"), nb::arg("channels"),
                "Decodes and resizes an image file in memory to uint8 [h, w, c].");
     nb::class_<source>(module, "Source")
-        .def(
-            nb::init<const std::string &, uint32_t, uint32_t, uint32_t, uint64_t, uint64_t, bool,
-                     const std::string &, bool>(),
-            nb::arg("spec"), nb::arg("height"), nb::arg("width"), nb::arg("channels"),
-            nb::arg("limit"), nb::arg("seed"), nb::arg("strict"), nb::arg("background"),
-            nb::arg("all_frames"))
+        .def(nb::init<const std::string &, uint32_t, uint32_t, uint32_t, uint64_t, uint64_t, bool,
+                      const std::string &, bool>(),
+             nb::arg("spec"), nb::arg("height"), nb::arg("width"), nb::arg("channels"),
+             nb::arg("limit"), nb::arg("seed"), nb::arg("strict"), nb::arg("background"),
+             nb::arg("all_frames"))
         .def("next", &source::next, nb::arg("most"))
         .def_prop_ro("expected", &source::expected)
         .def_prop_ro("skipped", &source::skipped)
