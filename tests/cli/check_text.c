@@ -263,13 +263,14 @@ static void write_rows(of_row_format format, const char *expected) {
 
 static void test_rows_not_finite(void **state) {
     (void)state;
-    write_rows(OF_ROWS_CSV, "path,label,score,score,anomalous\na.png,cat,2,1,0\n"
-                            "a.png,cat,2,inf,1\n");
+    write_rows(OF_ROWS_CSV, "path,label,score,score,anomalous,resized_from,notes\n"
+                            "a.png,cat,2,1,0,,\n"
+                            "a.png,cat,2,inf,1,,\n");
     write_rows(OF_ROWS_JSONL,
                "{\"path\": \"a.png\", \"label\": \"cat\", \"score\": 2, \"score\": 1, "
-               "\"anomalous\": false}\n"
+               "\"anomalous\": false, \"resized_from\": \"\", \"notes\": \"\"}\n"
                "{\"path\": \"a.png\", \"label\": \"cat\", \"score\": 2, \"score\": null, "
-               "\"anomalous\": true}\n");
+               "\"anomalous\": true, \"resized_from\": \"\", \"notes\": \"\"}\n");
 }
 
 static void test_units(void **state) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AVIF and HEIC, by libheif and the codecs that it finds when the program runs. It turns and
  * mirrors a picture as the file says. */
-#ifdef OUTFLOW_HEIF
 #include "core/error.h"
 #include "data/pixels/decoder.h"
 
@@ -111,4 +110,3 @@ static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish
 
 const of_decoder of_decoder_avif = {OF_KIND_AVIF, "libheif", read_header, decode, false};
 const of_decoder of_decoder_heic = {OF_KIND_HEIC, "libheif", read_header, decode, false};
-#endif

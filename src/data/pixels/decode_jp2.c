@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JPEG 2000, files and bare codestreams, by OpenJPEG. */
-#ifdef OUTFLOW_JP2
 #include "core/error.h"
 #include "data/pixels/decoder.h"
 
@@ -196,4 +195,3 @@ static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish
 }
 
 const of_decoder of_decoder_jp2 = {OF_KIND_JP2, "OpenJPEG", read_header, decode, false};
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JPEG, by libjpeg-turbo; without it, by stb_image in decode_stb.c. It leaves by longjmp at an
  * error; all that it allocates is its own. */
-#ifdef OUTFLOW_JPEG
 #include "core/error.h"
 #include "data/pixels/decoder.h"
 #include "data/pixels/jpeg_segments.h"
@@ -149,4 +148,3 @@ static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish
 }
 
 const of_decoder of_decoder_jpeg = {OF_KIND_JPEG, "libjpeg-turbo", read_header, decode, false};
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TIFF, by libtiff: pages of samples of 16 bits as they are, all others as libtiff makes RGBA of
  * them. Its messages go nowhere but into the error. */
-#ifdef OUTFLOW_TIFF
 #include "core/error.h"
 #include "data/pixels/decoder.h"
 
@@ -338,4 +337,3 @@ static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish
 }
 
 const of_decoder of_decoder_tiff = {OF_KIND_TIFF, "libtiff", read_header, decode, true};
-#endif

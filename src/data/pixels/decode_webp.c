@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* WebP, by libwebp; of an animation the first frame, by libwebpdemux. */
-#ifdef OUTFLOW_WEBP
 #include "core/error.h"
 #include "core/memory.h"
 #include "data/pixels/decoder.h"
@@ -149,4 +148,3 @@ static of_status decode(const uint8_t *bytes, size_t size, const of_picture_wish
 }
 
 const of_decoder of_decoder_webp = {OF_KIND_WEBP, "libwebp", read_header, decode, false};
-#endif
