@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From what a file stores to what is seen: orientation, opacity, frames, notes. */
 #define _XOPEN_SOURCE 700
+#include "data/pixels/convert.h"
 #include "data/pixels/exif.h"
 #include "data/pixels/orient.h"
 #include "source_fixture.h"
