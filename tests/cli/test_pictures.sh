@@ -117,6 +117,7 @@ for file in "$hostile"/*; do
     command="outflow score $file"
     started=$(date +%s)
     (
+        # shellcheck disable=SC3045 # the shells here have it
         # AddressSanitizer reserves more than any limit.
         grep -q __asan_init "$program" || ulimit -v 800000 || exit 98
         exec "$program" score -m in.model -t 1 "$file" >"$out" 2>"$err" </dev/null

@@ -77,7 +77,7 @@ static void write_jpeg(const char *name, int channels, J_COLOR_SPACE space, bool
         jpeg_simple_progression(&jpeg);
     jpeg_start_compress(&jpeg, TRUE);
     while (jpeg.next_scanline < jpeg.image_height) {
-        JSAMPROW row = pixels + jpeg.next_scanline * WIDTH * (unsigned)channels;
+        JSAMPROW row = pixels + (size_t)jpeg.next_scanline * WIDTH * (size_t)channels;
         (void)jpeg_write_scanlines(&jpeg, &row, 1);
     }
     jpeg_finish_compress(&jpeg);
@@ -116,7 +116,7 @@ static void write_tiff(const char *name, uint16_t compression, uint16_t channels
     TIFFSetField(tiff, TIFFTAG_PHOTOMETRIC,
                  channels >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK);
     for (uint32_t y = 0; y < HEIGHT; y++)
-        (void)TIFFWriteScanline(tiff, pixels + y * WIDTH, y, 0);
+        (void)TIFFWriteScanline(tiff, pixels + (size_t)y * WIDTH, y, 0);
     TIFFClose(tiff);
     move_seed(name, path);
 }

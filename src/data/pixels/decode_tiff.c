@@ -55,7 +55,7 @@ static toff_t size_of(thandle_t handle) {
 
 static int map(thandle_t handle, void **base, toff_t *size) {
     const tiff_job *job = handle;
-    *base = (void *)(uintptr_t)job->bytes; /* opened for reading alone */
+    memcpy(base, &job->bytes, sizeof *base); /* opened for reading alone */
     *size = job->size;
     return 1;
 }

@@ -19,7 +19,7 @@ of_status of_picture_allocate(of_picture *picture, uint32_t height, uint32_t wid
     return status != OF_OK ? status : of_fail_memory(error, "an image");
 }
 
-of_status of_decoder_fail(of_error *error, const char *format, const char *reason) {
+of_status(of_decoder_fail)(of_error *error, const char *format, const char *reason) {
     of_status status = of_decoder_memory_fail(error);
     return status != OF_OK ? status
                            : of_fail(error, OF_ERROR_FORMAT, "damaged or unsupported %s: %s",
