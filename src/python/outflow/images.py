@@ -195,11 +195,11 @@ def _decoded(encoded: bytes, name: str, shape: Shape) -> npt.NDArray[np.uint8]:
 
 def _from_pillow(image: Any, shape: Shape) -> npt.NDArray[np.uint8]:
     fits = image.size == (shape[1], shape[0]) and image.mode == ("L" if shape[2] == 1 else "RGB")
-    transparent = "transparency" in image.info
+    transparent = getattr(image, "has_transparency_data", "transparency" in image.info)
     if fits and not transparent:
         return np.ascontiguousarray(image).reshape(1, *shape)
     if image.mode not in ("1", "L", "LA", "I;16", "RGB", "RGBA"):
-        image = image.convert("RGBA" if transparent or image.mode in ("PA", "La") else "RGB")
+        image = image.convert("RGBA" if transparent else "RGB")
     encoded = io.BytesIO()
     image.save(encoded, format="PNG", compress_level=1, exif=b"")  # turned as it is in memory
     return _decoded(encoded.getvalue(), "", shape)
