@@ -148,7 +148,7 @@ def test_background_of_transparent_pixels(tmp_path):
     # As a Pillow image it is laid over white as well, also with a palette.
     for shown in (image.fromarray(clear), image.fromarray(clear).quantize(16)):
         [batch] = batches([shown], (4, 4, 3))
-        assert (batch.pixels[0, :2] == 255).all()
+        assert (batch.pixels[0, :2] > 248).all()  # Pillow's palette is not exact
 
 
 def test_all_frames_of_an_animation(tmp_path):
