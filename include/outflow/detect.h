@@ -289,6 +289,8 @@ typedef struct of_stream_options {
     unsigned needs;
     const of_stream_observer *observer;           /**< NULL: nobody watches */
     uint64_t max_pixels, max_bytes, max_unpacked; /**< as in of_source_options */
+    uint32_t background;                          /**< the same */
+    bool full_decoding, all_frames;               /**< the same */
 } of_stream_options;
 
 /** All fields at their defaults. */

@@ -736,30 +736,62 @@ typedef struct of_image_options {
                               of its size can need, up to 16 bytes a pixel */
     uint32_t min_height; /**< images that are less high are refused; 0: none is */
     uint32_t min_width;  /**< images that are less wide are refused; 0: none is */
+    uint32_t background; /**< what lies below transparent pixels: of_colour_parse; 0: white */
+    bool full_decoding;  /**< a JPEG that is shrunk is never decoded at 1/2, 1/4 or 1/8 of its size,
+                              which is several times as fast and changes pixels by a level or two */
 } of_image_options;
+
+/**
+ * Reads the name of a colour, for the field `background` of several options: "white", "black",
+ * "grey" (128 of 255) or "#rrggbb". OF_ERROR_ARGUMENT for any other text.
+ */
+OF_API of_status of_colour_parse(const char *text, uint32_t *colour, of_error *error);
+
+/**
+ * The image formats that this build reads, by number from 0: their name ("PNG", ...) and the
+ * library that decodes them, both static. False behind the last.
+ */
+OF_API bool of_image_format(size_t index, const char **name, const char **library);
 
 /** All fields at their defaults, for the images of an architecture; NULL: 3x32x32. */
 OF_API of_image_options of_image_options_default(const of_architecture *architecture);
 
 /** What was read, and what of it did not get through. */
 typedef struct of_image_info {
-    const char *format;      /**< "PNG", "JPEG", "BMP", "GIF", "TGA" or "PNM"; static */
-    uint32_t channels;       /**< as stored, 1 or 3; opacity is not counted */
-    uint32_t height, width;  /**< as stored, in pixels */
+    const char *format; /**< of_image_format; "record" and "synthetic" of other sources; static */
+    uint32_t channels;  /**< as stored, 1 or 3; opacity is not counted */
+    uint32_t height, width;  /**< in pixels, as it is to be seen, after `oriented` */
     bool resized;            /**< to the height and width of the options */
     bool converted;          /**< grey was made colour, or colour grey */
-    bool alpha_dropped;      /**< some pixels were not opaque: they are now */
+    bool alpha_dropped;      /**< some pixels were not opaque: they were laid over the background */
     bool depth_reduced;      /**< of 16 bits a channel, the upper 8 were taken */
-    uint32_t frames_dropped; /**< of an animated GIF or PNG, all but the first */
+    uint32_t frames_dropped; /**< of an animation or a document, all but the first; 0 where each
+                                  frame is an image of its own */
     bool reshaped;           /**< shrunk to less than a quarter, or squeezed by more than 1.25 one
                                   way: much is lost, and the model sees another image */
+    bool oriented;           /**< turned or mirrored, as its EXIF data say */
+    bool enlarged;           /**< smaller than wanted, one way at least */
+    bool cmyk;               /**< colours of ink were made red, green and blue */
+    bool dim; /**< of samples of 16 bits none reaches a quarter of white: they have 14
+                   bits or fewer, it seems, and the file does not say so */
 } of_image_info;
 
+enum { OF_NOTES_SIZE = 192 /**< bytes that hold any notes */ };
+
 /**
- * Decodes an image file that is in memory (PNG, JPEG, BMP, GIF, TGA, PNM; recognised by its
- * content) and converts it as image sources do, to the same pixels: opacity is dropped, colour
- * becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a triangle
- * filter. `pixels` gets [height][width][channels] bytes of the options.
+ * What was done to an image, in short words that "; " separates, such as "orientation applied;
+ * alpha on background; grey to colour; 16 to 8 bits; enlarged"; "" if nothing. Returns `text`.
+ */
+OF_API const char *of_image_notes(const of_image_info *info, char text[OF_NOTES_SIZE]);
+
+/**
+ * Decodes an image file that is in memory (of_image_format; recognised by its content) and converts
+ * it as image sources do, to the same pixels: what is transparent is laid over the background,
+ * EXIF's orientation is applied, inks become red, green and blue without a colour profile, of 16
+ * bits the upper 8 are taken (of what PNM, TIFF or PNG's sBIT say is less, the upper 8 of that),
+ * colour becomes grey by Rec. 601 luma, grey is repeated, and another size is resampled with a
+ * triangle filter. Of an animation the first frame is taken. `pixels` gets
+ * [height][width][channels] bytes of the options.
  *
  * `name` stands in messages and may be NULL; only one that ends in ".tga" makes bytes without a
  * signature a TGA file. `options` NULL: the defaults. `info` may be NULL and is set on success.
@@ -815,6 +847,10 @@ typedef struct of_source_options {
                                 unreadable. 0: 2^29 */
     uint64_t max_unpacked; /**< most bytes that are unpacked of an archive; more than that is
                                 OF_ERROR_UNSUPPORTED and ends the stream. 0: no limit */
+    uint32_t background;   /**< what lies below transparent pixels: of_colour_parse; 0: white */
+    bool full_decoding;    /**< as in of_image_options */
+    bool all_frames; /**< each frame of an animation, and each page of a TIFF, is an image; its
+                          path ends in "#" and its number. Else the first frame alone */
 } of_source_options;
 
 /** One image of a batch. */
@@ -825,6 +861,7 @@ typedef struct of_item {
                                  the stored label), -1 without one */
     uint32_t height, width; /**< before it was resized */
     bool reshaped;          /**< much was lost when it was resized, see of_image_info */
+    of_image_info info;     /**< what was read and what was done to it */
 } of_item;
 
 /** Images in order; all pointers are valid until the next call on the source. */

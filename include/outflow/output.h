@@ -100,8 +100,9 @@ OF_API void of_json_free(of_json *json);
 
 /**
  * Begins an object or an array. The functions below take the key, which must be given inside an
- * object and be NULL inside an array and at the top. Strings should be UTF-8: bytes that are not
- * become U+FFFD. What nests deeper than 32 is written as null.
+ * object and be NULL inside an array and at the top. Bytes of strings that are
+ * not UTF-8 are written as of_csv_write_text does, so that they read back. What nests deeper than
+ * 32 is written as null.
  */
 OF_API void of_json_object(of_json *json, const char *key);
 OF_API void of_json_array(of_json *json, const char *key);
@@ -132,8 +133,15 @@ OF_API const char *of_number_text(double value, char text[OF_NUMBER_SIZE]);
 /** Writes a field of a CSV line, quoted where RFC 4180 asks for it. */
 OF_API void of_csv_write(FILE *file, const char *field);
 
-/** The same for text from elsewhere, such as names of files: where a spreadsheet would take it for
-   a formula, because it begins with = + - @, a tab or a return, an apostrophe stands before it. */
+/**
+ * The same for text from elsewhere, such as names of files, so that it is valid UTF-8, no formula,
+ * and reads back. A byte that is not UTF-8 becomes \xHH, two small hexadecimal digits, and a
+ * backslash that is followed by x and two such digits becomes \x5c; nothing else changes. Where a
+ * spreadsheet would take the text for a formula, because it begins with = + - @, a tab or a return,
+ * apostrophes before them not counted, one more apostrophe stands before it. To read it back, take
+ * one apostrophe away where only apostrophes stand before one of these characters, and replace each
+ * \xHH by its byte.
+ */
 OF_API void of_csv_write_text(FILE *file, const char *field);
 
 /** Writes text for a terminal: control characters, those that turn the direction of what follows,

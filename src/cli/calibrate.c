@@ -152,6 +152,7 @@ static int remove_calibration(const calibrate_settings *settings, of_console *co
 static int check_and_calibrate(const calibrate_settings *settings, const of_text_list *operands,
                                of_console *console) {
     const of_command *command = &of_calibrate_command;
+    of_error error;
     if (operands->count > 0)
         return of_usage_error(console, command, "unexpected operand '%s': images are --data SRC",
                               operands->items[0]);
@@ -168,6 +169,8 @@ static int check_and_calibrate(const calibrate_settings *settings, const of_text
         return of_usage_error(console, command,
                               "--webp: this build has no WebP coder: install libwebp-dev and "
                               "configure again");
+    if (of_shared_check_background(&settings->shared, &error) != OF_OK)
+        return of_usage_fail(console, command, &error);
     return settings->remove ? remove_calibration(settings, console)
                             : calibrate_with(settings, console);
 }

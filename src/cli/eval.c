@@ -354,7 +354,9 @@ static int check_and_evaluate(const eval_settings *settings, const of_option_tab
         return of_usage_error(console, &of_eval_command,
                               "--webp: this build has no WebP coder: install libwebp-dev and "
                               "configure again");
-    of_status status = declare_sets(settings, sets, &error);
+    of_status status = of_shared_check_background(&settings->shared, &error);
+    if (status == OF_OK)
+        status = declare_sets(settings, sets, &error);
     if (status == OF_OK)
         status = check_comparison(settings, of_option_given(table, "precision"), sets, &error);
     return status == OF_OK ? eval_with(settings, sets, console)

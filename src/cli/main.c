@@ -60,7 +60,10 @@ static int unknown_verb(const char *name, of_console *console) {
 }
 
 static int print_version(of_console *console) {
+    const char *name, *library;
     (void)printf("outflow %s\n", of_version());
+    for (size_t i = 0; of_image_format(i, &name, &library); i++)
+        (void)printf("reads %s (%s)\n", name, library);
     return of_console_finish_stdout(console);
 }
 

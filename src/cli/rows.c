@@ -170,8 +170,16 @@ static void csv_header(const of_rows *rows, FILE *file) {
     (void)fputs("path,label", file);
     for (size_t i = 0; i < rows->count; i++)
         (void)fprintf(file, ",%s", rows->columns[i].name);
-    (void)fprintf(file, "%s%s\n", rows->with_flag ? ",anomalous" : "",
+    (void)fprintf(file, "%s%s,resized_from,notes\n", rows->with_flag ? ",anomalous" : "",
                   rows->with_source ? ",source" : "");
+}
+
+/* "WIDTHxHEIGHT" of an image that was resized, else "". */
+static const char *resized_from(const of_item *item, char text[OF_NUMBER_SIZE]) {
+    text[0] = '\0';
+    if (item->info.resized)
+        (void)snprintf(text, OF_NUMBER_SIZE, "%" PRIu32 "x%" PRIu32, item->width, item->height);
+    return text;
 }
 
 /* A terminal obeys what is written to it; a file gets names as they are. */
@@ -199,7 +207,9 @@ static void csv_row(const of_rows *rows, const char *source, const of_item *item
         (void)fputc(',', rows->file);
         csv_text(rows, source);
     }
-    (void)fputc('\n', rows->file);
+    char notes[OF_NOTES_SIZE];
+    (void)fprintf(rows->file, ",%s,%s\n", resized_from(item, text),
+                  of_image_notes(&item->info, notes));
 }
 
 static void json_row(const of_rows *rows, of_json *json, const char *source, const of_item *item,
@@ -213,6 +223,9 @@ static void json_row(const of_rows *rows, of_json *json, const char *source, con
         of_json_flag(json, "anomalous", anomalous);
     if (rows->with_source)
         of_json_text(json, "source", source);
+    char text[OF_NUMBER_SIZE], notes[OF_NOTES_SIZE];
+    of_json_text(json, "resized_from", resized_from(item, text));
+    of_json_text(json, "notes", of_image_notes(&item->info, notes));
     of_json_end(json);
 }
 
@@ -251,6 +264,9 @@ static void table_row(const of_rows *rows, const char *source, const of_item *it
         (void)fputs(": ", rows->file);
     }
     of_plain_write(rows->file, item->path);
+    char notes[OF_NOTES_SIZE];
+    if (of_image_notes(&item->info, notes)[0] != '\0')
+        (void)fprintf(rows->file, "  (%s)", notes);
     (void)fputc('\n', rows->file);
 }
 

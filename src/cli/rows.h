@@ -49,8 +49,8 @@ typedef struct of_rows {
     uint64_t anomalous;  /* rows that are flagged */
 } of_rows;
 
-/* path, label, bits_per_dim, logp, logp_scaleI..., nll, last; more is added below. The detector
- * must outlive the rows. */
+/* path, label, bits_per_dim, logp, logp_scaleI..., nll, last; more is added below; resized_from and
+ * notes stand last. The detector must outlive the rows. */
 of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format, const of_detector *detector,
                        of_error *error);
 /* Accepts zeroed rows. */

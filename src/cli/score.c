@@ -25,7 +25,10 @@ const of_command of_score_command = {
         "Prints one row for every image: path, label, bits_per_dim, logp, logp_scale0 and so on, "
         "nll, last; with a general model also logp_general, ratio and ratio-last; with classes "
         "predicted_class and logp_class0 and so on; with a calibrated model (outflow calibrate) "
-        "typicality, combined and p_value.\n\n"
+        "typicality, combined and p_value. The last two columns say what was done to the picture: "
+        "resized_from, WIDTHxHEIGHT if it was resized, and notes. A path is valid UTF-8: a byte "
+        "that "
+        "is not is written as \\xHH, and the backslash of such a text in a name as \\x5c.\n\n"
         "Scores are higher for more anomalous images: nll = -log-likelihood, of the mixture with "
         "classes; last and scale:N = minus that of one scale; ratio = nll - nll of the general "
         "model; ratio-last = the same on the last scale; class = the best class's ratio; "
@@ -491,7 +494,8 @@ static int check_and_score(const score_settings *settings, of_console *console) 
     if (settings->with_heatmap_count && settings->heatmaps == NULL)
         return of_usage_error(console, &of_score_command,
                               "--heatmap-count needs a folder, --heatmaps DIR");
-    if (check_score_name(settings, &error) != OF_OK)
+    if (of_shared_check_background(&settings->shared, &error) != OF_OK ||
+        check_score_name(settings, &error) != OF_OK)
         return of_usage_fail(console, &of_score_command, &error);
     return score_with(settings, console);
 }

@@ -62,6 +62,15 @@ void of_shared_source_options(of_shared_settings *settings, of_option_table *tab
     of_option_count(table, 0, "max-unpacked", &settings->max_unpacked, 1, 0x1p63,
                     "Stop with an error when more bytes than this were unpacked of an archive; "
                     "without it, there is no limit.");
+    of_option_text(table, 0, "background", "COLOUR", &settings->background,
+                   "What lies below transparent pixels: white, black, grey or #rrggbb; without it, "
+                   "white.");
+    of_option_choice(table, "frames", "first|all", &settings->frames,
+                     "Of animations (GIF, PNG, WebP) and TIFF documents the first picture, or all, "
+                     "each with a row of its own, path#0 and so on; without it, first.");
+    of_option_flag(table, 0, "full-decoding", &settings->full_decoding,
+                   "Decode large JPEGs at their full size even if they are shrunk to less than an "
+                   "eighth: several times slower, pixels differ by a level at most.");
     of_option_count(
         table, 'b', "batch", &settings->batch, 1, 65536,
         "Images in memory at a time; results do not depend on it. Without it, chosen by "
@@ -69,6 +78,12 @@ void of_shared_source_options(of_shared_settings *settings, of_option_table *tab
     of_option_count(table, 's', "seed", &settings->seed, 0, 0x1p64,
                     "Seed of synthetic: sources; without it, 0.");
     of_option_flag(table, 'q', "quiet", &settings->quiet, "Show no progress and no summary.");
+}
+
+of_status of_shared_check_background(const of_shared_settings *settings, of_error *error) {
+    uint32_t colour;
+    return settings->background == NULL ? OF_OK
+                                        : of_colour_parse(settings->background, &colour, error);
 }
 
 void of_shared_begin(const of_shared_settings *settings, of_console *console) {
@@ -126,6 +141,10 @@ of_stream_options of_shared_stream_options(const of_shared_settings *settings,
     options.max_pixels = settings->max_pixels;
     options.max_bytes = settings->max_bytes;
     options.max_unpacked = settings->max_unpacked;
+    if (settings->background != NULL)
+        (void)of_colour_parse(settings->background, &options.background, NULL); /* was checked */
+    options.all_frames = settings->frames == OF_FRAMES_ALL;
+    options.full_decoding = settings->full_decoding;
     options.observer = observer;
     return options;
 }

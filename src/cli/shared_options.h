@@ -7,6 +7,8 @@
 
 #include <outflow/detect.h>
 
+enum { OF_FRAMES_FIRST, OF_FRAMES_ALL };
+
 typedef struct of_shared_settings {
     const char *model, *general; /* paths; general may be NULL */
     of_text_list ensemble;       /* files or names of further models */
@@ -14,7 +16,9 @@ typedef struct of_shared_settings {
     uint64_t max_pixels, max_bytes, max_unpacked; /* 0: not given */
     int isa;                                      /* of_isa */
     int precision;                                /* of_precision */
-    bool strict, quiet;
+    const char *background;                       /* NULL: not given */
+    int frames;                                   /* OF_FRAMES_FIRST or OF_FRAMES_ALL */
+    bool strict, quiet, full_decoding;
     bool webp; /* --webp: complexity-webp among all scores */
 } of_shared_settings;
 
@@ -28,9 +32,11 @@ void of_shared_webp_option(of_shared_settings *settings, of_option_table *table)
 /* -t/--threads and --isa; --precision */
 void of_shared_plan_options(of_shared_settings *settings, of_option_table *table);
 void of_shared_precision_option(of_shared_settings *settings, of_option_table *table);
-/* --limit, --every, --strict, --max-pixels, --max-bytes, --max-unpacked, -b/--batch, -s/--seed,
- * -q/--quiet */
+/* --limit, --every, --strict, --max-pixels, --max-bytes, --max-unpacked, --background, --frames,
+ * --full-decoding, -b/--batch, -s/--seed, -q/--quiet */
 void of_shared_source_options(of_shared_settings *settings, of_option_table *table);
+/* Whether --background is a colour. */
+of_status of_shared_check_background(const of_shared_settings *settings, of_error *error);
 
 /* Before the work: silence if it is wished, signals, and who runs where. */
 void of_shared_begin(const of_shared_settings *settings, of_console *console);

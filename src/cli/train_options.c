@@ -61,6 +61,9 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                     "Memory for each set's decoded images; larger sets lie in a temporary file. "
                     "Without it, all sets of a machine take at most half of the memory that "
                     "processes may use.");
+    of_option_text(table, 0, "background", "COLOUR", &settings->background,
+                   "What lies below transparent pixels: white, black, grey or #rrggbb; without it, "
+                   "white.");
     of_option_flag(table, 0, "strict", &train->strict,
                    "Stop with an error at the first file that cannot be read.");
 }

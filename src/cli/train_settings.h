@@ -10,7 +10,7 @@
 typedef struct of_train_settings {
     of_train_options train;
     /* In the forms of the command line. */
-    const char *size;
+    const char *size, *background;
     of_text_list data, general_data, valid, data_shares, general_shares, out_of, edges;
     uint64_t channels, scales, steps, hidden, threads, micro_batch, lanes, memory;
     uint64_t input_bits;

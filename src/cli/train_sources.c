@@ -78,5 +78,7 @@ of_status of_train_sources_take(of_train_settings *settings, of_error *error) {
         status = take_shares("general-share", "general-data", &settings->general_shares,
                              train->general_count, settings->general_share_values,
                              &train->general_shares, error);
+    if (status == OF_OK && settings->background != NULL)
+        status = of_colour_parse(settings->background, &train->background, error);
     return status == OF_OK ? take_out_sets(settings, error) : status;
 }

@@ -35,22 +35,22 @@ void of_json_free(of_json *json) {
     free(json);
 }
 
-/* A string in quotes. What is not UTF-8 becomes U+FFFD, byte by byte: JSON has no way to carry
- * it. */
+/* A string in quotes. */
 static void write_string(FILE *file, const char *text) {
     (void)fputc('"', file);
     while (*text != '\0') {
-        size_t length = of_utf8_length(text);
+        size_t length;
+        char escape[OF_ESCAPE_SIZE];
         unsigned char c = (unsigned char)*text;
-        if (length == 0)
-            (void)fputs("\\ufffd", file);
+        if (of_utf8_escape(text, &length, escape) != NULL)
+            (void)fprintf(file, "\\%s", escape); /* whose backslash JSON wants escaped, too */
         else if (c == '"' || c == '\\')
             (void)fprintf(file, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
             (void)fprintf(file, "\\u%04x", c);
         else
             (void)fwrite(text, 1, length, file);
-        text += length > 0 ? length : 1;
+        text += length;
     }
     (void)fputc('"', file);
 }

@@ -23,30 +23,33 @@ const char *of_number_text(double value, char text[OF_NUMBER_SIZE]) {
     return text;
 }
 
-static void write_quoted(FILE *file, const char *before, const char *field) {
-    (void)fprintf(file, "\"%s", before);
-    for (; *field != '\0'; field++) {
+static void write_field(FILE *file, const char *before, const char *field, bool escaped) {
+    bool quoted = field[strcspn(field, ",\"\r\n")] != '\0';
+    (void)fprintf(file, "%s%s", quoted ? "\"" : "", before);
+    while (*field != '\0') {
+        size_t length = 1;
+        char escape[OF_ESCAPE_SIZE];
+        if (escaped && of_utf8_escape(field, &length, escape) != NULL)
+            (void)fputs(escape, file);
+        else
+            (void)fwrite(field, 1, length, file);
         if (*field == '"')
             (void)fputc('"', file);
-        (void)fputc(*field, file);
+        field += length;
     }
-    (void)fputc('"', file);
-}
-
-static void write_field(FILE *file, const char *before, const char *field) {
-    if (field[strcspn(field, ",\"\r\n")] == '\0')
-        (void)fprintf(file, "%s%s", before, field);
-    else
-        write_quoted(file, before, field);
+    if (quoted)
+        (void)fputc('"', file);
 }
 
 void of_csv_write(FILE *file, const char *field) {
-    write_field(file, "", field);
+    write_field(file, "", field, false);
 }
 
+/* What an apostrophe was put before reads back by taking one away. */
 void of_csv_write_text(FILE *file, const char *field) {
-    bool formula = field[0] != '\0' && strchr("=+-@\t\r", field[0]) != NULL;
-    write_field(file, formula ? "'" : "", field);
+    char first = field[strspn(field, "'")];
+    bool formula = first != '\0' && strchr("=+-@\t\r", first) != NULL;
+    write_field(file, formula ? "'" : "", field, true);
 }
 
 void of_plain_write(FILE *file, const char *text) {

@@ -4,6 +4,7 @@
 #include <outflow/output.h>
 
 #include <stdbool.h>
+#include <stdio.h>
 
 static bool continues(unsigned char byte) {
     return (byte & 0xc0) == 0x80;
@@ -39,6 +40,21 @@ size_t of_utf8_plain_length(const char *text) {
     const unsigned char *s = (const unsigned char *)text;
     bool control = turns_text(s) || s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
     return control ? 0 : of_utf8_length(text);
+}
+
+static bool is_hexadecimal(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+const char *of_utf8_escape(const char *text, size_t *length, char escape[OF_ESCAPE_SIZE]) {
+    *length = of_utf8_length(text);
+    bool looks_escaped =
+        text[0] == '\\' && text[1] == 'x' && is_hexadecimal(text[2]) && is_hexadecimal(text[3]);
+    if (*length > 0 && !looks_escaped)
+        return NULL;
+    *length = 1;
+    (void)snprintf(escape, OF_ESCAPE_SIZE, "\\x%02x", (unsigned char)text[0]);
+    return escape;
 }
 
 void of_plain_text(char *text) {

@@ -12,4 +12,14 @@ size_t of_utf8_length(const char *text);
  * C1), which it might obey. */
 size_t of_utf8_plain_length(const char *text);
 
+/* Room for "\xHH". */
+enum { OF_ESCAPE_SIZE = 5 };
+
+/*
+ * Text that may hold any bytes, one character of it as valid UTF-8 that reads back: NULL for a
+ * character that stays what it is; else `escape`, "\xHH" for a byte that is not UTF-8, and "\x5c"
+ * for a backslash that begins such a text itself. *length is what was taken of the text.
+ */
+const char *of_utf8_escape(const char *text, size_t *length, char escape[OF_ESCAPE_SIZE]);
+
 #endif

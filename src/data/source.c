@@ -59,7 +59,10 @@ of_status of_source_target(const of_source_options *options, of_target *target, 
         .min_height = options->min_height,
         .min_width = options->min_width,
         .max_memory = options->max_bytes > 0 ? options->max_bytes : OF_MAX_DECODER_BYTES,
-        .max_unpacked = options->max_unpacked};
+        .max_unpacked = options->max_unpacked,
+        .background = options->background,
+        .full_decoding = options->full_decoding,
+        .all_frames = options->all_frames};
     of_status status = of_target_check(&checked, "image source", error);
     if (status == OF_OK)
         *target = checked;
@@ -189,8 +192,13 @@ static of_status append(of_source *source, of_slot *slot, size_t max_count, of_e
     memcpy(source->pixels + source->count * source->image_bytes, slot->pixels, source->image_bytes);
     of_bytes_swap(&kept->path, &slot->entry.path);
     of_bytes_swap(&kept->label, &slot->entry.label);
-    *item = (of_item){of_text(&kept->path), of_text(&kept->label), slot->entry.class_index,
-                      slot->info.height,    slot->info.width,      slot->info.reshaped};
+    *item = (of_item){of_text(&kept->path),
+                      of_text(&kept->label),
+                      slot->entry.class_index,
+                      slot->info.height,
+                      slot->info.width,
+                      slot->info.reshaped,
+                      slot->info};
     if (item->class_index < 0 && item->label[0] != '\0' &&
         !of_labels_number(&source->labels, item->label, &item->class_index))
         return of_fail_memory(error, "the class names");

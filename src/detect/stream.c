@@ -37,6 +37,9 @@ typedef struct stream {
     uint32_t height, width; /* of the largest image that was reshaped */
     of_label_order order;
     uint64_t read; /* images of the source, those that were left out included */
+    char worst[256];        /* its path, or the beginning of it */
+    uint64_t dim, enlarged, converted, transparent, cut; /* images of which that is worth a word */
+    bool to_grey;                                        /* what was converted was colour */
 } stream;
 
 of_stream_options of_stream_options_default(void) {
@@ -70,6 +73,9 @@ static of_status open_source(stream *s, of_error *error) {
     options.max_pixels = s->options.max_pixels;
     options.max_bytes = s->options.max_bytes;
     options.max_unpacked = s->options.max_unpacked;
+    options.background = s->options.background;
+    options.full_decoding = s->options.full_decoding;
+    options.all_frames = s->options.all_frames;
     options.on_unreadable = tell_unreadable;
     options.stop = is_stopped;
     options.user = s;
@@ -187,17 +193,27 @@ static of_status run_batch(stream *s, const of_source_batch *images, of_error *e
     return status;
 }
 
+static void note_reshaped(stream *s, const of_item *item) {
+    s->result.reshaped++;
+    if ((uint64_t)item->height * item->width <= (uint64_t)s->height * s->width)
+        return;
+    s->height = item->height;
+    s->width = item->width;
+    (void)snprintf(s->worst, sizeof s->worst, "%s", item->path);
+}
+
 static void note_images(stream *s) {
     s->result.images += s->batch.count;
     for (size_t i = 0; i < s->batch.count; i++) {
         const of_item *item = &s->batch.items[i];
-        if (!item->reshaped)
-            continue;
-        s->result.reshaped++;
-        if ((uint64_t)item->height * item->width > (uint64_t)s->height * s->width) {
-            s->height = item->height;
-            s->width = item->width;
-        }
+        if (item->reshaped)
+            note_reshaped(s, item);
+        s->dim += item->info.dim;
+        s->enlarged += item->info.enlarged;
+        s->converted += item->info.converted;
+        s->to_grey = item->info.converted ? item->info.channels == 3 : s->to_grey;
+        s->transparent += item->info.alpha_dropped;
+        s->cut += item->info.frames_dropped > 0;
     }
     if (s->observer.progressed != NULL)
         s->observer.progressed(s->observer.user, s->result.images);
@@ -272,6 +288,11 @@ static void warn_of_order(const stream *s, uint64_t total) {
          s->order.classes > 1 ? "'" : "", (total + limit - 1) / limit);
 }
 
+static void warn_of_count(const stream *s, uint64_t count, const char *what) {
+    if (count > 0)
+        warn(s, "%s: %" PRIu64 " of %" PRIu64 " images %s", s->name, count, s->result.images, what);
+}
+
 /* What a user may not know of the images that were scored, or were not. */
 static void warn_of_images(const stream *s) {
     const of_architecture *a = of_detector_architecture(s->detector);
@@ -281,10 +302,19 @@ static void warn_of_images(const stream *s) {
     if (s->result.reshaped > 0)
         warn(s,
              "%s: %" PRIu64 " of %" PRIu64 " images, up to %" PRIu32 "x%" PRIu32
-             ", were shrunk or squeezed to the model's %" PRIu32 "x%" PRIu32
-             ": what is small in them is lost",
-             s->name, s->result.reshaped, s->result.images, s->height, s->width, a->height,
-             a->width);
+             " (%s), were shrunk or squeezed to the model's %" PRIu32 "x%" PRIu32
+             ", width x height: what is small in them is lost",
+             s->name, s->result.reshaped, s->result.images, s->width, s->height, s->worst, a->width,
+             a->height);
+    warn_of_count(s, s->converted,
+                  s->to_grey ? "are in colour and were made grey, as the model's are"
+                             : "are grey and were made colour, as the model's are");
+    warn_of_count(s, s->enlarged,
+                  "are smaller than the model's and were enlarged: what is fine in "
+                  "images of that size is missing in them");
+    warn_of_count(s, s->transparent, "are transparent in places and were laid over the background");
+    warn_of_count(s, s->dim, "have 16 bits a sample and use 14 or fewer, so that they are dark");
+    warn_of_count(s, s->cut, "hold several pictures, of which the first was taken");
 }
 
 of_status of_stream_fail_empty(const char *source, const of_stream_result *result,

@@ -106,6 +106,7 @@ static of_status load_set(of_trainer *trainer, const of_source_list *sources, bo
                                .user = trainer};
     wish.source.limit = options->limit;
     wish.source.strict = options->strict;
+    wish.source.background = options->background;
     wish.source.seed = options->seed;
     wish.source.stop = stop_loading;
     wish.source.user = trainer;

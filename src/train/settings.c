@@ -39,6 +39,7 @@ static void take_sets(const of_train_options *o, of_trainer_settings *s) {
     s->out_of_count = o->out_of_count;
     s->limit = o->limit;
     s->strict = o->strict;
+    s->background = o->background;
     s->cache_bytes = o->cache_bytes;
     s->shift = o->shift;
     s->zoom = o->zoom;

@@ -36,6 +36,7 @@ typedef struct of_trainer_settings {
     unsigned ranks_here; /* on this machine, which share its memory */
     uint64_t limit;
     bool strict;
+    uint32_t background;
 
     of_outlier_loss outlier_loss;
     /* label_weight: of the full-label loss; the ratio loss's, 6000 with the margin. */

@@ -132,11 +132,23 @@ static void test_csv_fields(void **state) {
 static void test_csv_text(void **state) {
     (void)state;
     static const char *const pairs[][2] = {
-        {"", ""},          {"a=b.png", "a=b.png"},
-        {"=1+1", "'=1+1"}, {"+x", "'+x"},
-        {"-x", "'-x"},     {"@x", "'@x"},
-        {"\tx", "'\tx"},   {"=H(\"a\",1)", "\"'=H(\"\"a\"\",1)\""},
-        {"a,b", "\"a,b\""}};
+        {"", ""},
+        {"a=b.png", "a=b.png"},
+        {"=1+1", "'=1+1"},
+        {"+x", "'+x"},
+        {"-x", "'-x"},
+        {"@x", "'@x"},
+        {"\tx", "'\tx"},
+        {"=H(\"a\",1)", "\"'=H(\"\"a\"\",1)\""},
+        {"a,b", "\"a,b\""},
+        /* what is not UTF-8, and what looks as if it had not been */
+        {"a\xff.png", "a\\xff.png"},
+        {"a\\xff.png", "a\\x5cxff.png"},
+        {"a\\xFF.png", "a\\xFF.png"},
+        {"\\\\x4", "\\\\x4"},
+        {"'=x", "''=x"},
+        {"'x", "'x"},
+        {"\xc3\xa9,\xc3", "\"\xc3\xa9,\\xc3\""}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         capture written;
         capture_open(&written);
@@ -164,7 +176,7 @@ static void test_json(void **state) {
     of_json_flag(json, "yes", true);
     of_json_end(json);
     capture_equals(&written,
-                   "{\"quo\\\"te\": \"back\\\\slash\\u0009tab \xc3\xa9 bad\\ufffd\", \"none\": "
+                   "{\"quo\\\"te\": \"back\\\\slash\\u0009tab \xc3\xa9 bad\\\\xff\", \"none\": "
                    "null, \"numbers\": [0.1, null, 18446744073709551615], \"empty\": {}, "
                    "\"yes\": true}\n");
     capture_open(&written);
@@ -251,13 +263,14 @@ static void write_rows(of_row_format format, const char *expected) {
 
 static void test_rows_not_finite(void **state) {
     (void)state;
-    write_rows(OF_ROWS_CSV, "path,label,score,score,anomalous\na.png,cat,2,1,0\n"
-                            "a.png,cat,2,inf,1\n");
+    write_rows(OF_ROWS_CSV, "path,label,score,score,anomalous,resized_from,notes\n"
+                            "a.png,cat,2,1,0,,\n"
+                            "a.png,cat,2,inf,1,,\n");
     write_rows(OF_ROWS_JSONL,
                "{\"path\": \"a.png\", \"label\": \"cat\", \"score\": 2, \"score\": 1, "
-               "\"anomalous\": false}\n"
+               "\"anomalous\": false, \"resized_from\": \"\", \"notes\": \"\"}\n"
                "{\"path\": \"a.png\", \"label\": \"cat\", \"score\": 2, \"score\": null, "
-               "\"anomalous\": true}\n");
+               "\"anomalous\": true, \"resized_from\": \"\", \"notes\": \"\"}\n");
 }
 
 static void test_units(void **state) {

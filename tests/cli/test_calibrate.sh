@@ -105,7 +105,7 @@ expect_same_files before after
 run 0 score -m in.model --limit 300 --seed 9 synthetic:shapes
 cp "$out" scores.csv
 expect_equal 'header' "$(head -n 1 scores.csv)" \
-    'path,label,bits_per_dim,logp,logp_scale0,logp_scale1,nll,last,typicality,combined,p_value'
+    'path,label,bits_per_dim,logp,logp_scale0,logp_scale1,nll,last,typicality,combined,p_value,resized_from,notes'
 column scores.csv p_value | awk '!($1 > 0 && $1 <= 1) { exit 1 }' || fail 'a p-value is none'
 # 200 images count for combined: p is a multiple of 1/201
 column scores.csv p_value | awk '{ x = $1 * 201; y = int(x + 0.5); if (x - y > 1e-9 || y - x > 1e-9)
@@ -120,11 +120,11 @@ expect_equal 'anomalous' "$(grep -c 1 a)" "$(sed -n 's/.* \([0-9]*\) anomalous.*
 
 # p-values of any score, and the flags of its threshold
 run 0 score -m in.model --limit 50 --score nll --fpr 0.05 synthetic:noise
-expect_out ',combined,score,p_value,anomalous$'
+expect_out ',combined,score,p_value,anomalous,resized_from,notes$'
 run 0 score -m in.model --limit 50 --fpr 0.05 synthetic:flat
 column "$out" anomalous | awk '!$1 { exit 1 }' || fail 'too likely images are not flagged'
 run 0 score -m in.model --limit 5 --score complexity synthetic:shapes
-expect_out ',score,p_value$'
+expect_out ',score,p_value,resized_from,notes$'
 run 0 score -m in.model --limit 5 --threshold 0 synthetic:shapes
 expect_out ',combined,score,anomalous\|,combined,score,p_value,anomalous'
 
@@ -160,7 +160,7 @@ run 0 calibrate -q -m in.model -g general.model --data synthetic:shapes:200
 expect_equal 'standard output' "$(lines "$out")" 0
 expect_silent_err
 run 0 score -m in.model -g general.model --limit 5 --fpr 0.1 synthetic:shapes
-expect_out ',ratio-last,typicality,combined,score,p_value,anomalous$'
+expect_out ',ratio-last,typicality,combined,score,p_value,anomalous,resized_from,notes$'
 expect_failure 1 'together with a general model.*; see --general-model' score -m in.model --fpr 0.1 --limit 1 \
     synthetic:shapes
 expect_failure 1 'another general model' score -m in.model -g other.model --fpr 0.1 --limit 1 \
@@ -195,7 +195,7 @@ expect_failure 1 'another ensemble' score -m in.model --ensemble general.model -
 # ---- classes
 run 0 score -m classes.model -g general.model --score class --limit 3 synthetic:shapes
 cp "$out" classes.csv
-expect_out ',predicted_class,logp_class0,logp_class1,logp_class2,score$'
+expect_out ',predicted_class,logp_class0,logp_class1,logp_class2,score,resized_from,notes$'
 for name in logp_general score logp_class0 logp_class1 logp_class2; do
     column classes.csv $name >$name
 done

@@ -78,7 +78,7 @@ expect_equal 'images of the in set' "$(json every.json in/images)" 11
 
 # ---- files of other kinds, large images
 echo notes >images/notes.txt
-cp images/0.png images/photo.webp
+cp images/0.png images/photo.psd
 : >images/.hidden
 run 0 score -m in.model -q images
 expect_err 'warning: images: passed over 2 files that are no images by their names (.png'
@@ -90,5 +90,5 @@ run 0 score -m in.model -q part:0-1:more.tar
 expect_err 'warning: part:0-1:more.tar: passed over 2 files'
 run 0 sample -m large.model --count 1 --seed 1 --quiet --out large.png
 run 0 score -m in.model large.png
-expect_err 'warning: large.png: 1 of 1 images, up to 96x64, were shrunk or squeezed to .* 16x16'
+expect_err 'warning: large.png: 1 of 1 images, up to 64x96 (large.png), were shrunk or squeezed to .* 16x16'
 finish

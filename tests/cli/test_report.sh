@@ -116,7 +116,7 @@ run 0 score -m in.model -g general.model --fpr 0.1 --limit 40 --report flags.htm
 well_formed flags.html
 column() { # NAME: the values of a column and the sources
     awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i; next }
-        { print $c, $NF }' s.csv
+        { print $c, $(NF - 2) }' s.csv
 }
 flagged() { # SOURCE FILE
     number=$(column anomalous | grep -c "^1 $1\$")

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzzes images from memory through the public function: two bytes choose the options, the rest is
- * the file. What is said of an image must fit what was asked for. */
+/* Fuzzes images from memory through the public function, and all frames of a file: two bytes choose
+ * the options, the rest is the file. What is said of an image must fit what was asked for. */
+#include "data/pixels/frames.h"
+
 #include <outflow/outflow.h>
 #include <stdlib.h>
 
@@ -17,6 +19,27 @@ static void check(const of_image_info *info, const of_image_options *options) {
     require(info->resized == (info->height != options->height || info->width != options->width));
     require(info->converted == (info->channels != options->channels));
     require(info->resized || !info->reshaped);
+}
+
+static void check_frames(const uint8_t *bytes, size_t size) {
+    enum { MOST = 16 };
+    const of_target target = {.channels = 3,
+                              .height = 8,
+                              .width = 8,
+                              .max_pixels = 1 << 16,
+                              .max_bytes = 1 << 20,
+                              .max_memory = 1 << 22};
+    of_frames *frames;
+    of_raster raster = {.pixels = NULL};
+    of_image_info info;
+    bool end = false;
+    if (of_frames_open(bytes, size, &target, &frames, NULL) != OF_OK || frames == NULL)
+        return;
+    for (int i = 0; i < MOST && of_frames_next(frames, &raster, &info, &end, NULL) == OF_OK && !end;
+         i++)
+        require(raster.height > 0 && raster.width > 0 &&
+                (uint64_t)raster.height * raster.width <= target.max_pixels);
+    of_frames_close(frames);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,5 +63,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     else
         require(status == OF_ERROR_FORMAT || status == OF_ERROR_UNSUPPORTED ||
                 status == OF_ERROR_MEMORY);
+    check_frames(data + 2, size - 2);
     return 0;
 }

@@ -132,3 +132,33 @@ def test_source(shapes):
 def test_pickle(detector, shapes):
     again = pickle.loads(pickle.dumps(detector))
     assert np.array_equal(again.score(shapes), detector.score(shapes))
+
+
+def test_background_of_transparent_pixels(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    clear = np.full((4, 4, 4), 9, np.uint8)
+    clear[:2, :, 3] = 0
+    image.fromarray(clear).save(tmp_path / "clear.png")
+    for background, level in (("white", 255), ("black", 0), ("#808080", 128)):
+        source = outflow.Source(tmp_path, size=(4, 4), background=background)
+        [batch] = source.batches()
+        assert (batch.pixels[0, :2] == level).all()
+    with pytest.raises(outflow.OutflowError, match="no colour"):
+        list(outflow.Source(tmp_path, background="blue-ish"))
+    # As a Pillow image it is laid over white as well, also with a palette.
+    for shown in (image.fromarray(clear), image.fromarray(clear).quantize(16)):
+        [batch] = batches([shown], (4, 4, 3))
+        assert (batch.pixels[0, :2] > 248).all()  # Pillow's palette is not exact
+
+
+def test_all_frames_of_an_animation(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    frames = [image.new("L", (4, 4), level) for level in (10, 120, 250)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    [first] = outflow.Source(tmp_path, size=(4, 4))
+    [every] = outflow.Source(tmp_path, size=(4, 4), frames="all")
+    assert first.paths == ["a.gif"]
+    assert every.paths == ["a.gif#0", "a.gif#1", "a.gif#2"]
+    assert every.pixels[:, 0, 0, 0].tolist() == [10, 120, 250]
+    with pytest.raises(ValueError, match="frames"):
+        outflow.Source(tmp_path, frames="some")

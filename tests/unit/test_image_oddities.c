@@ -182,19 +182,22 @@ static void test_tga_from_the_right(void **state) {
     assert_decodes(as_file(bytes, sizeof bytes), "x.tga", 3, 1, 2, expected);
 }
 
-/* As in other formats, what is transparent has the colour that lies below. */
+/* What is transparent has the colour of the background, whatever the palette says of it. */
 static void test_transparent_gif(void **state) {
     (void)state;
-    static const uint8_t expected[] = {1, 2, 3, 4, 5, 6};
-    assert_decodes(animated_gif(1, false), "", 3, 1, 2, expected);
+    static const uint8_t opaque[] = {1, 2, 3, 4, 5, 6};
+    static const uint8_t expected[] = {1, 2, 3, 255, 255, 255};
+    assert_decodes(animated_gif(1, false), "", 3, 1, 2, opaque);
     assert_decodes(animated_gif(1, true), "", 3, 1, 2, expected);
     assert_decodes(animated_gif(3, true), "", 3, 1, 2, expected);
 
-    /* A picture of 3 x 1, of which the image covers two: the rest is background. */
+    /* A picture of 3 x 1, of which the image covers two: nothing is in the rest. */
     uint8_t bytes[64];
     memcpy(bytes, image_gif, sizeof image_gif);
     bytes[6] = 3;
-    static const uint8_t wider[] = {1, 2, 3, 4, 5, 6, 1, 2, 3};
+    static const uint8_t wider[] = {1, 2, 3, 4, 5, 6, 255, 255, 255};
+    assert_decodes(as_file(bytes, sizeof image_gif), "", 3, 1, 3, wider);
+    bytes[11] = 1; /* the background colour of the file */
     assert_decodes(as_file(bytes, sizeof image_gif), "", 3, 1, 3, wider);
 }
 
@@ -203,8 +206,12 @@ static void test_kinds_of_jpeg(void **state) {
     static const struct {
         uint8_t marker;
         const char *reason;
-    } cases[] = {{0xc9, "arithmetic"}, {0xca, "arithmetic"},   {0xcc, "arithmetic"},
-                 {0xc3, "lossless"},   {0xc5, "hierarchical"}, {0xcf, "arithmetic"}};
+    } cases[] = {
+        {0xc3, "lossless"},   {0xc5, "hierarchical"}, {0xcf, "lossless"},
+#ifndef OUTFLOW_JPEG
+        {0xc9, "arithmetic"}, {0xca, "arithmetic"},
+#endif
+    };
     uint8_t bytes[sizeof image_jpeg], pixels[64];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         of_error error = {.status = OF_OK};

@@ -9,7 +9,7 @@
 #include <math.h>
 
 static of_target target_of(uint32_t channels, uint32_t height, uint32_t width) {
-    return (of_target){channels, height, width, 1 << 26, 1 << 28, 0, 0, 0, 0};
+    return (of_target){channels, height, width, 1 << 26, 1 << 28, 0, 0, 0, 0, 0, false, false};
 }
 
 /* ---- Channels -------------------------------------------------------------------------------- */
@@ -131,10 +131,15 @@ static void test_png_kinds(void **state) {
     uint8_t pixels[12];
     of_target target = target_of(3, 2, 2);
     const uint8_t rgba[] = {1, 2, 3, 0, 40, 50, 60, 255, 7, 8, 9, 128, 250, 251, 252, 1};
-    const uint8_t rgb[] = {1, 2, 3, 40, 50, 60, 7, 8, 9, 250, 251, 252};
+    const uint8_t on_white[] = {255, 255, 255, 40, 50, 60, 131, 131, 132, 255, 255, 255};
+    const uint8_t on_colour[] = {16, 32, 48, 40, 50, 60, 11, 20, 28, 17, 33, 49};
     encoded file = encode_png(rgba, 2, 2, PNG_FORMAT_RGBA);
     decode(file, "alpha.png", &target, pixels);
-    assert_memory_equal(pixels, rgb, sizeof rgb); /* opacity is dropped, not applied */
+    assert_memory_equal(pixels, on_white, sizeof on_white); /* hidden colours do not count */
+    assert_int_equal(of_colour_parse("#102030", &target.background, NULL), OF_OK);
+    decode(file, "alpha.png", &target, pixels);
+    assert_memory_equal(pixels, on_colour, sizeof on_colour);
+    target.background = 0;
     free(file.bytes);
 
     const uint8_t grey[] = {0, 100, 200, 255};
@@ -192,8 +197,9 @@ static void test_simple_formats(void **state) {
 
 static void test_extensions(void **state) {
     (void)state;
-    const char *images[] = {"a.png", "a.JPG", "b/c.jpeg", "x.y.Gif", ".bmp", "a.ppm", "a.pgm"};
-    const char *others[] = {"png", "a.pngx", "a.txt", "a.png/b", "", "a.", "a.webp"};
+    const char *images[] = {"a.png", "a.JPG", "b/c.jpeg", "x.y.Gif", ".bmp",
+                            "a.ppm", "a.pgm", "a.jfif",   "a.JPE"};
+    const char *others[] = {"png", "a.pngx", "a.txt", "a.png/b", "", "a.", "a.psd", "a.p"};
     for (size_t i = 0; i < sizeof images / sizeof *images; i++)
         assert_true(of_has_image_extension(images[i]));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)

@@ -55,11 +55,10 @@ static void test_links_do_not_loop(void **state) {
     of_source_options options = test_options(&noted);
     of_source *source = open_source(path_of(state, ""), &options);
     of_source_batch batch = next_batch(source, 100);
-    assert_int_equal(batch.count, 3);
+    assert_int_equal(batch.count, 2); /* b under its own name alone */
     assert_string_equal(batch.items[0].path, "a/1.png");
-    assert_string_equal(batch.items[1].path, "a/to_b/2.png");
-    assert_string_equal(batch.items[2].path, "b/2.png");
-    assert_int_equal(noted.count, 2); /* the broken link, seen through both names of b */
+    assert_string_equal(batch.items[1].path, "b/2.png");
+    assert_int_equal(noted.count, 1); /* the broken link */
     assert_string_equal(noted.path, "b/broken.png");
     of_source_free(source);
 }
@@ -271,7 +270,7 @@ static void test_empty_file(void **state) {
 
 static void test_every_truncation_of_a_png(void **state) {
     encoded file = encode_pattern(1);
-    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0, 0, 0};
+    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0, 0, 0, 0, false, false};
     uint8_t pixels[3072];
     of_image_info info;
     assert_unreadable(state, "cut.png", file.bytes, file.size / 2, "truncated");
@@ -329,9 +328,16 @@ static void test_too_many_scans(void **state) {
     assert_unreadable(state, "scans.jpg", bytes, sizeof bytes, "too many scans");
     memcpy(bytes + BEFORE + (SCANS - 1) * SCAN, image_jpeg + BEFORE + SCAN, 2);
     write_file(state, "100.jpg", bytes, sizeof bytes - SCAN);
-    of_source_options options = test_options(NULL);
+    complaints noted = {0};
+    of_source_options options = test_options(&noted);
     of_source *source = open_source(path_of(state, "100.jpg"), &options);
-    assert_int_equal(next_batch(source, 2).count, 1);
+    size_t read = next_batch(source, 2).count;
+#ifdef OUTFLOW_JPEG /* which takes offence at a second scan of what is not progressive */
+    assert_int_equal(read, 0);
+    assert_non_null(strstr(noted.reason, "more than one scan"));
+#else
+    assert_int_equal(read, 1);
+#endif
     of_source_free(source);
 }
 

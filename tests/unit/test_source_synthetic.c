@@ -13,7 +13,7 @@ static const char *const kinds[] = {"shapes", "digits", "textures", "stripes",
 enum { KINDS = sizeof kinds / sizeof *kinds, SIZE = 32 * 32 * 3 };
 
 static void render(of_synthetic_kind kind, uint64_t seed, uint64_t index, uint8_t *pixels) {
-    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0, 0, 0};
+    of_target target = {3, 32, 32, 1 << 26, 1 << 28, 0, 0, 0, 0, 0, false, false};
     assert_int_equal(of_synthetic_render(&(of_synthetic){kind, seed}, index, &target, pixels, NULL),
                      OF_OK);
 }
@@ -86,8 +86,8 @@ static void test_any_size_and_grey(void **state) {
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             for (uint32_t channels = 1; channels <= 3; channels += 2)
                 for (uint64_t index = 0; index < 12; index++) {
-                    of_target target = {channels, sizes[i][0], sizes[i][1], 1 << 26, 1 << 28,
-                                        0,        0,           0,           0};
+                    of_target target = {channels, sizes[i][0], sizes[i][1], 1 << 26, 1 << 28, 0, 0,
+                                        0,        0,           0,           false,   false};
                     size_t size = of_target_bytes(&target);
                     uint8_t *pixels = malloc(size + 1);
                     assert_non_null(pixels);

@@ -26,7 +26,7 @@ static of_status begin(of_entry *entry, const char *path, const char *label, siz
                        of_error *error) {
     entry->class_index = -1;
     entry->content = OF_CONTENT_FILE;
-    entry->ends_source = false;
+    entry->ends_source = entry->described = false;
     entry->bytes.size = 0;
     if (!of_text_set(&entry->path, path, strlen(path)) ||
         !of_text_set(&entry->label, label, label_length))
@@ -109,7 +109,9 @@ of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_
         return of_image_decode(entry->bytes.data, entry->bytes.size, of_text(&entry->path), target,
                                pixels, info, error);
     case OF_CONTENT_PIXELS:
-        *info = of_describe_image("record", raster.channels, raster.height, raster.width, target);
+        *info = entry->described ? entry->info
+                                 : of_describe_image("record", raster.channels, raster.height,
+                                                     raster.width, target);
         raster.pixels = entry->bytes.data;
         return of_convert(&raster, target, pixels, error);
     case OF_CONTENT_SYNTHETIC:

@@ -24,7 +24,9 @@ typedef struct of_entry {
     int32_t class_index; /* of a record's stored label, else -1 */
     of_content content;
     of_bytes bytes;
-    of_raster raster; /* shape only: its pixels are those in `bytes` */
+    of_raster raster;   /* shape only: its pixels are those in `bytes` */
+    of_image_info info; /* of pixels that were decoded already, if `described` */
+    bool described;
     of_synthetic synthetic;
     uint64_t index;
     of_error reason;
@@ -127,6 +129,10 @@ double of_part_number(const char *path);
 /* Whether two sources, by their names, have images in common: the same ones, or parts of the same
  * that overlap. */
 bool of_sources_overlap(const char *a, const char *b);
+
+/* Every frame of the files that `whole` reads, which it owns from here on, also on failure. */
+of_status of_reader_open_frames(of_reader *whole, const of_target *target, of_reader **reader,
+                                of_error *error);
 
 /* "NAME" or "NAME:COUNT". */
 of_status of_reader_open_synthetic(const char *name, uint64_t seed, of_reader **reader,

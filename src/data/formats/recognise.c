@@ -178,11 +178,21 @@ of_status of_reader_open(const char *spec, const of_target *target, uint64_t see
                          of_reader **reader, of_error *error) {
     static const char prefix[] = "part:";
     of_part_range part;
-    of_reader *whole;
-    if (strncmp(spec, prefix, sizeof prefix - 1) != 0)
-        return open_whole(spec, target, seed, reader, error);
-    of_status status = of_part_parse(spec + sizeof prefix - 1, &part, error);
+    of_reader *opened;
+    of_status status;
+    if (strncmp(spec, prefix, sizeof prefix - 1) != 0) {
+        status = open_whole(spec, target, seed, &opened, error);
+    } else {
+        of_reader *whole;
+        status = of_part_parse(spec + sizeof prefix - 1, &part, error);
+        if (status == OF_OK)
+            status = open_whole(part.source, target, seed, &whole, error);
+        if (status == OF_OK)
+            status = of_reader_open_part(whole, &part, &opened, error);
+    }
+    if (status == OF_OK && target->all_frames)
+        return of_reader_open_frames(opened, target, reader, error);
     if (status == OF_OK)
-        status = open_whole(part.source, target, seed, &whole, error);
-    return status == OF_OK ? of_reader_open_part(whole, &part, reader, error) : status;
+        *reader = opened;
+    return status;
 }

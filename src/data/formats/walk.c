@@ -24,6 +24,7 @@ typedef struct level {
     char **names;
     size_t count, capacity, next;
     size_t path_length; /* of this folder's path, with '/' */
+    bool linked;        /* it, or one that it lies in, was entered through a link */
 } level;
 
 struct of_walk {
@@ -32,7 +33,8 @@ struct of_walk {
     size_t root_length;
     level levels[MAX_DEPTH];
     size_t depth;
-    identity *linked; /* folders that were entered through a link */
+    char *real_root;  /* without links and without '/' at its end */
+    identity *linked; /* folders that were entered through a link, or lie in one: a hash table */
     size_t linked_count, linked_capacity;
     uint64_t left_out;
 };
@@ -50,6 +52,7 @@ void of_walk_close(of_walk *walk) {
     while (walk->depth > 0)
         free_level(&walk->levels[--walk->depth]);
     free(walk->linked);
+    free(walk->real_root);
     of_bytes_free(&walk->path);
     free(walk);
 }
@@ -129,23 +132,50 @@ static bool is_ancestor(const of_walk *walk, identity folder) {
     return false;
 }
 
+/* The place of a folder in the hash table: its own or a free one, which has inode 0. */
+static size_t place_of(const identity *table, size_t capacity, identity folder) {
+    uint64_t hash = ((uint64_t)folder.inode ^ (uint64_t)folder.device << 40) * 0x9e3779b97f4a7c15u;
+    size_t place = (size_t)(hash >> 32) & (capacity - 1);
+    while (table[place].inode != 0 && !same(table[place], folder))
+        place = (place + 1) & (capacity - 1);
+    return place;
+}
+
+static bool grow_table(of_walk *walk) {
+    size_t capacity = walk->linked_capacity > 0 ? 2 * walk->linked_capacity : 64;
+    identity *table = calloc(capacity, sizeof *table);
+    if (table == NULL)
+        return false;
+    for (size_t i = 0; i < walk->linked_capacity; i++)
+        if (walk->linked[i].inode != 0)
+            table[place_of(table, capacity, walk->linked[i])] = walk->linked[i];
+    free(walk->linked);
+    walk->linked = table;
+    walk->linked_capacity = capacity;
+    return true;
+}
+
 /* Remembers a linked folder; *known if it had been entered before. */
 static of_status remember_link(of_walk *walk, identity folder, bool *known, of_error *error) {
-    *known = false;
-    for (size_t i = 0; i < walk->linked_count && !*known; i++)
-        *known = same(walk->linked[i], folder);
-    if (*known)
-        return OF_OK;
-    if (walk->linked_count == walk->linked_capacity) {
-        size_t capacity = walk->linked_capacity * 2 + 16;
-        identity *linked = realloc(walk->linked, capacity * sizeof *linked);
-        if (linked == NULL)
-            return of_fail_memory(error, "the links in a folder");
-        walk->linked = linked;
-        walk->linked_capacity = capacity;
-    }
-    walk->linked[walk->linked_count++] = folder;
+    if (2 * (walk->linked_count + 1) > walk->linked_capacity && !grow_table(walk))
+        return of_fail_memory(error, "the links in a folder");
+    identity *place = &walk->linked[place_of(walk->linked, walk->linked_capacity, folder)];
+    *known = place->inode != 0;
+    walk->linked_count += !*known;
+    *place = folder;
     return OF_OK;
+}
+
+/* A link to a folder below the root, on a way without hidden names: the walk comes there by itself,
+ * and the images are called what they really are. */
+static bool leads_below_root(of_walk *walk) {
+    char *real = walk->real_root != NULL ? realpath(of_text(&walk->path), NULL) : NULL;
+    size_t length = real != NULL ? strlen(walk->real_root) : 0;
+    bool below = real != NULL && strncmp(real, walk->real_root, length) == 0 &&
+                 (real[length] == '/' || real[length] == '\0') &&
+                 strstr(real + length, "/.") == NULL;
+    free(real);
+    return below;
 }
 
 /* True if the path, which ends in '/', is a link. */
@@ -173,11 +203,13 @@ static of_status enter_folder(of_walk *walk, of_error *error) {
     }
     of_status status = OF_OK;
     identity self = {information.st_dev, information.st_ino};
-    bool known = is_ancestor(walk, self);
-    if (!known && walk->depth > 0 && is_link(walk))
+    bool link = walk->depth > 0 && is_link(walk);
+    bool linked = link || (walk->depth > 0 && walk->levels[walk->depth - 1].linked);
+    bool known = is_ancestor(walk, self) || (link && leads_below_root(walk));
+    if (!known && linked)
         status = remember_link(walk, self, &known, error);
     if (status == OF_OK && !known) {
-        level folder = {.self = self, .path_length = walk->path.size - 1};
+        level folder = {.self = self, .path_length = walk->path.size - 1, .linked = linked};
         status = list_folder(walk, &folder, directory, error);
         if (status == OF_OK)
             walk->levels[walk->depth++] = folder;
@@ -193,6 +225,9 @@ of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, 
     if (opened == NULL)
         return of_fail_memory(error, "a folder reader");
     opened->filter = filter;
+    opened->real_root = realpath(root, NULL); /* NULL: no link is recognised as leading below it */
+    if (opened->real_root != NULL && strcmp(opened->real_root, "/") == 0)
+        opened->real_root[0] = '\0';
     size_t length = strlen(root);
     bool slash = length > 0 && root[length - 1] == '/';
     of_error reason;

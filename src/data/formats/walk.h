@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files below a folder in the bytewise order of their paths, one folder's names in memory at a
- * time. Hidden names are left out. Links are followed, a linked folder is entered only once, and
- * none is entered from inside itself, so every walk ends.
+ * time. Hidden names are left out. Links are followed, but no folder is read twice: one that lies
+ * below the root by itself is not entered through a link, any other only through the first, and
+ * none from inside itself, so every walk ends.
  */
 #ifndef OF_DATA_FORMATS_WALK_H
 #define OF_DATA_FORMATS_WALK_H

@@ -46,6 +46,13 @@ of_status of_target_check(const of_target *target, const char *what, of_error *e
     return OF_OK;
 }
 
+void of_target_background(const of_target *target, uint8_t rgb[3]) {
+    uint32_t colour = target->background != 0 ? target->background : 0xffffff;
+    rgb[0] = (uint8_t)(colour >> 16);
+    rgb[1] = (uint8_t)(colour >> 8);
+    rgb[2] = (uint8_t)colour;
+}
+
 /* Shrunk to less than a quarter, or to another form: what the model sees is another image. */
 static bool is_reshaped(uint32_t height, uint32_t width, const of_target *target) {
     double down = (double)height / target->height, across = (double)width / target->width;
@@ -61,6 +68,7 @@ of_image_info of_describe_image(const char *format, uint32_t channels, uint32_t 
                            .width = width,
                            .resized = height != target->height || width != target->width,
                            .converted = stored != target->channels,
+                           .enlarged = height < target->height || width < target->width,
                            .reshaped = is_reshaped(height, width, target)};
 }
 

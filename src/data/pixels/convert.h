@@ -14,7 +14,13 @@ typedef struct of_target {
     uint32_t min_height, min_width; /* of an image before it is resized; 0: any */
     uint64_t max_memory;            /* of the decoder; 0: what the image can need */
     uint64_t max_unpacked;          /* bytes of an archive; 0: any number */
+    uint32_t background;            /* below what is transparent: of_colour_parse; 0: white */
+    bool full_decoding;             /* never decode at less than full size */
+    bool all_frames;                /* of animations, else the first */
 } of_target;
+
+/* Its red, green and blue. */
+void of_target_background(const of_target *target, uint8_t rgb[3]);
 
 /* A caller's limits, unless he sets them. */
 #define OF_MAX_PIXELS ((uint64_t)1 << 26)

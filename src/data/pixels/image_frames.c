@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/pixels/image_frames.h"
 
-#include <string.h>
-
 /* ---- GIF: a header, a palette, then blocks: 0x2c an image, 0x21 an extension, 0x3b the end.
  * Data come in pieces of up to 255 bytes after their length, up to a piece of none. ------------ */
 
@@ -20,64 +18,46 @@ static size_t skip_pieces(const uint8_t *bytes, size_t size, size_t at) {
     return at < size ? at + 1 : size;
 }
 
-/* The place of the next image after extensions; 0 if there is none. The last extension that
- * controls it says which index is transparent: *clear, or it stays. */
-static size_t find_image(const uint8_t *bytes, size_t size, size_t at, uint8_t *clear) {
-    enum { CONTROL = 0xf9, CONTROL_SIZE = 8, HAS_CLEAR = 1 };
+/* The place of the next image after extensions; 0 if there is none. *control is the place of the
+ * last extension that says how it is drawn, or stays. */
+static size_t find_image(const uint8_t *bytes, size_t size, size_t at, size_t *control) {
+    enum { CONTROL = 0xf9, CONTROL_SIZE = 8 };
     while (at < size && bytes[at] == EXTENSION) {
         if (size - at >= CONTROL_SIZE && bytes[at + 1] == CONTROL && bytes[at + 2] == 4)
-            *clear = (bytes[at + 3] & HAS_CLEAR) != 0 ? bytes[at + 6] : 0;
+            *control = at;
         at = skip_pieces(bytes, size, at + 2);
     }
     return at < size && bytes[at] == IMAGE && size - at >= GIF_IMAGE ? at : 0;
 }
 
-uint32_t of_gif_frames(const uint8_t *bytes, size_t size) {
-    uint32_t frames = 0;
-    uint8_t clear = 0;
-    if (size < GIF_HEADER)
-        return 0;
-    size_t at = GIF_HEADER + palette_bytes(bytes[10]);
-    while ((at = find_image(bytes, size, at, &clear)) != 0) {
-        frames++;
-        at += GIF_IMAGE + palette_bytes(bytes[at + 9]) + 1; /* and the size of its codes */
-        at = skip_pieces(bytes, size, at);
-    }
-    return frames;
+static uint32_t read_16(const uint8_t *bytes) {
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
 }
 
-bool of_gif_clear_colour(const uint8_t *bytes, size_t size, uint8_t colour[3]) {
-    uint8_t clear = 0; /* the background is the first colour, or the decoder has filled it in */
+bool of_gif_frame_at(const uint8_t *bytes, size_t size, size_t at, of_gif_frame *frame) {
+    size_t control = 0;
     if (size < GIF_HEADER)
         return false;
-    size_t palette = GIF_HEADER, length = palette_bytes(bytes[10]);
-    size_t at = find_image(bytes, size, palette + length, &clear);
-    if (at != 0 && palette_bytes(bytes[at + 9]) > 0) {
-        palette = at + GIF_IMAGE;
-        length = palette_bytes(bytes[at + 9]);
-    }
-    size_t place = palette + 3 * (size_t)clear;
-    if (at == 0 || 3 * (size_t)clear >= length || place + 3 > size)
+    frame->head = GIF_HEADER + palette_bytes(bytes[10]);
+    size_t image = find_image(bytes, size, at > 0 ? at : frame->head, &control);
+    if (image == 0)
         return false;
-    memcpy(colour, bytes + place, 3);
+    frame->place = control > 0 ? control : image;
+    frame->disposal = control > 0 ? bytes[control + 3] >> 2 & 7u : 0;
+    frame->x = read_16(bytes + image + 1);
+    frame->y = read_16(bytes + image + 3);
+    frame->width = read_16(bytes + image + 5);
+    frame->height = read_16(bytes + image + 7);
+    /* a palette of its own, and the size of its codes */
+    size_t data = image + GIF_IMAGE + palette_bytes(bytes[image + 9]) + 1;
+    frame->end = data < size ? skip_pieces(bytes, size, data) : size;
     return true;
 }
 
-/* ---- PNG: a signature and chunks of [length][type][data][crc] ---------------------------------
- */
-
-uint32_t of_png_frames(const uint8_t *bytes, size_t size) {
-    uint32_t frames = 1;
-    bool after_first = false;
-    for (size_t at = 8; at < size && size - at >= 12;) {
-        const uint8_t *chunk = bytes + at;
-        size_t length = (size_t)chunk[0] << 24 | (size_t)chunk[1] << 16 | (size_t)chunk[2] << 8 |
-                        (size_t)chunk[3];
-        if (length > size - at - 12)
-            break;
-        after_first = after_first || memcmp(chunk + 4, "IDAT", 4) == 0;
-        frames += after_first && memcmp(chunk + 4, "fcTL", 4) == 0;
-        at += 12 + length;
-    }
+uint32_t of_gif_frames(const uint8_t *bytes, size_t size) {
+    of_gif_frame frame = {.end = 0};
+    uint32_t frames = 0;
+    while (of_gif_frame_at(bytes, size, frame.end, &frame))
+        frames++;
     return frames;
 }

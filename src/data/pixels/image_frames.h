@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the structure of a file tells alone: how many images an animation holds, and which colour
- * lies under what is transparent. */
+/* The images of a GIF file. */
 #ifndef OF_DATA_PIXELS_IMAGE_FRAMES_H
 #define OF_DATA_PIXELS_IMAGE_FRAMES_H
 
 #include <outflow/outflow.h>
 
+typedef struct of_gif_frame {
+    size_t head;       /* bytes of the file's header with its palette */
+    size_t place, end; /* of the image, with the extension that says how it is drawn */
+    uint32_t x, y, width, height;
+    uint32_t disposal; /* as the extension says it, else 0 */
+} of_gif_frame;
+
+/* The image at or after a place, which is 0 or the end of another. False if there is none. */
+bool of_gif_frame_at(const uint8_t *bytes, size_t size, size_t at, of_gif_frame *frame);
+
 /* Images of a GIF file, as far as it goes. */
 uint32_t of_gif_frames(const uint8_t *bytes, size_t size);
-
-/* The colour that the first image's palette has for its transparent pixels, or if it has none, for
- * the background; false without a palette or an image. */
-bool of_gif_clear_colour(const uint8_t *bytes, size_t size, uint8_t colour[3]);
-
-/* The default image of a PNG file, and the further frames of an animated one: each begins with a
- * chunk fcTL; one before the image data describes the default image itself. */
-uint32_t of_png_frames(const uint8_t *bytes, size_t size);
 
 #endif

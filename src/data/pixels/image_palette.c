@@ -13,34 +13,6 @@ static void replace(const uint8_t *bytes, size_t size, size_t from, size_t to, s
     file->pieces[2].size = size - to;
 }
 
-/* ---- PNG: a signature, IHDR with depth and kind at 24 and 25, chunks [length][type][data][crc] */
-
-enum { PNG_DEPTH = 24, PNG_KIND = 25, PNG_HEADER = 33, INDEXED = 3, CHUNK = 12 };
-
-static size_t big_endian_32(const uint8_t *bytes) {
-    return (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 | (size_t)bytes[2] << 8 | bytes[3];
-}
-
-static void complete_png(const uint8_t *bytes, size_t size, of_mended_file *file) {
-    size_t at = PNG_HEADER, length = 0;
-    if (size < PNG_HEADER || bytes[PNG_KIND] != INDEXED || bytes[PNG_DEPTH] > 8)
-        return;
-    for (;; at += CHUNK + length) {
-        if (size - at < CHUNK || (length = big_endian_32(bytes + at)) > size - at - CHUNK)
-            return;
-        if (memcmp(bytes + at + 4, "PLTE", 4) == 0)
-            break;
-    }
-    size_t whole = (size_t)3 << bytes[PNG_DEPTH];
-    if (length == 0 || length % 3 != 0 || length >= whole)
-        return;
-    memset(file->patch, 0, CHUNK + whole); /* the decoder does not look at the checksum */
-    memcpy(file->patch, bytes + at, 8 + length);
-    file->patch[2] = (uint8_t)(whole >> 8);
-    file->patch[3] = (uint8_t)whole;
-    replace(bytes, size, at, at + CHUNK + length, CHUNK + whole, file);
-}
-
 /* ---- BMP: [file header, with the pixels' place at 10][header: its size first][palette][pixels];
  * colours have 3 bytes in the oldest kind, with a header of 12 bytes, and 4 in all others -------
  */
@@ -85,8 +57,6 @@ void of_complete_palette(const uint8_t *bytes, size_t size, of_mended_file *file
     memset(file->pieces, 0, sizeof file->pieces);
     file->pieces[0].bytes = bytes;
     file->pieces[0].size = size;
-    if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
-        complete_png(bytes, size, file);
-    else if (size >= 2 && memcmp(bytes, "BM", 2) == 0)
+    if (size >= 2 && memcmp(bytes, "BM", 2) == 0)
         complete_bmp(bytes, size, file);
 }

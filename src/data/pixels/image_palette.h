@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Palettes of BMP and PNG files, of which the decoder (stb_image 2.27) keeps as many colours as it
+/* Palettes of BMP files, of which the decoder (stb_image 2.27) keeps as many colours as it
  * finds, and reads on in its own stack for a pixel that names another. */
 #ifndef OF_DATA_PIXELS_IMAGE_PALETTE_H
 #define OF_DATA_PIXELS_IMAGE_PALETTE_H

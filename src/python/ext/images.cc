@@ -55,7 +55,8 @@ nb::object decode(nb::bytes encoded, const std::string &name, uint32_t height, u
 class source {
   public:
     source(const std::string &spec, uint32_t height, uint32_t width, uint32_t channels,
-           uint64_t limit, uint64_t seed, bool strict)
+           uint64_t limit, uint64_t seed, bool strict, const std::string &background,
+           bool all_frames)
         : shape(size_of(height, width, channels)) {
         of_source_options options = of_source_options_default(&shape);
         of_source *opened = nullptr;
@@ -64,11 +65,13 @@ class source {
         options.limit = limit;
         options.seed = seed;
         options.strict = strict;
+        options.all_frames = all_frames;
         options.on_unreadable = [](void *user, const char *path, const char *reason) {
             static_cast<source *>(user)->failures.emplace_back(path, reason);
         };
         options.stop = [](void *user) { return static_cast<source *>(user)->watch.raised(); };
         options.user = this;
+        check(of_colour_parse(background.c_str(), &options.background, &error), error);
         {
             nb::gil_scoped_release nogil;
             status = of_source_open(spec.c_str(), &options, &opened, &error);
@@ -145,10 +148,11 @@ void add_images(nb::module_ &module) {
                nb::arg("width"), nb::arg("channels"),
                "Decodes and resizes an image file in memory to uint8 [h, w, c].");
     nb::class_<source>(module, "Source")
-        .def(
-            nb::init<const std::string &, uint32_t, uint32_t, uint32_t, uint64_t, uint64_t, bool>(),
-            nb::arg("spec"), nb::arg("height"), nb::arg("width"), nb::arg("channels"),
-            nb::arg("limit"), nb::arg("seed"), nb::arg("strict"))
+        .def(nb::init<const std::string &, uint32_t, uint32_t, uint32_t, uint64_t, uint64_t, bool,
+                      const std::string &, bool>(),
+             nb::arg("spec"), nb::arg("height"), nb::arg("width"), nb::arg("channels"),
+             nb::arg("limit"), nb::arg("seed"), nb::arg("strict"), nb::arg("background"),
+             nb::arg("all_frames"))
         .def("next", &source::next, nb::arg("most"))
         .def_prop_ro("expected", &source::expected)
         .def_prop_ro("skipped", &source::skipped)

@@ -180,6 +180,7 @@ const field_table &train_fields() {
         {"out_of", put_sets},
         {"limit", put<&o::limit>},
         {"strict", put<&o::strict>},
+        {"background", put_choice<&o::background, of_colour_parse>},
         {"cache_bytes", put<&o::cache_bytes>},
         {"shift", put<&o::shift>},
         {"flip", put<&o::flip>},

@@ -145,6 +145,7 @@ def train(
     class_conditional: Optional[bool] = None,
     limit: Optional[int] = None,
     strict: Optional[bool] = None,
+    background: Optional[str] = None,
     cache_bytes: Optional[int] = None,
     outlier_weight: Optional[float] = None,
     temperature: Optional[float] = None,
@@ -193,6 +194,7 @@ def train(
         lr: learning rate, default 5e-4.
         flip, shift, zoom, color: augmentation: mirroring, and shares in 0..0.5 (color: 0..1).
         hold_out: share of the data to validate on instead of training on it.
+        background: what lies below transparent pixels: "white", "black", "grey" or "#rrggbb".
         valid, out_of: images to validate on; named sets to tell from them.
         precision: "f32"; "bf16", about twice as fast on CPUs with AVX512_BF16; or "auto".
         resume: go on from the checkpoint, bit for bit; without one, start.

@@ -194,12 +194,14 @@ def _decoded(encoded: bytes, name: str, shape: Shape) -> npt.NDArray[np.uint8]:
 
 
 def _from_pillow(image: Any, shape: Shape) -> npt.NDArray[np.uint8]:
-    if image.size == (shape[1], shape[0]) and image.mode == ("L" if shape[2] == 1 else "RGB"):
+    fits = image.size == (shape[1], shape[0]) and image.mode == ("L" if shape[2] == 1 else "RGB")
+    transparent = getattr(image, "has_transparency_data", "transparency" in image.info)
+    if fits and not transparent:
         return np.ascontiguousarray(image).reshape(1, *shape)
     if image.mode not in ("1", "L", "LA", "I;16", "RGB", "RGBA"):
-        image = image.convert("RGB")
+        image = image.convert("RGBA" if transparent else "RGB")
     encoded = io.BytesIO()
-    image.save(encoded, format="PNG", compress_level=1)
+    image.save(encoded, format="PNG", compress_level=1, exif=b"")  # turned as it is in memory
     return _decoded(encoded.getvalue(), "", shape)
 
 

@@ -30,6 +30,9 @@ class Source:
         spec: what to read. size: height and width that images are resized to.
         channels: 1 or 3. limit: at most that many images. seed: of synthetic images.
         strict: the first file that cannot be read raises; else it is left out, with a warning.
+        background: what lies below transparent pixels: "white", "black", "grey" or "#rrggbb".
+        frames: "first", or "all" for each frame of an animation and each page of a TIFF, whose
+            path ends in "#" and its number.
 
     Iterating gives batches and starts anew each time. Memory does not grow with the number of
     images. Raises FileNotFoundError or OutflowError for what cannot be read.
@@ -48,19 +51,24 @@ class Source:
         limit: Optional[int] = None,
         seed: int = 0,
         strict: bool = False,
+        background: str = "white",
+        frames: str = "first",
     ) -> None:
+        if frames not in ("first", "all"):
+            raise ValueError(f"frames is 'first' or 'all', not {frames!r}")
         self.spec = os.fspath(spec)
         self.size = size
         self.channels = channels
         self._options = (limit or 0, seed)
         self.strict = strict
+        self._pictures = (background, frames == "all")
 
     def batches(self, size: int = 256) -> Iterator[SourceBatch]:
         """Batches of up to `size` images."""
         height, width = self.size
         limit, seed = self._options
         source = _core.Source(
-            self.spec, height, width, self.channels, limit, seed, self.strict
+            self.spec, height, width, self.channels, limit, seed, self.strict, *self._pictures
         )
         while (taken := source.next(size)) is not None:
             yield SourceBatch(*taken)

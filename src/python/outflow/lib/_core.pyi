@@ -47,6 +47,8 @@ class Source:
         limit: int,
         seed: int,
         strict: bool,
+        background: str,
+        all_frames: bool,
     ) -> None: ...
     def next(self, most: int) -> Optional[tuple[Bytes, list[str], list[str]]]: ...
     @property
