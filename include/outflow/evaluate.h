@@ -233,6 +233,7 @@ typedef struct of_example {
     const uint8_t *pixels; /**< [height][width][channels] */
     const double *heat;    /**< [height][width], relative (of_examples_heat), or NULL */
     double limit;          /**< of |heat|, for the strongest colour */
+    uint32_t height, width; /**< the model's; of a picture that was cut those of its heat */
 } of_example;
 
 /**
@@ -261,7 +262,8 @@ OF_API size_t of_examples_count(const of_examples *examples);
 OF_API of_example of_examples_get(const of_examples *examples, size_t index);
 
 /** Makes the heat of all of them for a score (of_detector_relative_heat). `reference` and
-   `observer` (as in of_report_options) may be NULL. */
+   `observer` (as in of_report_options) may be NULL. Pictures that were cut keep the heat that they
+   were offered with (of_scored_heat). */
 OF_API of_status of_examples_heat(of_examples *examples, of_score score,
                                   const of_heat_reference *reference,
                                   const of_stream_observer *observer, of_error *error);

@@ -73,6 +73,7 @@ static void declare(eval_settings *settings, of_option_table *table) {
                    "Write a figure to FILE as SVG: the distributions of nll and of the best score "
                    "that the models allow, of every set.")
         ->role = OF_ROLE_WRITTEN;
+    of_shared_tiles_option(&settings->shared, table);
     of_shared_source_options(&settings->shared, table);
     of_shared_plan_options(&settings->shared, table);
     of_shared_precision_option(&settings->shared, table);
@@ -352,7 +353,9 @@ static int check_and_evaluate(const eval_settings *settings, const of_option_tab
         return of_usage_error(console, &of_eval_command,
                               "--webp: this build has no WebP coder: install libwebp-dev and "
                               "configure again");
-    of_status status = declare_sets(settings, sets, &error);
+    of_status status = of_shared_check_tiles(&settings->shared, &error);
+    if (status == OF_OK)
+        status = declare_sets(settings, sets, &error);
     if (status == OF_OK)
         status = check_comparison(settings, of_option_given(table, "precision"), sets, &error);
     return status == OF_OK ? eval_with(settings, sets, console)

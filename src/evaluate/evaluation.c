@@ -278,6 +278,8 @@ static of_status run_sets(of_evaluation *evaluation, const of_stream_options *gi
         of_options_read(&options, sizeof options, offsetof(of_stream_options, max_pixels), given,
                         "of_stream_options", error);
     options.needs |= of_evaluation_needs(evaluation);
+    if (evaluation->gallery != NULL)
+        options.tile_heat = &evaluation->scores[evaluation->main_score];
     for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++)
         status = run_set(evaluation, i, &options, error);
     return status;

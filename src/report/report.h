@@ -15,6 +15,7 @@ typedef struct of_report_image {
     const uint8_t *pixels; /* [height][width][channels] */
     const double *heat;
     double limit; /* the strongest colour */
+    uint32_t height, width;
 } of_report_image;
 
 /* What is flagged of a set under a score, and the confidence interval of that share. */
