@@ -51,6 +51,11 @@ typedef struct of_evaluation_options {
                            report */
     const of_stream_options *stream; /**< limit, seed, observer and so on, for each set; its `needs`
                                           are found out. NULL: the defaults. For of_evaluate only */
+    /** A folder of masks, for of_evaluation_get_pixels: that of picture PATH of set NAME is
+        NAME/PATH or PATH in it, with ".png" or "_mask.png" in place of its ending. They have their
+        pictures' sizes; what is at least a quarter white is anomalous. The first set is normal and
+        has none; sets must be compared. NULL: none. For of_evaluate only */
+    const char *masks;
 } of_evaluation_options;
 
 /** All fields at their defaults: no sets. */
@@ -151,6 +156,19 @@ typedef struct of_evaluation_flags {
 OF_API of_evaluation_flags of_evaluation_get_flags(const of_evaluation *evaluation, size_t set,
                                                    size_t score);
 
+/** How well the heat of the main score finds what the masks of a set's pictures show. */
+typedef struct of_evaluation_pixels {
+    bool known;               /**< else there are no masks, and all is 0 */
+    of_pixel_metrics metrics; /**< against the pixels of the first set and those outside masks, up to
+                                   a false-positive rate of 0.3; heat of tiles at up to 512 pixels
+                                   a side, else at the model's size */
+    uint64_t pictures;        /**< with masks */
+    uint64_t without_mask;    /**< that are left out here */
+} of_evaluation_pixels;
+
+/** Of set number `set`; 0: of all with masks together. */
+OF_API of_evaluation_pixels of_evaluation_get_pixels(const of_evaluation *evaluation, size_t set);
+
 /** Of all sets together. */
 typedef struct of_evaluation_summary {
     bool compared, with_general;
@@ -188,7 +206,8 @@ OF_API of_set_change of_evaluation_change(const of_evaluation *before, const of_
  * All numbers as one JSON object, in full precision, a newline after it:
  * {"in": {...}, "out": {NAME: {SCORE: {"auroc", ...}}}, "out_sets": {NAME: {...}},
  * "bits_per_dim": {NAME: ...}, ...}, where nothing is compared "sets": {NAME: {...}} in place of
- * the first three. With `bf16` (or NULL), an evaluation of the same sets by the same models in
+ * the first three; with masks "pixels": {NAME or "all": {"auroc", "aupro", "pictures", "regions",
+ * "without_mask"}}. With `bf16` (or NULL), an evaluation of the same sets by the same models in
  * bfloat16 (of_evaluation_check_pair), also the member "compare_precision". What stdio could not
  * write, the stream remembers, here and below. An evaluation that is not finished is
  * OF_ERROR_ARGUMENT.
