@@ -369,8 +369,8 @@ enum { OF_CALIBRATION_LEAST_PICTURES = 20 /**< of a calibration by tiles */ };
  * the source. `result` may be NULL. On a failure the older calibration stays.
  *
  * By tiles, the source is read twice (so it cannot be standard input): what is fitted is fitted to
- * tiles of pictures 0, 2, 4, ..., up to 64 of each; then the largest values of pictures are counted,
- * of fitted scores those of pictures 1, 3, 5, ... It takes OF_CALIBRATION_LEAST_PICTURES.
+ * tiles of pictures 0, 2, 4, ..., up to 64 of each; then the largest values of pictures are
+ * counted, of fitted scores those of pictures 1, 3, 5, ... It takes OF_CALIBRATION_LEAST_PICTURES.
  */
 OF_API of_status of_detector_calibrate(of_detector *detector, const char *source,
                                        const of_stream_options *options, of_stream_result *result,

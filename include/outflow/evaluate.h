@@ -159,8 +159,8 @@ OF_API of_evaluation_flags of_evaluation_get_flags(const of_evaluation *evaluati
 /** How well the heat of the main score finds what the masks of a set's pictures show. */
 typedef struct of_evaluation_pixels {
     bool known;               /**< else there are no masks, and all is 0 */
-    of_pixel_metrics metrics; /**< against the pixels of the first set and those outside masks, up to
-                                   a false-positive rate of 0.3; heat of tiles at up to 512 pixels
+    of_pixel_metrics metrics; /**< against the pixels of the first set and those outside masks, up
+                                 to a false-positive rate of 0.3; heat of tiles at up to 512 pixels
                                    a side, else at the model's size */
     uint64_t pictures;        /**< with masks */
     uint64_t without_mask;    /**< that are left out here */
@@ -249,9 +249,9 @@ typedef struct of_examples of_examples;
 typedef struct of_example {
     const char *path, *label, *source; /**< as long as the examples */
     double value;
-    const uint8_t *pixels; /**< [height][width][channels] */
-    const double *heat;    /**< [height][width], relative (of_examples_heat), or NULL */
-    double limit;          /**< of |heat|, for the strongest colour */
+    const uint8_t *pixels;  /**< [height][width][channels] */
+    const double *heat;     /**< [height][width], relative (of_examples_heat), or NULL */
+    double limit;           /**< of |heat|, for the strongest colour */
     uint32_t height, width; /**< the model's; of a picture that was cut those of its heat */
 } of_example;
 

@@ -823,8 +823,9 @@ typedef struct of_tile {
  * those of SVHN, "-" (paths on standard input) or "synthetic:NAME[:COUNT]" (1,000 without); or
  * "part:FROM-TO:SRC" with 0 <= FROM < TO <= 1, a part of one of these that is chosen by the images'
  * paths; or "tiles:SIZE[:STRIDE]:SRC", the windows of the pictures of one of these (of_tiling),
- * each an image of its own with "@X,Y" behind its path. Files are decoded by threads of the source's own while the caller works; the order is that
- * of the source, and memory does not grow with the number of images.
+ * each an image of its own with "@X,Y" behind its path. Files are decoded by threads of the
+ * source's own while the caller works; the order is that of the source, and memory does not grow
+ * with the number of images.
  */
 typedef struct of_source of_source;
 
@@ -1180,10 +1181,10 @@ OF_API of_status of_metrics_compute(const double *inlier_scores, size_t inliers,
 /** How well heat finds where defects are, over the pixels of all pictures together. */
 typedef struct of_pixel_metrics {
     double auroc; /**< of pixels: P(an anomalous one is hotter than a normal one) + P(equal)/2 */
-    /** Area under the per-region overlap (Bergmann et al. 2019, MVTec AD): for a threshold, the mean
-        over regions of the share of the region at or above it, against the share of normal pixels
-        at or above it; the area for shares of normal pixels from 0 to the limit, over the limit, so
-        that 1 is best. */
+    /** Area under the per-region overlap (Bergmann et al. 2019, MVTec AD): for a threshold, the
+       mean over regions of the share of the region at or above it, against the share of normal
+       pixels at or above it; the area for shares of normal pixels from 0 to the limit, over the
+       limit, so that 1 is best. */
     double aupro;
     size_t pixels, regions;
 } of_pixel_metrics;

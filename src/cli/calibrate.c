@@ -84,8 +84,9 @@ static void print_table(const of_detector *detector, const of_score *scores, siz
                         FILE *file) {
     of_calibration_info info = of_calibration_describe(of_detector_describe(detector).calibration);
     if (info.tiling.size > 0)
-        (void)fprintf(file, "%" PRIu64 " pictures in tiles of %" PRIu32 " pixels, %" PRIu32
-                      " apart; ", info.pictures, info.tiling.size, info.tiling.stride);
+        (void)fprintf(file,
+                      "%" PRIu64 " pictures in tiles of %" PRIu32 " pixels, %" PRIu32 " apart; ",
+                      info.pictures, info.tiling.size, info.tiling.stride);
     (void)fprintf(file, "%" PRIu64 " %s\nscores above these are flagged at a rate of\n",
                   info.images, info.tiling.size > 0 ? "tiles" : "images");
     (void)fprintf(file, "%-16s %11s %11s %11s %11s %11s\n", "score", "0.5", "0.1", "0.05", "0.01",

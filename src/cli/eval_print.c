@@ -105,8 +105,8 @@ static void print_pixels(const of_evaluation *evaluation, FILE *file) {
     if (!of_evaluation_get_pixels(evaluation, 0).known)
         return;
     (void)fprintf(file, "\nheat of %s in masks\n%-*s %8s %8s %9s %8s\n",
-                  score_name(evaluation, of_evaluation_main_score(evaluation), name), NAME_WIDTH, "",
-                  "AUROC", "AUPRO", "pictures", "no mask");
+                  score_name(evaluation, of_evaluation_main_score(evaluation), name), NAME_WIDTH,
+                  "", "AUROC", "AUPRO", "pictures", "no mask");
     for (size_t i = 1; i <= sets; i++) {
         of_evaluation_pixels found = of_evaluation_get_pixels(evaluation, i % sets);
         if (found.known)

@@ -264,10 +264,9 @@ static void table_header(const of_rows *rows) {
 }
 
 static int decimals(of_column_kind kind) {
-    return kind == OF_COLUMN_CLASS || (kind >= OF_COLUMN_TILES && kind <= OF_COLUMN_TILE_WIDTH)
-               ? 0
-           : kind == OF_COLUMN_BITS || kind == OF_COLUMN_P_VALUE || kind > OF_COLUMN_TILE_MEAN ? 4
-                                                                 : 2;
+    return kind == OF_COLUMN_CLASS || (kind >= OF_COLUMN_TILES && kind <= OF_COLUMN_TILE_WIDTH) ? 0
+           : kind == OF_COLUMN_BITS || kind == OF_COLUMN_P_VALUE || kind > OF_COLUMN_TILE_MEAN  ? 4
+                                                                                                : 2;
 }
 
 /* The path stands last, because it alone has no bound. */

@@ -17,7 +17,7 @@ typedef enum of_column_kind {
     OF_COLUMN_CLASS,      /* number of the likeliest class */
     OF_COLUMN_CLASS_LOGP, /* log-likelihood of a class */
     OF_COLUMN_SCORE,
-    OF_COLUMN_P_VALUE, /* of the score */
+    OF_COLUMN_P_VALUE,     /* of the score */
     OF_COLUMN_TILES,       /* of a picture that was cut: how many */
     OF_COLUMN_TILE_HEIGHT, /* their size */
     OF_COLUMN_TILE_WIDTH,

@@ -15,7 +15,7 @@ typedef struct of_shared_settings {
     int isa;                                      /* of_isa */
     int precision;                                /* of_precision */
     bool strict, quiet;
-    bool webp; /* --webp: complexity-webp among all scores */
+    bool webp;         /* --webp: complexity-webp among all scores */
     const char *tiles; /* --tiles: NULL, "off", or SIZE[:STRIDE] */
 } of_shared_settings;
 

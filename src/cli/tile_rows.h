@@ -10,10 +10,10 @@
 typedef struct of_tile_rows {
     of_output *output; /* NULL: nobody wants them */
     const of_detector *detector;
-    const char *source;  /* of the pictures that are being read */
-    of_score *scores;    /* [count]: a column each */
+    const char *source; /* of the pictures that are being read */
+    of_score *scores;   /* [count]: a column each */
     size_t count;
-    of_score judged;     /* whose p-value among tiles is a column */
+    of_score judged; /* whose p-value among tiles is a column */
     bool with_p_value;
 } of_tile_rows;
 

@@ -71,9 +71,8 @@ of_status of_heat_picture(const of_architecture *architecture, const uint8_t *pi
     if (architecture == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_heat_picture: a required argument is NULL");
     of_status status = of_architecture_check(architecture, error);
-    return status == OF_OK
-               ? of_heat_picture_sized(architecture->height, architecture->width,
-                                       architecture->channels, pixels, heat, limit, options, png,
-                                       size, error)
-               : status;
+    return status == OF_OK ? of_heat_picture_sized(architecture->height, architecture->width,
+                                                   architecture->channels, pixels, heat, limit,
+                                                   options, png, size, error)
+                           : status;
 }

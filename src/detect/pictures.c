@@ -235,10 +235,8 @@ static of_status reduce_picture(of_picture_gatherer *g, of_error *error) {
     const of_architecture *a = of_detector_architecture(g->detector);
     const of_tiled_heat *heat = &g->canvas.heat;
     const of_raster from = {heat->pixels, heat->height, heat->width, a->channels, false};
-    const of_target target = {.channels = a->channels,
-                              .height = a->height,
-                              .width = a->width,
-                              .max_pixels = UINT64_MAX};
+    const of_target target = {
+        .channels = a->channels, .height = a->height, .width = a->width, .max_pixels = UINT64_MAX};
     return of_convert(&from, &target, g->small, error);
 }
 
@@ -266,8 +264,7 @@ static of_status end_picture(of_picture_gatherer *g, of_error *error) {
 
 of_status of_pictures_take(void *gatherer, const of_scored_batch *tiles, of_error *error) {
     of_picture_gatherer *g = gatherer;
-    of_status status =
-        g->tile_visit != NULL ? g->tile_visit(g->tile_user, tiles, error) : OF_OK;
+    of_status status = g->tile_visit != NULL ? g->tile_visit(g->tile_user, tiles, error) : OF_OK;
     for (size_t i = 0; status == OF_OK && i < of_scored_count(tiles); i++) {
         const of_item *item = of_scored_item(tiles, i);
         uint64_t last = (uint64_t)item->tile.down * item->tile.across - 1;

@@ -19,16 +19,16 @@ typedef struct of_picture_gatherer {
     of_score *scores; /* [summary.score_count], as are the next four */
     bool *calibrated;
     double *maxima, *means, *least_p, *flagged; /* means and flagged are sums until the end */
-    size_t main; /* number of heat_score */
+    size_t main;                                /* number of heat_score */
     of_tile_summary summary;
     of_scored_batch picture; /* room for one: sums over its tiles, then means */
     of_item item;
     char *path, *label; /* of the item, freed with free() */
     of_heat_canvas canvas;
-    uint8_t *small;       /* the picture in the model's size */
-    bool open;            /* tiles of it have arrived, others are to come */
-    uint64_t pictures;    /* that are complete */
-    uint64_t enlarged;    /* of them, smaller than a tile */
+    uint8_t *small;    /* the picture in the model's size */
+    bool open;         /* tiles of it have arrived, others are to come */
+    uint64_t pictures; /* that are complete */
+    uint64_t enlarged; /* of them, smaller than a tile */
 } of_picture_gatherer;
 
 of_status of_pictures_open(const of_detector *detector, const of_stream_options *options,

@@ -13,12 +13,12 @@
  * A tent that is lowest, but not 0, at the tile's edge: so the map has no seams where tiles begin,
  * and every pixel has a value. */
 typedef struct of_heat_canvas {
-    of_tiled_heat heat;     /* values and pixels point into the memory below */
-    uint32_t side;          /* most of the map */
+    of_tiled_heat heat;                         /* values and pixels point into the memory below */
+    uint32_t side;                              /* most of the map */
     uint32_t channels, tile_height, tile_width; /* of the tiles' pixels, as the model takes them */
-    float *sums, *weights;  /* [height][width] */
-    uint8_t *pixels;        /* [height][width][channels] */
-    size_t capacity;        /* pixels */
+    float *sums, *weights;                      /* [height][width] */
+    uint8_t *pixels;                            /* [height][width][channels] */
+    size_t capacity;                            /* pixels */
 } of_heat_canvas;
 
 /* `side` of at least 1; tiles have the form of the architecture's images. */

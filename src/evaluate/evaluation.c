@@ -269,8 +269,8 @@ static of_status compare_pixels(of_evaluation *evaluation, of_error *error) {
                                evaluation->pixels->folder);
     for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++)
         if (evaluation->found[i].known)
-            status = of_pixel_sets_compare(evaluation->pixels, i, &evaluation->found[i].metrics,
-                                           error);
+            status =
+                of_pixel_sets_compare(evaluation->pixels, i, &evaluation->found[i].metrics, error);
     return status;
 }
 

@@ -80,8 +80,8 @@ static bool reserve(of_pixel_set *set, size_t more) {
 static void mask_path(const char *folder, const char *name, const char *path, const char *ending,
                       char *text, size_t size) {
     const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
-    size_t stem = dot != NULL && (slash == NULL || dot > slash) ? (size_t)(dot - path)
-                                                                : strlen(path);
+    size_t stem =
+        dot != NULL && (slash == NULL || dot > slash) ? (size_t)(dot - path) : strlen(path);
     (void)snprintf(text, size, "%s/%s%s%.*s%s", folder, name, name[0] != '\0' ? "/" : "",
                    (int)(stem < 4096 ? stem : 4096), path, ending);
 }

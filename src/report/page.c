@@ -133,7 +133,8 @@ static of_status write_scores(of_chart_page *page, const of_report *report, of_e
 /* ---- Images ------------------------------------------------------------------------------- */
 
 static of_heated_image heated(const of_report *report, const of_report_image *image) {
-    return (of_heated_image){image->pixels, image->heat,   image->limit, report->architecture.channels,
+    return (of_heated_image){image->pixels, image->heat,
+                             image->limit,  report->architecture.channels,
                              image->height, image->width};
 }
 

@@ -134,19 +134,18 @@ char *of_calibration_print(const of_calibration *calibration) {
     const of_calibration *c = calibration;
     bool valid = of_utf8_valid(c->source, strlen(c->source));
     cJSON *object = cJSON_CreateObject();
-    bool complete = object != NULL && cJSON_AddNumberToObject(object, "version", version_of(c)) &&
-                    add_item(object, "images", make_real((double)c->images)) &&
-                    cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
-                    add_fingerprint(object, "model", c->model) &&
-                    add_fingerprint(object, "general", c->general) &&
-                    add_fingerprint(object, "members", c->members) &&
-                    add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
-                    add_item(object, "mean_nll", make_real(c->mean_nll)) &&
-                    add_density(object, &c->density) &&
-                    add_spread(object, "distance", &c->combination.distance) &&
-                    add_spread(object, "complexity", &c->combination.complexity) &&
-                    add_ratio(object, &c->combination) && add_scores(object, c) &&
-                    add_tiles(object, c);
+    bool complete =
+        object != NULL && cJSON_AddNumberToObject(object, "version", version_of(c)) &&
+        add_item(object, "images", make_real((double)c->images)) &&
+        cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
+        add_fingerprint(object, "model", c->model) &&
+        add_fingerprint(object, "general", c->general) &&
+        add_fingerprint(object, "members", c->members) &&
+        add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
+        add_item(object, "mean_nll", make_real(c->mean_nll)) && add_density(object, &c->density) &&
+        add_spread(object, "distance", &c->combination.distance) &&
+        add_spread(object, "complexity", &c->combination.complexity) &&
+        add_ratio(object, &c->combination) && add_scores(object, c) && add_tiles(object, c);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     return text;
@@ -301,12 +300,11 @@ static of_status read_tiles(const cJSON *tiles, of_calibration *read, of_error *
         char name[32];
         of_score_name(read->scores[i].score, name, sizeof name);
         const cJSON *item = cJSON_IsObject(scores) ? member(scores, name) : NULL;
-        const char *reason = item != NULL
-                                 ? read_table(item, read->pictures, &read->scores[i].pictures)
-                                 : "no table";
+        const char *reason =
+            item != NULL ? read_table(item, read->pictures, &read->scores[i].pictures) : "no table";
         if (reason != NULL)
-            return of_fail(error, OF_ERROR_FORMAT,
-                           "calibration: score '%.64s' of 'tiles' has %s", name, reason);
+            return of_fail(error, OF_ERROR_FORMAT, "calibration: score '%.64s' of 'tiles' has %s",
+                           name, reason);
     }
     return OF_OK;
 }

@@ -92,9 +92,9 @@ of_status of_pixel_metrics_compute(const float *heat, const uint32_t *regions, s
     of_status status = OF_OK;
     *metrics = (of_pixel_metrics){.pixels = count, .regions = found};
     if (found == 0 || sizes[0] == 0)
-        status = of_fail(error, OF_ERROR_ARGUMENT,
-                         "there are no %s pixels: metrics compare two kinds",
-                         found == 0 ? "anomalous" : "normal");
+        status =
+            of_fail(error, OF_ERROR_ARGUMENT, "there are no %s pixels: metrics compare two kinds",
+                    found == 0 ? "anomalous" : "normal");
     else
         walk(pixels, count, sizes, found, limit, metrics);
     of_free(sizes);

@@ -19,10 +19,26 @@ static of_tiling tiling_of(const char *text) {
 
 static void test_parse(void **state) {
     (void)state;
-    static const char *const bad[] = {"",        "0",     "3",     "1:0",   "32:0",     "32:33",
-                                      "32:",     ":16",   "32:1:1", "-32",  "99999999", "32x32",
-                                      "65536",   " 32",   "32 ",   "4294967328", "18446744073709551648",
-                                      "32:-1",   "0x20",  "32:99999999999"};
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "3",
+                                      "1:0",
+                                      "32:0",
+                                      "32:33",
+                                      "32:",
+                                      ":16",
+                                      "32:1:1",
+                                      "-32",
+                                      "99999999",
+                                      "32x32",
+                                      "65536",
+                                      " 32",
+                                      "32 ",
+                                      "4294967328",
+                                      "18446744073709551648",
+                                      "32:-1",
+                                      "0x20",
+                                      "32:99999999999"};
     of_tiling tiling = tiling_of("32");
     assert_true(tiling.size == 32 && tiling.stride == 16);
     tiling = tiling_of("65535:1");
@@ -158,9 +174,15 @@ static void test_source(void **state) {
 
 static void test_bad_sources(void **state) {
     (void)state;
-    static const char *const specs[] = {"tiles:",           "tiles:32",           "tiles:32:",
-                                        "tiles:32:16:",     "tiles:0:photos",     "tiles:1:0:photos",
-                                        "tiles:99999999:x", "tiles:32:33:photos", "tiles:8:tiles:8:x",
+    static const char *const specs[] = {"tiles:",
+                                        "tiles:32",
+                                        "tiles:32:",
+                                        "tiles:32:16:",
+                                        "tiles:0:photos",
+                                        "tiles:1:0:photos",
+                                        "tiles:99999999:x",
+                                        "tiles:32:33:photos",
+                                        "tiles:8:tiles:8:x",
                                         "tiles:8:part:0-0.5:tiles:8:x",
                                         "tiles:8:synthetic:noise"};
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {

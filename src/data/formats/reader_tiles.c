@@ -22,8 +22,8 @@ typedef struct tiles_reader {
     of_entry picture;      /* the one that is being cut */
     of_bytes pixels, name; /* of it, [height][width][channels]; and room for a window's path */
     of_tile_grid grid;
-    uint64_t next, count;   /* window */
-    uint64_t seen, taken;   /* pictures of the source, and those that were cut */
+    uint64_t next, count; /* window */
+    uint64_t seen, taken; /* pictures of the source, and those that were cut */
     atomic_bool cancelled;
 } tiles_reader;
 
@@ -36,8 +36,8 @@ static of_status shape_of(const of_entry *picture, const of_target *target, of_i
         return of_image_shape_of(picture->bytes.data, picture->bytes.size, target, shape, error);
     if (picture->content == OF_CONTENT_UNREADABLE)
         return of_error_copy(error, &picture->reason);
-    *shape = (of_image_shape){picture->raster.channels, picture->raster.height,
-                              picture->raster.width};
+    *shape =
+        (of_image_shape){picture->raster.channels, picture->raster.height, picture->raster.width};
     return of_check_size(shape->height, shape->width, target, error);
 }
 
@@ -66,8 +66,8 @@ static of_status decode_picture(tiles_reader *tiles, of_error *error) {
 /* Hands out a picture that cannot be read under its own name. */
 static of_status pass_failure(const tiles_reader *tiles, const of_error *reason, of_entry *entry,
                               of_error *error) {
-    of_status status = of_entry_begin(entry, of_text(&tiles->picture.path),
-                                      of_text(&tiles->picture.label), error);
+    of_status status =
+        of_entry_begin(entry, of_text(&tiles->picture.path), of_text(&tiles->picture.label), error);
     entry->content = OF_CONTENT_UNREADABLE;
     entry->reason = *reason;
     entry->ends_source = tiles->picture.ends_source;

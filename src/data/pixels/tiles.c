@@ -33,8 +33,7 @@ static const char *read_number(const char *text, uint32_t *value) {
     return at > text ? at : NULL;
 }
 
-of_status of_tiling_parse(const char *text, of_tiling *tiling, const char **rest,
-                          of_error *error) {
+of_status of_tiling_parse(const char *text, of_tiling *tiling, const char **rest, of_error *error) {
     of_tiling read = {0, 0};
     const char *at = read_number(text, &read.size);
     const char *further = at != NULL && *at == ':' ? read_number(at + 1, &read.stride) : NULL;

@@ -9,10 +9,10 @@
  * picture, so that every pixel is covered; they may lie closer to those before than the others. */
 typedef struct of_tile_grid {
     uint32_t picture_height, picture_width;
-    uint32_t height, width;   /* of a window, in pixels of the picture */
-    uint32_t step_y, step_x;  /* from one to the next */
-    uint32_t down, across;    /* windows */
-    bool enlarged;            /* the picture is smaller than a tile: its windows are, too */
+    uint32_t height, width;  /* of a window, in pixels of the picture */
+    uint32_t step_y, step_x; /* from one to the next */
+    uint32_t down, across;   /* windows */
+    bool enlarged;           /* the picture is smaller than a tile: its windows are, too */
 } of_tile_grid;
 
 /* `tiling` passes of_tiling_check. Windows have the form of a `height` x `width` image, and
