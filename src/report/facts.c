@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "report/facts.h"
 
+#include "evaluate/evaluation.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
