@@ -34,7 +34,8 @@ expect "the picture's score is the largest" \
 # The windows as images of their own score the same.
 run 0 score -m m.safetensors tiles:32:16:t/test/good --out windows.csv
 expect "as many images as windows" "[ $(wc -l <windows.csv) -eq 97 ]"
-expect "of the same score" "[ $(field windows.csv 7 nll) = $(field tiles.csv 7 nll) ]"
+sed 's/"\([^,"]*\),\([^"]*\)"/\1;\2/' windows.csv >plain.csv # no comma in the names
+expect "of the same score" "[ $(field plain.csv 7 nll) = $(field tiles.csv 7 nll) ]"
 expect "named by their place" "grep -q '^\"000.png@40,16\"' windows.csv"
 run 0 score -m m.safetensors "part:0-0.5:tiles:32:t/test/good" -q
 run 0 score -m m.safetensors "tiles:32:part:0-0.5:t/test/good" -q

@@ -282,9 +282,11 @@ static void test_saving(void **state) {
     options.model = path;
     assert_int_equal(of_detector_open(&options, &read, &error), OF_OK);
     assert_true(of_detector_tiling(read).size == 16 && of_detector_tiling(read).stride == 8);
-    for (double rate = 0.05; rate < 0.99; rate += 0.1)
+    for (int percent = 5; percent < 99; percent += 10) {
+        double rate = percent / 100.0;
         assert_true(of_detector_threshold(read, nll, rate) ==
                     of_detector_threshold(detector, nll, rate));
+    }
     options.tiles = (of_tiling){16, 16};
     assert_int_equal(of_detector_open(&options, &other, &error), OF_OK);
     assert_int_equal(of_detector_check_p_value(other, nll, &error), OF_ERROR_MISMATCH);
