@@ -277,21 +277,3 @@ of_status of_pictures_take(void *gatherer, const of_scored_batch *tiles, of_erro
     }
     return status;
 }
-
-/* ---- A summary --------------------------------------------------------------------------------
- */
-
-size_t of_tile_summary_find(const of_tile_summary *tiles, of_score score) {
-    size_t i = 0;
-    while (i < tiles->score_count &&
-           (tiles->scores[i].kind != score.kind || tiles->scores[i].scale != score.scale))
-        i++;
-    return i;
-}
-
-double of_tile_bonferroni(const of_tile_summary *tiles, of_score score) {
-    size_t i = of_tile_summary_find(tiles, score);
-    if (i == tiles->score_count || isnan(tiles->least_p[i]))
-        return NAN;
-    return fmin(1, (double)tiles->count * tiles->least_p[i]);
-}
