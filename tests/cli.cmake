@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Whole command lines: one shell script per file tests/cli/test_*.sh, run in a folder of its own.
-foreach(helper make_model make_variant corrupt_model json_get weights)
+foreach(helper make_model make_variant make_textures corrupt_model json_get weights)
   add_executable(cli_${helper} cli/${helper}.c)
   set_target_properties(cli_${helper} PROPERTIES OUTPUT_NAME ${helper}
                         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cli)

@@ -63,6 +63,9 @@ typedef struct of_detector_options {
     bool find_general; /**< without a general model, take the installed one that the model was
                             calibrated with, if there is one (of_detector_info.general_found);
                             default true. Not for of_detector_create, which reads no file */
+    of_tiling tiles; /**< how of_detector_stream cuts pictures; all zero: as those that the model is
+                          calibrated on were cut, if they were. See "Tiles" below */
+    bool whole;      /**< pictures are not cut, whatever the calibration says */
 } of_detector_options;
 
 /** All fields at their defaults: no models yet. */
@@ -121,6 +124,9 @@ typedef struct of_detector_info {
 } of_detector_info;
 
 OF_API of_detector_info of_detector_describe(const of_detector *detector);
+
+/** How of_detector_stream cuts pictures; all zero if it does not. */
+OF_API of_tiling of_detector_tiling(const of_detector *detector);
 
 /** The model's architecture: the size of the images. Valid as long as the detector. */
 OF_API const of_architecture *of_detector_architecture(const of_detector *detector);
@@ -291,6 +297,12 @@ typedef struct of_stream_options {
     uint64_t max_pixels, max_bytes, max_unpacked; /**< as in of_source_options */
     uint32_t background;                          /**< the same */
     bool full_decoding, all_frames;               /**< the same */
+    /** Of a detector that cuts pictures: called with the tiles themselves, each batch before the
+        pictures that end in it; their items say where they lie. NULL: nobody wants them. */
+    of_scored_visit *tile_visit;
+    void *tile_user;           /**< passed to it */
+    const of_score *tile_heat; /**< of this score, of_scored_heat is made; NULL: of none */
+    uint32_t tile_heat_side;   /**< most pixels of its longer side; 0: 768 */
 } of_stream_options;
 
 /** All fields at their defaults. */
@@ -321,14 +333,80 @@ OF_API of_status of_detector_stream(const of_detector *detector, const char *sou
 OF_API of_status of_stream_fail_empty(const char *source, const of_stream_result *result,
                                       of_error *error);
 
+/* ---- Tiles: pictures larger than what a model sees ------------------------------------------- */
+
+/**
+ * A detector with of_detector_options.tiles cuts each picture of a stream into windows, in the
+ * picture's own pixels, and scores them as images. Its batches are of pictures: limit, every,
+ * results and progress count those, of_scored_item is the picture, of_scored_pixels a small copy
+ * of it, and what of_scored_likelihood says are means over tiles, but for this summary. The value
+ * of a score (of_detector_value) is its largest over the tiles. One decoded picture, a batch of
+ * tiles and the picture's heat are in memory at a time.
+ *
+ * The maximum of many tiles is larger than one of them, the more the more there are, and tiles are
+ * not independent: so a calibration by tiles (of_detector_calibrate) counts maxima of whole
+ * pictures, and p-values are exact as for images. Where there is none of the same tiles,
+ * p-values of pictures are an error; `bonferroni` is what then is left.
+ *
+ * Images in memory (of_detector_score and others) are tiles: they are never cut.
+ */
+typedef struct of_tile_summary {
+    of_tile tile;           /**< the first one: sizes, and how many */
+    uint64_t count;         /**< tiles */
+    size_t score_count;     /**< all that can be computed (of_detector_scores) with these needs */
+    const of_score *scores; /**< [score_count] */
+    const double *maxima;   /**< [score_count]: +infinity if a tile's is not finite */
+    const double *means;    /**< [score_count] */
+    const double *least_p;  /**< [score_count]: smallest p-value of a tile among tiles; NaN where
+                                 the score is not calibrated */
+    const double *flagged;  /**< [score_count]: share of tiles with a p-value of at most
+                                 OF_TILE_RATE among tiles; likewise */
+} of_tile_summary;
+
+#define OF_TILE_RATE 0.01 /**< at which a tile counts as flagged */
+
+/** min(1, tiles x smallest p): the probability of a tile like the worst one among as many is at
+    most this, however they depend on each other (Bonferroni), if each tile is exchangeable with the
+    calibration's. Much too large for many tiles: 1 unless there are more calibration images than
+    tiles. NaN if the score is not calibrated or has no summary. */
+OF_API double of_tile_bonferroni(const of_tile_summary *tiles, of_score score);
+
+/** The p-value of a tile's value among the tiles (or images) of the calibration, of which tiles of
+    one picture are no independent draws; NaN if there is none. */
+OF_API double of_detector_tile_p_value(const of_detector *detector, of_score score, double value);
+
+/** Number of a score in a summary; score_count if it is not there. */
+OF_API size_t of_tile_summary_find(const of_tile_summary *tiles, of_score score);
+
+/** Heat of a picture, seamless: at each place the mean of the scores of the tiles that cover it,
+    weighted by a tent that falls from a tile's middle to its edge. */
+typedef struct of_tiled_heat {
+    uint32_t height, width; /**< of the map: the picture's over `cell`, rounded up */
+    uint32_t cell;          /**< pixels of the picture a side of a pixel of the map */
+    const float *values;    /**< [height][width], of the score that was asked for */
+    const uint8_t *pixels;  /**< [height][width][channels]: the picture, reduced likewise */
+    double usual, limit;    /**< values that stand for no colour and for the strongest: those of the
+                                 middle and of one in a thousand calibration tiles, or the
+                                 map's mean and what 2 % of it exceed */
+} of_tiled_heat;
+
+/** The heat of picture `index`; NULL where pictures are not cut or no heat was asked for. */
+OF_API const of_tiled_heat *of_scored_heat(const of_scored_batch *batch, size_t index);
+
 /* ---- Calibration ------------------------------------------------------------------------------
  */
+
+enum { OF_CALIBRATION_LEAST_PICTURES = 20 /**< of a calibration by tiles */ };
 
 /**
  * Learns what in-distribution images score (see of_calibration) and uses it from now on, in place
  * of an older calibration. The images must be drawn as the normal images to come are, and not have
  * been trained on: the observer's `warn` says so if the model's own record of its training names
  * the source. `result` may be NULL. On a failure the older calibration stays.
+ *
+ * By tiles, the source is read twice (so it cannot be standard input): what is fitted is fitted to
+ * tiles of pictures 0, 2, 4, ..., up to 64 of each; then the largest values of pictures are
+ * counted, of fitted scores those of pictures 1, 3, 5, ... It takes OF_CALIBRATION_LEAST_PICTURES.
  */
 OF_API of_status of_detector_calibrate(of_detector *detector, const char *source,
                                        const of_stream_options *options, of_stream_result *result,
@@ -428,6 +506,13 @@ OF_API of_status of_heat_picture(const of_architecture *architecture, const uint
                                  const double *heat, double limit,
                                  const of_heat_picture_options *options, uint8_t **png,
                                  size_t *size, of_error *error);
+
+/** The same for pixels and heat of any size, for example those of of_tiled_heat. Channels are 1 or
+    3. */
+OF_API of_status of_heat_picture_sized(uint32_t height, uint32_t width, uint32_t channels,
+                                       const uint8_t *pixels, const double *heat, double limit,
+                                       const of_heat_picture_options *options, uint8_t **png,
+                                       size_t *size, of_error *error);
 
 #ifdef __cplusplus
 }

@@ -52,6 +52,11 @@ typedef struct of_evaluation_options {
                            the 500 most anomalous of a set */
     const of_stream_options *stream; /**< limit, seed, observer and so on, for each set; its `needs`
                                           are found out. NULL: the defaults. For of_evaluate only */
+    /** A folder of masks, for of_evaluation_get_pixels: that of picture PATH of set NAME is
+        NAME/PATH or PATH in it, with ".png" or "_mask.png" in place of its ending. They have their
+        pictures' sizes; what is at least a quarter white is anomalous. The first set is normal and
+        has none; sets must be compared. NULL: none. For of_evaluate only */
+    const char *masks;
 } of_evaluation_options;
 
 /** All fields at their defaults: no sets. */
@@ -158,6 +163,19 @@ typedef struct of_evaluation_flags {
 OF_API of_evaluation_flags of_evaluation_get_flags(const of_evaluation *evaluation, size_t set,
                                                    size_t score);
 
+/** How well the heat of the main score finds what the masks of a set's pictures show. */
+typedef struct of_evaluation_pixels {
+    bool known;               /**< else there are no masks, and all is 0 */
+    of_pixel_metrics metrics; /**< against the pixels of the first set and those outside masks, up
+                                 to a false-positive rate of 0.3; heat of tiles at up to 512 pixels
+                                   a side, else at the model's size */
+    uint64_t pictures;        /**< with masks */
+    uint64_t without_mask;    /**< that are left out here */
+} of_evaluation_pixels;
+
+/** Of set number `set`; 0: of all with masks together. */
+OF_API of_evaluation_pixels of_evaluation_get_pixels(const of_evaluation *evaluation, size_t set);
+
 /** Of all sets together. */
 typedef struct of_evaluation_summary {
     bool compared, with_general;
@@ -195,7 +213,8 @@ OF_API of_set_change of_evaluation_change(const of_evaluation *before, const of_
  * All numbers as one JSON object, in full precision, a newline after it:
  * {"in": {...}, "out": {NAME: {SCORE: {"auroc", ...}}}, "out_sets": {NAME: {...}},
  * "bits_per_dim": {NAME: ...}, ...}, where nothing is compared "sets": {NAME: {...}} in place of
- * the first three. With `bf16` (or NULL), an evaluation of the same sets by the same models in
+ * the first three; with masks "pixels": {NAME or "all": {"auroc", "aupro", "pictures", "regions",
+ * "without_mask"}}. With `bf16` (or NULL), an evaluation of the same sets by the same models in
  * bfloat16 (of_evaluation_check_pair), also the member "compare_precision". What stdio could not
  * write, the stream remembers, here and below. An evaluation that is not finished is
  * OF_ERROR_ARGUMENT.
@@ -238,9 +257,10 @@ typedef struct of_examples of_examples;
 typedef struct of_example {
     const char *path, *label, *source; /**< as long as the examples */
     double value;
-    const uint8_t *pixels; /**< [height][width][channels] */
-    const double *heat;    /**< [height][width], relative (of_examples_heat), or NULL */
-    double limit;          /**< of |heat|, for the strongest colour */
+    const uint8_t *pixels;  /**< [height][width][channels] */
+    const double *heat;     /**< [height][width], relative (of_examples_heat), or NULL */
+    double limit;           /**< of |heat|, for the strongest colour */
+    uint32_t height, width; /**< the model's; of a picture that was cut those of its heat */
 } of_example;
 
 /**
@@ -269,7 +289,8 @@ OF_API size_t of_examples_count(const of_examples *examples);
 OF_API of_example of_examples_get(const of_examples *examples, size_t index);
 
 /** Makes the heat of all of them for a score (of_detector_relative_heat). `reference` and
-   `observer` (as in of_report_options) may be NULL. */
+   `observer` (as in of_report_options) may be NULL. Pictures that were cut keep the heat that they
+   were offered with (of_scored_heat). */
 OF_API of_status of_examples_heat(of_examples *examples, of_score score,
                                   const of_heat_reference *reference,
                                   const of_stream_observer *observer, of_error *error);

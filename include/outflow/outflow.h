@@ -812,6 +812,41 @@ OF_API of_status of_image_read(const void *bytes, size_t size, const char *name,
 OF_API of_status of_png_encode(const uint8_t *pixels, uint32_t channels, uint32_t height,
                                uint32_t width, uint8_t **png, size_t *size, of_error *error);
 
+/* ---- Tiles ------------------------------------------------------------------------------- */
+
+enum { OF_TILE_LEAST = 4 /**< pixels of a tile's side */ };
+
+/** How pictures are cut into windows, in pixels of the picture; windows of another size than a
+    model's images are resized. All zero: they are not. */
+typedef struct of_tiling {
+    uint32_t size;   /**< of a window; of its height, where the model's images are no squares */
+    uint32_t stride; /**< from one window to the next, at most `size` */
+} of_tiling;
+
+/**
+ * Reads "SIZE" or "SIZE:STRIDE"; without a stride it is half the size. With `rest` (may be NULL) a
+ * colon and anything must follow, to which it then points. What is not that, or out of range
+ * (OF_TILE_LEAST..65535, a stride of 1..size), is OF_ERROR_ARGUMENT with the setting "tiles".
+ */
+OF_API of_status of_tiling_parse(const char *text, of_tiling *tiling, const char **rest,
+                                 of_error *error);
+
+/** Is it in range? */
+OF_API of_status of_tiling_check(const of_tiling *tiling, of_error *error);
+
+/** A window of a picture. Windows begin every `stride` pixels; the last ones of a row and of a
+    column end with the picture, so that every pixel is covered. Of a picture that is smaller than
+    a window it is as large as fits. All zero for an image of its own. */
+typedef struct of_tile {
+    uint32_t x, y;          /**< of its first pixel, in the picture */
+    uint32_t height, width; /**< in pixels of the picture */
+    uint32_t picture_height, picture_width;
+    uint32_t down, across; /**< windows of the picture: rows, and windows in a row */
+    uint64_t picture;      /**< number of the picture in its source */
+    uint64_t number;       /**< of the window in the picture, row by row */
+    bool enlarged;         /**< the picture is smaller than the windows that were asked for */
+} of_tile;
+
 /* ---- Image sources ----------------------------------------------------------------------- */
 
 /**
@@ -820,8 +855,10 @@ OF_API of_status of_png_encode(const uint8_t *pixels, uint32_t channels, uint32_
  * those of SVHN, "-" (paths on standard input), "imglist:FILE[:ROOT]" (a text file with a
  * path and a label a line) or "synthetic:NAME[:COUNT]" (1,000 without); or
  * "part:FROM-TO:SRC" with 0 <= FROM < TO <= 1, a part of one of these that is chosen by the images'
- * paths. Files are decoded by threads of the source's own while the caller works; the order is that
- * of the source, and memory does not grow with the number of images.
+ * paths; or "tiles:SIZE[:STRIDE]:SRC", the windows of the pictures of one of these (of_tiling),
+ * each an image of its own with "@X,Y" behind its path. Files are decoded by threads of the
+ * source's own while the caller works; the order is that of the source, and memory does not grow
+ * with the number of images.
  */
 typedef struct of_source of_source;
 
@@ -862,6 +899,7 @@ typedef struct of_item {
     uint32_t height, width; /**< before it was resized */
     bool reshaped;          /**< much was lost when it was resized, see of_image_info */
     of_image_info info;     /**< what was read and what was done to it */
+    of_tile tile;           /**< which window of which picture; all zero for a whole image */
 } of_item;
 
 /** Images in order; all pointers are valid until the next call on the source. */
@@ -998,6 +1036,9 @@ typedef struct of_image_likelihood {
     size_t members;
     double png_bytes;  /**< of_png_bytes */
     double webp_bytes; /**< of_webp_bytes */
+    /** Of a picture that was scored by tiles; all of the above are then means over its tiles.
+        NULL: an image of its own. Only of_detector_value reads it. */
+    const struct of_tile_summary *tiles;
 } of_image_likelihood;
 
 /** The value of a score for one image. Not finite where the likelihood is not; NaN for scores that
@@ -1115,6 +1156,8 @@ typedef struct of_calibration_info {
     uint64_t members;        /**< of_ensemble_fingerprint; 0 without one */
     uint32_t general_scales; /**< of the general model; of_calibrated_value reads as many of an
                                   image's contributions under it */
+    of_tiling tiling;        /**< of the pictures, all zero if images were not cut */
+    uint64_t pictures;       /**< that were cut; `images` are then tiles */
 } of_calibration_info;
 
 /** What a calibration was made from. */
@@ -1172,6 +1215,26 @@ typedef struct of_metrics {
 OF_API of_status of_metrics_compute(const double *inlier_scores, size_t inliers,
                                     const double *outlier_scores, size_t outliers,
                                     of_metrics *metrics, of_error *error);
+
+/** How well heat finds where defects are, over the pixels of all pictures together. */
+typedef struct of_pixel_metrics {
+    double auroc; /**< of pixels: P(an anomalous one is hotter than a normal one) + P(equal)/2 */
+    /** Area under the per-region overlap (Bergmann et al. 2019, MVTec AD): for a threshold, the
+       mean over regions of the share of the region at or above it, against the share of normal
+       pixels at or above it; the area for shares of normal pixels from 0 to the limit, over the
+       limit, so that 1 is best. */
+    double aupro;
+    size_t pixels, regions;
+} of_pixel_metrics;
+
+/**
+ * `heat` and `regions` are [count]: region 0 is normal, any other number the anomalous region that
+ * the pixel belongs to. `limit` in (0, 1], usually 0.3. Heat that is not finite is hottest. Without
+ * a normal or an anomalous pixel OF_ERROR_ARGUMENT. Takes 8 bytes of memory a pixel, and 8 for each
+ * number up to the largest region's.
+ */
+OF_API of_status of_pixel_metrics_compute(const float *heat, const uint32_t *regions, size_t count,
+                                          double limit, of_pixel_metrics *metrics, of_error *error);
 
 #ifdef __cplusplus
 }

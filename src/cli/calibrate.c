@@ -58,6 +58,7 @@ static void declare(calibrate_settings *settings, of_option_table *table) {
                    "Write the general model into FILE as well: who gets FILE needs nothing else, "
                    "and gives it as --model alone. Needs --out.");
     of_option_flag(table, 0, "remove", &settings->remove, "Remove the calibration instead.");
+    of_shared_tiles_option(&settings->shared, table);
     of_shared_source_options(&settings->shared, table);
     of_shared_plan_options(&settings->shared, table);
 }
@@ -82,8 +83,12 @@ static void print_score(const of_detector *detector, of_score score, FILE *file)
 static void print_table(const of_detector *detector, const of_score *scores, size_t count,
                         FILE *file) {
     of_calibration_info info = of_calibration_describe(of_detector_describe(detector).calibration);
-    (void)fprintf(file, "%" PRIu64 " images\nscores above these are flagged at a rate of\n",
-                  info.images);
+    if (info.tiling.size > 0)
+        (void)fprintf(file,
+                      "%" PRIu64 " pictures in tiles of %" PRIu32 " pixels, %" PRIu32 " apart; ",
+                      info.pictures, info.tiling.size, info.tiling.stride);
+    (void)fprintf(file, "%" PRIu64 " %s\nscores above these are flagged at a rate of\n",
+                  info.images, info.tiling.size > 0 ? "tiles" : "images");
     (void)fprintf(file, "%-16s %11s %11s %11s %11s %11s\n", "score", "0.5", "0.1", "0.05", "0.01",
                   "0.001");
     for (size_t i = 0; i < count; i++)
@@ -151,11 +156,13 @@ static int remove_calibration(const calibrate_settings *settings, of_console *co
 
 static int check_and_calibrate(const calibrate_settings *settings, const of_text_list *operands,
                                of_console *console) {
-    const of_command *command = &of_calibrate_command;
     of_error error;
+    const of_command *command = &of_calibrate_command;
     if (operands->count > 0)
         return of_usage_error(console, command, "unexpected operand '%s': images are --data SRC",
                               operands->items[0]);
+    if (of_shared_check_tiles(&settings->shared, &error) != OF_OK)
+        return of_usage_fail(console, command, &error);
     if (settings->remove == (settings->data != NULL))
         return of_usage_error(console, command, "give either --data SRC or --remove");
     if (settings->installed && settings->out == NULL)

@@ -38,7 +38,7 @@ const of_command of_eval_command = {
 
 typedef struct eval_settings {
     of_shared_settings shared;
-    const char *in, *json, *report, *figure;
+    const char *in, *json, *report, *figure, *masks;
     char *command; /* as it was given, for the report */
     double rate;
     of_text_list out_of, operands;
@@ -73,6 +73,11 @@ static void declare(eval_settings *settings, of_option_table *table) {
                    "Write a figure to FILE as SVG: the distributions of nll and of the best score "
                    "that the models allow, of every set.")
         ->role = OF_ROLE_WRITTEN;
+    of_shared_tiles_option(&settings->shared, table);
+    of_option_text(table, 0, "masks", "DIR", &settings->masks,
+                   "Compare heat with masks of the out sets' pictures: DIR/NAME/PATH or DIR/PATH, "
+                   "with .png or _mask.png in place of the ending, white where the defect is. Adds "
+                   "AUROC and AUPRO (up to a false-positive rate of 0.3) of pixels.");
     of_shared_source_options(&settings->shared, table);
     of_shared_plan_options(&settings->shared, table);
     of_shared_precision_option(&settings->shared, table);
@@ -205,6 +210,7 @@ static of_status evaluate(const eval_run *run, const of_detector *detector, bool
     options.rate = run->rate;
     options.keep_images = keep_images;
     options.stream = &stream;
+    options.masks = run->settings->masks;
     of_status status = of_evaluate(detector, &options, evaluation, error);
     of_watcher_finish(&watcher.watcher);
     return status;
@@ -355,6 +361,8 @@ static int check_and_evaluate(const eval_settings *settings, const of_option_tab
                               "--webp: this build has no WebP coder: install libwebp-dev and "
                               "configure again");
     of_status status = of_shared_check_background(&settings->shared, &error);
+    if (status == OF_OK)
+        status = of_shared_check_tiles(&settings->shared, &error);
     if (status == OF_OK)
         status = declare_sets(settings, sets, &error);
     if (status == OF_OK)

@@ -95,6 +95,27 @@ static void print_flags(const of_evaluation *evaluation, FILE *file) {
         print_flag_row(evaluation, i, file);
 }
 
+/* ---- Pixels ------------------------------------------------------------------------------------
+ */
+
+/* A line for each set with masks, then for all of them together. */
+static void print_pixels(const of_evaluation *evaluation, FILE *file) {
+    char name[SCORE_NAME];
+    size_t sets = of_evaluation_set_count(evaluation);
+    if (!of_evaluation_get_pixels(evaluation, 0).known)
+        return;
+    (void)fprintf(file, "\nheat of %s in masks\n%-*s %8s %8s %9s %8s\n",
+                  score_name(evaluation, of_evaluation_main_score(evaluation), name), NAME_WIDTH,
+                  "", "AUROC", "AUPRO", "pictures", "no mask");
+    for (size_t i = 1; i <= sets; i++) {
+        of_evaluation_pixels found = of_evaluation_get_pixels(evaluation, i % sets);
+        if (found.known)
+            (void)fprintf(file, "  %-*s %8.4f %8.4f %9" PRIu64 " %8" PRIu64 "\n", NAME_WIDTH - 2,
+                          i < sets ? set_name(evaluation, i) : "all", found.metrics.auroc,
+                          found.metrics.aupro, found.pictures, found.without_mask);
+    }
+}
+
 /* ---- What bfloat16 changes --------------------------------------------------------------------
  */
 
@@ -144,6 +165,7 @@ void of_eval_print(const of_evaluation *evaluation, const of_evaluation *bf16,
     for (size_t i = 1; i < of_evaluation_set_count(evaluation); i++)
         print_metrics(evaluation, i, file);
     print_flags(evaluation, file);
+    print_pixels(evaluation, file);
     (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s, %s\n", summary.images_per_second,
                   plan->threads, plan->threads == 1 ? "" : "s", of_isa_name(plan->isa),
                   of_precision_name(plan->precision));

@@ -74,8 +74,9 @@ static of_status write_image(const char *folder, const of_architecture *architec
                              const char *name, const of_example *example, of_error *error) {
     uint8_t *bytes = NULL;
     size_t size;
-    of_status status = of_heat_picture(architecture, example->pixels, example->heat, example->limit,
-                                       NULL, &bytes, &size, error);
+    of_status status = of_heat_picture_sized(example->height, example->width,
+                                             architecture->channels, example->pixels, example->heat,
+                                             example->limit, NULL, &bytes, &size, error);
     if (status == OF_OK)
         status = write_file(folder, name, bytes, size, error);
     of_free(bytes);

@@ -88,6 +88,17 @@ void of_rows_add_classes(of_rows *rows) {
     }
 }
 
+void of_rows_add_tiles(of_rows *rows, of_score score) {
+    add_column(rows, "tiles", OF_COLUMN_TILES);
+    add_column(rows, "tile_height", OF_COLUMN_TILE_HEIGHT);
+    add_column(rows, "tile_width", OF_COLUMN_TILE_WIDTH);
+    add_column(rows, "tile_mean", OF_COLUMN_TILE_MEAN)->score = score;
+    if (isnan(of_detector_tile_p_value(rows->detector, score, 0)))
+        return;
+    add_column(rows, "tiles_flagged", OF_COLUMN_TILE_FLAGGED)->score = score;
+    add_column(rows, "p_bonferroni", OF_COLUMN_TILE_BONFERRONI)->score = score;
+}
+
 void of_rows_add_score(of_rows *rows, of_score score) {
     add_column(rows, "score", OF_COLUMN_SCORE)->score = score;
 }
@@ -120,8 +131,33 @@ static double likeliest_class(const of_rows *rows, const of_image_likelihood *im
     return best;
 }
 
+/* `values` [score_count] of the summary. */
+static double of_tiles(const of_tile_summary *tiles, const double *values, of_score score) {
+    size_t i = of_tile_summary_find(tiles, score);
+    return i < tiles->score_count ? values[i] : (double)NAN;
+}
+
+static double tiles_value(const of_row_column *column, const of_tile_summary *tiles) {
+    switch (column->kind) {
+    case OF_COLUMN_TILES:
+        return (double)tiles->count;
+    case OF_COLUMN_TILE_HEIGHT:
+        return tiles->tile.height;
+    case OF_COLUMN_TILE_WIDTH:
+        return tiles->tile.width;
+    case OF_COLUMN_TILE_MEAN:
+        return of_tiles(tiles, tiles->means, column->score);
+    case OF_COLUMN_TILE_FLAGGED:
+        return of_tiles(tiles, tiles->flagged, column->score);
+    default:
+        return of_tile_bonferroni(tiles, column->score);
+    }
+}
+
 static double column_value(const of_rows *rows, const of_row_column *column,
                            const of_image_likelihood *likelihood) {
+    if (column->kind >= OF_COLUMN_TILES)
+        return tiles_value(column, likelihood->tiles);
     switch (column->kind) {
     case OF_COLUMN_BITS:
         return of_bits_per_dim(rows->architecture, likelihood->logp);
@@ -140,6 +176,8 @@ static double column_value(const of_rows *rows, const of_row_column *column,
     case OF_COLUMN_P_VALUE:
         return of_detector_p_value(rows->detector, column->score,
                                    of_detector_value(rows->detector, column->score, likelihood));
+    default:
+        break;
     }
     return (double)NAN;
 }
@@ -242,9 +280,9 @@ static void table_header(const of_rows *rows) {
 }
 
 static int decimals(of_column_kind kind) {
-    return kind == OF_COLUMN_CLASS                               ? 0
-           : kind == OF_COLUMN_BITS || kind == OF_COLUMN_P_VALUE ? 4
-                                                                 : 2;
+    return kind == OF_COLUMN_CLASS || (kind >= OF_COLUMN_TILES && kind <= OF_COLUMN_TILE_WIDTH) ? 0
+           : kind == OF_COLUMN_BITS || kind == OF_COLUMN_P_VALUE || kind > OF_COLUMN_TILE_MEAN  ? 4
+                                                                                                : 2;
 }
 
 /* The path stands last, because it alone has no bound. */

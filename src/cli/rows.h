@@ -17,7 +17,13 @@ typedef enum of_column_kind {
     OF_COLUMN_CLASS,      /* number of the likeliest class */
     OF_COLUMN_CLASS_LOGP, /* log-likelihood of a class */
     OF_COLUMN_SCORE,
-    OF_COLUMN_P_VALUE /* of the score */
+    OF_COLUMN_P_VALUE,     /* of the score */
+    OF_COLUMN_TILES,       /* of a picture that was cut: how many */
+    OF_COLUMN_TILE_HEIGHT, /* their size */
+    OF_COLUMN_TILE_WIDTH,
+    OF_COLUMN_TILE_MEAN,      /* mean of the score over them */
+    OF_COLUMN_TILE_FLAGGED,   /* share of them that is flagged at OF_TILE_RATE */
+    OF_COLUMN_TILE_BONFERRONI /* bound of the picture's p-value from its tiles' */
 } of_column_kind;
 
 typedef struct of_row_column {
@@ -59,6 +65,9 @@ void of_rows_close(of_rows *rows);
 void of_rows_add_general(of_rows *rows, bool comparable_scales);
 /* predicted_class, the number of the likeliest class, and logp_classN of every class. */
 void of_rows_add_classes(of_rows *rows);
+/* tiles, tile_height, tile_width; tile_mean of the score, and where tiles are calibrated
+ * tiles_flagged and p_bonferroni. */
+void of_rows_add_tiles(of_rows *rows, of_score score);
 /* A column with the score's name. */
 void of_rows_add_named(of_rows *rows, of_score score);
 /* A column `score`. */

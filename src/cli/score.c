@@ -9,6 +9,7 @@
 #include "cli/terminal/hint.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/words.h"
+#include "cli/tile_rows.h"
 #include "cli/verbs.h"
 #include "cli/watcher.h"
 
@@ -64,7 +65,7 @@ const of_command of_score_command = {
 typedef struct score_settings {
     of_shared_settings shared;
     const char *watch_command; /* for flagged images that arrive */
-    const char *score_name, *out, *report, *heatmaps;
+    const char *score_name, *out, *report, *heatmaps, *tile_rows;
     uint64_t heatmap_count;
     char *command; /* as it was given, for the report */
     int format;
@@ -81,6 +82,11 @@ static void declare(score_settings *settings, of_option_table *table) {
                    "Add a column 'score': nll, last, scale:N, ratio, ratio-last, complexity, "
                    "complexity-webp, class, mixture, ensemble, typicality or combined; p_value is "
                    "that of this score. Without it, p_value is that of combined.");
+    of_shared_tiles_option(&settings->shared, table);
+    of_option_text(table, 0, "tile-rows", "FILE", &settings->tile_rows,
+                   "Write a row for every window to FILE, as CSV: its place, size and scores, and "
+                   "its p-value among windows.")
+        ->role = OF_ROLE_WRITTEN;
     of_option_choice(table, "format", "csv|jsonl|table", &settings->format,
                      "Form of the rows; without it, csv.");
     of_option_real(table, 0, "threshold", "X", &settings->threshold, -1e308, 1e308,
@@ -124,6 +130,7 @@ typedef struct score_run {
     const of_detector *detector;
     of_score score; /* what is judged */
     of_rows rows;
+    of_tile_rows tile_rows;
     of_output *output;
     of_score_pictures pictures;
     size_t source; /* number of the one that is being read */
@@ -241,6 +248,8 @@ static of_status add_columns(score_run *run, of_error *error) {
         if (allows(detector, calibrated[i]))
             of_rows_add_named(&run->rows, (of_score){calibrated[i], 0});
     of_status status = add_judgement(run, error);
+    if (status == OF_OK && of_detector_tiling(detector).size > 0)
+        of_rows_add_tiles(&run->rows, run->score);
     if (status == OF_OK && run->settings->sources.count > 1)
         of_rows_add_source(&run->rows);
     return status;
@@ -277,9 +286,16 @@ static of_status score_sources(score_run *run, of_stream_result *sum, of_error *
     of_stream_options options = of_shared_stream_options(&run->settings->shared, &observer);
     of_status status = OF_OK;
     options.needs = needs_of_columns(&run->rows) | of_score_pictures_needs(&run->pictures);
+    if (run->pictures.heated != NULL || run->pictures.evaluation != NULL)
+        options.tile_heat = &run->score;
+    if (run->tile_rows.output != NULL) {
+        options.tile_visit = of_tile_rows_write;
+        options.tile_user = &run->tile_rows;
+    }
     for (size_t i = 0; status == OF_OK && i < sources->count; i++) {
         of_stream_result own = {0};
         run->source = i;
+        run->tile_rows.source = sources->items[i];
         status = of_detector_stream(run->detector, sources->items[i], &options, write_batch, run,
                                     &own, error);
         add_result(sum, &own);
@@ -396,6 +412,17 @@ static of_status open_pictures(score_run *run, of_error *error) {
                : OF_OK;
 }
 
+static of_status open_tile_rows(score_run *run, of_error *error) {
+    const char *path = of_processes_output(run->settings->tile_rows);
+    unsigned needs = needs_of_columns(&run->rows) | of_score_pictures_needs(&run->pictures);
+    if (path == NULL)
+        return OF_OK;
+    if (of_detector_tiling(run->detector).size == 0)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "--tile-rows needs --tiles, or a model that is calibrated by tiles");
+    return of_tile_rows_open(&run->tile_rows, path, run->detector, run->score, needs, error);
+}
+
 static of_status open_run(score_run *run, of_error *error) {
     const score_settings *settings = run->settings;
     const char *out = of_processes_output(settings->out);
@@ -410,7 +437,9 @@ static of_status open_run(score_run *run, of_error *error) {
         status = add_columns(run, error);
     if (status == OF_OK && settings->watch)
         status = of_rows_continue(&run->rows, out, error);
-    return status == OF_OK ? open_pictures(run, error) : status;
+    if (status == OF_OK)
+        status = open_pictures(run, error);
+    return status == OF_OK ? open_tile_rows(run, error) : status;
 }
 
 static of_status run_score(score_run *run, of_stream_result *sum, of_error *error) {
@@ -422,6 +451,8 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
     if (status == OF_OK)
         status = of_score_pictures_make(&run->pictures, run->console, error);
     if (status == OF_OK)
+        status = of_tile_rows_commit(&run->tile_rows, error);
+    if (status == OF_OK)
         status = of_console_commit(&run->output, error);
     if (status == OF_OK) {
         summarise(run->console, sum, &run->rows);
@@ -430,6 +461,7 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
     of_arrivals_close(run->arrivals);
     of_output_discard(run->output);
     of_score_pictures_close(&run->pictures);
+    of_tile_rows_close(&run->tile_rows);
     of_rows_close(&run->rows);
     return status;
 }
@@ -495,6 +527,7 @@ static int check_and_score(const score_settings *settings, of_console *console) 
         return of_usage_error(console, &of_score_command,
                               "--heatmap-count needs a folder, --heatmaps DIR");
     if (of_shared_check_background(&settings->shared, &error) != OF_OK ||
+        of_shared_check_tiles(&settings->shared, &error) != OF_OK ||
         check_score_name(settings, &error) != OF_OK)
         return of_usage_fail(console, &of_score_command, &error);
     return score_with(settings, console);

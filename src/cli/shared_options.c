@@ -31,6 +31,25 @@ void of_shared_webp_option(of_shared_settings *settings, of_option_table *table)
                    "Also the score complexity-webp, whose coder takes its time.");
 }
 
+void of_shared_tiles_option(of_shared_settings *settings, of_option_table *table) {
+    of_option_text(table, 0, "tiles", "SIZE[:STRIDE]", &settings->tiles,
+                   "Cut pictures into windows of SIZE pixels, STRIDE apart (without it, half the "
+                   "size), and score those: a picture is as anomalous as its most anomalous "
+                   "window. 'off': no windows. Without it, as the pictures that the model is "
+                   "calibrated on.");
+}
+
+static bool cuts_off(const of_shared_settings *settings) {
+    return settings->tiles != NULL && strcmp(settings->tiles, "off") == 0;
+}
+
+of_status of_shared_check_tiles(const of_shared_settings *settings, of_error *error) {
+    of_tiling tiling;
+    return settings->tiles == NULL || cuts_off(settings)
+               ? OF_OK
+               : of_tiling_parse(settings->tiles, &tiling, NULL, error);
+}
+
 void of_shared_plan_options(of_shared_settings *settings, of_option_table *table) {
     of_option_count(table, 't', "threads", &settings->threads, 1, 4096,
                     "Threads; without it, as many as the process may use CPUs.");
@@ -116,6 +135,9 @@ of_detector_options of_shared_detector_options(const of_shared_settings *setting
     options.isa = (of_isa)settings->isa;
     options.precision = (of_precision)settings->precision;
     options.ranks = of_processes_ranks();
+    options.whole = cuts_off(settings);
+    if (settings->tiles != NULL && !options.whole) /* its spelling has been checked */
+        (void)of_tiling_parse(settings->tiles, &options.tiles, NULL, NULL);
     /* the last batch of a source is hardly worth code of its own */
     unsigned threads = options.threads > 0 ? options.threads : of_cpu_count();
     options.latency = settings->batch > 0 && settings->batch < threads;

@@ -20,6 +20,7 @@ typedef struct of_shared_settings {
     int frames;                                   /* OF_FRAMES_FIRST or OF_FRAMES_ALL */
     bool strict, quiet, full_decoding;
     bool webp; /* --webp: complexity-webp among all scores */
+    const char *tiles; /* --tiles: NULL, "off", or SIZE[:STRIDE] */
 } of_shared_settings;
 
 /* -m/--model, required */
@@ -29,6 +30,9 @@ void of_shared_general_option(of_shared_settings *settings, of_option_table *tab
 /* --ensemble, may be repeated; --webp */
 void of_shared_ensemble_option(of_shared_settings *settings, of_option_table *table);
 void of_shared_webp_option(of_shared_settings *settings, of_option_table *table);
+/* --tiles; and its spelling, before a model is loaded */
+void of_shared_tiles_option(of_shared_settings *settings, of_option_table *table);
+of_status of_shared_check_tiles(const of_shared_settings *settings, of_error *error);
 /* -t/--threads and --isa; --precision */
 void of_shared_plan_options(of_shared_settings *settings, of_option_table *table);
 void of_shared_precision_option(of_shared_settings *settings, of_option_table *table);

@@ -198,7 +198,8 @@ static of_status append(of_source *source, of_slot *slot, size_t max_count, of_e
                       slot->info.height,
                       slot->info.width,
                       slot->info.reshaped,
-                      slot->info};
+                      slot->info,
+                      slot->entry.tile};
     if (item->class_index < 0 && item->label[0] != '\0' &&
         !of_labels_number(&source->labels, item->label, &item->class_index))
         return of_fail_memory(error, "the class names");

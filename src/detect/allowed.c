@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "detect/detector.h"
 #include "model/named.h"
+#include "score/calibration_pictures.h"
 #include "score/score_table.h"
 
 #include <inttypes.h>
@@ -104,13 +105,20 @@ of_status of_detector_check_score(const of_detector *detector, of_score score, o
     return score.kind == OF_SCORE_COMBINED ? check_calibration(detector, score, error) : OF_OK;
 }
 
+static bool cuts_pictures(const of_detector *detector) {
+    return detector->tiling.size > 0;
+}
+
 of_status of_detector_check_p_value(const of_detector *detector, of_score score, of_error *error) {
     of_status status = of_detector_check_score(detector, score, error);
     if (status != OF_OK)
         return status;
     if (detector->calibration == NULL)
         return fail_uncalibrated(detector, "p-values need", error);
-    return check_calibration(detector, score, error);
+    status = check_calibration(detector, score, error);
+    return status == OF_OK && cuts_pictures(detector)
+               ? of_calibration_check_tiling(detector->calibration, &detector->tiling, error)
+               : status;
 }
 
 /* ---- Choosing ---------------------------------------------------------------------------------
@@ -164,21 +172,37 @@ of_status of_detector_find_score(const of_detector *detector, const char *name, 
 
 double of_detector_value(const of_detector *detector, of_score score,
                          const of_image_likelihood *image) {
+    if (image->tiles != NULL) {
+        size_t i = of_tile_summary_find(image->tiles, score);
+        return i < image->tiles->score_count ? image->tiles->maxima[i] : (double)NAN;
+    }
     return detector->calibration != NULL
                ? of_calibrated_value(detector->calibration, score, image)
                : of_score_value(score, of_detector_architecture(detector), image);
 }
 
 double of_detector_p_value(const of_detector *detector, of_score score, double value) {
-    return of_detector_check_p_value(detector, score, NULL) == OF_OK
+    if (of_detector_check_p_value(detector, score, NULL) != OF_OK)
+        return NAN;
+    return cuts_pictures(detector)
+               ? of_calibration_picture_p_value(detector->calibration, score, value)
+               : of_calibration_p_value(detector->calibration, score, value);
+}
+
+double of_detector_tile_p_value(const of_detector *detector, of_score score, double value) {
+    return detector->calibration != NULL &&
+                   of_detector_check_score(detector, score, NULL) == OF_OK &&
+                   check_calibration(detector, score, NULL) == OF_OK
                ? of_calibration_p_value(detector->calibration, score, value)
                : (double)NAN;
 }
 
 double of_detector_threshold(const of_detector *detector, of_score score, double rate) {
-    return of_detector_check_p_value(detector, score, NULL) == OF_OK
-               ? of_calibration_threshold(detector->calibration, score, rate)
-               : (double)NAN;
+    if (of_detector_check_p_value(detector, score, NULL) != OF_OK)
+        return NAN;
+    return cuts_pictures(detector)
+               ? of_calibration_picture_threshold(detector->calibration, score, rate)
+               : of_calibration_threshold(detector->calibration, score, rate);
 }
 
 of_status of_detector_check_rule(const of_detector *detector, const of_flag_rule *rule,
@@ -188,9 +212,12 @@ of_status of_detector_check_rule(const of_detector *detector, const of_flag_rule
     if (rule->rate == 0)
         return of_detector_check_score(detector, rule->score, error);
     of_status status = of_detector_check_p_value(detector, rule->score, error);
-    return status == OF_OK
-               ? of_calibration_check_rate(detector->calibration, rule->score, rule->rate, error)
-               : status;
+    if (status != OF_OK)
+        return status;
+    return cuts_pictures(detector)
+               ? of_calibration_check_picture_rate(detector->calibration, rule->score, rule->rate,
+                                                   error)
+               : of_calibration_check_rate(detector->calibration, rule->score, rule->rate, error);
 }
 
 bool of_detector_flags(const of_detector *detector, const of_flag_rule *rule, double value) {

@@ -40,7 +40,13 @@ of_image_likelihood of_scored_likelihood(const of_scored_batch *batch, size_t in
         .members = batch->members,
         .png_bytes = batch->png_bytes != NULL ? batch->png_bytes[index] : 0,
         .webp_bytes = batch->webp_bytes != NULL ? batch->webp_bytes[index] : 0,
+        .tiles = batch->tiles,
     };
+}
+
+const of_tiled_heat *of_scored_heat(const of_scored_batch *batch, size_t index) {
+    (void)index; /* a batch of cut pictures holds one */
+    return batch->heat;
 }
 
 /* ---- Memory -------------------------------------------------------------------------------- */

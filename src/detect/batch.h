@@ -25,6 +25,8 @@ struct of_scored_batch {
     double *member_logp;            /* [count][members], NULL without */
     double *png_bytes, *webp_bytes; /* [count], NULL where they are not wanted */
     double *spare;                  /* [capacity] */
+    const of_tile_summary *tiles;   /* of the one picture, where pictures are cut; else NULL */
+    const of_tiled_heat *heat;      /* likewise, if it is made */
 };
 
 /* Room for the results of `capacity` images; `needs` says which coders' sizes are wanted, as in

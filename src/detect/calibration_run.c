@@ -5,6 +5,7 @@
 #include "core/options_read.h"
 #include "data/formats/reader.h"
 #include "detect/batch.h"
+#include "detect/calibration_tiles.h"
 #include "model/json_reader.h"
 #include "score/calibration.h"
 
@@ -94,6 +95,16 @@ static of_status adopt(of_detector *detector, of_calibrator *calibrator, of_erro
     return OF_OK;
 }
 
+static of_status calibrate_images(of_detector *detector, const char *source,
+                                  const of_stream_options *stream, of_calibrator *calibrator,
+                                  of_stream_result *result, of_error *error) {
+    of_status status =
+        of_detector_stream(detector, source, stream, add_batch, calibrator, result, error);
+    if (status == OF_OK && result->images == 0)
+        status = of_stream_fail_empty(source, result, error);
+    return status == OF_OK ? adopt(detector, calibrator, error) : status;
+}
+
 of_status of_detector_calibrate(of_detector *detector, const char *source,
                                 const of_stream_options *options, of_stream_result *result,
                                 of_error *error) {
@@ -118,11 +129,9 @@ of_status of_detector_calibrate(of_detector *detector, const char *source,
         return status;
     stream.needs |= needs_of(detector);
     warn_of_training_data(detector, source, &observer);
-    status = of_detector_stream(detector, source, &stream, add_batch, calibrator, &own, error);
-    if (status == OF_OK && own.images == 0)
-        status = of_stream_fail_empty(source, &own, error);
-    if (status == OF_OK)
-        status = adopt(detector, calibrator, error);
+    status = detector->tiling.size > 0
+                 ? of_calibrate_pictures(detector, source, &stream, calibrator, &own, error)
+                 : calibrate_images(detector, source, &stream, calibrator, &own, error);
     of_calibrator_free(calibrator);
     if (result != NULL)
         *result = own;

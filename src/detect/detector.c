@@ -205,6 +205,23 @@ static size_t choose_batch(const of_plan *plan) {
     return of_round_up(most < 64 ? most + 1 : 64, round > 0 ? round : 1);
 }
 
+/* As it is asked for, else as the pictures of the calibration were cut. */
+static of_status choose_tiling(of_detector *detector, const of_detector_options *options,
+                               of_error *error) {
+    if (options->whole)
+        return OF_OK;
+    if (options->tiles.size == 0 && options->tiles.stride == 0) {
+        if (detector->calibration != NULL)
+            detector->tiling = of_calibration_describe(detector->calibration).tiling;
+        return OF_OK;
+    }
+    of_tiling asked = options->tiles;
+    if (asked.stride == 0)
+        asked.stride = asked.size > 1 ? asked.size / 2 : 1;
+    detector->tiling = asked;
+    return of_tiling_check(&asked, error);
+}
+
 static of_status build(of_detector *detector, const of_model *const models[OF_PLACES],
                        const of_detector_options *options, of_error *error) {
     detector->webp = options->webp;
@@ -221,7 +238,7 @@ static of_status build(of_detector *detector, const of_model *const models[OF_PL
         of_ensemble_fingerprint(models + OF_PLACE_ENSEMBLE, detector->ensemble_count);
     detector->batch = choose_batch(detector->plans[OF_PLACE_MODEL]);
     read_calibration(detector, models[OF_PLACE_MODEL]);
-    return OF_OK;
+    return choose_tiling(detector, options, error);
 }
 
 static of_status check_ensemble(size_t count, const void *list, of_error *error) {
@@ -246,8 +263,8 @@ of_status of_detector_open(const of_detector_options *options, of_detector **det
                            of_error *error) {
     of_detector_options own = of_detector_options_default();
     loaded_models loaded = {.models = {NULL}};
-    of_status status =
-        of_options_read(&own, sizeof own, sizeof own, options, "of_detector_options", error);
+    of_status status = of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_detector_options, ranks),
+                                       options, "of_detector_options", error);
     if (status == OF_OK && detector == NULL)
         status = of_fail(error, OF_ERROR_ARGUMENT, "of_detector_open: no place for the detector");
     if (status == OF_OK)
@@ -317,8 +334,8 @@ static of_status take_models(const of_detector_models *given, of_detector *detec
 of_status of_detector_create(const of_detector_models *models, const of_detector_options *options,
                              of_detector **detector, of_error *error) {
     of_detector_options own = of_detector_options_default();
-    of_status status =
-        of_options_read(&own, sizeof own, sizeof own, options, "of_detector_options", error);
+    of_status status = of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_detector_options, ranks),
+                                       options, "of_detector_options", error);
     if (status == OF_OK && detector == NULL)
         status = of_fail(error, OF_ERROR_ARGUMENT, "of_detector_create: no place for the detector");
     if (status != OF_OK)
@@ -366,6 +383,10 @@ of_detector_info of_detector_describe(const of_detector *detector) {
         .calibration_problem = detector->calibration_problem,
         .general_found = detector->general_found,
     };
+}
+
+of_tiling of_detector_tiling(const of_detector *detector) {
+    return detector->tiling;
 }
 
 const of_architecture *of_detector_architecture(const of_detector *detector) {

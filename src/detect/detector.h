@@ -45,6 +45,7 @@ struct of_detector {
     bool webp;
     size_t batch; /* images that keep every thread busy */
     of_ranks *ranks;
+    of_tiling tiling;             /* of pictures; all zero: they are not cut */
     uint64_t members_fingerprint; /* of_ensemble_fingerprint; 0 for none */
     of_calibration *calibration;  /* NULL: none that can be used */
     char calibration_problem[512];

@@ -6,8 +6,8 @@
 #include "core/parts.h"
 #include "data/pixels/image.h"
 #include "data/source.h"
-#include "detect/batch.h"
 #include "detect/label_order.h"
+#include "detect/pictures.h"
 #include "ranks/ranks.h"
 
 #include <inttypes.h>
@@ -38,8 +38,12 @@ typedef struct stream {
     of_label_order order;
     uint64_t read; /* images of the source, those that were left out included */
     char worst[256];        /* its path, or the beginning of it */
-    uint64_t dim, enlarged, converted, transparent, cut; /* images of which that is worth a word */
+    uint64_t dim, enlarged, converted, transparent, reduced; /* images of which that is worth a word */
     bool to_grey;                                        /* what was converted was colour */
+    bool cut;               /* its pictures are cut: the source gives out tiles */
+    of_tiles_range tiles;   /* limit and every are those of pictures, not of tiles */
+    uint64_t pictures;      /* of the source if known, else 0 */
+    of_picture_gatherer gatherer;
 } stream;
 
 of_stream_options of_stream_options_default(void) {
@@ -63,6 +67,21 @@ static bool is_stopped(void *user) {
     return s->observer.stop != NULL && s->observer.stop(s->observer.user);
 }
 
+static of_status open_tiles(stream *s, const of_source_options *options, of_error *error) {
+    of_target target;
+    of_reader *whole, *tiles;
+    of_status status = of_tiles_check_source(s->name, error);
+    if (status == OF_OK)
+        status = of_source_target(options, &target, error);
+    if (status == OF_OK)
+        status = of_reader_open(s->name, &target, options->seed, &whole, error);
+    if (status != OF_OK)
+        return status;
+    s->pictures = whole->expected;
+    status = of_reader_open_tiles(whole, &s->tiles, &target, &tiles, error);
+    return status == OF_OK ? of_source_from_reader(tiles, options, &s->source, error) : status;
+}
+
 static of_status open_source(stream *s, of_error *error) {
     of_source_options options = of_source_options_default(of_detector_architecture(s->detector));
     unsigned threads = of_detector_threads(s->detector);
@@ -81,14 +100,17 @@ static of_status open_source(stream *s, of_error *error) {
     options.user = s;
     of_status status = of_ranks_check_source(s->detector->ranks, s->name, error);
     if (status == OF_OK)
-        status = of_source_open(s->name, &options, &s->source, error);
+        status = s->cut ? open_tiles(s, &options, error)
+                        : of_source_open(s->name, &options, &s->source, error);
     return of_ranks_agree(s->detector->ranks, status, error);
 }
 
 static uint64_t expected_images(const stream *s) {
-    uint64_t expected = of_source_expected(s->source), limit = s->options.limit;
+    uint64_t expected = s->cut ? s->pictures : of_source_expected(s->source);
+    uint64_t limit = s->cut ? s->tiles.limit : s->options.limit;
+    uint64_t every = s->cut ? s->tiles.every : s->options.every;
     uint64_t read = limit != 0 && expected > limit ? limit : expected;
-    return read / s->options.every + (read % s->options.every > 0);
+    return read / every + (read % every > 0);
 }
 
 /* ---- Memory --------------------------------------------------------------------------------- */
@@ -203,8 +225,8 @@ static void note_reshaped(stream *s, const of_item *item) {
 }
 
 static void note_images(stream *s) {
-    s->result.images += s->batch.count;
-    for (size_t i = 0; i < s->batch.count; i++) {
+    s->result.images = s->cut ? s->gatherer.pictures : s->result.images + s->batch.count;
+    for (size_t i = 0; !s->cut && i < s->batch.count; i++) {
         const of_item *item = &s->batch.items[i];
         if (item->reshaped)
             note_reshaped(s, item);
@@ -213,7 +235,7 @@ static void note_images(stream *s) {
         s->converted += item->info.converted;
         s->to_grey = item->info.converted ? item->info.channels == 3 : s->to_grey;
         s->transparent += item->info.alpha_dropped;
-        s->cut += item->info.frames_dropped > 0;
+        s->reduced += item->info.frames_dropped > 0;
     }
     if (s->observer.progressed != NULL)
         s->observer.progressed(s->observer.user, s->result.images);
@@ -299,6 +321,11 @@ static void warn_of_images(const stream *s) {
     if (s->result.skipped > 0)
         warn(s, "%s: passed over %" PRIu64 " files that are no images by their names (%s)", s->name,
              s->result.skipped, OF_IMAGE_EXTENSIONS);
+    if (s->gatherer.enlarged > 0)
+        warn(s,
+             "%s: %" PRIu64 " of %" PRIu64 " pictures are smaller than a tile of %" PRIu32
+             " pixels and were enlarged",
+             s->name, s->gatherer.enlarged, s->result.images, s->tiles.tiling.size);
     if (s->result.reshaped > 0)
         warn(s,
              "%s: %" PRIu64 " of %" PRIu64 " images, up to %" PRIu32 "x%" PRIu32
@@ -314,7 +341,7 @@ static void warn_of_images(const stream *s) {
                   "images of that size is missing in them");
     warn_of_count(s, s->transparent, "are transparent in places and were laid over the background");
     warn_of_count(s, s->dim, "have 16 bits a sample and use 14 or fewer, so that they are dark");
-    warn_of_count(s, s->cut, "hold several pictures, of which the first was taken");
+    warn_of_count(s, s->reduced, "hold several pictures, of which the first was taken");
 }
 
 of_status of_stream_fail_empty(const char *source, const of_stream_result *result,
@@ -350,6 +377,7 @@ static of_status run(stream *s, of_error *error) {
 }
 
 static void close_stream(stream *s) {
+    of_pictures_close(&s->gatherer);
     of_source_free(s->source);
     of_scored_batch_close(&s->batch);
     of_free(s->pixels);
@@ -370,6 +398,19 @@ static of_status read_options(const of_stream_options *options, stream *s, of_er
     return status;
 }
 
+/* The stream is one of tiles, and its visitor puts them together. */
+static of_status cut_pictures(stream *s, of_error *error) {
+    s->cut = true;
+    s->tiles = (of_tiles_range){s->detector->tiling, s->options.limit, s->options.every};
+    s->options.limit = 0;
+    s->options.every = 1;
+    of_status status =
+        of_pictures_open(s->detector, &s->options, s->visit, s->user, &s->gatherer, error);
+    s->visit = of_pictures_take;
+    s->user = &s->gatherer;
+    return status;
+}
+
 of_status of_detector_stream(const of_detector *detector, const char *source,
                              const of_stream_options *options, of_scored_visit *visit, void *user,
                              of_stream_result *result, of_error *error) {
@@ -380,6 +421,8 @@ of_status of_detector_stream(const of_detector *detector, const char *source,
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_stream: detector, source and visitor are all needed");
     of_status status = read_options(options, &s, error);
+    if (status == OF_OK && detector->tiling.size > 0)
+        status = cut_pictures(&s, error);
     if (status == OF_OK)
         status = run(&s, error);
     close_stream(&s);

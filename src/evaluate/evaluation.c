@@ -100,6 +100,18 @@ static of_status open_sets(of_evaluation *evaluation, const of_evaluation_option
     return status;
 }
 
+static of_status open_pixels(of_evaluation *evaluation, const char *masks, of_error *error) {
+    if (!evaluation->compared)
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "masks",
+                               "masks are for sets that are compared with a normal one");
+    evaluation->found = calloc(evaluation->set_count, sizeof *evaluation->found);
+    if (evaluation->found == NULL)
+        return of_fail_memory(error, "pixels");
+    return of_pixel_sets_open(evaluation->detector, masks,
+                              evaluation->scores[evaluation->main_score], evaluation->set_count,
+                              &evaluation->pixels, error);
+}
+
 static of_status open_evaluation(of_evaluation *evaluation, const of_evaluation_options *options,
                                  of_error *error) {
     evaluation->compared = options->compared;
@@ -114,6 +126,10 @@ static of_status open_evaluation(of_evaluation *evaluation, const of_evaluation_
     if (status != OF_OK)
         return status;
     choose_judged(evaluation);
+    if (options->masks != NULL)
+        status = open_pixels(evaluation, options->masks, error);
+    if (status != OF_OK)
+        return status;
     if (!options->keep_images)
         return OF_OK;
     bool lists = !options->compared && evaluation->judged[evaluation->main_score];
@@ -125,7 +141,8 @@ static of_status open_evaluation(of_evaluation *evaluation, const of_evaluation_
 static of_status read_options(const of_evaluation_options *given, of_evaluation_options *own,
                               of_error *error) {
     *own = of_evaluation_options_default();
-    return of_options_read(own, sizeof *own, sizeof *own, given, "of_evaluation_options", error);
+    return of_options_read(own, sizeof *own, OF_SIZE_UP_TO(of_evaluation_options, stream), given,
+                           "of_evaluation_options", error);
 }
 
 of_status of_evaluation_create(const of_detector *detector, const of_evaluation_options *options,
@@ -162,6 +179,8 @@ void of_evaluation_free(of_evaluation *evaluation) {
     free(evaluation->scores);
     free(evaluation->judged);
     of_gallery_free(evaluation->gallery);
+    of_pixel_sets_free(evaluation->pixels);
+    free(evaluation->found);
     free(evaluation);
 }
 
@@ -181,6 +200,12 @@ static of_status add_image(of_evaluation *evaluation, size_t number, const of_sc
     if (!of_image_set_add(evaluation, set, &likelihood))
         return of_fail_memory(error, "the scores of a set");
     const of_values *main = &set->columns[evaluation->main_score].values;
+    of_status status =
+        evaluation->pixels != NULL
+            ? of_pixel_sets_add(evaluation->pixels, number, set->name, batch, index, error)
+            : OF_OK;
+    if (status != OF_OK)
+        return status;
     return evaluation->gallery != NULL
                ? of_gallery_offer(evaluation->gallery, number, set->source, batch, index,
                                   main->items[main->count - 1], error)
@@ -228,6 +253,36 @@ static void end_sets(of_evaluation *evaluation) {
             of_image_set_end(&evaluation->sets[i], NULL);
 }
 
+/* Of set 0 that is what all sets have. */
+static of_status compare_pixels(of_evaluation *evaluation, of_error *error) {
+    of_evaluation_pixels *all = &evaluation->found[0];
+    of_status status = OF_OK;
+    for (size_t i = 1; i < evaluation->set_count; i++) {
+        const of_pixel_set *set = &evaluation->pixels->sets[i];
+        evaluation->found[i] = (of_evaluation_pixels){.known = set->region_count > 0,
+                                                      .pictures = set->pictures,
+                                                      .without_mask = set->without_mask};
+        all->known = all->known || set->region_count > 0;
+        all->pictures += set->pictures;
+        all->without_mask += set->without_mask;
+    }
+    if (!all->known)
+        return of_fail_setting(error, OF_ERROR_ARGUMENT, "masks",
+                               "%.400s: there is no mask of any picture in it, or nothing in them",
+                               evaluation->pixels->folder);
+    for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++)
+        if (evaluation->found[i].known)
+            status =
+                of_pixel_sets_compare(evaluation->pixels, i, &evaluation->found[i].metrics, error);
+    return status;
+}
+
+of_evaluation_pixels of_evaluation_get_pixels(const of_evaluation *evaluation, size_t set) {
+    return evaluation->found != NULL && evaluation->finished && set < evaluation->set_count
+               ? evaluation->found[set]
+               : (of_evaluation_pixels){.known = false};
+}
+
 of_status of_evaluation_finish(of_evaluation *evaluation, of_error *error) {
     if (evaluation == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "of_evaluation_finish: an evaluation is needed");
@@ -238,6 +293,8 @@ of_status of_evaluation_finish(of_evaluation *evaluation, of_error *error) {
         status = of_image_set_compare(evaluation, &evaluation->sets[i], error);
     if (status == OF_OK && evaluation->with_general)
         status = of_image_sets_correlate(evaluation, error);
+    if (status == OF_OK && evaluation->pixels != NULL)
+        status = compare_pixels(evaluation, error);
     evaluation->finished = status == OF_OK;
     return status;
 }
@@ -339,6 +396,10 @@ static of_status run_sets(of_evaluation *evaluation, const of_stream_options *gi
         of_options_read(&options, sizeof options, offsetof(of_stream_options, max_pixels), given,
                         "of_stream_options", error);
     options.needs |= of_evaluation_needs(evaluation);
+    if (evaluation->pixels != NULL)
+        options.tile_heat_side = OF_PIXELS_SIDE;
+    if (evaluation->gallery != NULL || evaluation->pixels != NULL)
+        options.tile_heat = &evaluation->scores[evaluation->main_score];
     for (size_t i = 0; status == OF_OK && i < evaluation->set_count; i++)
         status = run_set(evaluation, i, &options, error);
     return status;

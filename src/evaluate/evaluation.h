@@ -4,6 +4,7 @@
 #define OF_EVALUATE_EVALUATION_H
 
 #include "evaluate/gallery.h"
+#include "evaluate/pixels.h"
 
 #include <outflow/evaluate.h>
 
@@ -56,6 +57,8 @@ struct of_evaluation {
     size_t set_count;
     double rank_correlation, correlation; /* over all sets together */
     of_gallery *gallery;                  /* NULL: no images are kept */
+    of_pixel_sets *pixels;                /* NULL: there are no masks */
+    of_evaluation_pixels *found;          /* [set_count] with masks: of the main score's heat */
 };
 
 /* Is it complete? If not, the error says so. */

@@ -145,6 +145,24 @@ static void write_run(of_json *json, const of_evaluation *evaluation) {
     of_json_count(json, "threads", info.plan.threads);
 }
 
+/* {"pixels": {NAME or "all": {...}}} */
+static void write_pixels(of_json *json, const of_evaluation *evaluation) {
+    of_json_object(json, "pixels");
+    for (size_t i = 0; i < evaluation->set_count; i++) {
+        of_evaluation_pixels found = of_evaluation_get_pixels(evaluation, i);
+        if (!found.known)
+            continue;
+        of_json_object(json, i > 0 ? evaluation->sets[i].name : "all");
+        of_json_real(json, "auroc", found.metrics.auroc);
+        of_json_real(json, "aupro", found.metrics.aupro);
+        of_json_count(json, "pictures", found.pictures);
+        of_json_count(json, "regions", found.metrics.regions);
+        of_json_count(json, "without_mask", found.without_mask);
+        of_json_end(json);
+    }
+    of_json_end(json);
+}
+
 static void write_all(of_json *json, const of_evaluation *evaluation, const of_evaluation *bf16) {
     of_json_object(json, NULL);
     if (evaluation->compared)
@@ -157,6 +175,8 @@ static void write_all(of_json *json, const of_evaluation *evaluation, const of_e
         write_general(json, evaluation);
     if (evaluation->rate > 0 || evaluation->with_threshold)
         write_flags(json, evaluation);
+    if (evaluation->pixels != NULL)
+        write_pixels(json, evaluation);
     if (bf16 != NULL)
         of_comparison_write_json(evaluation, bf16, json);
     write_run(json, evaluation);

@@ -86,15 +86,41 @@ static bool reserve(of_examples *examples) {
 }
 
 /* Images in memory have no name. */
-static bool copy_image(of_kept_image *example, const of_item *item, const uint8_t *pixels,
-                       size_t image_bytes) {
+static bool copy_names(of_kept_image *example, const of_item *item) {
     example->path = strdup(item != NULL ? item->path : "");
     example->label = strdup(item != NULL ? item->label : "");
-    example->pixels = of_allocate(image_bytes, 1);
-    if (example->path == NULL || example->label == NULL || example->pixels == NULL)
-        return false;
-    memcpy(example->pixels, pixels, image_bytes);
-    return true;
+    return example->path != NULL && example->label != NULL;
+}
+
+static bool copy_pixels(of_kept_image *example, const uint8_t *pixels, uint32_t channels) {
+    size_t bytes = (size_t)example->height * example->width * channels;
+    example->pixels = of_allocate(bytes, 1);
+    if (example->pixels != NULL)
+        memcpy(example->pixels, pixels, bytes);
+    return example->pixels != NULL;
+}
+
+/* A picture that was cut, with its heat above what is usual. */
+static bool copy_picture(of_kept_image *example, const of_tiled_heat *from, uint32_t channels) {
+    size_t count = (size_t)from->height * from->width;
+    example->cut = true;
+    example->height = from->height;
+    example->width = from->width;
+    example->limit = from->limit;
+    example->heat = of_allocate(count, sizeof *example->heat);
+    for (size_t i = 0; example->heat != NULL && i < count; i++)
+        example->heat[i] = from->values[i] - from->usual;
+    return example->heat != NULL && copy_pixels(example, from->pixels, channels);
+}
+
+static bool copy_image(const of_architecture *a, of_kept_image *example,
+                       const of_scored_batch *batch, size_t index) {
+    const of_tiled_heat *heat = of_scored_heat(batch, index);
+    example->height = a->height;
+    example->width = a->width;
+    return copy_names(example, of_scored_item(batch, index)) &&
+           (heat != NULL ? copy_picture(example, heat, a->channels)
+                         : copy_pixels(example, of_scored_pixels(batch, index), a->channels));
 }
 
 of_status of_examples_offer(of_examples *examples, const char *source, const of_scored_batch *batch,
@@ -105,12 +131,11 @@ of_status of_examples_offer(of_examples *examples, const char *source, const of_
         return of_fail(error, OF_ERROR_ARGUMENT, "an example that cannot be kept: %s",
                        examples->sorted ? "they are sorted already" : "it is not in the batch");
     of_kept_image example = {.source = source, .value = value, .number = examples->offered++};
-    size_t bytes = of_architecture_dimensions(of_detector_architecture(examples->detector));
+    const of_architecture *a = of_detector_architecture(examples->detector);
     bool full = examples->count == examples->most;
     if (examples->most == 0 || (full && !more_extreme(examples, &example, &examples->items[0])))
         return OF_OK;
-    if ((!full && !reserve(examples)) || !copy_image(&example, of_scored_item(batch, index),
-                                                     of_scored_pixels(batch, index), bytes)) {
+    if ((!full && !reserve(examples)) || !copy_image(a, &example, batch, index)) {
         free_example(&example);
         return of_fail_memory(error, "an example");
     }
@@ -164,5 +189,7 @@ of_example of_examples_get(const of_examples *examples, size_t index) {
                         .value = item->value,
                         .pixels = item->pixels,
                         .heat = item->heat,
-                        .limit = item->limit};
+                        .limit = item->limit,
+                        .height = item->height,
+                        .width = item->width};
 }

@@ -13,6 +13,8 @@ typedef struct of_kept_image {
     uint8_t *pixels;    /* [height][width][channels] */
     double *heat;       /* [height][width]; NULL until it is made */
     double limit;
+    uint32_t height, width;
+    bool cut; /* a picture that was cut: it came with its heat */
 } of_kept_image;
 
 struct of_examples {

@@ -69,7 +69,8 @@ of_status of_gallery_offer(of_gallery *gallery, size_t set, const char *source,
     of_status status = of_examples_offer(wall->most, source, batch, index, value, error);
     if (status == OF_OK)
         status = of_examples_offer(wall->least, source, batch, index, value, error);
-    if (status == OF_OK && set == 0 && gallery->with_sample)
+    bool cut = of_scored_heat(batch, index) != NULL; /* it brings what its heat is relative to */
+    if (status == OF_OK && set == 0 && gallery->with_sample && !cut)
         status = of_image_sample_offer(
             &gallery->sample, of_scored_pixels(batch, index),
             of_architecture_dimensions(of_detector_architecture(gallery->detector)), error);
@@ -91,7 +92,7 @@ static void sort_wall(gallery_wall *wall, uint64_t flagged) {
 
 static of_status make_reference(of_gallery *gallery, of_score score, of_error *error) {
     const of_batch batch = {OF_PIXEL_U8, gallery->sample.pixels, gallery->sample.count};
-    return gallery->with_sample && gallery->reference == NULL
+    return gallery->sample.count > 0 && gallery->reference == NULL
                ? of_heat_reference_create(gallery->detector, score, &batch, &gallery->reference,
                                           error)
                : OF_OK;

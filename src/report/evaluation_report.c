@@ -44,6 +44,8 @@ static size_t view_images(const of_evaluation *evaluation, size_t set, bool leas
             .value = example.value,
             .p_value = of_detector_p_value(evaluation->detector, score, example.value),
             .pixels = example.pixels,
+            .height = example.height,
+            .width = example.width,
             .heat = example.heat,
             .limit = example.limit};
     }

@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "report/facts.h"
 
+#include "evaluate/evaluation.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -59,6 +61,23 @@ static void add_time(of_report_facts *facts) {
         add(facts, "made", "%s", text);
 }
 
+static void add_tiles(of_report_facts *facts, const of_evaluation *evaluation,
+                      const of_detector_info *detector) {
+    of_tiling tiling = of_detector_tiling(evaluation->detector);
+    of_evaluation_pixels pixels = of_evaluation_get_pixels(evaluation, 0);
+    if (tiling.size > 0)
+        add(facts, "tiles",
+            "%" PRIu32 " pixels, %" PRIu32 " apart, seen as %" PRIu32 "x%" PRIu32
+            "; a picture's score is its largest",
+            tiling.size, tiling.stride, detector->model->architecture.height,
+            detector->model->architecture.width);
+    if (pixels.known)
+        add(facts, "heat in masks",
+            "AUROC of pixels %.4f, AUPRO up to a false-positive rate of 0.3 %.4f, of %" PRIu64
+            " pictures with masks",
+            pixels.metrics.auroc, pixels.metrics.aupro, pixels.pictures);
+}
+
 void of_report_facts_collect(const of_evaluation *evaluation, const of_detector_info *detector,
                              of_report_facts *facts) {
     const of_plan_info *plan = &detector->plan;
@@ -70,6 +89,7 @@ void of_report_facts_collect(const of_evaluation *evaluation, const of_detector_
         of_precision_name(plan->precision), plan->threads, plan->threads == 1 ? "" : "s");
     add(facts, "speed", "%.1f images/s, reading and coding images included",
         of_evaluation_summarise(evaluation).images_per_second);
+    add_tiles(facts, evaluation, detector);
     add_calibration(facts, detector);
     add_time(facts);
     add_models(facts, detector);

@@ -7,14 +7,15 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum { IMAGE_SIDE = 128 /* pixels of an image's longer side at most */ };
+/* Pixels of the longer side at most, of an image and of a picture that was cut. */
+enum { IMAGE_SIDE = 128, PICTURE_SIDE = 384 };
 
 /* ---- An image ------------------------------------------------------------------------------ */
 
 static of_heated_image heated(const of_report *report, const of_report_image *image) {
-    const of_architecture *a = &report->architecture;
-    return (of_heated_image){image->pixels, image->heat, image->limit,
-                             a->channels,   a->height,   a->width};
+    return (of_heated_image){image->pixels, image->heat,
+                             image->limit,  report->architecture.channels,
+                             image->height, image->width};
 }
 
 typedef of_status paint(const of_heated_image *image, uint32_t factor, uint32_t most,
@@ -25,7 +26,8 @@ static of_status write_picture(const of_report *report, const of_report_image *i
                                paint *painter, const char *what, FILE *file, of_error *error) {
     of_heated_image source = heated(report, image);
     of_picture picture;
-    of_status status = painter(&source, 1, IMAGE_SIDE, &picture, error);
+    bool cut = image->width > report->architecture.width; /* a picture, not an image of a model */
+    of_status status = painter(&source, 1, cut ? PICTURE_SIDE : IMAGE_SIDE, &picture, error);
     if (status != OF_OK)
         return status;
     (void)fputs("<img alt=\"", file);

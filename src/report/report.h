@@ -15,6 +15,7 @@ typedef struct of_report_image {
     const uint8_t *pixels; /* [height][width][channels] */
     const double *heat;
     double limit; /* the strongest colour */
+    uint32_t height, width;
 } of_report_image;
 
 /* A file that could not be read. */

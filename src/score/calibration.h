@@ -9,11 +9,12 @@
 #include "score/density.h"
 #include "score/statistics.h"
 
-enum { OF_CALIBRATED_SCORES = 16 };
+enum { OF_CALIBRATED_SCORES = 16, OF_CALIBRATED_PICTURES_LEAST = 20 };
 
 typedef struct of_calibrated_score {
     of_score score;
     of_conformal table;
+    of_conformal pictures; /* of the largest value in a picture; empty where none was cut */
 } of_calibrated_score;
 
 struct of_calibration {
@@ -27,6 +28,8 @@ struct of_calibration {
     of_combination combination;       /* of distance, complexity and ratio, likewise */
     of_calibrated_score scores[OF_CALIBRATED_SCORES];
     size_t score_count;
+    of_tiling tiling;  /* of pictures; all zero: the images were not cut */
+    uint64_t pictures; /* that were cut; `images` are then tiles */
 };
 
 /* Which models a calibration is made with: all that it takes of them. */

@@ -7,8 +7,10 @@
 void of_calibration_free(of_calibration *calibration) {
     if (calibration == NULL)
         return;
-    for (size_t i = 0; i < calibration->score_count; i++)
+    for (size_t i = 0; i < calibration->score_count; i++) {
         of_conformal_free(&calibration->scores[i].table);
+        of_conformal_free(&calibration->scores[i].pictures);
+    }
     free(calibration->source);
     free(calibration);
 }
@@ -22,5 +24,7 @@ of_calibration_info of_calibration_describe(const of_calibration *calibration) {
         .general = calibration->general,
         .members = calibration->members,
         .general_scales = calibration->layout.general_scales,
+        .tiling = calibration->tiling,
+        .pictures = calibration->pictures,
     };
 }

@@ -6,8 +6,11 @@
  *    "density": {"mean": [], "deviation": [], "factor": []},
  *    "distance": [mean, deviation], "complexity": [mean, deviation],
  *    "ratio": [mean, deviation],
- *    "scores": {NAME: {"images": n, "non_finite": m, "values": [], "above": []}}}
+ *    "scores": {NAME: {"images": n, "non_finite": m, "values": [], "above": []}},
+ *    "tiles": {"size": n, "stride": n, "pictures": n, "scores": {NAME: as above}}}
  *
+ * "tiles" only where pictures were cut, which makes it version 3; its scores are those of "scores",
+ * each with the largest values in pictures.
  * "ratio" only with a general model, and not in version 1, where `combined` is without it.
  * Fingerprints are 16 hexadecimal digits, zeros for none. See density.h and conformal.h for the
  * arrays. */
@@ -25,6 +28,7 @@
 
 enum {
     VERSION = 2,
+    TILED_VERSION = 3,
     MOST_TEXT = 4 << 20,
     MOST_VALUES = 200000,
     DIGITS = 17,
@@ -84,10 +88,9 @@ static bool add_ratio(cJSON *object, const of_combination *combination) {
     return !combination->with_ratio || add_spread(object, "ratio", &combination->ratio);
 }
 
-static bool add_table(cJSON *scores, const of_calibrated_score *calibrated) {
-    const of_conformal *table = &calibrated->table;
+static bool add_table(cJSON *scores, of_score score, const of_conformal *table) {
     char name[32];
-    of_score_name(calibrated->score, name, sizeof name);
+    of_score_name(score, name, sizeof name);
     cJSON *item = cJSON_AddObjectToObject(scores, name);
     return item != NULL && add_item(item, "images", make_real((double)table->images)) &&
            add_item(item, "non_finite", make_real((double)table->non_finite)) &&
@@ -99,12 +102,29 @@ static bool add_scores(cJSON *object, const of_calibration *calibration) {
     cJSON *scores = cJSON_AddObjectToObject(object, "scores");
     bool complete = scores != NULL;
     for (size_t i = 0; complete && i < calibration->score_count; i++)
-        complete = add_table(scores, &calibration->scores[i]);
+        complete = add_table(scores, calibration->scores[i].score, &calibration->scores[i].table);
+    return complete;
+}
+
+static bool add_tiles(cJSON *object, const of_calibration *calibration) {
+    const of_calibration *c = calibration;
+    if (c->tiling.size == 0)
+        return true;
+    cJSON *tiles = cJSON_AddObjectToObject(object, "tiles");
+    bool complete = tiles != NULL && add_item(tiles, "size", make_real(c->tiling.size)) &&
+                    add_item(tiles, "stride", make_real(c->tiling.stride)) &&
+                    add_item(tiles, "pictures", make_real((double)c->pictures));
+    cJSON *scores = complete ? cJSON_AddObjectToObject(tiles, "scores") : NULL;
+    complete = scores != NULL;
+    for (size_t i = 0; complete && i < c->score_count; i++)
+        complete = add_table(scores, c->scores[i].score, &c->scores[i].pictures);
     return complete;
 }
 
 /* What was read as version 1 stays it: `combined` without the ratio. */
 static int version_of(const of_calibration *calibration) {
+    if (calibration->tiling.size > 0)
+        return TILED_VERSION;
     bool lacks_ratio =
         calibration->layout.general_scales > 0 && !calibration->combination.with_ratio;
     return lacks_ratio ? 1 : VERSION;
@@ -114,18 +134,18 @@ char *of_calibration_print(const of_calibration *calibration) {
     const of_calibration *c = calibration;
     bool valid = of_utf8_valid(c->source, strlen(c->source));
     cJSON *object = cJSON_CreateObject();
-    bool complete = object != NULL && cJSON_AddNumberToObject(object, "version", version_of(c)) &&
-                    add_item(object, "images", make_real((double)c->images)) &&
-                    cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
-                    add_fingerprint(object, "model", c->model) &&
-                    add_fingerprint(object, "general", c->general) &&
-                    add_fingerprint(object, "members", c->members) &&
-                    add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
-                    add_item(object, "mean_nll", make_real(c->mean_nll)) &&
-                    add_density(object, &c->density) &&
-                    add_spread(object, "distance", &c->combination.distance) &&
-                    add_spread(object, "complexity", &c->combination.complexity) &&
-                    add_ratio(object, &c->combination) && add_scores(object, c);
+    bool complete =
+        object != NULL && cJSON_AddNumberToObject(object, "version", version_of(c)) &&
+        add_item(object, "images", make_real((double)c->images)) &&
+        cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
+        add_fingerprint(object, "model", c->model) &&
+        add_fingerprint(object, "general", c->general) &&
+        add_fingerprint(object, "members", c->members) &&
+        add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
+        add_item(object, "mean_nll", make_real(c->mean_nll)) && add_density(object, &c->density) &&
+        add_spread(object, "distance", &c->combination.distance) &&
+        add_spread(object, "complexity", &c->combination.complexity) &&
+        add_ratio(object, &c->combination) && add_scores(object, c) && add_tiles(object, c);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     return text;
@@ -259,6 +279,36 @@ static of_status read_scores(const cJSON *object, of_calibration *read, of_error
     return status;
 }
 
+static of_status fail_tiles(const char *what, of_error *error) {
+    return of_fail(error, OF_ERROR_FORMAT,
+                   "calibration: %s of 'tiles' is missing or not usable: calibrate again", what);
+}
+
+/* Every score has a table for pictures, too. */
+static of_status read_tiles(const cJSON *tiles, of_calibration *read, of_error *error) {
+    uint64_t size, stride;
+    const cJSON *scores = member(tiles, "scores");
+    if (!of_json_whole_number(member(tiles, "size"), UINT32_MAX, &size) ||
+        !of_json_whole_number(member(tiles, "stride"), UINT32_MAX, &stride))
+        return fail_tiles("size or stride", error);
+    read->tiling = (of_tiling){(uint32_t)size, (uint32_t)stride};
+    if (of_tiling_check(&read->tiling, NULL) != OF_OK)
+        return fail_tiles("size or stride", error);
+    if (!of_json_whole_number(member(tiles, "pictures"), (uint64_t)1 << 53, &read->pictures))
+        return fail_tiles("the number of pictures", error);
+    for (size_t i = 0; i < read->score_count; i++) {
+        char name[32];
+        of_score_name(read->scores[i].score, name, sizeof name);
+        const cJSON *item = cJSON_IsObject(scores) ? member(scores, name) : NULL;
+        const char *reason =
+            item != NULL ? read_table(item, read->pictures, &read->scores[i].pictures) : "no table";
+        if (reason != NULL)
+            return of_fail(error, OF_ERROR_FORMAT, "calibration: score '%.64s' of 'tiles' has %s",
+                           name, reason);
+    }
+    return OF_OK;
+}
+
 static of_status read_object(const cJSON *object, of_calibration *read, of_error *error) {
     uint64_t version;
     const char *bad = NULL;
@@ -269,11 +319,11 @@ static of_status read_object(const cJSON *object, of_calibration *read, of_error
                        of_json_repeated_key(object));
     if (!of_json_whole_number(member(object, "version"), UINT32_MAX, &version))
         bad = "version";
-    else if (version < 1 || version > VERSION)
+    else if (version < 1 || version > TILED_VERSION)
         return of_fail(error, OF_ERROR_UNSUPPORTED,
                        "calibration: version %" PRIu64 " is unknown; this library reads 1 to %d: "
                        "calibrate again",
-                       version, VERSION);
+                       version, TILED_VERSION);
     else if (!of_json_whole_number(member(object, "images"), (uint64_t)1 << 53, &read->images))
         bad = "images";
     else if (!read_source(member(object, "source"), read))
@@ -299,7 +349,10 @@ static of_status read_object(const cJSON *object, of_calibration *read, of_error
     if (bad != NULL)
         return of_fail(error, OF_ERROR_FORMAT,
                        "calibration: '%s' is missing or not usable: calibrate again", bad);
-    return read_scores(member(object, "scores"), read, error);
+    of_status status = read_scores(member(object, "scores"), read, error);
+    return status == OF_OK && version == TILED_VERSION
+               ? read_tiles(member(object, "tiles"), read, error)
+               : status;
 }
 
 of_status of_calibration_parse(const char *text, const of_architecture *architecture,

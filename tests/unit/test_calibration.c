@@ -316,7 +316,7 @@ static void test_hostile_text(void **state) {
     static const struct {
         const char *from, *old, *new, *reason;
     } edits[] = {
-        {"version", "2", "3", "version 3 is unknown"},
+        {"version", "2", "4", "version 4 is unknown"},
         {"version", "2", "0", "version 0 is unknown"},
         {"\"images\"", "120", "1.5", "'images'"},
         {"\"images\"", "120", "40", "no number of images"},

@@ -37,7 +37,8 @@ static void fill(subject *s, const double *values, size_t count) {
     memset(s, 0, sizeof *s);
     for (size_t i = 0; i < SIDE * SIDE; i++)
         s->heat[i] = values[i % count];
-    s->image = (of_report_image){"<path>", "\"label\"", values[0], NAN, s->pixels, s->heat, 1};
+    s->image =
+        (of_report_image){"<path>", "\"label\"", values[0], NAN, s->pixels, s->heat, 1, SIDE, SIDE};
     for (size_t c = 0; c < 3; c++)
         s->flags[c] = (of_report_flags){c > 0, 3, 0.25, 0.125, 0.375};
     for (size_t k = 0; k < MOST_SETS; k++) {

@@ -27,6 +27,7 @@ static of_status begin(of_entry *entry, const char *path, const char *label, siz
     entry->class_index = -1;
     entry->content = OF_CONTENT_FILE;
     entry->ends_source = entry->described = false;
+    entry->tile = (of_tile){0};
     entry->bytes.size = 0;
     if (!of_text_set(&entry->path, path, strlen(path)) ||
         !of_text_set(&entry->label, label, label_length))

@@ -29,6 +29,7 @@ typedef struct of_entry {
     bool described;
     of_synthetic synthetic;
     uint64_t index;
+    of_tile tile; /* all zero for a whole image */
     of_error reason;
     bool ends_source; /* unreadable, and with it all that would have followed */
 } of_entry;
@@ -133,6 +134,21 @@ bool of_sources_overlap(const char *a, const char *b);
 /* Every frame of the files that `whole` reads, which it owns from here on, also on failure. */
 of_status of_reader_open_frames(of_reader *whole, const of_target *target, of_reader **reader,
                                 of_error *error);
+/* Windows of the pictures of a source. */
+typedef struct of_tiles_range {
+    of_tiling tiling;
+    uint64_t limit, every; /* of pictures, as in of_stream_options */
+} of_tiles_range;
+
+/* Reads "SIZE[:STRIDE]:SRC", which follows "tiles:". */
+of_status of_tiles_parse(const char *text, of_tiles_range *tiles, const char **source,
+                         of_error *error);
+/* Can this source be cut? Not one of tiles, nor what is made in any size. */
+of_status of_tiles_check_source(const char *source, of_error *error);
+/* The windows of what `whole` reads, which it owns from here on, also on failure. One picture at a
+ * time is in memory, in its own size; the target's size is that of the windows' form. */
+of_status of_reader_open_tiles(of_reader *whole, const of_tiles_range *tiles,
+                               const of_target *target, of_reader **reader, of_error *error);
 
 /* "NAME" or "NAME:COUNT". */
 of_status of_reader_open_synthetic(const char *name, uint64_t seed, of_reader **reader,

@@ -155,6 +155,7 @@ static of_status open_regular_file(const char *path, const of_target *target, of
 
 /* ---- Sources -------------------------------------------------------------------------------- */
 
+/* What is neither a part nor made of tiles. */
 static of_status open_whole(const char *spec, const of_target *target, uint64_t seed,
                             of_reader **reader, of_error *error) {
     static const char synthetic[] = "synthetic:", imglist[] = "imglist:";
@@ -174,25 +175,70 @@ static of_status open_whole(const char *spec, const of_target *target, uint64_t 
     return of_fail(error, OF_ERROR_UNSUPPORTED, "%s: neither a regular file nor a folder", spec);
 }
 
+static bool has_prefix(const char *spec, const char *prefix) {
+    return strncmp(spec, prefix, strlen(prefix)) == 0;
+}
+
+typedef of_status open_source(const char *spec, const of_target *target, uint64_t seed,
+                              of_reader **reader, of_error *error);
+
+static of_status open_part(const char *text, const of_target *target, uint64_t seed,
+                           open_source *open, of_reader **reader, of_error *error) {
+    of_part_range part;
+    of_reader *whole;
+    of_status status = of_part_parse(text, &part, error);
+    if (status == OF_OK)
+        status = open(part.source, target, seed, &whole, error);
+    return status == OF_OK ? of_reader_open_part(whole, &part, reader, error) : status;
+}
+
+static of_status open_whole_or_part(const char *spec, const of_target *target, uint64_t seed,
+                                    of_reader **reader, of_error *error) {
+    return has_prefix(spec, "part:")
+               ? open_part(spec + strlen("part:"), target, seed, open_whole, reader, error)
+               : open_whole(spec, target, seed, reader, error);
+}
+
+/* Every frame of the files of a reader, where that is asked for. */
+static of_status open_frames(of_reader **reader, const of_target *target, of_error *error) {
+    return target->all_frames ? of_reader_open_frames(*reader, target, reader, error) : OF_OK;
+}
+
+static of_status open_tiles(const char *text, const of_target *target, uint64_t seed,
+                            of_reader **reader, of_error *error) {
+    of_tiles_range tiles;
+    const char *source;
+    of_reader *whole;
+    of_status status = of_tiles_parse(text, &tiles, &source, error);
+    if (status == OF_OK)
+        status = open_whole_or_part(source, target, seed, &whole, error);
+    if (status == OF_OK)
+        status = open_frames(&whole, target, error);
+    return status == OF_OK ? of_reader_open_tiles(whole, &tiles, target, reader, error) : status;
+}
+
+/* Of tiles, a part may be taken: tile by tile. */
+static of_status open_whole_or_tiles(const char *spec, const of_target *target, uint64_t seed,
+                                     of_reader **reader, of_error *error) {
+    return has_prefix(spec, "tiles:")
+               ? open_tiles(spec + strlen("tiles:"), target, seed, reader, error)
+               : open_whole(spec, target, seed, reader, error);
+}
+
+/* Are windows cut, of frames as well as of pictures? Else frames are what remains of a part. */
+static bool is_cut(const char *spec) {
+    of_part_range part;
+    return has_prefix(spec, "tiles:") ||
+           (has_prefix(spec, "part:") &&
+            of_part_parse(spec + strlen("part:"), &part, NULL) == OF_OK &&
+            has_prefix(part.source, "tiles:"));
+}
+
 of_status of_reader_open(const char *spec, const of_target *target, uint64_t seed,
                          of_reader **reader, of_error *error) {
-    static const char prefix[] = "part:";
-    of_part_range part;
-    of_reader *opened;
-    of_status status;
-    if (strncmp(spec, prefix, sizeof prefix - 1) != 0) {
-        status = open_whole(spec, target, seed, &opened, error);
-    } else {
-        of_reader *whole;
-        status = of_part_parse(spec + sizeof prefix - 1, &part, error);
-        if (status == OF_OK)
-            status = open_whole(part.source, target, seed, &whole, error);
-        if (status == OF_OK)
-            status = of_reader_open_part(whole, &part, &opened, error);
-    }
-    if (status == OF_OK && target->all_frames)
-        return of_reader_open_frames(opened, target, reader, error);
-    if (status == OF_OK)
-        *reader = opened;
-    return status;
+    of_status status =
+        has_prefix(spec, "part:")
+            ? open_part(spec + strlen("part:"), target, seed, open_whole_or_tiles, reader, error)
+            : open_whole_or_tiles(spec, target, seed, reader, error);
+    return status == OF_OK && !is_cut(spec) ? open_frames(reader, target, error) : status;
 }
