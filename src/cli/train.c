@@ -108,6 +108,8 @@ static void tell_start(void *user, const of_train_start *start) {
         &watch->console->progress, of_console_progress_stream(watch->console), "train", "images",
         start->total_images > start->resumed_images ? start->total_images - start->resumed_images
                                                     : 0);
+    if (start->total_seconds > 0)
+        of_progress_end_in(&watch->console->progress, start->total_seconds - start->passed_seconds);
 }
 
 static void tell_progress(void *user, uint64_t images, double bits_per_dim, double rate) {
