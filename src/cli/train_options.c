@@ -2,6 +2,8 @@
 /* The options of `outflow train`: their text, and which of them go together. */
 #include "cli/train_settings.h"
 
+#include "cli/terminal/config.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,6 +192,7 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
         table, "isa", "auto|scalar|avx2|avx512", &settings->isa,
         "Instruction set of the hand-written kernels; without it, OUTFLOW_ISA or the best "
         "one. Convolutions follow OUTFLOW_ISA alone.");
+    of_option_config(table);
     of_option_flag(table, 'q', "quiet", &settings->quiet, "Show no progress and no summary.");
 }
 

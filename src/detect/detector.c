@@ -191,6 +191,7 @@ static of_status build(of_detector *detector, const of_model *const models[OF_PL
         of_ensemble_fingerprint(models + OF_PLACE_ENSEMBLE, detector->ensemble_count);
     detector->batch = choose_batch(detector->plans[OF_PLACE_MODEL]);
     read_calibration(detector, models[OF_PLACE_MODEL]);
+    of_judging_read(models[OF_PLACE_MODEL], detector->has_general, &detector->judging);
     return OF_OK;
 }
 
@@ -334,6 +335,7 @@ of_detector_info of_detector_describe(const of_detector *detector) {
         .plan = of_plan_describe(detector->plans[OF_PLACE_MODEL]),
         .calibration = detector->calibration,
         .calibration_problem = detector->calibration_problem,
+        .rate = detector->judging.given ? detector->judging.rate : 0,
     };
 }
 
