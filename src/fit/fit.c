@@ -9,7 +9,6 @@
 #include <outflow/output.h>
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,17 +86,6 @@ static of_status read_options(const of_fit_options *given, of_fit_options *o, of
 of_status of_fit_options_check(const of_fit_options *options, of_error *error) {
     of_fit_options own;
     return read_options(options, &own, error);
-}
-
-void of_fitting_warn(const of_fitting *fitting, const char *format, ...) {
-    char text[1200];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    of_plain_text(text);
-    if (fitting->observer->warn != NULL)
-        fitting->observer->warn(fitting->observer->user, text);
 }
 
 /* ---- Outputs ------------------------------------------------------------------------------ */

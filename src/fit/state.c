@@ -57,6 +57,7 @@ static void write_run(const of_fit_options *options, of_json *json) {
     of_json_end(json);
     of_json_count(json, "seed", options->seed);
     of_json_real(json, "wished_minutes", options->minutes);
+    of_json_count(json, "wished_images", options->images);
 }
 
 static void write_plan(of_fit_plan *plan, of_json *json) {
@@ -138,6 +139,8 @@ static const char *find_difference(const cJSON *state, const of_fit_options *opt
     for (size_t i = 0; i < options->general_count; i++)
         if (!is_text(cJSON_GetArrayItem(general, (int)i), options->general_data[i]))
             return "other general images";
+    if (count_of(state, "wished_images") != options->images)
+        return "another number of images of training";
     if (count_of(state, "seed") != options->seed)
         return "another seed";
     if (options->height > 0 && (count_of(state, "height") != options->height ||
@@ -160,17 +163,14 @@ static of_status read_general(of_fitting *fitting, const cJSON *state, of_error 
     return of_fitting_take_general(fitting, name->valuestring, error);
 }
 
-/* More minutes, or images, than were wished for before go on with the training. */
+/* With more minutes than were wished for before, training goes on; with fewer it may be over. */
 static void change_length(of_fitting *fitting, const cJSON *state) {
-    const of_fit_options *options = &fitting->options;
     double wished = real_of(state, "wished_minutes");
     of_fit_plan *plan = &fitting->plan;
-    if (options->images > 0 && plan->way == OF_FIT_TRAIN) {
-        plan->train_images = options->images;
-        plan->train_minutes = 0;
-    } else if (wished > 0 && wished != options->minutes) {
-        plan->train_minutes *= options->minutes / wished;
-        plan->minutes *= options->minutes / wished;
+    if (wished > 0 && wished != fitting->options.minutes) {
+        plan->train_minutes *= fitting->options.minutes / wished;
+        plan->general_minutes *= fitting->options.minutes / wished;
+        plan->minutes *= fitting->options.minutes / wished;
     }
 }
 
