@@ -93,11 +93,11 @@ static void take(of_survey *survey, const of_item *item, const uint8_t *pixels) 
     survey->count++;
 }
 
-/* Halves the share of the paths until there is room again. */
+/* Lowers the share of the paths until there is room again. */
 static void thin(of_survey *survey) {
     while (survey->count > survey->most) {
         size_t kept = 0;
-        survey->share /= 2;
+        survey->share *= 0.97;
         for (size_t i = 0; i < survey->count; i++) {
             if (survey->images[i].place >= survey->share)
                 continue;
