@@ -142,8 +142,9 @@ static of_status write_part(const writer *w, part wanted, const char *path, uint
 
 static of_status write_parts(writer *w, const uint64_t counts[PARTS], of_error *error) {
     const of_fitting *fitting = w->fitting;
-    uint64_t rounds =
-        fitting->plan.way == OF_FIT_COPIES ? fitting->plan.calibrate / counts[CALIBRATE] : 1;
+    uint64_t rounds = 1;
+    if (fitting->plan.way == OF_FIT_COPIES && counts[CALIBRATE] > 0)
+        rounds = fitting->plan.calibrate / counts[CALIBRATE];
     of_status status = write_part(w, TRAIN, fitting->work.train, counts[TRAIN], 1, error);
     if (status == OF_OK)
         status =

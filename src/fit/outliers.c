@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { MOST_CHANNELS = 3 };
+
 /* What the makers below share: the pool, an image to write, random numbers. */
 typedef struct maker {
     const of_pictures *pool;
@@ -211,31 +213,32 @@ static void colour_pixel(maker *m, double y, double x, const uint8_t *colour, do
     if (y < 0 || x < 0 || y >= m->height || x >= m->width)
         return;
     uint8_t *p = m->to + at(m, (uint32_t)y, (uint32_t)x);
-    for (uint32_t c = 0; c < m->channels; c++)
+    for (uint32_t c = 0; c < m->channels && c < MOST_CHANNELS; c++)
         p[c] = to_byte(p[c] * (1 - strength) + colour[c] * strength);
 }
 
 static void spot(maker *m, const uint8_t *colour) {
-    double radius = length_of(m, 0.06, 0.2), y = between(m, 0, m->height),
-           x = between(m, 0, m->width), strength = between(m, 0.5, 1);
-    for (double v = -radius; v <= radius; v++)
-        for (double u = -radius; u <= radius; u++)
+    int radius = (int)length_of(m, 0.06, 0.2);
+    double y = between(m, 0, m->height), x = between(m, 0, m->width), strength = between(m, 0.5, 1);
+    for (int v = -radius; v <= radius; v++)
+        for (int u = -radius; u <= radius; u++)
             if (v * v + u * u <= radius * radius)
                 colour_pixel(m, y + v, x + u, colour, strength);
 }
 
 static void scratch(maker *m, const uint8_t *colour) {
-    double angle = between(m, 0, 6.283185307179586), length = length_of(m, 0.4, 1.2);
+    double angle = between(m, 0, 6.283185307179586);
+    uint32_t halves = 2 * length_of(m, 0.4, 1.2); /* of a pixel */
     double y = between(m, 0, m->height), x = between(m, 0, m->width);
-    for (double s = 0; s < length; s += 0.5)
-        colour_pixel(m, y + s * sin(angle), x + s * cos(angle), colour, 0.9);
+    for (uint32_t s = 0; s < halves; s++)
+        colour_pixel(m, y + 0.5 * s * sin(angle), x + 0.5 * s * cos(angle), colour, 0.9);
 }
 
 static void stain(maker *m) {
-    uint8_t colour[3];
+    uint8_t colour[MOST_CHANNELS];
     memcpy(m->to, pick(m), m->pool->image_bytes);
     for (uint32_t i = whole(m, 1, 3); i > 0; i--) {
-        for (size_t c = 0; c < 3; c++)
+        for (size_t c = 0; c < MOST_CHANNELS; c++)
             colour[c] = (uint8_t)whole(m, 0, 255);
         (whole(m, 0, 1) == 0 ? spot : scratch)(m, colour);
     }

@@ -94,7 +94,7 @@ static void choose_parts(uint64_t different, of_fit_plan *plan) {
     if (plan->way != OF_FIT_TRAIN)
         return;
     plan->calibrate = limited(0.15 * (double)different, OF_CALIBRATION_LEAST, MOST_CALIBRATE);
-    if (different >= 2 * OF_FIT_LEAST_TRAIN)
+    if (different >= (uint64_t)2 * OF_FIT_LEAST_TRAIN)
         plan->check = limited(0.1 * (double)different, OF_CALIBRATION_LEAST / 2, MOST_CHECK);
     plan->train = different - plan->calibrate - plan->check;
 }

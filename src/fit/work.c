@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "fit/fitting.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,21 @@ static void remove_with(const char *path, const char *ending) {
     free(name);
 }
 
+/* What a process that was killed left: files that were not complete, and locks that nobody holds.
+ */
+static void remove_leftovers(const char *folder) {
+    DIR *directory = opendir(folder);
+    struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        const char *name = entry->d_name, *lock = strstr(name, ".lock");
+        if (name[0] == '.' &&
+            (strstr(name, ".tmp-") != NULL || (lock != NULL && strcmp(lock, ".lock") == 0)))
+            (void)unlinkat(dirfd(directory), name, 0);
+    }
+    if (directory != NULL)
+        (void)closedir(directory);
+}
+
 /* The state first: without it nothing goes on from what is left. */
 void of_work_remove(const of_work *work) {
     const char *const files[] = {work->state, work->train,    work->calibrate,
@@ -72,5 +88,6 @@ void of_work_remove(const of_work *work) {
         (void)unlink(models[i]);
         remove_with(models[i], ".checkpoint");
     }
+    remove_leftovers(work->folder);
     (void)rmdir(work->folder);
 }

@@ -87,10 +87,12 @@ static of_status check_steps(const of_trainer *trainer, of_train_end end, of_err
         return OF_OK;
     if (of_trainer_is_first(trainer))
         (void)unlink(trainer->checkpoint_path);
-    return of_fail_setting(error, OF_ERROR_ARGUMENT, "minutes",
-                           "the time was over before the first step: reading and preparing took "
-                           "%.1f s of %.1f s; nothing was trained, and nothing is written",
-                           of_trainer_seconds(trainer), 60 * trainer->options.minutes);
+    of_status status = of_fail_setting(
+        error, OF_ERROR_ARGUMENT, "minutes",
+        "the time was over before the first step: reading and preparing took %.1f s "
+        "of %.1f s; nothing was trained, and nothing is written",
+        of_trainer_seconds(trainer), 60 * trainer->options.minutes);
+    return of_communicator_agree(trainer->options.communicator, status, error);
 }
 
 static void fill_result(const of_trainer *trainer, of_train_result *result) {

@@ -171,7 +171,7 @@ if mount -t tmpfs -o size=400k none "$disk" 2>/dev/null; then
     trap 'umount "$disk"; rm -rf "$folder" "$log"' EXIT
     # shellcheck disable=SC2086
     run 0 train $start --images 80 --out "$disk/a.model"
-    rm "$disk/a.model"
+    rm "$disk/a.model" "$disk/a.model.settings.json"
     cp "$disk/a.model.checkpoint" before.checkpoint
     head -c 10000000 /dev/zero >"$disk/filler" 2>/dev/null
     # shellcheck disable=SC2086

@@ -173,7 +173,7 @@ static of_status check_verb(const of_command *command, const of_option_table *ta
 
 static of_status take_all(const of_command *command, of_option_table *table, of_text_list *operands,
                           of_error *error) {
-    bool on_line[OF_CONSOLE_OPTIONS];
+    bool on_line[OF_CONSOLE_OPTIONS] = {false};
     const cJSON *item;
     for (size_t i = 0; i < table->count; i++)
         on_line[i] = table->rows[i].given;
