@@ -202,6 +202,9 @@ static of_status run_model(of_fitting *fitting, training *t, of_error *error) {
     of_fitting_begin(fitting, OF_FIT_TRAIN_MODEL, plan->train_images, 60 * plan->train_minutes);
     of_status status = run(t, false, error);
     fitting->result.interrupted = status == OF_OK && t->result.end == OF_TRAIN_INTERRUPTED;
+    if (fitting->result.interrupted && t->result.step == 0)
+        return of_fail(error, OF_ERROR_IO,
+                       "interrupted before the first step; what is done is kept");
     if (fitting->result.interrupted)
         status = take_what_is_there(t, error);
     fitting->result.trained = t->result.images;
