@@ -12,7 +12,7 @@ add_test(NAME layer_order
 if(TARGET outflow_program)
   # The same program with the shared library.
   add_executable(program_shared $<TARGET_OBJECTS:outflow_cli>)
-  target_link_libraries(program_shared PRIVATE outflow outflow_flags OpenMP::OpenMP_C m)
+  target_link_libraries(program_shared PRIVATE outflow outflow_flags OpenMP::OpenMP_C PkgConfig::CJSON m)
   add_test(NAME program_symbols
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/program_symbols.sh $<TARGET_FILE:outflow>
                    $<TARGET_FILE:outflow_program> $<TARGET_FILE:program_shared>

@@ -121,6 +121,7 @@ typedef struct of_detector_info {
     const char *calibration_problem;   /**< why the one in the file cannot be used; else "" */
     bool general_found; /**< the general model was found among the installed ones, by the
                              calibration's record of it */
+    double rate; /**< share of normal images to flag that the model's file says (of_fit); 0: none */
 } of_detector_info;
 
 OF_API of_detector_info of_detector_describe(const of_detector *detector);
@@ -151,7 +152,8 @@ OF_API of_status of_detector_check_p_value(const of_detector *detector, of_score
  */
 OF_API size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t most);
 
-/** What to judge images by if nothing else is asked for: `combined` where the model is calibrated
+/** What to judge images by if nothing else is asked for: what the model's file says (of_fit), else
+    `combined` where the model is calibrated
     for these models, else `ratio` with a general model, else `nll`. */
 OF_API of_score of_detector_default_score(const of_detector *detector);
 

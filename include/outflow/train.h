@@ -66,7 +66,9 @@ OF_API of_status of_optimizer_kind_parse(const char *name, of_optimizer_kind *ki
 /** Course of the learning rate after the warm-up. */
 typedef enum of_schedule_kind {
     OF_SCHEDULE_CONSTANT = 0,
-    OF_SCHEDULE_COSINE = 1 /**< half a wave down to 0 at the end of the run */
+    OF_SCHEDULE_COSINE = 1 /**< half a wave down to 0 at the end of the run: over its steps, or
+                                where only minutes end it over its time. Then the rate of a step
+                                depends on the clock, as the number of steps does */
 } of_schedule_kind;
 
 /** "constant" or "cosine". */
@@ -237,6 +239,8 @@ typedef struct of_train_start {
     uint64_t total_images;                 /**< of the run; 0 if only time ends it */
     uint64_t resumed_step, resumed_images; /**< 0: a new run */
     of_precision precision;                /**< F32, or BF16 */
+    double total_seconds, passed_seconds;  /**< that the run may take, 0: any; and has taken so far,
+                                                earlier parts included */
 } of_train_start;
 
 /** How well a set of outliers is told from the held-out images. */
@@ -340,7 +344,8 @@ typedef struct of_train_result {
  * validation.
  *
  * On a failure the last checkpoint stays as it was written. A disk that is full for a while ends
- * nothing: the checkpoint before is kept, and the log given up (result->log_error). Steps whose
+ * nothing: the checkpoint before is kept, and the log given up (result->log_error). Time that is
+ * over before the first step is OF_ERROR_ARGUMENT, and nothing is written. Steps whose
  * loss or gradient is not finite are skipped; OF_TRAIN_MOST_SKIPPED in a row are OF_ERROR_NUMERIC.
  * OF_ERROR_MISMATCH: the checkpoint belongs to another run, and says what differs.
  *

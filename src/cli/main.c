@@ -25,6 +25,7 @@ typedef struct verb_entry {
 } verb_entry;
 
 static const verb_entry verbs[] = {
+    {&of_fit_command, of_verb_fit, ALONE, NULL},
     {&of_train_command, of_verb_train, DIVIDED,
      "; the next start with --resume goes on from the last checkpoint"},
     {&of_score_command, of_verb_score, DIVIDED, ""},

@@ -189,8 +189,9 @@ static of_status choose_score(const score_settings *settings, const of_detector 
     if (settings->score_name != NULL)
         return of_score_parse(settings->score_name, of_detector_architecture(detector),
                               of_detector_describe(detector).general_model != NULL, score, error);
-    *score = settings->with_rate ? (of_score){OF_SCORE_COMBINED, 0}
-                                 : of_detector_default_score(detector);
+    bool says = of_detector_describe(detector).rate > 0;
+    *score = settings->with_rate && !says ? (of_score){OF_SCORE_COMBINED, 0}
+                                          : of_detector_default_score(detector);
     return OF_OK;
 }
 
@@ -466,7 +467,23 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
     return status;
 }
 
-static int score_with(const score_settings *settings, of_console *console) {
+/* A file that says at which rate to judge is taken at its word, unless something else is asked for.
+ */
+static void take_rate(score_settings *settings, const of_detector *detector, of_console *console) {
+    double rate = of_detector_describe(detector).rate;
+    const of_flag_rule rule = {.score = of_detector_default_score(detector), .rate = rate};
+    if (settings->with_rate || settings->with_threshold || settings->score_name != NULL ||
+        rate <= 0 || of_detector_check_rule(detector, &rule, NULL) != OF_OK)
+        return;
+    settings->rate = rate;
+    settings->with_rate = true;
+    of_log_write(&console->log, OF_LOG_INFO,
+                 "images that score like fewer than %g %% of normal ones are marked anomalous, as "
+                 "the model's file says; --fpr chooses another share",
+                 100 * rate);
+}
+
+static int score_with(score_settings *settings, of_console *console) {
     of_error error;
     of_detector *detector = NULL;
     of_stream_result sum = {0};
@@ -474,6 +491,7 @@ static int score_with(const score_settings *settings, of_console *console) {
     of_shared_begin(&settings->shared, console);
     of_status status = of_detector_open(&options, &detector, &error);
     if (status == OF_OK) {
+        take_rate(settings, detector, console);
         of_shared_say_general(console, detector);
         score_run run = {.settings = settings, .console = console, .detector = detector};
         status = run_score(&run, &sum, &error);
@@ -503,7 +521,7 @@ static bool reads_input_twice(const of_text_list *sources) {
     return times > 1;
 }
 
-static int check_and_score(const score_settings *settings, of_console *console) {
+static int check_and_score(score_settings *settings, of_console *console) {
     of_error error;
     if (settings->sources.count == 0)
         return of_usage_error(console, &of_score_command, "no SRC is given");

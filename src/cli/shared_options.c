@@ -3,6 +3,7 @@
 
 #include "cli/processes.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void of_shared_model_option(of_shared_settings *settings, of_option_table *table) {
@@ -110,6 +111,23 @@ void of_shared_begin(const of_shared_settings *settings, of_console *console) {
         of_console_quiet(console);
     of_interrupt_watch();
     of_processes_show(console, (unsigned)settings->threads);
+}
+
+/* ---- Sizes -------------------------------------------------------------------------------- */
+
+of_status of_size_parse(const char *text, uint32_t *height, uint32_t *width, of_error *error) {
+    char *end = NULL;
+    unsigned long first = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+    unsigned long second = first;
+    if (end != NULL && *end == 'x' && end[1] >= '0' && end[1] <= '9')
+        second = strtoul(end + 1, &end, 10);
+    if (end == NULL || *end != '\0' || first == 0 || second == 0 || first > 65535 || second > 65535)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "option --size: '%s' is not a size such as 32 or 32x48 (height x width)",
+                       text);
+    *height = (uint32_t)first;
+    *width = (uint32_t)second;
+    return OF_OK;
 }
 
 /* ---- What they say ------------------------------------------------------------------------- */

@@ -42,6 +42,9 @@ void of_shared_source_options(of_shared_settings *settings, of_option_table *tab
 /* Whether --background is a colour. */
 of_status of_shared_check_background(const of_shared_settings *settings, of_error *error);
 
+/* "32" or "32x48": height x width, of --size. */
+of_status of_size_parse(const char *text, uint32_t *height, uint32_t *width, of_error *error);
+
 /* Before the work: silence if it is wished, signals, and who runs where. */
 void of_shared_begin(const of_shared_settings *settings, of_console *console);
 

@@ -2,6 +2,7 @@
 /* outflow train: weights from images. */
 #include "cli/processes.h"
 #include "cli/terminal/command_line.h"
+#include "cli/terminal/config.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/warnings.h"
 #include "cli/terminal/words.h"
@@ -109,6 +110,8 @@ static void tell_start(void *user, const of_train_start *start) {
         &watch->console->progress, of_console_progress_stream(watch->console), "train", "images",
         start->total_images > start->resumed_images ? start->total_images - start->resumed_images
                                                     : 0);
+    if (start->total_seconds > 0)
+        of_progress_end_in(&watch->console->progress, start->total_seconds - start->passed_seconds);
 }
 
 static void tell_progress(void *user, uint64_t images, double bits_per_dim, double rate) {
@@ -208,6 +211,17 @@ static of_train_observer observe(watcher *watch) {
     return observer;
 }
 
+/* The run is done, so that this is no more than a pity if it fails. */
+static void save_settings(const of_train_settings *settings, const of_option_table *table,
+                          const of_console *console) {
+    const of_text_list none = {0};
+    of_error error;
+    if (of_ranks_rank(of_processes_ranks()) == 0 &&
+        of_config_save(&of_train_command, table, &none, settings->train.out, &error) != OF_OK)
+        of_log_write(&console->log, OF_LOG_WARNING, "the settings of this run are not kept: %s",
+                     error.message);
+}
+
 static int train_with(of_train_settings *settings, const of_option_table *table,
                       of_console *console) {
     of_error error;
@@ -228,6 +242,7 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     if (status != OF_OK)
         return of_processes_fail(console, &error);
     summarise(console, settings, &result);
+    save_settings(settings, table, console);
     if (result.log_error.status != OF_OK)
         return of_processes_fail(console, &result.log_error);
     return result.unreadable > 0 && result.end != OF_TRAIN_INTERRUPTED ? OF_EXIT_UNREADABLE
@@ -257,5 +272,6 @@ int of_verb_train(int argc, char **argv, of_console *console) {
     free(command);
     of_text_list_free(&operands);
     of_train_settings_free(&settings);
+    of_option_config_free(&table);
     return code;
 }

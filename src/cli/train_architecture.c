@@ -3,23 +3,9 @@
  * weights to start from, or over the default one. */
 #include "cli/train_settings.h"
 
-#include <stdlib.h>
+#include "cli/shared_options.h"
 
-/* "32" or "32x48": height x width. */
-static of_status parse_size(const char *text, uint32_t *height, uint32_t *width, of_error *error) {
-    char *end = NULL;
-    unsigned long first = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
-    unsigned long second = first;
-    if (end != NULL && *end == 'x' && end[1] >= '0' && end[1] <= '9')
-        second = strtoul(end + 1, &end, 10);
-    if (end == NULL || *end != '\0' || first == 0 || second == 0 || first > 65535 || second > 65535)
-        return of_fail(error, OF_ERROR_ARGUMENT,
-                       "option --size: '%s' is not a size such as 32 or 32x48 (height x width)",
-                       text);
-    *height = (uint32_t)first;
-    *width = (uint32_t)second;
-    return OF_OK;
-}
+#include <stdlib.h>
 
 static void apply_variants(const of_train_settings *settings, const of_option_table *table,
                            of_architecture *architecture) {
@@ -81,7 +67,7 @@ static of_status apply_options(const of_train_settings *settings, const of_optio
     apply_variants(settings, table, architecture);
     of_status status = apply_edges(&settings->edges, architecture, error);
     return status == OF_OK && of_option_given(table, "size")
-               ? parse_size(settings->size, &architecture->height, &architecture->width, error)
+               ? of_size_parse(settings->size, &architecture->height, &architecture->width, error)
                : status;
 }
 

@@ -2,6 +2,8 @@
 /* The options of `outflow train`: their text, and which of them go together. */
 #include "cli/train_settings.h"
 
+#include "cli/terminal/config.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +200,7 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
         "What the networks multiply, forward and back; sums and weights are floats. Without it, "
         "f32. bf16 is twice as fast, keeps twice the activations in the same memory, and needs a "
         "CPU with AVX512_BF16; auto takes it where it is to be had. Results depend on it.");
+    of_option_config(table);
     of_option_flag(table, 'q', "quiet", &settings->quiet, "Show no progress and no summary.");
 }
 

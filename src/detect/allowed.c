@@ -145,6 +145,9 @@ size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t 
 
 of_score of_detector_default_score(const of_detector *detector) {
     const of_score combined = {OF_SCORE_COMBINED, 0};
+    if (detector->judging.given &&
+        of_detector_check_score(detector, detector->judging.score, NULL) == OF_OK)
+        return detector->judging.score;
     if (of_detector_check_score(detector, combined, NULL) == OF_OK)
         return combined;
     return (of_score){detector->has_general ? OF_SCORE_RATIO : OF_SCORE_NLL, 0};

@@ -238,6 +238,7 @@ static of_status build(of_detector *detector, const of_model *const models[OF_PL
         of_ensemble_fingerprint(models + OF_PLACE_ENSEMBLE, detector->ensemble_count);
     detector->batch = choose_batch(detector->plans[OF_PLACE_MODEL]);
     read_calibration(detector, models[OF_PLACE_MODEL]);
+    of_judging_read(models[OF_PLACE_MODEL], detector->has_general, &detector->judging);
     return choose_tiling(detector, options, error);
 }
 
@@ -382,6 +383,7 @@ of_detector_info of_detector_describe(const of_detector *detector) {
         .calibration = detector->calibration,
         .calibration_problem = detector->calibration_problem,
         .general_found = detector->general_found,
+        .rate = detector->judging.given ? detector->judging.rate : 0,
     };
 }
 

@@ -3,6 +3,8 @@
 #ifndef OF_DETECT_DETECTOR_H
 #define OF_DETECT_DETECTOR_H
 
+#include "detect/judging.h"
+
 #include <outflow/detect.h>
 #include <pthread.h>
 
@@ -49,6 +51,7 @@ struct of_detector {
     uint64_t members_fingerprint; /* of_ensemble_fingerprint; 0 for none */
     of_calibration *calibration;  /* NULL: none that can be used */
     char calibration_problem[512];
+    of_judging judging; /* what the model's file says */
     of_runner_pool *pool;
 };
 

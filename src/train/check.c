@@ -191,9 +191,6 @@ static of_status check_validation(const of_train_options *o, of_error *error) {
 }
 
 static of_status check_length(const of_train_options *o, of_error *error) {
-    if (o->schedule == OF_SCHEDULE_COSINE && o->minutes > 0 && o->epochs == 0 && o->images == 0)
-        return of_fail_setting(error, OF_ERROR_ARGUMENT, "images",
-                               "a cosine schedule needs an end that is known: epochs or images");
     if (o->resume && o->overwrite)
         return of_fail(error, OF_ERROR_ARGUMENT, "resume and overwrite exclude each other");
     return OF_OK;

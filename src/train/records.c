@@ -38,6 +38,13 @@ double of_trainer_seconds(const of_trainer *trainer) {
     return trainer->state.figures.seconds + of_seconds() - trainer->started;
 }
 
+double of_trainer_time_passed(const of_trainer *trainer) {
+    double minutes = trainer->options.minutes;
+    if (of_trainer_is_split(trainer))
+        return trainer->decisions.passed;
+    return minutes > 0 ? of_trainer_seconds(trainer) / (60 * minutes) : 0;
+}
+
 /* The second number of the file, in pages. */
 static size_t resident_bytes(void) {
     char line[256];
@@ -116,6 +123,8 @@ void of_trainer_tell_start(of_trainer *trainer) {
         .total_images = trainer->total_images,
         .resumed_step = trainer->state.counters.step,
         .resumed_images = trainer->state.counters.images,
+        .total_seconds = 60 * options->minutes,
+        .passed_seconds = of_trainer_seconds(trainer),
     };
     for (size_t i = 0; i < validation->set_count; i++)
         start.data_bytes += in_memory(&validation->sets[i].data);

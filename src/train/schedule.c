@@ -8,9 +8,12 @@ double of_schedule_rate(const of_schedule *schedule, uint64_t step) {
         return schedule->rate * (double)(step + 1) / (double)schedule->warmup;
     if (schedule->kind == OF_SCHEDULE_CONSTANT)
         return schedule->rate;
-    if (step >= schedule->total)
+    double progress = schedule->passed;
+    if (schedule->total > 0)
+        progress = step < schedule->total ? (double)(step - schedule->warmup) /
+                                                (double)(schedule->total - schedule->warmup)
+                                          : 1;
+    if (progress >= 1)
         return 0;
-    double progress =
-        (double)(step - schedule->warmup) / (double)(schedule->total - schedule->warmup);
     return schedule->rate * 0.5 * (1 + cos(3.141592653589793 * progress));
 }

@@ -179,7 +179,8 @@ static of_status update(of_trainer *trainer, double norm, of_error *error) {
     of_train_counters *counters = &trainer->state.counters;
     const of_trainer_settings *options = &trainer->options;
     of_schedule schedule = {options->schedule, options->rate, options->warmup,
-                            (trainer->total_images + options->batch - 1) / options->batch};
+                            (trainer->total_images + options->batch - 1) / options->batch,
+                            of_trainer_time_passed(trainer)};
     double rate = of_schedule_rate(&schedule, counters->step);
     double clip = options->optimizer.clip * nats_per_bit(trainer);
     of_optimizer_apply(&trainer->optimizer, trainer->model,

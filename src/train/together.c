@@ -119,10 +119,13 @@ of_status of_trainer_decide(of_trainer *trainer, of_error *error) {
     unsigned ranks = of_communicator_size(ranks_of(trainer));
     if (ranks == 1)
         return OF_OK;
-    of_train_decisions mine = {
-        .stop = of_trainer_stopped(trainer),
-        .late = options->minutes > 0 && of_trainer_seconds(trainer) >= 60 * options->minutes,
-        .due = of_seconds() - trainer->checkpointed >= options->checkpoint_every};
+    double passed =
+        options->minutes > 0 ? of_trainer_seconds(trainer) / (60 * options->minutes) : 0;
+    of_train_decisions mine = {.stop = of_trainer_stopped(trainer),
+                               .late = passed >= 1,
+                               .passed = passed,
+                               .due = of_seconds() - trainer->checkpointed >=
+                                      options->checkpoint_every};
     of_train_decisions *all = of_allocate(ranks, sizeof *all);
     if (all == NULL)
         return of_fail_memory(error, "a message");

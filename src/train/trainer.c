@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run from its first step to its end. */
+#define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "core/options_read.h"
 #include "train/training_run.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static bool is_over(const of_trainer *trainer) {
-    double minutes = trainer->options.minutes;
-    bool late = of_trainer_is_split(trainer)
-                    ? trainer->decisions.late
-                    : minutes > 0 && of_trainer_seconds(trainer) >= 60 * minutes;
+    bool late = of_trainer_is_split(trainer) ? trainer->decisions.late
+                                             : of_trainer_time_passed(trainer) >= 1;
     return (trainer->total_images > 0 && trainer->state.counters.images >= trainer->total_images) ||
            late;
 }
@@ -81,6 +81,20 @@ static of_status keep(of_trainer *trainer, of_train_end end, of_error *error) {
     return status == OF_OK ? of_trainer_checkpoint(trainer, error) : status;
 }
 
+/* A weight file of a model that has learned nothing would look like any other. */
+static of_status check_steps(const of_trainer *trainer, of_train_end end, of_error *error) {
+    if (end == OF_TRAIN_INTERRUPTED || trainer->state.counters.step > 0)
+        return OF_OK;
+    if (of_trainer_is_first(trainer))
+        (void)unlink(trainer->checkpoint_path);
+    of_status status = of_fail_setting(
+        error, OF_ERROR_ARGUMENT, "minutes",
+        "the time was over before the first step: reading and preparing took %.1f s "
+        "of %.1f s; nothing was trained, and nothing is written",
+        of_trainer_seconds(trainer), 60 * trainer->options.minutes);
+    return of_communicator_agree(trainer->options.communicator, status, error);
+}
+
 static void fill_result(const of_trainer *trainer, of_train_result *result) {
     const of_train_counters *counters = &trainer->state.counters;
     result->step = counters->step;
@@ -100,6 +114,8 @@ static of_status run(const of_train_options *options, const of_train_observer *o
     of_status status = of_trainer_open(&trainer, options, error);
     if (status == OF_OK)
         status = run_steps(&trainer, &result->end, error);
+    if (status == OF_OK)
+        status = check_steps(&trainer, result->end, error);
     if (status == OF_OK)
         status = keep(&trainer, result->end, error);
     if (status == OF_OK)

@@ -16,6 +16,7 @@
 /* What all ranks do, because one of them wants it. Only kept where there are several. */
 typedef struct of_train_decisions {
     bool stop, late, due; /* asked to end; out of time; a checkpoint is due */
+    double passed;        /* share of the time that the run may take; 0 without such a limit */
 } of_train_decisions;
 
 typedef struct of_trainer {
@@ -125,6 +126,9 @@ of_status of_trainer_step(of_trainer *trainer, of_error *error);
 of_status of_trainer_report(of_trainer *trainer, const of_valid_report *validation,
                             of_error *error);
 double of_trainer_seconds(const of_trainer *trainer);
+/* The share of the run's minutes that have passed, the same in all ranks; 0 without such a limit.
+ */
+double of_trainer_time_passed(const of_trainer *trainer);
 /* Once the state is known. A failure of the log ends the log, not the run. */
 void of_trainer_tell_start(of_trainer *trainer);
 

@@ -100,6 +100,18 @@ if [ "$("$program" cpu | awk '$1 == "chosen" {print $2}')" != scalar ]; then
     expect_err 'warning: the run was made with another instruction set than scalar'
 fi
 
+# ---- time ends the run: the rate falls over it, and one too short for a step writes nothing
+# shellcheck disable=SC2086
+run 0 train --data synthetic:shapes:50 $small --minutes 0.02 --schedule cosine --out timed.model \
+    --log timed.jsonl --log-every 1
+head -n 1 timed.jsonl >first.json
+tail -n 1 timed.jsonl >last.json
+awk -v a="$(json first.json lr)" -v b="$(json last.json lr)" 'BEGIN { exit !(b < a / 2) }' ||
+    fail 'the rate does not fall over the time'
+# shellcheck disable=SC2086
+expect_failure 1 'over before the first step.*see --minutes' train --data synthetic:shapes:50 $small \
+    --minutes 0.000001 --out short.model
+
 # ---- from a general model, with the outlier losses
 # shellcheck disable=SC2086
 run 0 train --data synthetic:general:60 $small --images 160 --lr 0.005 --out general.model

@@ -43,7 +43,6 @@ bad 'a set of outliers needs .*see --valid' --out-of a=synthetic:flat
 bad "not of the form NAME=SRC" --valid synthetic:flat --out-of flat
 bad 'patience needs .*see --out-of' --valid synthetic:flat --patience 2 --outlier-loss margin \
     --general-data synthetic:general
-bad 'known: epochs or images' --schedule cosine --minutes 1
 bad 'exclude each other' --resume --overwrite
 bad "one set only" --valid - --out-of a=-
 expect_failure 1 "'16x' is not a size" train --data synthetic:shapes:9 --out a.model --size 16x
@@ -172,7 +171,7 @@ if mount -t tmpfs -o size=400k none "$disk" 2>/dev/null; then
     trap 'umount "$disk"; rm -rf "$folder" "$log"' EXIT
     # shellcheck disable=SC2086
     run 0 train $start --images 80 --out "$disk/a.model"
-    rm "$disk/a.model"
+    rm "$disk/a.model" "$disk/a.model.settings.json"
     cp "$disk/a.model.checkpoint" before.checkpoint
     head -c 10000000 /dev/zero >"$disk/filler" 2>/dev/null
     # shellcheck disable=SC2086

@@ -223,9 +223,17 @@ def test_fit_makes_one_calibrated_file(tmp_path: Path) -> None:
     general = tmp_path / "general.safetensors"
     outflow.train("synthetic:general:400", general, **SMALL)
     out = tmp_path / "fitted.safetensors"
-    outflow.fit("synthetic:shapes:1500", out, general=general, images=1600, seed=3)
+    ends = []
+    outflow.fit(
+        "synthetic:shapes:1500", out, general=general, images=1600, seed=3,
+        report=tmp_path / "report.html", on_end=ends.append,
+    )  # fmt: skip
     general.unlink()
-    assert not Path(f"{out}.checkpoint").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fitted.safetensors", "general.safetensors.checkpoint", "report.html",
+    ]  # fmt: skip
+    assert ends[0]["checked"] > 0 and ends[0]["flagged"] < 0.2
+    assert 0 <= ends[0]["sets"]["degraded"]["auroc"] <= 1
     detector = outflow.Detector(out)  # a bundle, calibrated: nothing else is needed
     evaluation = outflow.evaluate(
         detector, "synthetic:shapes:300", {"noise": "synthetic:noise:100"}, seed=11, fpr=0.05
@@ -234,6 +242,15 @@ def test_fit_makes_one_calibrated_file(tmp_path: Path) -> None:
     assert "ratio" in evaluation.scores
     assert flagged["in"] is not None and flagged["in"]["share"] < 0.15
     assert flagged["noise"] is not None and flagged["noise"]["share"] > 0.9
+
+
+def test_fit_of_too_few_and_of_one_image(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
+    with pytest.raises(ValueError, match="12 different images: at least 20"):
+        outflow.fit(images, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="all 30 images are the same picture"):
+        outflow.fit(np.zeros((30, 8, 8)), tmp_path / "w.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_fit_of_an_array_holds_enough_out(tmp_path: Path) -> None:

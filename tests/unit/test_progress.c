@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <outflow/outflow.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -114,6 +115,24 @@ static void test_unknown_total(void **state) {
     terminal_close(&screen);
 }
 
+/* What ends first counts: here the clock, and no count is known. */
+static void test_time_ends(void **state) {
+    (void)state;
+    terminal screen;
+    of_progress progress;
+    if (!terminal_open(&screen, 100))
+        skip();
+    of_progress_start(&progress, screen.stream, "train", "images", 0);
+    pass_time(&progress);
+    progress.start = of_seconds() - 60;
+    of_progress_end_in(&progress, 60.5);
+    of_progress_update(&progress, 100, NULL);
+    const char *text = terminal_read(&screen);
+    assert_non_null(strstr(text, "\rtrain [############............] 100 images, "));
+    assert_non_null(strstr(text, ", 1:00 left"));
+    terminal_close(&screen);
+}
+
 static void test_log_takes_the_bar_off(void **state) {
     (void)state;
     terminal screen;
@@ -184,7 +203,7 @@ int main(void) {
         cmocka_unit_test(test_bar_on_a_terminal), cmocka_unit_test(test_narrow_terminal),
         cmocka_unit_test(test_unknown_total),     cmocka_unit_test(test_log_takes_the_bar_off),
         cmocka_unit_test(test_lines_elsewhere),   cmocka_unit_test(test_quiet),
-        cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_log_levels),        cmocka_unit_test(test_time_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

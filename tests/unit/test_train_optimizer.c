@@ -228,8 +228,8 @@ static void assert_rate(const of_schedule *schedule, uint64_t step, double expec
 
 static void rates_follow_the_schedule(void **state) {
     (void)state;
-    of_schedule constant = {OF_SCHEDULE_CONSTANT, 0.4, 4, 0};
-    of_schedule cosine = {OF_SCHEDULE_COSINE, 0.4, 4, 104};
+    of_schedule constant = {OF_SCHEDULE_CONSTANT, 0.4, 4, 0, 0};
+    of_schedule cosine = {OF_SCHEDULE_COSINE, 0.4, 4, 104, 0};
     assert_rate(&constant, 0, 0.1);
     assert_rate(&constant, 3, 0.4);
     assert_rate(&constant, 1000000, 0.4);
@@ -239,7 +239,12 @@ static void rates_follow_the_schedule(void **state) {
     assert_rate(&cosine, 29, 0.2 * (1 + sqrt(0.5)));
     assert_rate(&cosine, 104, 0);
     assert_rate(&cosine, 500, 0);
-    assert_rate(&(of_schedule){OF_SCHEDULE_CONSTANT, 0.4, 0, 0}, 0, 0.4);
+    assert_rate(&(of_schedule){OF_SCHEDULE_CONSTANT, 0.4, 0, 0, 0}, 0, 0.4);
+    /* time ends the run: the wave is that of the time that has passed, after the warm-up */
+    assert_rate(&(of_schedule){OF_SCHEDULE_COSINE, 0.4, 4, 0, 0.5}, 1, 0.2);
+    assert_rate(&(of_schedule){OF_SCHEDULE_COSINE, 0.4, 4, 0, 0.5}, 1000, 0.2);
+    assert_rate(&(of_schedule){OF_SCHEDULE_COSINE, 0.4, 0, 0, 0}, 7, 0.4);
+    assert_rate(&(of_schedule){OF_SCHEDULE_COSINE, 0.4, 0, 0, 1.5}, 7, 0);
 }
 
 /* ---- Where gradients stand ---------------------------------------------------------------- */

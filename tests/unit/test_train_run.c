@@ -418,7 +418,6 @@ static void contradictions_are_refused(void **state) {
     REFUSED("outlier_loss", o.temperature = 10);
     REFUSED("out_of", o.outlier_loss = OF_OUTLIER_MARGIN, o.general_data = shapes,
             o.general_count = 1, o.out_of_count = 0, o.patience = 3);
-    REFUSED("images", o.schedule = OF_SCHEDULE_COSINE, o.images = 0, o.minutes = 1);
     REFUSED("", o.resume = o.overwrite = true);
     REFUSED("", o.data = input, o.data_count = 2, o.hold_out = 0, o.out_of_count = 0,
             o.valid_every = 0);

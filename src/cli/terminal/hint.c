@@ -13,7 +13,9 @@ static const struct {
               {"init_file", "init"},
               {"height", "size"},
               {"data_shares", "data-share"},
-              {"general_shares", "general-share"}};
+              {"general_shares", "general-share"},
+              {"general_data", "general"},
+              {"rate", "fpr"}};
 
 static const char *find_option(const of_console *console, const char *name) {
     for (size_t i = 0; i < console->option_count; i++)

@@ -2,6 +2,7 @@
 #include "cli/terminal/options.h"
 
 #include "cli/terminal/clashes.h"
+#include "cli/terminal/config.h"
 #include "cli/terminal/help.h"
 #include "cli/terminal/hint.h"
 #include <outflow/output.h>
@@ -227,10 +228,11 @@ static of_status read_choice(const of_option *option, const char *text, of_error
                    option->argument);
 }
 
-static of_status store(of_option *option, const char *text, int capacity, of_error *error) {
+of_status of_option_store(of_option *option, const char *text, int capacity, of_error *error) {
     if (option->given && option->type != OF_OPTION_LIST)
         return of_fail(error, OF_ERROR_ARGUMENT, "option --%s is given twice", option->name);
     option->given = true;
+    option->text = text;
     switch (option->type) {
     case OF_OPTION_FLAG:
         *(bool *)option->target = true;
@@ -298,7 +300,7 @@ static of_status apply(option_parser *parser, of_option *option, const char *val
     of_status status = OF_OK;
     if (option->type != OF_OPTION_FLAG)
         status = take_value(parser, option, &value, error);
-    return status == OF_OK ? store(option, value, parser->argc, error) : status;
+    return status == OF_OK ? of_option_store(option, value, parser->argc, error) : status;
 }
 
 /* --name, --name value, --name=value */
@@ -387,6 +389,8 @@ bool of_options_parse(const of_command *command, of_option_table *table, int arg
     of_error error;
     note_options(table, console);
     of_status status = parse_all(&parser, &error);
+    if (status == OF_OK && !parser.help)
+        status = of_config_apply(command, table, operands, &error);
     if (status == OF_OK && !parser.help)
         status = check_required(table, &error);
     if (status == OF_OK && !parser.help)

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Texts of the command line, in order. They belong to argv. */
+/* Texts of the command line, in order. They belong to argv, or to a settings file's config. */
 typedef struct of_text_list {
     const char **items; /* freed with of_text_list_free */
     size_t count;
@@ -40,8 +40,9 @@ typedef struct of_option {
     double least, most; /* inclusive range of a number */
     of_option_role role;
     bool required;
-    char *path; /* of a model: memory for the file that its name stands for */
-    bool given; /* set by the parser */
+    char *path;       /* of a model: memory for the file that its name stands for */
+    bool given;       /* set by the parser */
+    const char *text; /* what was given, but for flags and lists */
 } of_option;
 
 /* A verb's options, filled by the functions below in the order of the help text. */
@@ -50,6 +51,8 @@ typedef struct of_option_table {
     size_t count;
     char paths[4][OF_MODEL_PATH_SIZE];
     size_t path_count;
+    const char *config_file;  /* config.h; NULL: none */
+    struct of_config *config; /* what texts of options may belong to */
 } of_option_table;
 
 of_option *of_option_flag(of_option_table *table, char short_name, const char *name, bool *target,
@@ -72,6 +75,9 @@ of_option *of_option_bytes(of_option_table *table, const char *name, uint64_t *t
                            const char *help);
 of_option *of_option_choice(of_option_table *table, const char *name, const char *words,
                             int *target, const char *help);
+
+/* Takes a value as the command line gives it; `capacity` of a list is that of its first text. */
+of_status of_option_store(of_option *option, const char *text, int capacity, of_error *error);
 
 /* True if the option was given. The name must be in the table. */
 bool of_option_given(const of_option_table *table, const char *name);

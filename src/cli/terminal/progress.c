@@ -27,6 +27,10 @@ void of_progress_start(of_progress *progress, FILE *stream, const char *label, c
     (void)snprintf(progress->unit, sizeof progress->unit, "%s", unit);
 }
 
+void of_progress_end_in(of_progress *progress, double seconds) {
+    progress->end = of_seconds() + (seconds > 0 ? seconds : 0);
+}
+
 /* A line under construction; what does not fit is dropped. */
 typedef struct text_line {
     char text[LINE_SIZE];
@@ -61,21 +65,45 @@ static void append_duration(text_line *line, double seconds) {
         append(line, "%u:%02u", (unsigned)(s / 60), (unsigned)(s % 60));
 }
 
+/* Seconds until the end that comes first; below 0: none is known. */
+static double time_left(const of_progress *progress, double now, double rate) {
+    double by_count = -1, by_clock = -1;
+    if (progress->total > progress->done && rate > 0)
+        by_count = (double)(progress->total - progress->done) / rate;
+    if (progress->end > 0)
+        by_clock = progress->end > now ? progress->end - now : 0;
+    if (by_count < 0 || (by_clock >= 0 && by_clock < by_count))
+        return by_clock;
+    return by_count;
+}
+
+/* How much of the run is done, by what ends it first; below 0: no end is known. */
+static double share_done(const of_progress *progress, double now) {
+    double by_count = -1, by_clock = -1, length = progress->end - progress->start;
+    if (progress->total > 0)
+        by_count = (double)progress->done / (double)progress->total;
+    if (progress->end > 0)
+        by_clock = length > 0 ? (now - progress->start) / length : 1;
+    double share = by_clock > by_count ? by_clock : by_count;
+    return share < 1 ? share : 1;
+}
+
 /* "label [#####.....] 1200/2000 images, 123.4 images/s, 0:06 left, note" */
 static void describe(const of_progress *progress, double now, const char *note, text_line *line) {
     double elapsed = now - progress->start;
     double rate = elapsed > 0 ? (double)progress->done / elapsed : 0;
     uint64_t done = progress->done, total = progress->total;
+    double share = share_done(progress, now), left = time_left(progress, now, rate);
     append(line, "%s", progress->label);
-    if (total > 0 && progress->terminal)
-        append_bar(line, done < total ? (double)done / (double)total : 1);
+    if (share >= 0 && progress->terminal)
+        append_bar(line, share);
     append(line, " %" PRIu64, done);
     if (total > 0)
         append(line, "/%" PRIu64, total);
     append(line, " %s, %.1f %s/s", progress->unit, rate, progress->unit);
-    if (total > done && rate > 0) {
+    if (left >= 0) {
         append(line, ", ");
-        append_duration(line, (double)(total - done) / rate);
+        append_duration(line, left);
         append(line, " left");
     }
     if (note != NULL && *note != '\0')

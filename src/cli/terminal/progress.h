@@ -13,6 +13,7 @@ typedef struct of_progress {
     bool visible;      /* the bar stands on the terminal's current line */
     double interval;   /* seconds between two updates */
     double start, due; /* monotonic seconds: of the start, and of the next update */
+    double end;        /* when time ends the run, monotonic seconds; 0: it does not */
     uint64_t total;    /* 0: not known */
     uint64_t done;
     char label[48]; /* what is being done */
@@ -23,6 +24,9 @@ typedef struct of_progress {
  * seconds elsewhere. `label` and `unit` are cut to fit. */
 void of_progress_start(of_progress *progress, FILE *stream, const char *label, const char *unit,
                        uint64_t total);
+
+/* Time ends the run as well, after so many seconds from now. */
+void of_progress_end_in(of_progress *progress, double seconds);
 
 /* Tells how far the run is; `note` (may be NULL) is a text at the end of the line. Cheap to call
  * often. */

@@ -111,6 +111,7 @@ void add_model(nb::module_ &module);
 void add_plan(nb::module_ &module);
 void add_detector(nb::module_ &module);
 void add_train(nb::module_ &module);
+void add_fit(nb::module_ &module);
 void add_evaluate(nb::module_ &module);
 
 } // namespace outflow

@@ -9,5 +9,6 @@ NB_MODULE(_core, module) {
     outflow::add_plan(module);
     outflow::add_detector(module);
     outflow::add_train(module);
+    outflow::add_fit(module);
     outflow::add_evaluate(module);
 }

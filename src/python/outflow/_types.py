@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple, TypedDict
+from typing import Dict, Optional, Tuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -213,3 +213,26 @@ class TrainEnd(TypedDict):
     seconds: float
     checkpoint: str
     log_error: Optional[str]
+
+
+class FitSet(TypedDict):
+    """How a set of outliers is told from the images held out."""
+
+    images: int
+    auroc: float
+    flagged: float
+
+
+class FitEnd(TypedDict):
+    """What came of a fit."""
+
+    interrupted: bool
+    score: str
+    rate: float
+    trained: int
+    calibrated: int
+    checked: int
+    flagged: float
+    sets: Dict[str, FitSet]
+    unreadable: int
+    seconds: float

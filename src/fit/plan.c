@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is done with so many images. */
+#include "core/clock.h"
+#include "core/error.h"
+#include "fit/fitting.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* More passes over a part than this make a model know its images by heart. */
+enum { MOST_EPOCHS = 40, MOST_CALIBRATE = 1500, MOST_CHECK = 500 };
+
+static const double general_share = 0.4; /* of the time for training, where there is no model */
+
+/* ---- The images --------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Least, median and most of a side, `values` [count] being room for it. */
+static void describe_side(uint32_t *values, size_t count, uint32_t *least, uint32_t *median,
+                          uint32_t *most) {
+    qsort(values, count, sizeof *values, by_value);
+    *least = values[0];
+    *median = values[count / 2];
+    *most = values[count - 1];
+}
+
+static of_status describe_images(const of_survey *survey, const of_similar *similar,
+                                 of_fit_plan *plan, of_error *error) {
+    size_t count = survey->count, coloured = 0;
+    uint32_t *sides = calloc(count, sizeof *sides);
+    if (sides == NULL)
+        return of_fail_memory(error, "the sizes of images");
+    plan->found = survey->found;
+    plan->looked_at = count;
+    plan->unreadable = survey->unreadable;
+    plan->skipped = survey->skipped;
+    plan->copies = similar->copies;
+    plan->similar = similar->similar;
+    plan->alike = similar->alike;
+    for (size_t i = 0; i < count; i++)
+        sides[i] = survey->images[i].height;
+    describe_side(sides, count, &plan->least_height, &plan->median_height, &plan->most_height);
+    for (size_t i = 0; i < count; i++)
+        sides[i] = survey->images[i].width;
+    describe_side(sides, count, &plan->least_width, &plan->median_width, &plan->most_width);
+    for (size_t i = 0; i < count; i++)
+        coloured += survey->images[i].coloured;
+    plan->coloured = (double)coloured / (double)count;
+    free(sides);
+    return OF_OK;
+}
+
+/* ---- The parts ---------------------------------------------------------------------------- */
+
+static of_status fail_too_few(const of_fit_options *options, const of_survey *survey,
+                              const of_similar *similar, of_error *error) {
+    uint64_t different = survey->count - similar->copies;
+    if (survey->count == 0 && survey->unreadable > 0)
+        return of_fail(error, OF_ERROR_FORMAT,
+                       "%s: none of its %" PRIu64 " images can be read; the first: %s",
+                       options->source, survey->unreadable, survey->reason);
+    if (survey->count == 0)
+        return of_fail(error, OF_ERROR_FORMAT, "%s: there is no image in it", options->source);
+    if (different == 1 && survey->count > 1)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "%s: all %zu images are the same picture: what varies among normal images "
+                       "cannot be learned from it",
+                       options->source, survey->count);
+    return of_fail(error, OF_ERROR_ARGUMENT,
+                   "%s: %" PRIu64 " different image%s%s: at least %d are needed to say what is "
+                   "normal, and from %d on a model is trained on them",
+                   options->source, different, different == 1 ? "" : "s",
+                   similar->copies > 0 ? " (others are copies)" : "", (int)OF_FIT_LEAST,
+                   (int)OF_FIT_LEAST_TRAIN);
+}
+
+static uint64_t limited(double value, uint64_t least, uint64_t most) {
+    uint64_t count = (uint64_t)value;
+    return count < least ? least : count > most ? most : count;
+}
+
+static void choose_parts(uint64_t different, of_fit_plan *plan) {
+    plan->way = different >= OF_FIT_LEAST_TRAIN     ? OF_FIT_TRAIN
+                : different >= OF_CALIBRATION_LEAST ? OF_FIT_STATISTICS
+                                                    : OF_FIT_COPIES;
+    plan->calibrate = different;
+    if (plan->way == OF_FIT_COPIES) /* whole rounds of copies */
+        plan->calibrate = (OF_CALIBRATION_LEAST + different - 1) / different * different;
+    if (plan->way != OF_FIT_TRAIN)
+        return;
+    plan->calibrate = limited(0.15 * (double)different, OF_CALIBRATION_LEAST, MOST_CALIBRATE);
+    if (different >= (uint64_t)2 * OF_FIT_LEAST_TRAIN)
+        plan->check = limited(0.1 * (double)different, OF_CALIBRATION_LEAST / 2, MOST_CHECK);
+    plan->train = different - plan->calibrate - plan->check;
+}
+
+/* Half of the images are counted for scores that are fitted to the other half. */
+static of_status check_rate(const of_fit_options *options, const of_fit_plan *plan,
+                            of_error *error) {
+    double counted = floor((double)plan->calibrate / 2);
+    return options->rate * (counted + 1) >= 1
+               ? OF_OK
+               : of_fail_setting(error, OF_ERROR_ARGUMENT, "rate",
+                                 "a rate of %g needs %.0f images to calibrate with, and of these "
+                                 "there are %" PRIu64 " for it: the least rate for them is %.2g",
+                                 options->rate, 2 * (ceil(1 / options->rate) - 1), plan->calibrate,
+                                 1 / (counted + 1));
+}
+
+/* ---- How long ----------------------------------------------------------------------------- */
+
+/* What is left for training once calibration, measurement and report have their time. */
+static double training_minutes(const of_fitting *fitting) {
+    double all = 60 * fitting->options.minutes, passed = of_seconds() - fitting->started;
+    double rest = 0.05 * all > 15 ? 0.05 * all : 15;
+    double left = all - passed - (rest < 0.3 * all ? rest : 0.3 * all);
+    return (left > 0.2 * all ? left : 0.2 * all) / 60;
+}
+
+static void choose_length(of_fitting *fitting) {
+    of_fit_plan *plan = &fitting->plan;
+    const of_fit_options *options = &fitting->options;
+    uint64_t most = plan->train * MOST_EPOCHS;
+    bool trains = plan->way == OF_FIT_TRAIN, trains_general = plan->general_model == NULL;
+    plan->train_images = trains ? options->images : 0;
+    if (options->images > 0)
+        return;
+    double minutes = training_minutes(fitting), share = trains ? general_share : 1;
+    if (!trains && !trains_general)
+        return;
+    plan->minutes = options->minutes;
+    plan->general_minutes = trains_general ? share * minutes : 0;
+    plan->train_minutes = trains ? minutes - plan->general_minutes : 0;
+    double images = plan->images_per_second * 60 * plan->train_minutes;
+    if (trains && plan->images_per_second > 0 && images > (double)most) {
+        plan->train_images = most;
+        plan->minutes -= (images - (double)most) / plan->images_per_second / 60;
+    }
+}
+
+of_status of_fitting_plan(of_fitting *fitting, const of_survey *survey, const of_similar *similar,
+                          of_error *error) {
+    of_fit_plan *plan = &fitting->plan;
+    const of_fit_options *options = &fitting->options;
+    uint64_t different = survey->count - similar->copies;
+    if (different < OF_FIT_LEAST)
+        return fail_too_few(options, survey, similar, error);
+    of_status status = describe_images(survey, similar, plan, error);
+    if (status != OF_OK)
+        return status;
+    plan->architecture = of_architecture_default();
+    plan->architecture.channels = options->channels > 0    ? options->channels
+                                  : plan->coloured >= 0.01 ? 3
+                                                           : 1;
+    plan->architecture.height = survey->height;
+    plan->architecture.width = survey->width;
+    double down = (double)plan->median_height / survey->height;
+    double across = (double)plan->median_width / survey->width;
+    plan->reduced = down > across ? down : across;
+    choose_parts(different, plan);
+    plan->against_general = options->general_count > 0 && plan->way == OF_FIT_TRAIN;
+    status = check_rate(options, plan, error);
+    if (status == OF_OK)
+        status = of_fitting_find_general(fitting, error);
+    if (status != OF_OK)
+        return status;
+    if (plan->way == OF_FIT_TRAIN && options->images == 0)
+        plan->images_per_second = of_fitting_measure_speed(fitting, survey);
+    choose_length(fitting);
+    return OF_OK;
+}
