@@ -50,6 +50,7 @@ struct of_run {
     of_worker *worker;
     of_kept *kept;         /* training, else NULL */
     bool without_map;      /* initialisation: tails leave out the next step's map */
+    float *const *ranges;  /* [ops of the plan], NULL for most: see observe.c; or NULL */
     double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
 };
 
@@ -100,6 +101,12 @@ of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_erro
 typedef of_status of_session_work(const of_run *run, size_t number, void *user, of_error *error);
 of_status of_session_each(of_session *session, size_t count, of_session_work *work, void *user,
                           of_error *error);
+
+/* ---- observe.c ---- */
+
+/* Raises the op's ranges [1 + outputs], if it has some, to the largest |x| of what a layer in floats
+ * has read and the largest of each output that it has written, for so many units. */
+void of_observe_layer(const of_run *run, const of_op *op, uint32_t count, const float *source);
 
 /* ---- profile.c ---- */
 
