@@ -217,6 +217,8 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
         status = of_integer_check(model, plan->for_training, error);
     if (status == OF_OK && plan->precision == OF_PRECISION_INT8)
         status = of_quantization_read(model, &plan->quantization, error);
+    if (status == OF_OK && plan->quantization != NULL)
+        status = of_integer_balance(model, plan->quantization, error);
     if (status == OF_OK)
         status = set_up(plan, model, options, isa, error);
     for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)

@@ -4,61 +4,130 @@
  * keeps the sign of what it is multiplied by: relu(x/u) u = relu(x) (as in SmoothQuant, Xiao et al.
  * 2023, arXiv 2211.10438, but without loss). */
 #include "core/error.h"
+#include "core/memory.h"
 #include "graph/integer_convolution.h"
 #include "graph/plan.h"
 #include "model/quantization.h"
 
+#include <float.h>
 #include <math.h>
+#include <string.h>
+#include <stdio.h>
 
 /* Images unlike those that were measured have larger numbers: the state's INT16 has bits to spare
  * for them, INT8 has none. */
-static const double INPUT_ROOM = 4, WIDE_ROOM = 4, NARROW_ROOM = 1;
+#include <stdlib.h>
+static double ev(const char*n,double d){const char*e=getenv(n);return e?atof(e):d;}
+#define INPUT_ROOM ev("Q_IN",4)
+#define WIDE_ROOM ev("Q_WIDE",4)
+#define NARROW_ROOM ev("Q_NARROW",1)
 
 /* Units that were active only a little, or never, might be with other images. */
-static const double LEAST_SHARE = 1.0 / 64;
+#define LEAST_SHARE ev("Q_LEAST",1.0/64)
 
 static const of_network_ranges *ranges_of(const of_plan *plan, const of_op *op) {
     const of_quantization *q = plan->quantization;
     return &q->networks[(size_t)op->scale * q->steps + op->step];
 }
 
+static of_precision Q(const of_plan*plan,const of_op*op,uint32_t layer){ char n[32]; if(layer==0) return OF_PRECISION_INT16; snprintf(n,32,"Q_S%uL%u",op->scale,layer); if(getenv(n)) return OF_PRECISION_INT16; return ranges_of(plan,op)->layers[layer]; }
 of_precision of_integer_precision(const of_plan *plan, const of_op *op, uint32_t layer) {
-    return layer < OF_NETWORK_LAYERS ? ranges_of(plan, op)->layers[layer] : OF_PRECISION_F32;
+    return layer < OF_NETWORK_LAYERS ? Q(plan,op,layer) : OF_PRECISION_F32;
 }
 
 static double input_unit(const of_network_ranges *ranges) {
     return INPUT_ROOM * (double)ranges->input / OF_INT16_MOST;
 }
 
-static double largest_of(const float *values, size_t count) {
-    double largest = 0;
-    for (size_t i = 0; i < count; i++)
-        largest = fmax(largest, (double)values[i]);
-    return largest > 0 ? largest : 1;
+/* ---- Ranges in balance ----------------------------------------------------------------------- */
+
+/* The largest share that input `channel` has in any output's weights, of that output's largest. */
+typedef struct next_layer {
+    const float *weights; /* [outputs][inputs][taps] */
+    size_t outputs, inputs, taps;
+} next_layer;
+
+static next_layer next_layer_of(const of_model *model, const of_step_parameters *step, int layer) {
+    bool dense = model->architecture.block == OF_BLOCK_DENSE;
+    int number = layer == 0 ? (dense ? step->fc2_weight : step->conv2_weight)
+                            : (dense ? step->fc3_weight : step->conv3_weight);
+    size_t inputs = model->architecture.hidden, taps = layer == 1 && !dense ? 9 : 1;
+    return (next_layer){.weights = of_model_values(model, number),
+                        .outputs = model->parameters[number].count / (inputs * taps),
+                        .inputs = inputs,
+                        .taps = taps};
 }
+
+static double row_largest(const float *row, size_t count) {
+    double largest = FLT_MIN;
+    for (size_t i = 0; i < count; i++)
+        largest = fmax(largest, fabs((double)row[i]));
+    return largest;
+}
+
+static void find_shares(const next_layer *next, float *shares) {
+    memset(shares, 0, next->inputs * sizeof *shares);
+    for (size_t o = 0; o < next->outputs; o++) {
+        const float *row = next->weights + o * next->inputs * next->taps;
+        double largest = row_largest(row, next->inputs * next->taps);
+        for (size_t i = 0; i < next->inputs; i++) {
+            float share = (float)(row_largest(row + i * next->taps, next->taps) / largest);
+            shares[i] = fmaxf(shares[i], share);
+        }
+    }
+}
+
+static void balance(const next_layer *next, float *shares, float *ranges) {
+    double largest = row_largest(ranges, next->inputs), most = 0;
+    double alpha = ev("Q_ALPHA", 0.5);
+    find_shares(next, shares);
+    for (size_t i = 0; i < next->inputs; i++) {
+        double range = fmax((double)ranges[i], LEAST_SHARE * largest);
+        double share = fmax((double)shares[i], 1.0/64);
+        most = fmax(most, pow(range * share, 1 - alpha));
+    }
+    for (size_t i = 0; i < next->inputs; i++) {
+        double range = fmax((double)ranges[i], LEAST_SHARE * largest);
+        double share = fmax((double)shares[i], 1.0/64);
+        ranges[i] = (float)(pow(range, alpha) * pow(share, alpha - 1) * most);
+    }
+}
+
+of_status of_integer_balance(const of_model *model, of_quantization *q, of_error *error) {
+    float *shares = of_allocate(q->hidden, sizeof *shares);
+    if (shares == NULL)
+        return of_fail_memory(error, "activation ranges");
+    for (uint32_t s = 0; s < q->scales; s++)
+        for (uint32_t k = 0; k < q->steps; k++)
+            for (int layer = 0; layer < OF_NETWORK_LAYERS - 1; layer++) {
+                next_layer next = next_layer_of(model, &model->scales[s].steps[k], layer);
+                balance(&next, shares, q->networks[(size_t)s * q->steps + k].hidden[layer]);
+            }
+    of_free(shares);
+    return OF_OK;
+}
+
+/* ---- Layers ------------------------------------------------------------------------------------ */
 
 /* Units of the hidden activations that layer `layer` writes for the next one. */
 typedef struct hidden_units {
     const float *ranges;
     size_t count;
-    double least, factor;
+    double factor;
 } hidden_units;
 
-static hidden_units units_of(const of_plan *plan, const of_network_ranges *network,
+static hidden_units units_of(const of_plan *plan, const of_op*op, const of_network_ranges *network,
                              uint32_t layer) {
-    const float *ranges = network->hidden[layer];
-    size_t count = plan->quantization->hidden;
-    bool wide = network->layers[layer + 1] == OF_PRECISION_INT16;
-    return (hidden_units){.ranges = ranges,
-                          .count = count,
-                          .least = LEAST_SHARE * largest_of(ranges, count),
+    bool wide = Q(plan,op,layer+1) == OF_PRECISION_INT16;
+    return (hidden_units){.ranges = network->hidden[layer],
+                          .count = plan->quantization->hidden,
                           .factor = wide ? WIDE_ROOM / OF_INT16_MOST : NARROW_ROOM / 255};
 }
 
 static double unit_of(const hidden_units *units, size_t channel) {
     if (channel >= units->count) /* padding */
         return 1;
-    return units->factor * fmax((double)units->ranges[channel], units->least);
+    return units->factor * (double)units->ranges[channel];
 }
 
 void of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded) {
@@ -69,9 +138,9 @@ void of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded) {
     size_t taps = (size_t)shape->kernel * shape->kernel;
     hidden_units in = {0}, out = {0};
     if (!first)
-        in = units_of(plan, network, layer - 1);
+        in = units_of(plan, op, network, layer - 1);
     if (!last)
-        out = units_of(plan, network, layer);
+        out = units_of(plan, op, network, layer);
     for (uint32_t o = 0; o < shape->outputs; o++) {
         double target = last ? 1 : unit_of(&out, o);
         folded->bias[o] = (float)((double)folded->bias[o] / target);

@@ -134,6 +134,10 @@ void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info
 /* Can a plan of this model have them? */
 of_status of_integer_check(const of_model *model, bool for_training, of_error *error);
 
+/* Widens the ranges of hidden units: see integer_layers.c. */
+of_status of_integer_balance(const of_model *model, struct of_quantization *quantization,
+                             of_error *error);
+
 /* What layer 0, 1 or 2 of an op's network multiplies; F32 beyond, where floats go on. */
 of_precision of_integer_precision(const of_plan *plan, const of_op *op, uint32_t layer);
 
