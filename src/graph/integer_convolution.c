@@ -7,7 +7,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { GROUP = 4 /* bytes */, LANES = 16, OUTSIDE = -1 };
@@ -97,8 +96,8 @@ size_t of_integer_convolution_weight_bytes(const of_integer_convolution *c) {
  * leave 32 bits; rounding adds half a unit to each weight at most. */
 float of_integer_weights(const of_convolution_shape *shape, const float *weights,
                          int16_t *integers) {
-    size_t taps = (size_t)shape->kernel * shape->kernel, count = shape->inputs * taps;
-    double most_weight = is_wide(shape) ? (getenv("Q_W7") && shape->target==OF_PRECISION_F32 ? 127 : 32767) : 127;
+    size_t count = (size_t)shape->inputs * shape->kernel * shape->kernel;
+    double most_weight = is_wide(shape) ? 32767 : 127;
     double most_input = is_wide(shape) ? OF_INT16_MOST : 255;
     double room = INT32_MAX / most_input - 0.5 * (double)count;
     double largest = 0, sum = 0;
@@ -109,14 +108,9 @@ float of_integer_weights(const of_convolution_shape *shape, const float *weights
     float scale = (float)fmax(largest / most_weight, sum / fmax(room, 1));
     if (!(scale > FLT_MIN)) /* no weights to speak of */
         scale = 1;
-    for (size_t i = 0; i < count; i += taps) {
-        double left = 0; /* of the taps so far, in units of the integers */
-        for (size_t t = 0; t < taps; t++) {
-            double wish = (double)weights[i + t] / (double)scale + left;
-            double rounded = fmax(-most_weight, fmin(most_weight, nearbyint(wish)));
-            integers[i + t] = (int16_t)rounded;
-            left = wish - rounded;
-        }
+    for (size_t i = 0; i < count; i++) {
+        double rounded = nearbyint((double)weights[i] / (double)scale);
+        integers[i] = (int16_t)fmax(-most_weight, fmin(most_weight, rounded));
     }
     return scale;
 }

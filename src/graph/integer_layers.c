@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "graph/integer_convolution.h"
+#include "graph/integer_rounding.h"
 #include "graph/plan.h"
 #include "model/quantization.h"
 
@@ -101,7 +102,7 @@ of_status of_integer_balance(const of_model *model, of_quantization *q, of_error
         for (uint32_t k = 0; k < q->steps; k++)
             for (int layer = 0; layer < OF_NETWORK_LAYERS - 1; layer++) {
                 next_layer next = next_layer_of(model, &model->scales[s].steps[k], layer);
-                balance(&next, shares, q->networks[(size_t)s * q->steps + k].hidden[layer]);
+                balance(&next, shares, q->networks[(size_t)s * q->steps + k].hidden[layer].largest);
             }
     of_free(shares);
     return OF_OK;
@@ -119,7 +120,7 @@ typedef struct hidden_units {
 static hidden_units units_of(const of_plan *plan, const of_op*op, const of_network_ranges *network,
                              uint32_t layer) {
     bool wide = Q(plan,op,layer+1) == OF_PRECISION_INT16;
-    return (hidden_units){.ranges = network->hidden[layer],
+    return (hidden_units){.ranges = network->hidden[layer].largest,
                           .count = plan->quantization->hidden,
                           .factor = wide ? WIDE_ROOM / OF_INT16_MOST : NARROW_ROOM / 255};
 }
@@ -130,7 +131,28 @@ static double unit_of(const hidden_units *units, size_t channel) {
     return units->factor * (double)units->ranges[channel];
 }
 
-void of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded) {
+/* Padding has mean and variance 0. */
+static of_status round_layer(const hidden_units *units, const of_hidden_ranges *hidden,
+                             const of_convolution_shape *shape, float *weights, of_error *error) {
+    size_t taps = (size_t)shape->kernel * shape->kernel, row = shape->inputs * taps;
+    float *mean = of_allocate_zeroed(2 * (size_t)shape->inputs + row, sizeof *mean);
+    float *variance = mean + shape->inputs, *errors = variance + shape->inputs;
+    const of_input_moments moments = {mean, variance, shape->inputs, taps};
+    if (mean == NULL)
+        return of_fail_memory(error, "integer weights");
+    for (size_t i = 0; i < units->count; i++) {
+        double deviation = (double)hidden->deviation[i] / unit_of(units, i);
+        mean[i] = (float)((double)hidden->mean[i] / unit_of(units, i));
+        variance[i] = (float)(deviation * deviation);
+    }
+    for (uint32_t o = 0; o < shape->outputs; o++)
+        of_round_weights(&moments, weights + o * row, errors);
+    of_free(mean);
+    return OF_OK;
+}
+
+of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded,
+                          of_error *error) {
     const of_network_ranges *network = ranges_of(plan, op);
     const of_convolution_shape *shape = &op->shape;
     uint32_t layer = (uint32_t)op->writes;
@@ -153,6 +175,9 @@ void of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded) {
     }
     if (first)
         op->input_factor = (float)(1 / input_unit(network));
+    else if (shape->source == OF_PRECISION_INT8 && getenv("Q_NOROUND") == NULL)
+        return round_layer(&in, &network->hidden[layer - 1], shape, folded->weights, error);
+    return OF_OK;
 }
 
 /* Numbers below zero, as a leaking ReLU leaves them, have no place in INT8. */

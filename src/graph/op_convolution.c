@@ -160,8 +160,11 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
         fold_edges(model, op);
     if (op->rectified)
         pack_input(plan, model, op);
+    of_status status = OF_OK;
     if (of_is_integer(op->shape.source))
-        of_integer_fold(plan, op, &buffers->folded);
+        status = of_integer_fold(plan, op, &buffers->folded, error);
+    if (status != OF_OK)
+        return status;
     memcpy(op->packed.bias, buffers->folded.bias, op->shape.outputs * sizeof(float));
     return of_convolution_pack(op->code, buffers->folded.weights, op->packed.weights, error);
 }

@@ -142,7 +142,8 @@ of_status of_integer_balance(const of_model *model, struct of_quantization *quan
 of_precision of_integer_precision(const of_plan *plan, const of_op *op, uint32_t layer);
 
 /* Folded weights and bias in units of the layer's source and target; sets the op's input_factor. */
-void of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded);
+of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded,
+                          of_error *error);
 
 /* ---- op_map.c: ActNorm and mixing ---- */
 

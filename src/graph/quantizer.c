@@ -7,12 +7,13 @@
 #include "graph/run.h"
 #include "model/quantization.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct of_quantizer {
     of_session *session;
     of_arena arena;
-    float ***ranges; /* [threads][ops of the plan], see of_observe_layer */
+    of_layer_ranges ***ranges; /* [threads][ops of the plan], see of_observe_layer */
     uint64_t images;
 };
 
@@ -23,13 +24,22 @@ static bool is_observed(const of_op *op) {
 
 /* ---- Making and freeing --------------------------------------------------------------------- */
 
-static bool make_ranges(of_quantizer *q, const of_plan *plan, float ***result) {
-    float **ranges = of_arena_take(&q->arena, plan->op_count, sizeof *ranges);
+static of_layer_ranges *make_layer(of_arena *arena, size_t outputs) {
+    of_layer_ranges *layer = of_arena_take(arena, 1, sizeof *layer);
+    if (layer == NULL)
+        return NULL;
+    layer->largest = of_arena_take(arena, outputs, sizeof *layer->largest);
+    layer->sums = of_arena_take(arena, outputs, sizeof *layer->sums);
+    layer->squares = of_arena_take(arena, outputs, sizeof *layer->squares);
+    return layer->largest != NULL && layer->sums != NULL && layer->squares != NULL ? layer : NULL;
+}
+
+static bool make_ranges(of_quantizer *q, const of_plan *plan, of_layer_ranges ***result) {
+    of_layer_ranges **ranges = of_arena_take(&q->arena, plan->op_count, sizeof(of_layer_ranges *));
     bool complete = ranges != NULL;
     for (size_t i = 0; complete && i < plan->op_count; i++)
         if (is_observed(&plan->ops[i])) {
-            size_t count = (size_t)plan->ops[i].shape.outputs + 1;
-            ranges[i] = of_arena_take(&q->arena, count, sizeof **ranges);
+            ranges[i] = make_layer(&q->arena, plan->ops[i].shape.outputs);
             complete = ranges[i] != NULL;
         }
     *result = ranges;
@@ -103,12 +113,28 @@ of_status of_quantizer_add(of_quantizer *quantizer, const of_batch *batch, of_er
 
 /* ---- Results -------------------------------------------------------------------------------- */
 
-static float largest(const of_quantizer *q, size_t op, size_t index) {
-    float most = 0;
+/* The moments of one output, over the threads. */
+static void fill_unit(const of_quantizer *q, size_t op, uint32_t unit, of_hidden_ranges *hidden) {
+    int64_t sum = 0, squares = 0;
+    double positions = 0;
+    for (unsigned t = 0; t < q->session->plan->threads; t++) {
+        const of_layer_ranges *part = q->ranges[t][op];
+        hidden->largest[unit] = fmaxf(hidden->largest[unit], part->largest[unit]);
+        positions += (double)part->positions;
+        sum += part->sums[unit];
+        squares += part->squares[unit];
+    }
+    double mean = (double)sum * 0x1p-16 / positions;
+    double variance = (double)squares * 0x1p-12 / positions - mean * mean;
+    hidden->mean[unit] = (float)mean;
+    hidden->deviation[unit] = (float)sqrt(fmax(variance, 0));
+}
+
+static float largest_input(const of_quantizer *q, size_t op) {
+    float largest = 0;
     for (unsigned t = 0; t < q->session->plan->threads; t++)
-        if (q->ranges[t][op][index] > most)
-            most = q->ranges[t][op][index];
-    return most;
+        largest = fmaxf(largest, q->ranges[t][op]->input);
+    return largest;
 }
 
 static of_status fill(const of_quantizer *q, of_quantization *quantization, of_error *error) {
@@ -121,9 +147,9 @@ static of_status fill(const of_quantizer *q, of_quantization *quantization, of_e
         of_network_ranges *network =
             &quantization->networks[(size_t)op->scale * quantization->steps + op->step];
         for (uint32_t unit = 0; unit < quantization->hidden; unit++)
-            network->hidden[op->writes][unit] = largest(q, i, 1 + unit);
+            fill_unit(q, i, unit, &network->hidden[op->writes]);
         if (of_reads_state(op))
-            network->input = largest(q, i, 0);
+            network->input = largest_input(q, i);
         if (!(network->input > 0))
             return of_fail(error, OF_ERROR_NUMERIC,
                            "the state that scale %u, step %u reads is zero or not finite in all "

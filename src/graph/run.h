@@ -44,13 +44,22 @@ typedef struct of_kept {
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
 
+/* What an observed layer meets: the largest |x| that it has read, and of each output the largest
+ * one, its sum and that of its squares, as integers whose order of addition does not matter. */
+typedef struct of_layer_ranges {
+    uint64_t positions;
+    float input;
+    float *largest; /* [outputs] */
+    int64_t *sums, *squares; /* [outputs], in 2^-16 and 2^-12 */
+} of_layer_ranges;
+
 /* Where a group of units is being run. */
 struct of_run {
     const of_plan *plan;
     of_worker *worker;
     of_kept *kept;         /* training, else NULL */
     bool without_map;      /* initialisation: tails leave out the next step's map */
-    float *const *ranges;  /* [ops of the plan], NULL for most: see observe.c; or NULL */
+    of_layer_ranges **ranges; /* [ops of the plan], NULL for most; or NULL: nobody observes */
     double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
 };
 
@@ -104,8 +113,8 @@ of_status of_session_each(of_session *session, size_t count, of_session_work *wo
 
 /* ---- observe.c ---- */
 
-/* Raises the op's ranges [1 + outputs], if it has some, to the largest |x| of what a layer in floats
- * has read and the largest of each output that it has written, for so many units. */
+/* Adds what a layer in floats has read and written for so many units to the op's ranges, if it has
+ * some. */
 void of_observe_layer(const of_run *run, const of_op *op, uint32_t count, const float *source);
 
 /* ---- profile.c ---- */

@@ -16,7 +16,15 @@ enum { VERSION = 1, NUMBER_BYTES = 32, NETWORK_VALUES = 16, OTHER_VALUES = 64, M
 
 const char of_quantization_key[] = "quantization";
 
-static const char *const hidden_keys[] = {"hidden1", "hidden2"};
+/* Names of the arrays of the two hidden layers. */
+static const char *const hidden_keys[][3] = {{"hidden1", "mean1", "deviation1"},
+                                             {"hidden2", "mean2", "deviation2"}};
+
+static void list_arrays(const of_hidden_ranges *hidden, float *arrays[3]) {
+    arrays[0] = hidden->largest;
+    arrays[1] = hidden->mean;
+    arrays[2] = hidden->deviation;
+}
 
 static size_t network_count(const of_quantization *q) {
     return (size_t)q->scales * q->steps;
@@ -32,15 +40,20 @@ of_status of_quantization_create(const of_architecture *architecture, of_quantiz
                            .hidden = architecture->hidden};
     size_t count = network_count(q);
     q->networks = of_allocate_zeroed(count, sizeof *q->networks);
-    q->values = of_allocate_zeroed(count * 2, q->hidden * sizeof *q->values);
+    q->values = of_allocate_zeroed(count * 6, q->hidden * sizeof *q->values);
     if (q->networks == NULL || q->values == NULL) {
         of_quantization_free(q);
         return of_fail_memory(error, "activation ranges");
     }
-    for (size_t i = 0; i < count; i++)
-        q->networks[i] = (of_network_ranges){
-            .hidden = {q->values + 2 * i * q->hidden, q->values + (2 * i + 1) * q->hidden},
+    float *values = q->values;
+    for (size_t i = 0; i < count; i++) {
+        of_network_ranges *network = &q->networks[i];
+        *network = (of_network_ranges){
             .layers = {OF_PRECISION_INT16, OF_PRECISION_INT8, OF_PRECISION_INT8}};
+        for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS; layer++, values += 3 * q->hidden)
+            network->hidden[layer] =
+                (of_hidden_ranges){values, values + q->hidden, values + 2 * q->hidden};
+    }
     *result = q;
     return OF_OK;
 }
@@ -97,9 +110,14 @@ static bool add_network(cJSON *networks, const of_network_ranges *network, size_
         cJSON_Delete(input);
         return false;
     }
-    return add_ranges(object, hidden_keys[0], network->hidden[0], hidden) &&
-           add_ranges(object, hidden_keys[1], network->hidden[1], hidden) &&
-           add_layers(object, network);
+    for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS; layer++) {
+        float *arrays[3];
+        list_arrays(&network->hidden[layer], arrays);
+        for (size_t i = 0; i < 3; i++)
+            if (!add_ranges(object, hidden_keys[layer][i], arrays[i], hidden))
+                return false;
+    }
+    return add_layers(object, network);
 }
 
 char *of_quantization_print(const of_quantization *q, uint64_t fingerprint, const char *source) {
@@ -165,9 +183,13 @@ static bool read_layers(const cJSON *array, of_precision *layers) {
 static const char *read_network(const cJSON *object, size_t hidden, of_network_ranges *network) {
     if (!read_range(member(object, "input"), &network->input) || !(network->input > 0))
         return "input";
-    for (size_t i = 0; i < 2; i++)
-        if (!read_ranges(member(object, hidden_keys[i]), network->hidden[i], hidden))
-            return hidden_keys[i];
+    for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS; layer++) {
+        float *arrays[3];
+        list_arrays(&network->hidden[layer], arrays);
+        for (size_t i = 0; i < 3; i++)
+            if (!read_ranges(member(object, hidden_keys[layer][i]), arrays[i], hidden))
+                return hidden_keys[layer][i];
+    }
     return read_layers(member(object, "layers"), network->layers) ? NULL : "layers";
 }
 
@@ -214,7 +236,7 @@ static of_status check_head(const cJSON *object, uint64_t fingerprint, of_quanti
 
 static of_status parse(const char *text, uint64_t fingerprint, of_quantization *q,
                        of_error *error) {
-    size_t numbers = network_count(q) * (2 * (size_t)q->hidden + NETWORK_VALUES) + OTHER_VALUES;
+    size_t numbers = network_count(q) * (6 * (size_t)q->hidden + NETWORK_VALUES) + OTHER_VALUES;
     size_t most = numbers * NUMBER_BYTES, length = strnlen(text, most + 1);
     cJSON *object = NULL;
     if (length > most)

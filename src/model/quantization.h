@@ -4,11 +4,12 @@
  * a weight file:
  *
  *   {"version": 1, "model": fingerprint, "images": n, "source": text,
- *    "networks": [{"input": x, "hidden1": [], "hidden2": [], "layers": []}, ...]}
+ *    "networks": [{"input": x, "hidden1": [], "mean1": [], "deviation1": [], "hidden2": [], "mean2":
+ *    [], "deviation2": [], "layers": []}, ...]}
  *
  * Networks are in the order of scales, then steps. "input": largest |x| of the half that the
  * network reads; "hidden1", "hidden2": largest activation of each hidden unit of the first and
- * second layer; "layers": "int8" or "int16" for each of the three. */
+ * second layer, "mean1" and so on their mean and standard deviation; "layers": "int8" or "int16" for each of the three. */
 #ifndef OF_MODEL_QUANTIZATION_H
 #define OF_MODEL_QUANTIZATION_H
 
@@ -16,9 +17,14 @@
 
 enum { OF_NETWORK_LAYERS = 3 };
 
+/* Of the activations of a layer's hidden units, [hidden] each. */
+typedef struct of_hidden_ranges {
+    float *largest, *mean, *deviation;
+} of_hidden_ranges;
+
 typedef struct of_network_ranges {
     float input;
-    float *hidden[OF_NETWORK_LAYERS - 1]; /* [hidden] */
+    of_hidden_ranges hidden[OF_NETWORK_LAYERS - 1];
     of_precision layers[OF_NETWORK_LAYERS];
 } of_network_ranges;
 
