@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which instructions for bfloat16 and 8-bit integers the processor has. Asked of CPUID: the compilers' builtins do not
- * all know AMX. Numbers of leaves and bits: Intel 64 and IA-32 Architectures Software Developer's
- * Manual, volume 2, CPUID, and volume 1, chapter 13, for the register state (XCR0). */
+/* Which instructions for bfloat16 and 8-bit integers the processor has. Asked of CPUID: the
+ * compilers' builtins do not all know AMX. Numbers of leaves and bits: Intel 64 and IA-32
+ * Architectures Software Developer's Manual, volume 2, CPUID, and volume 1, chapter 13, for the
+ * register state (XCR0). */
 #include "kernels.h"
 
 #if defined(__x86_64__)

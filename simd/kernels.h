@@ -151,7 +151,7 @@ typedef struct of_integer_tile {
     const void *const *sources; /* [taps][OF_TILE_ROWS], groups of each */
     size_t taps, groups;
     bool wide;
-    const void *weights;       /* which may have more taps: those read begin with first_tap */
+    const void *weights; /* which may have more taps: those read begin with first_tap */
     size_t first_tap, all_taps;
     const float *scale, *bias; /* [outputs] */
     uint32_t outputs;          /* a multiple of 16 */

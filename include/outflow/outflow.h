@@ -180,10 +180,10 @@ typedef enum of_precision {
                                 the flow, coefficients, log-determinants and priors as with F32 */
     OF_PRECISION_AUTO = 2, /**< BF16 where it runs natively, else F32 */
     OF_PRECISION_INT8 = 3, /**< the networks' convolutions in integers: hidden activations of 8 bits
-                                with ranges that were measured on images (of_model_quantize), weights
-                                of 8 bits with a scale for each output, exact sums; what reads the
-                                flow's state, and other layers where 8 bits cost too much, in INT16;
-                                the rest as with BF16 */
+                                with ranges that were measured on images (of_model_quantize),
+                              weights of 8 bits with a scale for each output, exact sums; what reads
+                              the flow's state, and other layers where 8 bits cost too much, in
+                              INT16; the rest as with BF16 */
     OF_PRECISION_INT16 = 4 /**< what single layers of INT8 plans multiply: 14 bits of activations
                                 and 16 of weights. Not for a whole plan */
 } of_precision;
@@ -212,7 +212,8 @@ typedef struct of_bf16_support {
 /** What this machine has of them. */
 OF_API of_bf16_support of_cpu_bf16(void);
 
-/** The processor's instructions for 8-bit integers, as far as the operating system lets them run. */
+/** The processor's instructions for 8-bit integers, as far as the operating system lets them run.
+ */
 typedef struct of_int8_support {
     bool avx512_vnni; /**< dot products of four in vectors: what OF_PRECISION_INT8 needs */
 } of_int8_support;
@@ -604,11 +605,11 @@ typedef struct of_likelihoods {
 
 /**
  * Measures on images how large a model's activations are, and stores that in its metadata string
- * "quantization": what OF_PRECISION_INT8 needs. Some hundred images like those to come will do, also
- * ones that the model was trained on; activations that are larger than all of these images' are
- * cut off. `source` says where they come from, for people; may be NULL. Runs in F32 with `threads`
- * threads (0: of_cpu_count()), of which the result does not depend. Weights stay as they are; if
- * they change later, the ranges are no longer valid. No images are OF_ERROR_ARGUMENT, an
+ * "quantization": what OF_PRECISION_INT8 needs. Some hundred images like those to come will do,
+ * also ones that the model was trained on; activations that are larger than all of these images'
+ * are cut off. `source` says where they come from, for people; may be NULL. Runs in F32 with
+ * `threads` threads (0: of_cpu_count()), of which the result does not depend. Weights stay as they
+ * are; if they change later, the ranges are no longer valid. No images are OF_ERROR_ARGUMENT, an
  * architecture with `leak` is OF_ERROR_UNSUPPORTED.
  */
 OF_API of_status of_model_quantize(of_model *model, const of_batch *batch, const char *source,

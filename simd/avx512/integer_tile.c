@@ -25,8 +25,7 @@ ALWAYS_INLINE __m512i add_products(__m512i sum, int32_t group, __m512i weights, 
  * of them would be read again for every group. */
 ALWAYS_INLINE void sum_products(const panel *p, int vectors, bool wide, __m512i sums[][2]) {
     const of_integer_tile *tile = p->tile;
-    const int32_t *from =
-        p->weights + tile->first_tap * tile->groups * LANES * (size_t)vectors;
+    const int32_t *from = p->weights + tile->first_tap * tile->groups * LANES * (size_t)vectors;
     for (int r = 0; r < OF_TILE_ROWS; r++)
         sums[r][0] = sums[r][1] = _mm512_setzero_si512();
     for (size_t t = 0; t < tile->taps; t++) {

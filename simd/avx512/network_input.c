@@ -55,7 +55,8 @@ static void round_to_s16(const float *values, float factor, int16_t *target, siz
     const __m512 most = _mm512_set1_ps(OF_INT16_MOST), least = _mm512_set1_ps(-OF_INT16_MOST);
     for (size_t i = 0; i < n; i += LANES) {
         __mmask16 lanes = first_lanes(at_most(n - i, LANES));
-        __m512 value = _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_maskz_loadu_ps(lanes, values + i));
+        __m512 value =
+            _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_maskz_loadu_ps(lanes, values + i));
         value = _mm512_min_ps(_mm512_max_ps(value, least), most);
         __m256i rounded = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(value));
         _mm256_mask_storeu_epi16(target + i, lanes, rounded);

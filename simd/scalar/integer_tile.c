@@ -31,8 +31,7 @@ static int32_t sum_of(const of_integer_tile *tile, uint32_t r, uint32_t o) {
     uint32_t first = o / OF_PANEL_OUTPUTS * OF_PANEL_OUTPUTS, left = tile->outputs - first;
     uint32_t width = left < OF_PANEL_OUTPUTS ? left : OF_PANEL_OUTPUTS;
     size_t skipped = tile->first_tap * tile->groups * width;
-    const char *weights =
-        (const char *)tile->weights + (first * depth + skipped + o - first) * 4;
+    const char *weights = (const char *)tile->weights + (first * depth + skipped + o - first) * 4;
     int32_t sum = 0;
     for (size_t t = 0; t < tile->taps; t++)
         for (size_t g = 0; g < tile->groups; g++, weights += (size_t)width * 4)

@@ -18,8 +18,8 @@ typedef struct of_convolution_shape {
     bool bias, relu;   /* what follows the sum */
     float leak;        /* relu: x > 0 ? x : leak*x */
     bool above, below; /* kernel 3: the source has a row more there, in place of zeros */
-    /* F32 or BF16: of the source with the weights, and of the target. Sums and bias are floats. INT8
-     * and INT16: see integer_convolution.h. */
+    /* F32 or BF16: of the source with the weights, and of the target. Sums and bias are floats.
+     * INT8 and INT16: see integer_convolution.h. */
     of_precision source, target;
 } of_convolution_shape;
 

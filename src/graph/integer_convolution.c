@@ -88,8 +88,8 @@ static size_t scale_bytes(const of_integer_convolution *c) {
 }
 
 size_t of_integer_convolution_weight_bytes(const of_integer_convolution *c) {
-    return scale_bytes(c) + of_round_up(c->taps * c->position_bytes * c->shape.outputs,
-                                        OF_ALIGNMENT);
+    return scale_bytes(c) +
+           of_round_up(c->taps * c->position_bytes * c->shape.outputs, OF_ALIGNMENT);
 }
 
 /* The scale uses the whole range of the integers, unless sums of the largest inputs would then
@@ -157,8 +157,8 @@ static void find_sources(const of_integer_convolution *c, const char *source, si
                          const void **sources, of_integer_tile *tile) {
     const of_convolution_shape *shape = &c->shape;
     size_t positions = (size_t)shape->height * shape->width;
-    size_t image_bytes = (size_t)(shape->height + shape->above + shape->below) * shape->width *
-                         c->position_bytes;
+    size_t image_bytes =
+        (size_t)(shape->height + shape->above + shape->below) * shape->width * c->position_bytes;
     size_t image = first / positions, position = first % positions;
     bool inside[9] = {false};
     for (size_t r = 0; r < OF_TILE_ROWS; r++, position++) {

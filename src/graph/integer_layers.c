@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers of a plan in integers: from the ranges that a model's numbers have to the units of its
  * activations, which become part of the weights. A hidden unit has a unit of its own, since ReLU
- * keeps the sign of what it is multiplied by: relu(x/u) u = relu(x) (as in SmoothQuant, Xiao et al.
- * 2023, arXiv 2211.10438, but without loss). */
+ * keeps the sign of what it is multiplied by: relu(x/u) u = relu(x). Larger units than a range
+ * needs make for weights that are more alike, and those lose less when they are rounded
+ * (SmoothQuant, Xiao et al. 2023, arXiv 2211.10438, without its need of a layer that takes the
+ * units in). Measured on the model cifar10, mean change of the log-likelihood: -16 nats with ranges
+ * alone, -7.4 in balance, -6.3 with weights rounded by moments as well. */
 #include "core/error.h"
 #include "core/memory.h"
 #include "graph/integer_convolution.h"
@@ -13,27 +16,25 @@
 #include <float.h>
 #include <math.h>
 #include <string.h>
-#include <stdio.h>
 
 /* Images unlike those that were measured have larger numbers: the state's INT16 has bits to spare
  * for them, INT8 has none. */
-#include <stdlib.h>
-static double ev(const char*n,double d){const char*e=getenv(n);return e?atof(e):d;}
-#define INPUT_ROOM ev("Q_IN",4)
-#define WIDE_ROOM ev("Q_WIDE",4)
-#define NARROW_ROOM ev("Q_NARROW",1)
+static const double INPUT_ROOM = 4, WIDE_ROOM = 4, NARROW_ROOM = 1;
 
-/* Units that were active only a little, or never, might be with other images. */
-#define LEAST_SHARE ev("Q_LEAST",1.0/64)
+/* Units that were active only a little, or never, might be with other images; and weights that are
+ * all small do not matter. */
+static const double LEAST_RANGE = 1.0 / 16, LEAST_SHARE = 1.0 / 64;
+
+/* Of a unit's range in its scale, the rest is the weights' (SmoothQuant's alpha). */
+static const double BALANCE = 0.5;
 
 static const of_network_ranges *ranges_of(const of_plan *plan, const of_op *op) {
     const of_quantization *q = plan->quantization;
     return &q->networks[(size_t)op->scale * q->steps + op->step];
 }
 
-static of_precision Q(const of_plan*plan,const of_op*op,uint32_t layer){ char n[32]; if(layer==0) return OF_PRECISION_INT16; snprintf(n,32,"Q_S%uL%u",op->scale,layer); if(getenv(n)) return OF_PRECISION_INT16; return ranges_of(plan,op)->layers[layer]; }
 of_precision of_integer_precision(const of_plan *plan, const of_op *op, uint32_t layer) {
-    return layer < OF_NETWORK_LAYERS ? Q(plan,op,layer) : OF_PRECISION_F32;
+    return layer < OF_NETWORK_LAYERS ? ranges_of(plan, op)->layers[layer] : OF_PRECISION_F32;
 }
 
 static double input_unit(const of_network_ranges *ranges) {
@@ -78,20 +79,21 @@ static void find_shares(const next_layer *next, float *shares) {
     }
 }
 
+static double range_of(const float *ranges, size_t i, double largest) {
+    return fmax((double)ranges[i], LEAST_RANGE * largest);
+}
+
+/* range^a share^(a - 1), times what makes it no smaller than any range. */
 static void balance(const next_layer *next, float *shares, float *ranges) {
     double largest = row_largest(ranges, next->inputs), most = 0;
-    double alpha = ev("Q_ALPHA", 0.5);
     find_shares(next, shares);
     for (size_t i = 0; i < next->inputs; i++) {
-        double range = fmax((double)ranges[i], LEAST_SHARE * largest);
-        double share = fmax((double)shares[i], 1.0/64);
-        most = fmax(most, pow(range * share, 1 - alpha));
+        shares[i] = fmaxf(shares[i], (float)LEAST_SHARE);
+        most = fmax(most, pow(range_of(ranges, i, largest) * (double)shares[i], 1 - BALANCE));
     }
-    for (size_t i = 0; i < next->inputs; i++) {
-        double range = fmax((double)ranges[i], LEAST_SHARE * largest);
-        double share = fmax((double)shares[i], 1.0/64);
-        ranges[i] = (float)(pow(range, alpha) * pow(share, alpha - 1) * most);
-    }
+    for (size_t i = 0; i < next->inputs; i++)
+        ranges[i] = (float)(most * pow(range_of(ranges, i, largest), BALANCE) *
+                            pow((double)shares[i], BALANCE - 1));
 }
 
 of_status of_integer_balance(const of_model *model, of_quantization *q, of_error *error) {
@@ -108,7 +110,8 @@ of_status of_integer_balance(const of_model *model, of_quantization *q, of_error
     return OF_OK;
 }
 
-/* ---- Layers ------------------------------------------------------------------------------------ */
+/* ---- Layers ------------------------------------------------------------------------------------
+ */
 
 /* Units of the hidden activations that layer `layer` writes for the next one. */
 typedef struct hidden_units {
@@ -117,9 +120,9 @@ typedef struct hidden_units {
     double factor;
 } hidden_units;
 
-static hidden_units units_of(const of_plan *plan, const of_op*op, const of_network_ranges *network,
+static hidden_units units_of(const of_plan *plan, const of_network_ranges *network,
                              uint32_t layer) {
-    bool wide = Q(plan,op,layer+1) == OF_PRECISION_INT16;
+    bool wide = network->layers[layer + 1] == OF_PRECISION_INT16;
     return (hidden_units){.ranges = network->hidden[layer].largest,
                           .count = plan->quantization->hidden,
                           .factor = wide ? WIDE_ROOM / OF_INT16_MOST : NARROW_ROOM / 255};
@@ -156,13 +159,13 @@ of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folde
     const of_network_ranges *network = ranges_of(plan, op);
     const of_convolution_shape *shape = &op->shape;
     uint32_t layer = (uint32_t)op->writes;
-    bool first = of_reads_state(op), last = shape->target == OF_PRECISION_F32;
+    bool first = layer == OF_LAYER_FIRST, last = shape->target == OF_PRECISION_F32;
     size_t taps = (size_t)shape->kernel * shape->kernel;
     hidden_units in = {0}, out = {0};
     if (!first)
-        in = units_of(plan, op, network, layer - 1);
+        in = units_of(plan, network, layer - 1);
     if (!last)
-        out = units_of(plan, op, network, layer);
+        out = units_of(plan, network, layer);
     for (uint32_t o = 0; o < shape->outputs; o++) {
         double target = last ? 1 : unit_of(&out, o);
         folded->bias[o] = (float)((double)folded->bias[o] / target);
@@ -175,7 +178,7 @@ of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folde
     }
     if (first)
         op->input_factor = (float)(1 / input_unit(network));
-    else if (shape->source == OF_PRECISION_INT8 && getenv("Q_NOROUND") == NULL)
+    else if (shape->source == OF_PRECISION_INT8)
         return round_layer(&in, &network->hidden[layer - 1], shape, folded->weights, error);
     return OF_OK;
 }

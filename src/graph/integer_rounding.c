@@ -19,8 +19,8 @@ typedef struct error_sums {
 static double cost_of(const of_input_moments *m, const error_sums *sums, size_t i, size_t t,
                       double input_sum, double e, double step) {
     double mean = (double)m->mean[i], variance = (double)m->variance[i], change = mean * step;
-    double own = (1 - CORRELATION) * step * (2 * e + step) +
-                 CORRELATION * step * (2 * input_sum + step);
+    double own =
+        (1 - CORRELATION) * step * (2 * e + step) + CORRELATION * step * (2 * input_sum + step);
     return variance * own + change * (2 * sums->all + change) +
            EDGE_SHARE * change * (2 * sums->taps[t] + change);
 }
@@ -58,8 +58,8 @@ static double best_scale(const of_input_moments *m, const float *weights, double
 }
 
 /* Weights to the nearest integers, and their errors. */
-static void round_to_nearest(const of_input_moments *m, double scale, float *weights,
-                             float *errors, error_sums *sums) {
+static void round_to_nearest(const of_input_moments *m, double scale, float *weights, float *errors,
+                             error_sums *sums) {
     *sums = (error_sums){.all = 0};
     for (size_t k = 0; k < m->inputs * m->taps; k++) {
         double wish = (double)weights[k] / scale, integer = limited(wish);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rounding of a layer's weights to multiples of a scale, such that what it computes changes least. */
+/* Rounding of a layer's weights to multiples of a scale, such that what it computes changes least.
+ */
 #ifndef OF_GRAPH_INTEGER_ROUNDING_H
 #define OF_GRAPH_INTEGER_ROUNDING_H
 
@@ -12,10 +13,10 @@ typedef struct of_input_moments {
 } of_input_moments;
 
 /* Replaces an output's weights [inputs][taps] by multiples -127..127 of a scale, the largest by
- * +-127 times it. Among the two nearest multiples of each weight those are taken that make the error
- * of the sum small on average. With the errors e[i][t], inputs of mean m and variance v, and a
- * correlation r of neighbouring positions that is the same for all:
- *     sum over i of v[i] ((1 - r) sum over t of e[i][t]^2 + r (sum over t of e[i][t])^2)
+ * +-127 times it. Among the two nearest multiples of each weight those are taken that make the
+ * error of the sum small on average. With the errors e[i][t], inputs of mean m and variance v, and
+ * a correlation r of neighbouring positions that is the same for all: sum over i of v[i] ((1 - r)
+ * sum over t of e[i][t]^2 + r (sum over t of e[i][t])^2)
  *     + (sum over i, t of m[i] e[i][t])^2 + b sum over t of (sum over i of m[i] e[i][t])^2
  * where the last term stands for positions at the image's edge, which lack taps. `errors`: room for
  * as many numbers. */

@@ -219,9 +219,9 @@ of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint3
                        const float *state, of_error *error) {
     const void *source = of_reads_state(op) ? of_network_input_of(run, op, count, state)
                                             : of_hidden(run, op - 1, first);
-    of_status status = of_convolution_run(op->code, count, source, op->packed.weights,
-                                          op->packed.bias, of_hidden(run, op, first),
-                                          run->worker->convolution_scratch, error);
+    of_status status =
+        of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias,
+                           of_hidden(run, op, first), run->worker->convolution_scratch, error);
     if (run->ranges != NULL)
         of_observe_layer(run, op, count, source);
     return status;

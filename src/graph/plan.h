@@ -35,7 +35,8 @@ typedef struct of_scale_plan {
     uint32_t channels, positions, rows, columns, half; /* flow geometry */
     uint32_t chunk; /* units a call of the network takes, a power of two */
     bool last;      /* no split: pass and rest are latents */
-    /* F32, BF16 or INT8: what the networks multiply, and their hidden activations; taps are floats */
+    /* F32, BF16 or INT8: what the networks multiply, and their hidden activations; taps are floats
+     */
     of_precision precision;
     of_op *ops; /* of the plan's */
     size_t op_count;
@@ -51,7 +52,7 @@ struct of_plan {
     uint32_t scale_count, hidden; /* hidden: padded */
     of_precision precision;       /* F32, or BF16 or INT8 if any scale's network runs in it */
     struct of_quantization *quantization; /* INT8; else NULL */
-    bool for_training;            /* it has what gradients need: taps, transposed maps */
+    bool for_training;                    /* it has what gradients need: taps, transposed maps */
     bool has_inverse;
     bool shares_images; /* threads can share one: its patches, or its rows in bands */
     of_op *ops;         /* [op_count], those of scale 0 first */
@@ -142,8 +143,7 @@ of_status of_integer_balance(const of_model *model, struct of_quantization *quan
 of_precision of_integer_precision(const of_plan *plan, const of_op *op, uint32_t layer);
 
 /* Folded weights and bias in units of the layer's source and target; sets the op's input_factor. */
-of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded,
-                          of_error *error);
+of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded, of_error *error);
 
 /* ---- op_map.c: ActNorm and mixing ---- */
 

@@ -104,8 +104,7 @@ static of_status observe_group(const of_run *run, size_t number, void *user, of_
 of_status of_quantizer_add(of_quantizer *quantizer, const of_batch *batch, of_error *error) {
     if (batch->count == 0)
         return OF_OK;
-    observation task = {quantizer, batch,
-                        of_forward_group_size(quantizer->session, batch->count)};
+    observation task = {quantizer, batch, of_forward_group_size(quantizer->session, batch->count)};
     size_t groups = (batch->count + task.size - 1) / task.size;
     quantizer->images += batch->count;
     return of_session_each(quantizer->session, groups, observe_group, &task, error);

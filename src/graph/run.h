@@ -49,7 +49,7 @@ typedef struct of_kept {
 typedef struct of_layer_ranges {
     uint64_t positions;
     float input;
-    float *largest; /* [outputs] */
+    float *largest;          /* [outputs] */
     int64_t *sums, *squares; /* [outputs], in 2^-16 and 2^-12 */
 } of_layer_ranges;
 
@@ -57,10 +57,10 @@ typedef struct of_layer_ranges {
 struct of_run {
     const of_plan *plan;
     of_worker *worker;
-    of_kept *kept;         /* training, else NULL */
-    bool without_map;      /* initialisation: tails leave out the next step's map */
+    of_kept *kept;            /* training, else NULL */
+    bool without_map;         /* initialisation: tails leave out the next step's map */
     of_layer_ranges **ranges; /* [ops of the plan], NULL for most; or NULL: nobody observes */
-    double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
+    double *layer_seconds;    /* profile: [layers, or training layers], added to; else NULL */
 };
 
 /* Images first, first + stride, ... of a batch, and where their results go. */

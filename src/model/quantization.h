@@ -4,12 +4,14 @@
  * a weight file:
  *
  *   {"version": 1, "model": fingerprint, "images": n, "source": text,
- *    "networks": [{"input": x, "hidden1": [], "mean1": [], "deviation1": [], "hidden2": [], "mean2":
+ *    "networks": [{"input": x, "hidden1": [], "mean1": [], "deviation1": [], "hidden2": [],
+ * "mean2":
  *    [], "deviation2": [], "layers": []}, ...]}
  *
  * Networks are in the order of scales, then steps. "input": largest |x| of the half that the
  * network reads; "hidden1", "hidden2": largest activation of each hidden unit of the first and
- * second layer, "mean1" and so on their mean and standard deviation; "layers": "int8" or "int16" for each of the three. */
+ * second layer, "mean1" and so on their mean and standard deviation; "layers": "int8" or "int16"
+ * for each of the three. */
 #ifndef OF_MODEL_QUANTIZATION_H
 #define OF_MODEL_QUANTIZATION_H
 
