@@ -47,9 +47,10 @@ of_status of_quantization_create(const of_architecture *architecture, of_quantiz
     }
     float *values = q->values;
     for (size_t i = 0; i < count; i++) {
+        bool last = q->scales > 1 && i / q->steps + 1 == q->scales;
+        of_precision hidden = last ? OF_PRECISION_INT16 : OF_PRECISION_INT8;
         of_network_ranges *network = &q->networks[i];
-        *network = (of_network_ranges){
-            .layers = {OF_PRECISION_INT16, OF_PRECISION_INT8, OF_PRECISION_INT8}};
+        *network = (of_network_ranges){.layers = {OF_PRECISION_INT16, hidden, hidden}};
         for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS; layer++, values += 3 * q->hidden)
             network->hidden[layer] =
                 (of_hidden_ranges){values, values + q->hidden, values + 2 * q->hidden};

@@ -39,7 +39,8 @@ typedef struct of_quantization {
 
 extern const char of_quantization_key[]; /* "quantization" */
 
-/* All ranges 0; first layers INT16, the others INT8. */
+/* All ranges 0; first layers INT16, the others INT8, but INT16 in the last one of several scales,
+ * which costs little and which the scores of the last scale depend on. */
 of_status of_quantization_create(const of_architecture *architecture,
                                  of_quantization **quantization, of_error *error);
 /* Accepts NULL. */

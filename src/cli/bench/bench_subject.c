@@ -62,6 +62,9 @@ static of_status set_up_training(of_bench_subject *s, of_model *model, of_error 
     options.batch = s->batch.count;
     options.memory_bytes = s->wish->memory;
     options.rate = 1e-6;
+    if (s->wish->precision == OF_PRECISION_INT8)
+        return of_fail(error, OF_ERROR_UNSUPPORTED,
+                       "precision int8: it is for scoring, training runs in f32");
     if (s->wish->precision == OF_PRECISION_BF16)
         return of_fail(error, OF_ERROR_UNSUPPORTED,
                        "precision bf16: training runs in f32; bf16 is for scoring");
