@@ -26,6 +26,8 @@ cp "$out" before.csv
 run 0 quantize -q -m in.model --data synthetic:shapes:200 -o fast.model
 run 0 score -q -m fast.model --limit 8 synthetic:shapes
 expect_same_files before.csv "$out"
+run 0 inspect fast.model
+expect_out 'quantization: activation ranges, for precision int8'
 cp in.model own.model
 run 0 quantize -q -m own.model --data synthetic:shapes:200 --batch 7 --threads 1
 expect_same_files fast.model own.model
