@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which instructions for bfloat16 the processor has. Asked of CPUID: the compilers' builtins do not
- * all know AMX. Numbers of leaves and bits: Intel 64 and IA-32 Architectures Software Developer's
- * Manual, volume 2, CPUID, and volume 1, chapter 13, for the register state (XCR0). */
+/* Which instructions for bfloat16 and 8-bit integers the processor has. Asked of CPUID: the
+ * compilers' builtins do not all know AMX. Numbers of leaves and bits: Intel 64 and IA-32
+ * Architectures Software Developer's Manual, volume 2, CPUID, and volume 1, chapter 13, for the
+ * register state (XCR0). */
 #include "kernels.h"
 
 #if defined(__x86_64__)
@@ -37,8 +38,17 @@ of_bf16_support of_cpu_bf16(void) {
         support.avx512_bf16 = eax & AVX512_BF16;
     return support;
 }
+
+of_int8_support of_cpu_int8(void) {
+    __builtin_cpu_init();
+    return (of_int8_support){.avx512_vnni = __builtin_cpu_supports("avx512f") &&
+                                            __builtin_cpu_supports("avx512vnni")};
+}
 #else
 of_bf16_support of_cpu_bf16(void) {
     return (of_bf16_support){false, false};
+}
+of_int8_support of_cpu_int8(void) {
+    return (of_int8_support){false};
 }
 #endif

@@ -135,6 +135,32 @@ typedef struct of_network_input {
     bool ones;
 } of_network_input;
 
+/* A part of an integer convolution: all outputs of up to OF_TILE_ROWS positions. Of the numbers
+ * that a tap reads at a position, 4 bytes are a group: 4 numbers u8 (`wide`: 2 numbers s16).
+ *     sum[r][o]  = sum over taps t, groups g and their numbers i of
+ *                  sources[t*OF_TILE_ROWS + r][g][i] * weights[o][t][g][i]       in 32 bits
+ *     y[r][o]    = scale[o] * sum[r][o] + bias[o]                              in float
+ *     target     y itself; or y rounded to the nearest integer, ties to even, and limited to
+ *                0..255 (u8) or 0..OF_INT16_MOST (s16): so negative values, too, become 0
+ * The caller sees to it that no sum leaves 32 bits, then its order does not matter. Weights are s8
+ * (wide: s16) in panels of 32 outputs, the last one of 16 if they are odd multiples of 16:
+ * [panel][t][g][output][i]. Rows from `rows` on are read, but not written. */
+enum { OF_TILE_ROWS = 8, OF_PANEL_OUTPUTS = 32, OF_INT16_MOST = 8191 };
+typedef enum of_tile_target { OF_TILE_F32, OF_TILE_U8, OF_TILE_S16 } of_tile_target;
+typedef struct of_integer_tile {
+    const void *const *sources; /* [taps][OF_TILE_ROWS], groups of each */
+    size_t taps, groups;
+    bool wide;
+    const void *weights; /* which may have more taps: those read begin with first_tap */
+    size_t first_tap, all_taps;
+    const float *scale, *bias; /* [outputs] */
+    uint32_t outputs;          /* a multiple of 16 */
+    uint32_t rows;             /* 1..OF_TILE_ROWS */
+    of_tile_target to;
+    void *target; /* [rows][stride bytes] */
+    size_t stride;
+} of_integer_tile;
+
 /* ---- Backward. Gradients of a loss with respect to X are called g_X; those of parameters are
  * added to what stands there, in float, in the order of positions. ---- */
 
@@ -258,6 +284,12 @@ typedef struct of_kernels {
     void (*network_input)(const of_network_input *input, float *target);
     /* The same, rounded as round_to_bf16 does. */
     void (*network_input_bf16)(const of_network_input *input, uint16_t *target);
+    /* The same times `factor`, rounded to the nearest integer, ties to even, and limited to
+     * -OF_INT16_MOST..OF_INT16_MOST; NaN becomes a number inside these limits. */
+    void (*network_input_s16)(const of_network_input *input, float factor, int16_t *target);
+
+    /* For processors with AVX512_VNNI only in the table of OF_ISA_AVX512: see of_cpu_int8. */
+    void (*integer_tile)(const of_integer_tile *tile);
 
     /* ---- backward ---- */
 

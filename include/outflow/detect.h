@@ -22,10 +22,10 @@
  *     of_detector_free(detector);
  *
  * A detector may be used by any number of threads at once, by each with images of its own; only
- * of_detector_calibrate, of_detector_calibrate_pixels and of_detector_free want it alone. An image
- * gets the same bits whatever else is scored with it or at the same time. Weights are in memory
- * once; what a call works with is kept for later calls, so that there is as much of it as there
- * have been calls at the same time.
+ * of_detector_calibrate, of_detector_quantize, their siblings for pixels and of_detector_free want
+ * it alone. An image gets the same bits whatever else is scored with it or at the same time.
+ * Weights are in memory once; what a call works with is kept for later calls, so that there is as
+ * much of it as there have been calls at the same time.
  */
 #ifndef OUTFLOW_DETECT_H
 #define OUTFLOW_DETECT_H
@@ -421,6 +421,23 @@ OF_API of_status of_detector_calibrate_pixels(of_detector *detector, const of_ba
 /** Is this source, or does it overlap one, that the model says it was trained on? */
 OF_API bool of_detector_was_trained_on(const of_detector *detector, const char *source);
 
+/* ---- Quantizing: what OF_PRECISION_INT8 needs ------------------------------------------------ */
+
+/**
+ * Measures on images how large the activations of the detector's models are (of_model_quantize), to
+ * be written by of_detector_save. The detector, which must have been opened with OF_PRECISION_F32,
+ * goes on as it is; one that is opened from the saved file may run with OF_PRECISION_INT8. Of a
+ * general model they are saved only into a bundle: one in a file of its own is quantized by itself.
+ * `options` and `result` may be NULL.
+ */
+OF_API of_status of_detector_quantize(of_detector *detector, const char *source,
+                                      const of_stream_options *options, of_stream_result *result,
+                                      of_error *error);
+
+/** The same with images in memory. `source` says where they come from, for people; may be NULL. */
+OF_API of_status of_detector_quantize_pixels(of_detector *detector, const of_batch *batch,
+                                             const char *source, of_error *error);
+
 /* ---- Saving ------------------------------------------------------------------------------------
  */
 
@@ -433,7 +450,8 @@ typedef struct of_save_options {
 OF_API of_save_options of_save_options_default(void);
 
 /**
- * Writes the model with the calibration in use (or without one) to a weight file, atomically;
+ * Writes the model with the calibration in use (or without one), and with what
+ * of_detector_quantize has measured, to a weight file, atomically;
  * `path` may be the file that it was opened from. Tensors and other metadata stay as they are in
  * the model's file, whose bytes are read again (a relative path from where the process is now);
  * that its weights have changed since is OF_ERROR_MISMATCH. A bundle is an ordinary weight file

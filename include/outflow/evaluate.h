@@ -214,13 +214,14 @@ OF_API of_set_change of_evaluation_change(const of_evaluation *before, const of_
  * {"in": {...}, "out": {NAME: {SCORE: {"auroc", ...}}}, "out_sets": {NAME: {...}},
  * "bits_per_dim": {NAME: ...}, ...}, where nothing is compared "sets": {NAME: {...}} in place of
  * the first three; with masks "pixels": {NAME or "all": {"auroc", "aupro", "pictures", "regions",
- * "without_mask"}}. With `bf16` (or NULL), an evaluation of the same sets by the same models in
- * bfloat16 (of_evaluation_check_pair), also the member "compare_precision". What stdio could not
- * write, the stream remembers, here and below. An evaluation that is not finished is
+ * "without_mask"}}. With `reduced` (or NULL), an evaluation of the same sets by the same models in
+ * another precision (of_evaluation_check_pair), also the member "compare_precision". What stdio
+ * could not write, the stream remembers, here and below. An evaluation that is not finished is
  * OF_ERROR_ARGUMENT.
  */
 OF_API of_status of_evaluation_write_json(const of_evaluation *evaluation,
-                                          const of_evaluation *bf16, FILE *file, of_error *error);
+                                          const of_evaluation *reduced, FILE *file,
+                                          of_error *error);
 
 typedef struct of_report_options {
     size_t size;         /**< sizeof of this struct */

@@ -178,19 +178,27 @@ typedef enum of_precision {
     OF_PRECISION_BF16 = 1, /**< the networks' convolutions and their hidden activations in bfloat16
                                 (8 bits of significand), summed in single precision; the state of
                                 the flow, coefficients, log-determinants and priors as with F32 */
-    OF_PRECISION_AUTO = 2  /**< BF16 where it runs natively, else F32 */
+    OF_PRECISION_AUTO = 2, /**< BF16 where it runs natively, else F32 */
+    OF_PRECISION_INT8 = 3, /**< the networks' convolutions in integers: hidden activations of 8 bits
+                                with ranges that were measured on images (of_model_quantize),
+                              weights of 8 bits with a scale for each output, exact sums; what reads
+                              the flow's state, and other layers where 8 bits cost too much, in
+                              INT16; the rest as with BF16 */
+    OF_PRECISION_INT16 = 4 /**< what single layers of INT8 plans multiply: 14 bits of activations
+                                and 16 of weights. Not for a whole plan */
 } of_precision;
 
-/** "f32", "bf16" or "auto". */
+/** "f32", "bf16", "auto", "int8" or "int16". */
 OF_API const char *of_precision_name(of_precision precision);
 
 /** Reads one of the names above. */
 OF_API of_status of_precision_parse(const char *name, of_precision *precision, of_error *error);
 
 /**
- * Resolves a wish to F32 or BF16 for a plan with instruction set `isa` (AUTO is resolved first).
- * BF16 needs OF_ISA_AVX512, a CPU with AVX512_BF16, and a convolution library that uses it: else it
- * is OF_ERROR_UNSUPPORTED, never emulated.
+ * Resolves a wish to F32, BF16 or INT8 for a plan with instruction set `isa` (AUTO is resolved
+ * first). BF16 needs OF_ISA_AVX512, a CPU with AVX512_BF16, and a convolution library that uses it;
+ * INT8 needs OF_ISA_AVX512 and a CPU with AVX512_VNNI: else it is OF_ERROR_UNSUPPORTED, never
+ * emulated.
  */
 OF_API of_status of_precision_resolve(of_precision wish, of_isa isa, of_precision *resolved,
                                       of_error *error);
@@ -203,6 +211,15 @@ typedef struct of_bf16_support {
 
 /** What this machine has of them. */
 OF_API of_bf16_support of_cpu_bf16(void);
+
+/** The processor's instructions for 8-bit integers, as far as the operating system lets them run.
+ */
+typedef struct of_int8_support {
+    bool avx512_vnni; /**< dot products of four in vectors: what OF_PRECISION_INT8 needs */
+} of_int8_support;
+
+/** What this machine has of them. */
+OF_API of_int8_support of_cpu_int8(void);
 
 /** Number of CPUs this process may use: its affinity mask, lowered by a cgroup quota. At least 1.
  */
@@ -533,6 +550,10 @@ OF_API of_plan_options of_plan_options_default(void);
  * of_plan_layer); a model without any that has is OF_ERROR_UNSUPPORTED. The weights are rounded to
  * bfloat16 once; log-likelihoods then differ from F32's by an amount that the model determines
  * (of_evaluation_change measures it).
+ *
+ * OF_PRECISION_INT8 needs the activation ranges of of_model_quantize: a model without them is
+ * OF_ERROR_ARGUMENT, one whose ranges were measured with other weights OF_ERROR_MISMATCH, and
+ * networks whose ReLU leaks are OF_ERROR_UNSUPPORTED. Split priors stay in F32.
  */
 OF_API of_status of_plan_compile(const of_model *model, const of_plan_options *options,
                                  of_plan **plan, of_error *error);
@@ -581,6 +602,18 @@ typedef struct of_likelihoods {
                                after the prior ActNorm; about their number for images like those of
                                the training data */
 } of_likelihoods;
+
+/**
+ * Measures on images how large a model's activations are, and stores that in its metadata string
+ * "quantization": what OF_PRECISION_INT8 needs. Some hundred images like those to come will do,
+ * also ones that the model was trained on; activations that are larger than all of these images'
+ * are cut off. `source` says where they come from, for people; may be NULL. Runs in F32 with
+ * `threads` threads (0: of_cpu_count()), of which the result does not depend. Weights stay as they
+ * are; if they change later, the ranges are no longer valid. No images are OF_ERROR_ARGUMENT, an
+ * architecture with `leak` is OF_ERROR_UNSUPPORTED.
+ */
+OF_API of_status of_model_quantize(of_model *model, const of_batch *batch, const char *source,
+                                   unsigned threads, of_error *error);
 
 /**
  * What one caller needs to run a plan: threads and the memory they work in, small beside the plan's
@@ -657,7 +690,7 @@ OF_API of_status of_session_sample(of_session *session, size_t count, double tem
 /** Summary of a plan. */
 typedef struct of_plan_info {
     of_isa isa;
-    of_precision precision;   /**< BF16 if any layer runs in it, else F32 */
+    of_precision precision;   /**< BF16 if any layer runs in it, INT8 likewise, else F32 */
     unsigned threads;         /**< most of a session */
     unsigned micro_batch;     /**< images a thread holds in flight */
     double flops_per_image;   /**< multiplications and additions of the direct network */
@@ -674,7 +707,7 @@ typedef struct of_layer_info {
     char name[64];            /**< e.g. "scales.0.steps.3.conv1" */
     char operation[48];       /**< e.g. "3x3 6->64 +relu" */
     const char *kernel;       /**< what runs it, e.g. "avx512" or "onednn jit:avx512_core" */
-    of_precision precision;   /**< what it multiplies, F32 or BF16 */
+    of_precision precision;   /**< what it multiplies: F32, BF16, INT8 or INT16 */
     unsigned images_per_call; /**< images (patches) that one call takes */
     double flops;             /**< for one image */
     size_t weight_bytes;

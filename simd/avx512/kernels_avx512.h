@@ -31,6 +31,7 @@ void of_avx512_round_to_bf16(const float *values, uint16_t *target, size_t n);
 /* network_input.c */
 void of_avx512_network_input(const of_network_input *input, float *target);
 void of_avx512_network_input_bf16(const of_network_input *input, uint16_t *target);
+void of_avx512_network_input_s16(const of_network_input *input, float factor, int16_t *target);
 void of_avx512_network_input_backward(const of_network_input_backward *task);
 
 /* coupling_backward.c, taps_backward.c, map_backward.c, relu_backward.c */
@@ -57,5 +58,8 @@ void of_avx512_interleave(const float *first, const float *second, size_t positi
 
 /* map.c */
 void of_avx512_map_positions(const of_map_task *task);
+
+/* integer_tile.c */
+void of_avx512_integer_tile(const of_integer_tile *tile);
 
 #endif

@@ -50,6 +50,34 @@ void of_avx512_network_input_bf16(const of_network_input *input, uint16_t *targe
     }
 }
 
+/* max returns its second operand for NaN, so that this becomes a number. */
+static void round_to_s16(const float *values, float factor, int16_t *target, size_t n) {
+    const __m512 most = _mm512_set1_ps(OF_INT16_MOST), least = _mm512_set1_ps(-OF_INT16_MOST);
+    for (size_t i = 0; i < n; i += LANES) {
+        __mmask16 lanes = first_lanes(at_most(n - i, LANES));
+        __m512 value =
+            _mm512_mul_ps(_mm512_set1_ps(factor), _mm512_maskz_loadu_ps(lanes, values + i));
+        value = _mm512_min_ps(_mm512_max_ps(value, least), most);
+        __m256i rounded = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(value));
+        _mm256_mask_storeu_epi16(target + i, lanes, rounded);
+    }
+}
+
+void of_avx512_network_input_s16(const of_network_input *input, float factor, int16_t *target) {
+    float values[CHUNK];
+    size_t n = input->positions * input->inputs;
+    if (input->scale == NULL && input->inputs == input->half) {
+        round_to_s16(input->pass, factor, target, n);
+        return;
+    }
+    for (size_t at = 0, count; at < n; at += count) {
+        of_network_input part = of_network_input_part(input, at, CHUNK);
+        count = part.positions * part.inputs;
+        of_avx512_network_input(&part, values);
+        round_to_s16(values, factor, target + at, count);
+    }
+}
+
 /* `lanes` channels from c on, of all positions: the sums stay in registers. */
 static void affine_backward(const of_network_input_backward *task, size_t c, __mmask16 lanes) {
     const __m512 scale = _mm512_maskz_loadu_ps(lanes, task->scale + c);

@@ -11,6 +11,7 @@
     .scale_shift = of_avx512_scale_shift, .round_to_bf16 = of_avx512_round_to_bf16,                \
     .look_up = of_scalar_look_up, .network_input = of_avx512_network_input,                        \
     .network_input_bf16 = of_avx512_network_input_bf16,                                            \
+    .network_input_s16 = of_avx512_network_input_s16, .integer_tile = of_avx512_integer_tile,      \
     .tap_scatter_row = of_avx512_tap_scatter_row, .map_backward = of_avx512_map_backward,          \
     .coupling_backward = of_avx512_coupling_backward, .relu_backward = of_avx512_relu_backward,    \
     .relu_backward_bf16 = of_avx512_relu_backward_bf16,                                            \

@@ -41,6 +41,7 @@ void of_scalar_round_to_bf16(const float *values, uint16_t *target, size_t n);
 void of_scalar_look_up(const uint8_t *pixels, const float *table, float *values, size_t n);
 void of_scalar_network_input(const of_network_input *input, float *target);
 void of_scalar_network_input_bf16(const of_network_input *input, uint16_t *target);
+void of_scalar_network_input_s16(const of_network_input *input, float factor, int16_t *target);
 void of_scalar_network_input_backward(const of_network_input_backward *task);
 
 /* coupling_backward.c, taps_backward.c, map_backward.c, relu_backward.c */
@@ -65,5 +66,8 @@ double of_scalar_square_sum(const float *values, size_t n);
 /* map.c: y[0..C) = A x + b, or A x, for one position, unpadded; y must not overlap x. */
 void of_scalar_apply_map(const of_channel_map *map, const float *x, float *y);
 void of_scalar_apply_matrix(const of_channel_map *map, const float *x, float *y);
+
+/* integer_tile.c */
+void of_scalar_integer_tile(const of_integer_tile *tile);
 
 #endif

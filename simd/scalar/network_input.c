@@ -2,6 +2,8 @@
 /* What a coupling network reads of the state, its gradients, and tables of input values. */
 #include "kernels_scalar.h"
 
+#include <math.h>
+
 /* Channel `channel` of a position; the comparison lets NaN through. */
 static float value_of(const of_network_input *input, size_t position, size_t channel) {
     if (channel >= input->half)
@@ -24,6 +26,17 @@ void of_scalar_network_input_bf16(const of_network_input *input, uint16_t *targe
         for (size_t c = 0; c < input->inputs; c++) {
             float value = value_of(input, p, c);
             of_scalar_round_to_bf16(&value, target + p * input->inputs + c, 1);
+        }
+}
+
+void of_scalar_network_input_s16(const of_network_input *input, float factor, int16_t *target) {
+    const float most = OF_INT16_MOST;
+    for (size_t p = 0; p < input->positions; p++)
+        for (size_t c = 0; c < input->inputs; c++) {
+            float value = factor * value_of(input, p, c);
+            value = value > -most ? value : -most; /* NaN, too */
+            value = value < most ? value : most;
+            target[p * input->inputs + c] = (int16_t)lrintf(value);
         }
 }
 

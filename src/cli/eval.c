@@ -81,9 +81,10 @@ static void declare(eval_settings *settings, of_option_table *table) {
     of_shared_source_options(&settings->shared, table);
     of_shared_plan_options(&settings->shared, table);
     of_shared_precision_option(&settings->shared, table);
-    of_option_flag(table, 0, "compare-precision", &settings->compare_precision,
-                   "Run every set twice, in f32 and in bf16, and report what changes: bits/dim of "
-                   "each set, nats of its images, AUROC of each score.");
+    of_option_flag(
+        table, 0, "compare-precision", &settings->compare_precision,
+        "Run every set twice, in f32 and in --precision (without it, bf16), and report what "
+        "changes: bits/dim of each set, nats of its images, AUROC of each score.");
 }
 
 /* ---- The sets ----------------------------------------------------------------------------- */
@@ -157,11 +158,12 @@ static of_status declare_sets(const eval_settings *settings, set_list *sets, of_
 /* What --compare-precision needs beyond what each set needs. */
 static of_status check_comparison(const eval_settings *settings, bool precision_given,
                                   const set_list *sets, of_error *error) {
+    of_precision given = (of_precision)settings->shared.precision;
     if (!settings->compare_precision)
         return OF_OK;
-    if (precision_given)
+    if (precision_given && given != OF_PRECISION_BF16 && given != OF_PRECISION_INT8)
         return of_fail(error, OF_ERROR_ARGUMENT,
-                       "--compare-precision and --precision exclude each other: it runs both");
+                       "--compare-precision compares f32 with --precision bf16 or int8");
     for (size_t i = 0; i < sets->count; i++)
         if (strcmp(sets->items[i].source, "-") == 0)
             return of_fail(error, OF_ERROR_ARGUMENT,
@@ -272,10 +274,12 @@ static of_status write_report(const eval_run *run, of_evaluation *evaluation, FI
 }
 
 static of_status write_outputs(const eval_run *run, of_evaluation *evaluation,
-                               const of_evaluation *bf16, eval_outputs *outputs, of_error *error) {
+                               const of_evaluation *reduced, eval_outputs *outputs,
+                               of_error *error) {
     of_status status = OF_OK;
     if (outputs->json != NULL)
-        status = of_evaluation_write_json(evaluation, bf16, of_output_file(outputs->json), error);
+        status =
+            of_evaluation_write_json(evaluation, reduced, of_output_file(outputs->json), error);
     if (status == OF_OK && outputs->report != NULL)
         status = write_report(run, evaluation, of_output_file(outputs->report), error);
     if (status == OF_OK && outputs->figure != NULL)
@@ -289,14 +293,17 @@ static of_status write_outputs(const eval_run *run, of_evaluation *evaluation,
     return status;
 }
 
-static of_status print_tables(const of_evaluation *evaluation, const of_evaluation *bf16,
-                              const of_detector *detector, of_error *error) {
-    of_detector_info info = of_detector_describe(detector);
+static of_status print_tables(const of_evaluation *evaluation, const of_evaluation *reduced,
+                              const of_eval_detectors *detectors, of_error *error) {
+    of_detector_info info = of_detector_describe(detectors->detector);
+    of_precision other = detectors->reduced != NULL
+                             ? of_detector_describe(detectors->reduced).plan.precision
+                             : OF_PRECISION_F32;
     of_output *output = NULL;
     of_status status = of_output_open(NULL, &output, error);
     if (status != OF_OK)
         return status;
-    of_eval_print(evaluation, bf16, &info.plan, of_output_file(output));
+    of_eval_print(evaluation, reduced, other, &info.plan, of_output_file(output));
     return of_console_commit(&output, error);
 }
 
@@ -304,7 +311,8 @@ static of_status print_tables(const of_evaluation *evaluation, const of_evaluati
 
 /* Files are opened first, so that a path that cannot be written fails before the work. */
 static of_status run_and_write(eval_run *run, const of_eval_detectors *detectors,
-                               of_evaluation **evaluation, of_evaluation **bf16, of_error *error) {
+                               of_evaluation **evaluation, of_evaluation **reduced,
+                               of_error *error) {
     const eval_settings *settings = run->settings;
     eval_outputs outputs = {NULL, NULL, NULL};
     bool tables = settings->json == NULL || strcmp(settings->json, "-") != 0;
@@ -313,14 +321,14 @@ static of_status run_and_write(eval_run *run, const of_eval_detectors *detectors
         status = open_outputs(settings, &outputs, error);
     if (status == OF_OK)
         status = evaluate(run, detectors->detector, outputs.report != NULL, evaluation, error);
-    if (status == OF_OK && detectors->bf16 != NULL)
-        status = evaluate(run, detectors->bf16, false, bf16, error);
-    if (status == OF_OK && detectors->bf16 != NULL)
-        status = of_evaluation_check_pair(*evaluation, *bf16, error);
+    if (status == OF_OK && detectors->reduced != NULL)
+        status = evaluate(run, detectors->reduced, false, reduced, error);
+    if (status == OF_OK && detectors->reduced != NULL)
+        status = of_evaluation_check_pair(*evaluation, *reduced, error);
     if (status == OF_OK)
-        status = write_outputs(run, *evaluation, *bf16, &outputs, error);
+        status = write_outputs(run, *evaluation, *reduced, &outputs, error);
     if (status == OF_OK && tables)
-        status = print_tables(*evaluation, *bf16, detectors->detector, error);
+        status = print_tables(*evaluation, *reduced, detectors, error);
     discard_outputs(&outputs);
     return status;
 }
@@ -335,7 +343,7 @@ static int exit_code(const of_evaluation *evaluation) {
 static int eval_with(const eval_settings *settings, const set_list *sets, of_console *console) {
     eval_run run = {.settings = settings, .sets = sets, .console = console};
     of_eval_detectors detectors = {NULL, NULL};
-    of_evaluation *evaluation = NULL, *bf16 = NULL;
+    of_evaluation *evaluation = NULL, *reduced = NULL;
     of_error error;
     of_shared_begin(&settings->shared, console);
     of_status status =
@@ -343,10 +351,10 @@ static int eval_with(const eval_settings *settings, const set_list *sets, of_con
     if (status == OF_OK)
         of_shared_say_general(console, detectors.detector);
     if (status == OF_OK)
-        status = run_and_write(&run, &detectors, &evaluation, &bf16, &error);
+        status = run_and_write(&run, &detectors, &evaluation, &reduced, &error);
     int code = status == OF_OK ? exit_code(evaluation) : of_processes_fail(console, &error);
     of_evaluation_free(evaluation);
-    of_evaluation_free(bf16);
+    of_evaluation_free(reduced);
     of_eval_detectors_close(&detectors);
     return code;
 }

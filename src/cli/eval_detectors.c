@@ -60,9 +60,11 @@ static of_status compile(const of_shared_settings *settings, const eval_models *
 static of_status open_both(const of_shared_settings *settings, of_eval_detectors *detectors,
                            of_error *error) {
     eval_models loaded = {.member_count = 0};
+    const of_precision given = (of_precision)settings->precision;
+    const of_precision reduced = given == OF_PRECISION_F32 ? OF_PRECISION_BF16 : given;
     of_status status = load(settings, &loaded, error);
     if (status == OF_OK)
-        status = compile(settings, &loaded, OF_PRECISION_BF16, &detectors->bf16, error);
+        status = compile(settings, &loaded, reduced, &detectors->reduced, error);
     if (status == OF_OK)
         status = compile(settings, &loaded, OF_PRECISION_F32, &detectors->detector, error);
     unload(&loaded);
@@ -82,6 +84,6 @@ of_status of_eval_detectors_open(const of_shared_settings *settings, bool compar
 
 void of_eval_detectors_close(of_eval_detectors *detectors) {
     of_detector_free(detectors->detector);
-    of_detector_free(detectors->bf16);
+    of_detector_free(detectors->reduced);
     *detectors = (of_eval_detectors){NULL, NULL};
 }

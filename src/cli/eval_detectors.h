@@ -7,10 +7,11 @@
 
 typedef struct of_eval_detectors {
     of_detector *detector;
-    of_detector *bf16; /* the same models in bfloat16; NULL: not asked for */
+    of_detector *reduced; /* the same models in bf16 or int8; NULL: not asked for */
 } of_eval_detectors;
 
-/* With `compared`, each model is loaded once and compiled in f32 and in bf16. */
+/* With `compared`, each model is loaded once and compiled in f32 and in the precision that is
+ * given, or else in bf16. */
 of_status of_eval_detectors_open(const of_shared_settings *settings, bool compared,
                                  of_eval_detectors *detectors, of_error *error);
 

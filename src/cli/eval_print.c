@@ -116,50 +116,57 @@ static void print_pixels(const of_evaluation *evaluation, FILE *file) {
     }
 }
 
-/* ---- What bfloat16 changes --------------------------------------------------------------------
+/* ---- What another precision changes ------------------------------------------------------------
  */
 
-static void print_changes(const of_evaluation *f32, const of_evaluation *bf16, FILE *file) {
-    (void)fprintf(file, "\n%-*s %8s %9s %9s %10s %11s %11s %11s\n", NAME_WIDTH, "bf16 against f32",
-                  "images", "f32 b/d", "bf16 b/d", "change", "mean nats", "mean |nats|",
-                  "max |nats|");
-    for (size_t i = 0; i < of_evaluation_set_count(f32); i++) {
-        of_set_change change = of_evaluation_change(f32, bf16, i);
+/* Two evaluations of the same sets, and what the second one is called. */
+typedef struct comparison {
+    const of_evaluation *f32, *reduced;
+    const char *name;
+} comparison;
+
+static void print_changes(const comparison *c, FILE *file) {
+    char title[NAME_WIDTH + 1], column[16];
+    (void)snprintf(title, sizeof title, "%s against f32", c->name);
+    (void)snprintf(column, sizeof column, "%s b/d", c->name);
+    (void)fprintf(file, "\n%-*s %8s %9s %9s %10s %11s %11s %11s\n", NAME_WIDTH, title, "images",
+                  "f32 b/d", column, "change", "mean nats", "mean |nats|", "max |nats|");
+    for (size_t i = 0; i < of_evaluation_set_count(c->f32); i++) {
+        of_set_change change = of_evaluation_change(c->f32, c->reduced, i);
         (void)fprintf(file, "%-*s %8" PRIu64 " %9.4f %9.4f %+10.6f %+11.4f %11.4f %11.4f\n",
-                      NAME_WIDTH, set_name(f32, i), change.images, change.before_bits_per_dim,
+                      NAME_WIDTH, set_name(c->f32, i), change.images, change.before_bits_per_dim,
                       change.after_bits_per_dim,
                       change.after_bits_per_dim - change.before_bits_per_dim, change.mean_nats,
                       change.mean_abs_nats, change.max_abs_nats);
     }
 }
 
-static void print_aurocs(const of_evaluation *f32, const of_evaluation *bf16, size_t set,
-                         FILE *file) {
-    (void)fprintf(file, "\n%-*s %9s %9s %10s\n", NAME_WIDTH, set_name(f32, set), "f32 AUROC",
-                  "bf16", "change");
-    for (size_t i = 0; i < count_scores(f32); i++) {
-        double before = of_evaluation_metrics(f32, set, i)->auroc;
-        double after = of_evaluation_metrics(bf16, set, i)->auroc;
+static void print_aurocs(const comparison *c, size_t set, FILE *file) {
+    (void)fprintf(file, "\n%-*s %9s %9s %10s\n", NAME_WIDTH, set_name(c->f32, set), "f32 AUROC",
+                  c->name, "change");
+    for (size_t i = 0; i < count_scores(c->f32); i++) {
+        double before = of_evaluation_metrics(c->f32, set, i)->auroc;
+        double after = of_evaluation_metrics(c->reduced, set, i)->auroc;
         char name[SCORE_NAME];
         (void)fprintf(file, "  %-*s %9.4f %9.4f %+10.6f\n", NAME_WIDTH - 2,
-                      score_name(f32, i, name), before, after, after - before);
+                      score_name(c->f32, i, name), before, after, after - before);
     }
 }
 
-static void print_comparison(const of_evaluation *f32, const of_evaluation *bf16, FILE *file) {
-    print_changes(f32, bf16, file);
-    for (size_t i = 1; i < of_evaluation_set_count(f32); i++)
-        print_aurocs(f32, bf16, i, file);
-    (void)fprintf(file, "\n%.1f images/s in f32, %.1f in bf16\n",
-                  of_evaluation_summarise(f32).images_per_second,
-                  of_evaluation_summarise(bf16).images_per_second);
+static void print_comparison(const comparison *c, FILE *file) {
+    print_changes(c, file);
+    for (size_t i = 1; i < of_evaluation_set_count(c->f32); i++)
+        print_aurocs(c, i, file);
+    (void)fprintf(file, "\n%.1f images/s in f32, %.1f in %s\n",
+                  of_evaluation_summarise(c->f32).images_per_second,
+                  of_evaluation_summarise(c->reduced).images_per_second, c->name);
 }
 
 /* ---- All --------------------------------------------------------------------------------------
  */
 
-void of_eval_print(const of_evaluation *evaluation, const of_evaluation *bf16,
-                   const of_plan_info *plan, FILE *file) {
+void of_eval_print(const of_evaluation *evaluation, const of_evaluation *reduced,
+                   of_precision precision, const of_plan_info *plan, FILE *file) {
     of_evaluation_summary summary = of_evaluation_summarise(evaluation);
     print_sets(evaluation, file);
     for (size_t i = 1; i < of_evaluation_set_count(evaluation); i++)
@@ -169,8 +176,8 @@ void of_eval_print(const of_evaluation *evaluation, const of_evaluation *bf16,
     (void)fprintf(file, "\n%.1f images/s with %u thread%s, %s, %s\n", summary.images_per_second,
                   plan->threads, plan->threads == 1 ? "" : "s", of_isa_name(plan->isa),
                   of_precision_name(plan->precision));
-    if (bf16 != NULL)
-        print_comparison(evaluation, bf16, file);
+    if (reduced != NULL)
+        print_comparison(&(comparison){evaluation, reduced, of_precision_name(precision)}, file);
     (void)fputs("Convention:", file);
     of_help_wrap(file, summary.convention, 11, 0);
 }

@@ -5,8 +5,9 @@
 
 #include <outflow/evaluate.h>
 
-/* `bf16` (or NULL): the same sets in bfloat16, to be compared. `plan` is the evaluation's. */
-void of_eval_print(const of_evaluation *evaluation, const of_evaluation *bf16,
-                   const of_plan_info *plan, FILE *file);
+/* `reduced` (or NULL): the same sets in another `precision`, to be compared. `plan` is the
+ * evaluation's. */
+void of_eval_print(const of_evaluation *evaluation, const of_evaluation *reduced,
+                   of_precision precision, const of_plan_info *plan, FILE *file);
 
 #endif

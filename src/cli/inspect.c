@@ -146,13 +146,21 @@ static void write_calibration(of_json *json, const of_model *model) {
     of_calibration_free(calibration);
 }
 
+/* Nor is that of activation ranges for reading. */
+static const char *metadata_text(const of_model *model, const char *key) {
+    if (is_calibration(key))
+        return "see above";
+    return strcmp(key, "quantization") == 0 ? "activation ranges, for precision int8"
+                                            : of_model_metadata(model, key);
+}
+
 static void print_metadata(const of_model *model, FILE *file) {
     const char *key;
     for (size_t i = 0; (key = of_model_metadata_key(model, i)) != NULL; i++) {
         (void)fprintf(file, "%-14s ", i == 0 ? "metadata" : "");
         of_plain_write(file, key);
         (void)fputs(": ", file);
-        of_plain_write(file, is_calibration(key) ? "see above" : of_model_metadata(model, key));
+        of_plain_write(file, metadata_text(model, key));
         (void)fputc('\n', file);
     }
 }

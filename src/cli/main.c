@@ -30,6 +30,7 @@ static const verb_entry verbs[] = {
      "; the next start with --resume goes on from the last checkpoint"},
     {&of_score_command, of_verb_score, DIVIDED, ""},
     {&of_calibrate_command, of_verb_calibrate, ALONE, NULL},
+    {&of_quantize_command, of_verb_quantize, ALONE, NULL},
     {&of_eval_command, of_verb_eval, DIVIDED, ""},
     {&of_sample_command, of_verb_sample, ALONE, NULL},
     {&of_inspect_command, of_verb_inspect, EACH, NULL},

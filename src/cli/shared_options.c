@@ -61,9 +61,11 @@ void of_shared_plan_options(of_shared_settings *settings, of_option_table *table
 }
 
 void of_shared_precision_option(of_shared_settings *settings, of_option_table *table) {
-    of_option_choice(table, "precision", "f32|bf16|auto", &settings->precision,
-                     "What the networks calculate in; without it, f32. bf16 is faster and needs a "
-                     "CPU with AVX512_BF16; auto takes it where it is to be had.");
+    of_option_choice(
+        table, "precision", "f32|bf16|auto|int8", &settings->precision,
+        "What the networks calculate in; without it, f32. bf16 is faster and needs a "
+        "CPU with AVX512_BF16; auto takes it where it is to be had. int8 is faster still "
+        "and needs AVX512_VNNI and a model that 'outflow quantize' has prepared.");
 }
 
 void of_shared_source_options(of_shared_settings *settings, of_option_table *table) {

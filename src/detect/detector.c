@@ -365,6 +365,7 @@ void of_detector_free(of_detector *detector) {
     for (size_t i = 0; i < OF_PLACES; i++) {
         of_plan_free(detector->plans[i]);
         free(detector->files[i]);
+        free(detector->quantizations[i]);
     }
     free(detector->training);
     of_calibration_free(detector->calibration);

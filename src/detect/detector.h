@@ -52,6 +52,7 @@ struct of_detector {
     of_calibration *calibration;  /* NULL: none that can be used */
     char calibration_problem[512];
     of_judging judging; /* what the model's file says */
+    char *quantizations[OF_PLACES]; /* measured since it was opened; freed with free(), or NULL */
     of_runner_pool *pool;
 };
 

@@ -73,6 +73,23 @@ static of_status save_models(const of_detector *detector, const char *calibratio
                                 bundle ? detector->given[OF_PLACE_GENERAL] : NULL, path, error);
 }
 
+/* New activation ranges go into the file that was written, those of the general model if it has one
+ * of its own. */
+static of_status save_quantizations(const of_detector *detector, bool bundle, const char *path,
+                                    of_error *error) {
+    static const char *const keys[] = {
+        [OF_PLACE_MODEL] = "quantization", [OF_PLACE_GENERAL] = "general.quantization"};
+    const char *general = detector->files[OF_PLACE_GENERAL];
+    bool stays = general != NULL && strcmp(general, detector->files[OF_PLACE_MODEL]) == 0;
+    size_t places = bundle || stays ? 2 : 1;
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && i < places; i++)
+        if (detector->quantizations[i] != NULL)
+            status = of_safetensors_replace_metadata(path, path, keys[i],
+                                                     detector->quantizations[i], error);
+    return status;
+}
+
 of_status of_detector_save(const of_detector *detector, const char *path,
                            const of_save_options *options, of_error *error) {
     of_save_options own = of_save_options_default();
@@ -92,6 +109,8 @@ of_status of_detector_save(const of_detector *detector, const char *path,
     status = detector->given[OF_PLACE_MODEL] == NULL
                  ? save_files(detector, text, own.bundle, path, error)
                  : save_models(detector, text, own.bundle, path, error);
+    if (status == OF_OK)
+        status = save_quantizations(detector, own.bundle, path, error);
     free(text);
     return status;
 }

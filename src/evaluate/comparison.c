@@ -5,6 +5,7 @@
 #include "core/error.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static of_status check_set(const of_image_set *before, const of_image_set *after, of_error *error) {
@@ -76,14 +77,26 @@ of_set_change of_evaluation_change(const of_evaluation *before, const of_evaluat
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-static void write_sets(const of_evaluation *f32, const of_evaluation *bf16, of_json *json) {
+static const char *precision_of(const of_evaluation *evaluation) {
+    return of_precision_name(of_detector_describe(evaluation->detector).plan.precision);
+}
+
+/* "NAME_PRECISION". */
+static void write_real_of(const char *name, const of_evaluation *evaluation, double value,
+                          of_json *json) {
+    char key[64];
+    (void)snprintf(key, sizeof key, "%s_%s", name, precision_of(evaluation));
+    of_json_real(json, key, value);
+}
+
+static void write_sets(const of_evaluation *f32, const of_evaluation *reduced, of_json *json) {
     of_json_object(json, "sets");
     for (size_t i = 0; i < f32->set_count; i++) {
-        of_set_change change = of_evaluation_change(f32, bf16, i);
+        of_set_change change = of_evaluation_change(f32, reduced, i);
         of_json_object(json, f32->sets[i].name);
         of_json_count(json, "images", change.images);
-        of_json_real(json, "bits_per_dim_f32", change.before_bits_per_dim);
-        of_json_real(json, "bits_per_dim_bf16", change.after_bits_per_dim);
+        write_real_of("bits_per_dim", f32, change.before_bits_per_dim, json);
+        write_real_of("bits_per_dim", reduced, change.after_bits_per_dim, json);
         of_json_real(json, "bits_per_dim_change",
                      change.after_bits_per_dim - change.before_bits_per_dim);
         of_json_real(json, "mean_change_nats", change.mean_nats);
@@ -94,18 +107,18 @@ static void write_sets(const of_evaluation *f32, const of_evaluation *bf16, of_j
     of_json_end(json);
 }
 
-static void write_aurocs(const of_evaluation *f32, const of_evaluation *bf16, of_json *json) {
+static void write_aurocs(const of_evaluation *f32, const of_evaluation *reduced, of_json *json) {
     of_json_object(json, "auroc");
     for (size_t set = 1; set < f32->set_count; set++) {
         of_json_object(json, f32->sets[set].name);
         for (size_t i = 0; i < f32->score_count; i++) {
             double before = f32->sets[set].columns[i].metrics.auroc;
-            double after = bf16->sets[set].columns[i].metrics.auroc;
+            double after = reduced->sets[set].columns[i].metrics.auroc;
             char name[32];
             of_score_name(f32->scores[i], name, sizeof name);
             of_json_object(json, name);
-            of_json_real(json, "f32", before);
-            of_json_real(json, "bf16", after);
+            of_json_real(json, precision_of(f32), before);
+            of_json_real(json, precision_of(reduced), after);
             of_json_real(json, "change", after - before);
             of_json_end(json);
         }
@@ -114,12 +127,14 @@ static void write_aurocs(const of_evaluation *f32, const of_evaluation *bf16, of
     of_json_end(json);
 }
 
-void of_comparison_write_json(const of_evaluation *f32, const of_evaluation *bf16, of_json *json) {
+void of_comparison_write_json(const of_evaluation *f32, const of_evaluation *reduced,
+                              of_json *json) {
     of_json_object(json, "compare_precision");
-    write_sets(f32, bf16, json);
+    write_sets(f32, reduced, json);
     if (f32->compared)
-        write_aurocs(f32, bf16, json);
-    of_json_real(json, "images_per_second_f32", of_evaluation_summarise(f32).images_per_second);
-    of_json_real(json, "images_per_second_bf16", of_evaluation_summarise(bf16).images_per_second);
+        write_aurocs(f32, reduced, json);
+    write_real_of("images_per_second", f32, of_evaluation_summarise(f32).images_per_second, json);
+    write_real_of("images_per_second", reduced, of_evaluation_summarise(reduced).images_per_second,
+                  json);
     of_json_end(json);
 }

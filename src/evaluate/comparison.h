@@ -9,6 +9,7 @@
 
 /* The member "compare_precision" of the object that is being written. The two pass
  * of_evaluation_check_pair. */
-void of_comparison_write_json(const of_evaluation *f32, const of_evaluation *bf16, of_json *json);
+void of_comparison_write_json(const of_evaluation *f32, const of_evaluation *reduced,
+                              of_json *json);
 
 #endif

@@ -163,7 +163,8 @@ static void write_pixels(of_json *json, const of_evaluation *evaluation) {
     of_json_end(json);
 }
 
-static void write_all(of_json *json, const of_evaluation *evaluation, const of_evaluation *bf16) {
+static void write_all(of_json *json, const of_evaluation *evaluation,
+                      const of_evaluation *reduced) {
     of_json_object(json, NULL);
     if (evaluation->compared)
         write_comparison(json, evaluation);
@@ -177,23 +178,23 @@ static void write_all(of_json *json, const of_evaluation *evaluation, const of_e
         write_flags(json, evaluation);
     if (evaluation->pixels != NULL)
         write_pixels(json, evaluation);
-    if (bf16 != NULL)
-        of_comparison_write_json(evaluation, bf16, json);
+    if (reduced != NULL)
+        of_comparison_write_json(evaluation, reduced, json);
     write_run(json, evaluation);
     of_json_end(json);
 }
 
-of_status of_evaluation_write_json(const of_evaluation *evaluation, const of_evaluation *bf16,
+of_status of_evaluation_write_json(const of_evaluation *evaluation, const of_evaluation *reduced,
                                    FILE *file, of_error *error) {
     of_json *json = NULL;
     if (file == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT, "JSON of an evaluation needs a file");
-    of_status status = bf16 != NULL ? of_evaluation_check_pair(evaluation, bf16, error)
-                                    : of_evaluation_check_finished(evaluation, error);
+    of_status status = reduced != NULL ? of_evaluation_check_pair(evaluation, reduced, error)
+                                       : of_evaluation_check_finished(evaluation, error);
     if (status == OF_OK)
         status = of_json_create(file, true, &json, error);
     if (status == OF_OK)
-        write_all(json, evaluation, bf16);
+        write_all(json, evaluation, reduced);
     of_json_free(json);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "core/memory.h"
 #include "core/options_read.h"
 #include "graph/plan.h"
+#include "model/quantization.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +110,7 @@ static of_status create_code(of_plan *plan, of_scale_plan *scale, of_error *erro
 /* Networks that lack native bfloat16 code stay in floats. */
 static of_status create_code_or_floats(of_plan *plan, of_scale_plan *scale, of_error *error) {
     of_status status = create_code(plan, scale, error);
-    if (status != OF_ERROR_UNSUPPORTED || scale->precision == OF_PRECISION_F32)
+    if (status != OF_ERROR_UNSUPPORTED || scale->precision != OF_PRECISION_BF16)
         return status;
     free_code(scale);
     scale->precision = OF_PRECISION_F32;
@@ -169,6 +170,8 @@ of_plan_options of_plan_options_default(void) {
 /* What was asked for by name must run somewhere in the model. */
 static of_status settle_precision(of_plan *plan, of_precision wish, of_error *error) {
     bool any = false;
+    if (wish == OF_PRECISION_INT8) /* all or nothing */
+        return OF_OK;
     for (uint32_t s = 0; s < plan->scale_count; s++)
         any = any || plan->scales[s].precision == OF_PRECISION_BF16;
     if (wish == OF_PRECISION_BF16 && !any)
@@ -211,6 +214,12 @@ static of_status fill_plan(of_plan *plan, const of_model *model, const of_plan_o
         status = of_isa_resolve(options->isa, &isa, error);
     if (status == OF_OK)
         status = of_precision_resolve(options->precision, isa, &plan->precision, error);
+    if (status == OF_OK && plan->precision == OF_PRECISION_INT8)
+        status = of_integer_check(model, plan->for_training, error);
+    if (status == OF_OK && plan->precision == OF_PRECISION_INT8)
+        status = of_quantization_read(model, &plan->quantization, error);
+    if (status == OF_OK && plan->quantization != NULL)
+        status = of_integer_balance(model, plan->quantization, error);
     if (status == OF_OK)
         status = set_up(plan, model, options, isa, error);
     for (uint32_t s = 0; status == OF_OK && s < plan->scale_count; s++)
@@ -255,6 +264,7 @@ void of_plan_free(of_plan *plan) {
     of_bands_free(plan);
     for (uint32_t s = 0; s < plan->scale_count; s++)
         free_code(&plan->scales[s]);
+    of_quantization_free(plan->quantization);
     of_arena_release(&plan->arena);
     of_free(plan);
 }

@@ -3,7 +3,9 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "graph/integer_convolution.h"
 
+#include <assert.h>
 #include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@ typedef struct variant {
 
 struct of_convolution {
     of_convolution_shape shape;
+    of_integer_convolution *integer; /* what runs instead of oneDNN's code, or NULL */
     uint32_t variant_count;
     size_t weight_bytes, scratch_bytes;
     char kernel[64];
@@ -328,6 +331,17 @@ bool of_convolution_has_bf16(void) {
            dnnl_cpu_isa_avx512_core_bf16;
 }
 
+/* Its weights have one layout only, whatever the shape they go with. */
+static of_status create_integer(of_convolution *convolution, of_error *error) {
+    of_status status =
+        of_integer_convolution_create(&convolution->shape, &convolution->integer, error);
+    if (status != OF_OK)
+        return status;
+    convolution->weight_bytes = of_integer_convolution_weight_bytes(convolution->integer);
+    (void)snprintf(convolution->kernel, sizeof convolution->kernel, "avx512_vnni");
+    return OF_OK;
+}
+
 of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_images,
                                 const of_convolution *alike, of_convolution **result,
                                 of_error *error) {
@@ -338,6 +352,13 @@ of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_
     while (convolution->variant_count < OF_CONVOLUTION_VARIANTS &&
            (1U << convolution->variant_count) <= max_images)
         convolution->variant_count++;
+    if (of_is_integer(shape->source)) {
+        of_status made = create_integer(convolution, error);
+        *result = made == OF_OK ? convolution : NULL;
+        if (made != OF_OK)
+            of_convolution_free(convolution);
+        return made;
+    }
 
     cap_instruction_set();
     /* oneDNN lays its work out for the OpenMP setting at compile time. The setting belongs to
@@ -368,6 +389,7 @@ void of_convolution_free(of_convolution *convolution) {
     }
     (void)dnnl_stream_destroy(convolution->stream);
     (void)dnnl_engine_destroy(convolution->engine);
+    of_integer_convolution_free(convolution->integer);
     of_free(convolution);
 }
 
@@ -411,6 +433,8 @@ static of_status pack(const of_convolution *convolution, dnnl_format_tag_t order
 
 of_status of_convolution_pack(const of_convolution *convolution, const float *weights, void *packed,
                               of_error *error) {
+    if (convolution->integer != NULL)
+        return of_integer_convolution_pack(convolution->integer, weights, packed, error);
     return pack(convolution, dnnl_oihw, weights, packed, error);
 }
 
@@ -421,6 +445,7 @@ of_status of_convolution_pack_transposed(const of_convolution *convolution, cons
 
 of_status of_convolution_unpack(const of_convolution *convolution, const void *packed,
                                 float *weights, of_error *error) {
+    assert(convolution->integer == NULL); /* nobody needs them otherwise */
     const variant *first = &convolution->variants[0];
     CHECK(reorder_weights(convolution, first, dnnl_oihw,
                           (const char *)packed + first->weight_offset, weights, false),
@@ -431,6 +456,10 @@ of_status of_convolution_unpack(const of_convolution *convolution, const void *p
 of_status of_convolution_run(const of_convolution *convolution, uint32_t images, const void *source,
                              const void *packed, const float *bias, void *target, void *scratch,
                              of_error *error) {
+    if (convolution->integer != NULL) {
+        of_integer_convolution_run(convolution->integer, images, source, packed, bias, target);
+        return OF_OK;
+    }
     const variant *chosen = &convolution->variants[__builtin_ctz(images)];
     const struct {
         int name;

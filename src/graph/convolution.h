@@ -18,7 +18,8 @@ typedef struct of_convolution_shape {
     bool bias, relu;   /* what follows the sum */
     float leak;        /* relu: x > 0 ? x : leak*x */
     bool above, below; /* kernel 3: the source has a row more there, in place of zeros */
-    /* F32 or BF16: of the source with the weights, and of the target. Sums and bias are floats. */
+    /* F32 or BF16: of the source with the weights, and of the target. Sums and bias are floats.
+     * INT8 and INT16: see integer_convolution.h. */
     of_precision source, target;
 } of_convolution_shape;
 
@@ -30,7 +31,9 @@ static inline size_t of_convolution_weights(const of_convolution_shape *shape) {
     return (size_t)shape->inputs * shape->outputs * shape->kernel * shape->kernel;
 }
 static inline size_t of_precision_bytes(of_precision precision) {
-    return precision == OF_PRECISION_BF16 ? sizeof(uint16_t) : sizeof(float);
+    if (precision == OF_PRECISION_INT8)
+        return sizeof(uint8_t);
+    return precision == OF_PRECISION_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
 typedef struct of_convolution of_convolution;

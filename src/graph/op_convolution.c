@@ -5,6 +5,7 @@
  *     in a first one    sum of e over taps outside = sum of e over all taps - those inside: a bias,
  *                       and weights -e for one more channel that is 1 wherever there is image. */
 #include "core/memory.h"
+#include "graph/integer_convolution.h"
 #include "graph/training.h"
 
 #include <assert.h>
@@ -195,6 +196,11 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
         fold_edges(model, op);
     if (op->rectified)
         pack_input(plan, model, op);
+    of_status status = OF_OK;
+    if (of_is_integer(op->shape.source))
+        status = of_integer_fold(plan, op, &buffers->folded, error);
+    if (status != OF_OK)
+        return status;
     memcpy(op->packed.bias, buffers->folded.bias, op->shape.outputs * sizeof(float));
     of_status status =
         of_convolution_pack(op->code, buffers->folded.weights, op->packed.weights, error);
@@ -213,7 +219,7 @@ void *of_hidden(const of_run *run, const of_op *op, uint32_t first) {
 
 bool of_copies_input(const of_op *op) {
     return of_reads_state(op) &&
-           (op->shape.source == OF_PRECISION_BF16 || op->rectified || of_has_ones(op));
+           (op->shape.source != OF_PRECISION_F32 || op->rectified || of_has_ones(op));
 }
 
 void of_copy_input(const of_run *run, const of_op *op, const float *state, size_t first,
@@ -230,6 +236,9 @@ void of_copy_input(const of_run *run, const of_op *op, const float *state, size_
     size_t place = first * op->shape.inputs;
     if (op->shape.source == OF_PRECISION_F32)
         kernels->network_input(&input, (float *)run->worker->buffers[op->reads] + place);
+    else if (op->shape.source == OF_PRECISION_INT16)
+        kernels->network_input_s16(&input, op->input_factor,
+                                   (int16_t *)run->worker->buffers[op->reads] + place);
     else if (op->rectified || input.ones)
         kernels->network_input_bf16(&input, (uint16_t *)run->worker->buffers[op->reads] + place);
     else
@@ -249,8 +258,12 @@ of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint3
                        const float *state, of_error *error) {
     const void *source = of_reads_state(op) ? of_network_input_of(run, op, count, state)
                                             : of_hidden(run, op - 1, first);
-    return of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias,
-                              of_hidden(run, op, first), run->worker->convolution_scratch, error);
+    of_status status =
+        of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias,
+                           of_hidden(run, op, first), run->worker->convolution_scratch, error);
+    if (run->ranges != NULL)
+        of_observe_layer(run, op, count, source);
+    return status;
 }
 
 static of_status forward(const of_run *run, const of_op *op, const of_units *units,

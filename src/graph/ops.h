@@ -136,6 +136,7 @@ typedef struct of_op {
     of_packed_layer packed;
     void *way_back;                   /* training in bfloat16: weights packed for transposed_code */
     float *input_scale, *input_shift; /* [half] of the network input */
+    float input_factor;               /* INT16: from what it reads to integers */
     of_band_layer *bands;             /* [threads], or NULL */
     /* in its tail's part; edge_sums [OF_EDGES][units] */
     size_t weight_sums, bias_sums, edge_sums, input_scale_sums, input_shift_sums;

@@ -9,6 +9,14 @@ static uint32_t padded(uint32_t channels) {
     return (uint32_t)of_round_up(channels, OF_CHANNEL_MULTIPLE);
 }
 
+/* Each layer has its own; the state is read in pairs of numbers. */
+static void choose_integers(const of_plan *plan, of_op *op) {
+    uint32_t layer = (uint32_t)op->writes;
+    op->shape.source = of_integer_precision(plan, op, layer);
+    op->shape.target = of_integer_precision(plan, op, layer + 1);
+    op->shape.inputs = (uint32_t)of_round_up(op->shape.inputs, 2);
+}
+
 /* Chunks of a scale were chosen for its precision; networks may have lost theirs since. */
 static void choose_convolution(const of_plan *plan, of_op *op) {
     of_convolution_shape *shape = &op->shape;
@@ -24,6 +32,8 @@ static void choose_convolution(const of_plan *plan, of_op *op) {
     if (plan->for_training && shape->source == OF_PRECISION_BF16)
         shape->inputs = (uint32_t)of_round_up(shape->inputs, 2); /* see of_paired_taps */
     shape->target = last ? OF_PRECISION_F32 : shape->source;
+    if (plan->scales[op->scale].precision == OF_PRECISION_INT8 && op->in_step)
+        choose_integers(plan, op);
 }
 
 void of_pass_choose(const of_plan *plan, of_op_list *list) {

@@ -24,6 +24,9 @@ void of_pass_taps(const of_plan *plan, of_op_list *list) {
         of_op *tail = &list->ops[i], *last = tail - 1;
         if (tail->kind != OF_OP_TAIL || last->shape.kernel != 3)
             continue;
+        /* kernels of integers have no use for whole vectors of taps */
+        if (plan->precision == OF_PRECISION_INT8 && last->in_step)
+            continue;
         /* gradients always go through taps */
         if (!plan->for_training && !taps_are_cheaper(&last->shape))
             continue;

@@ -46,11 +46,12 @@ static void tell(const of_op_list *list, const char *pass, of_op_visitor visit, 
         of_op_info info = {.pass = pass, .kind = kinds[op->kind]};
         of_op_full_name(op, info.name, sizeof info.name);
         (void)snprintf(
-            info.operation, sizeof info.operation, "%s%u->%u%s%s%s%s at %ux%u%s",
+            info.operation, sizeof info.operation, "%s%u->%u%s%s%s%s at %ux%u%s%s",
             shape->kernel == 3 ? "3x3 " : "", (unsigned)shape->inputs, (unsigned)shape->outputs,
             shape->relu ? " +relu" : "", op->taps ? " taps" : "", op->kernel == 3 ? " tap sum" : "",
             op->map.channels > 0 && op->kind != OF_OP_MAP ? " +map" : "", (unsigned)shape->height,
-            (unsigned)shape->width, shape->source == OF_PRECISION_BF16 ? ", bf16" : "");
+            (unsigned)shape->width, shape->source != OF_PRECISION_F32 ? ", " : "",
+            shape->source != OF_PRECISION_F32 ? of_precision_name(shape->source) : "");
         visit(user, &info);
     }
 }

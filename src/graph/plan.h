@@ -35,7 +35,8 @@ typedef struct of_scale_plan {
     uint32_t channels, positions, rows, columns, half; /* flow geometry */
     uint32_t chunk; /* units a call of the network takes, a power of two */
     bool last;      /* no split: pass and rest are latents */
-    /* F32 or BF16: what the networks multiply, and their hidden activations; taps are floats */
+    /* F32, BF16 or INT8: what the networks multiply, and their hidden activations; taps are floats
+     */
     of_precision precision;
     of_op *ops; /* of the plan's */
     size_t op_count;
@@ -49,8 +50,9 @@ struct of_plan {
     uint32_t units;               /* a image */
     uint32_t group_images;        /* most images that a thread has in flight */
     uint32_t scale_count, hidden; /* hidden: padded */
-    of_precision precision;       /* F32, or BF16 if any scale's network runs in it */
-    bool for_training;            /* it has what gradients need: taps, transposed maps */
+    of_precision precision;       /* F32, or BF16 or INT8 if any scale's network runs in it */
+    struct of_quantization *quantization; /* INT8; else NULL */
+    bool for_training;                    /* it has what gradients need: taps, transposed maps */
     bool has_inverse;
     bool shares_images; /* threads can share one: its patches, or its rows in bands */
     of_op *ops;         /* [op_count], those of scale 0 first */
@@ -135,6 +137,21 @@ of_status of_packed_allocate(of_plan *plan, const of_convolution *code, size_t b
 
 /* FLOP of an image, bytes and kernel of what a convolution runs. */
 void of_convolution_describe(const of_plan *plan, const of_op *op, of_layer_info *info);
+
+/* ---- integer_layers.c: networks in integers ---- */
+
+/* Can a plan of this model have them? */
+of_status of_integer_check(const of_model *model, bool for_training, of_error *error);
+
+/* Widens the ranges of hidden units: see integer_layers.c. */
+of_status of_integer_balance(const of_model *model, struct of_quantization *quantization,
+                             of_error *error);
+
+/* What layer 0, 1 or 2 of an op's network multiplies; F32 beyond, where floats go on. */
+of_precision of_integer_precision(const of_plan *plan, const of_op *op, uint32_t layer);
+
+/* Folded weights and bias in units of the layer's source and target; sets the op's input_factor. */
+of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folded, of_error *error);
 
 /* ---- op_map.c: ActNorm and mixing ---- */
 

@@ -44,13 +44,23 @@ typedef struct of_kept {
     of_channel_map identity[OF_MAX_SCALES]; /* pixels or floats to the squeezed state */
 } of_kept;
 
+/* What an observed layer meets: the largest |x| that it has read, and of each output the largest
+ * one, its sum and that of its squares, as integers whose order of addition does not matter. */
+typedef struct of_layer_ranges {
+    uint64_t positions;
+    float input;
+    float *largest;          /* [outputs] */
+    int64_t *sums, *squares; /* [outputs], in 2^-16 and 2^-12 */
+} of_layer_ranges;
+
 /* Where a group of units is being run. */
 struct of_run {
     const of_plan *plan;
     of_worker *worker;
-    of_kept *kept;         /* training, else NULL */
-    bool without_map;      /* initialisation: tails leave out the next step's map */
-    double *layer_seconds; /* profile: [layers, or training layers], added to; else NULL */
+    of_kept *kept;            /* training, else NULL */
+    bool without_map;         /* initialisation: tails leave out the next step's map */
+    of_layer_ranges **ranges; /* [ops of the plan], NULL for most; or NULL: nobody observes */
+    double *layer_seconds;    /* profile: [layers, or training layers], added to; else NULL */
 };
 
 /* Images first, first + stride, ... of a batch, and where their results go. */
@@ -100,6 +110,12 @@ of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_erro
 typedef of_status of_session_work(const of_run *run, size_t number, void *user, of_error *error);
 of_status of_session_each(of_session *session, size_t count, of_session_work *work, void *user,
                           of_error *error);
+
+/* ---- observe.c ---- */
+
+/* Adds what a layer in floats has read and written for so many units to the op's ranges, if it has
+ * some. */
+void of_observe_layer(const of_run *run, const of_op *op, uint32_t count, const float *source);
 
 /* ---- profile.c ---- */
 

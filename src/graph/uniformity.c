@@ -26,7 +26,8 @@ static void free_probe(probe *data) {
     of_free(data->scratch);
 }
 
-/* Uniform in [-1/2, 1/2). The upper half of a float is a number in bfloat16. */
+/* Uniform in [-1/2, 1/2), integers in what they may be. The upper half of a float is a number in
+ * bfloat16. */
 static void fill_source(const of_convolution_shape *shape, of_random *random, size_t count,
                         unsigned char *source) {
     for (size_t i = 0; i < count; i++) {
@@ -34,7 +35,13 @@ static void fill_source(const of_convolution_shape *shape, of_random *random, si
         uint32_t bits;
         memcpy(&bits, &value, sizeof bits);
         uint16_t upper = (uint16_t)(bits >> 16);
-        if (shape->source == OF_PRECISION_BF16)
+        if (shape->source == OF_PRECISION_INT8)
+            source[i] = (uint8_t)(bits >> 8);
+        else if (shape->source == OF_PRECISION_INT16)
+            upper = (uint16_t)(int16_t)(value * (2 * OF_INT16_MOST));
+        if (shape->source == OF_PRECISION_INT8)
+            continue;
+        if (shape->source != OF_PRECISION_F32)
             memcpy(source + i * sizeof upper, &upper, sizeof upper);
         else
             memcpy(source + i * sizeof value, &value, sizeof value);

@@ -24,10 +24,10 @@ run 0 bench --model in.model --batch 2 --threads 1 --precision f32 --format csv 
 expect_out '^mode,batch,threads,isa,precision,'
 expect_failure 2 "'f16'" score -m in.model --precision f16 synthetic:shapes
 expect_failure 2 '--precision: ' bench --precision f16
-expect_failure 2 '--precision: ' bench --precision f32,bf16,auto,f32
+expect_failure 2 '--precision: ' bench --precision f32,bf16,auto,int8,f32
 expect_failure 2 'unknown option' sample -m in.model --precision f32 -o grid.png
-expect_failure 2 'exclude each other' eval -m in.model --in synthetic:shapes \
-    --out-of n=synthetic:noise --compare-precision --precision bf16
+expect_failure 2 "f32 with --precision bf16 or int8" eval -m in.model --in synthetic:shapes \
+    --out-of n=synthetic:noise --compare-precision --precision f32
 expect_failure 2 'reads every set twice' eval -m in.model --in - --out-of n=synthetic:noise \
     --compare-precision
 for isa in scalar avx2; do

@@ -26,6 +26,7 @@ check_function check_scale_shift, check_scale_shift_nan;
 
 /* check_scale_map.c, check_network_input.c */
 check_function check_log_scale;
+check_function check_integer_tile, check_network_input_s16; /* check_integer_tile.c */
 check_function check_network_input, check_network_input_bf16, check_network_input_nan,
     check_network_input_backward, check_network_input_backward_nan, check_look_up;
 

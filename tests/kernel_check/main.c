@@ -32,6 +32,8 @@ static const struct test {
     {"round_to_bf16.special", check_round_to_bf16_special},
     {"network_input", check_network_input},
     {"network_input_bf16", check_network_input_bf16},
+    {"network_input_s16", check_network_input_s16},
+    {"integer_tile", check_integer_tile},
     {"network_input.nan", check_network_input_nan},
     {"network_input_backward", check_network_input_backward},
     {"network_input_backward.nan", check_network_input_backward_nan},

@@ -9,6 +9,7 @@
 #include <simde/x86/avx2.h>
 #include <simde/x86/avx512.h>
 #include <simde/x86/fma.h>
+#include <stdint.h>
 #include <string.h>
 
 #if defined(__AVX__) || defined(__AVX512F__)
@@ -171,6 +172,46 @@ static inline simde__m512 shim_mm512_fnmadd_ps(simde__m512 a, simde__m512 b, sim
 #define _mm512_fmadd_ps shim_mm512_fmadd_ps
 #define _mm512_fmsub_ps shim_mm512_fmsub_ps
 #define _mm512_fnmadd_ps shim_mm512_fnmadd_ps
+
+/* To the nearest, ties to even; what no int32_t holds becomes the least one. */
+static inline simde__m512i shim_mm512_cvtps_epi32(simde__m512 v) {
+    float lanes[16];
+    int32_t integers[16];
+    simde__m512i result;
+    memcpy(lanes, &v, sizeof v);
+    for (int i = 0; i < 16; i++)
+        integers[i] = lanes[i] >= -0x1p31F && lanes[i] < 0x1p31F
+                          ? (int32_t)__builtin_rintf(lanes[i])
+                          : INT32_MIN;
+    memcpy(&result, integers, sizeof result);
+    return result;
+}
+
+static inline simde__m128i shim_mm512_cvtepi32_epi8(simde__m512i v) {
+    int32_t lanes[16];
+    uint8_t bytes[16];
+    simde__m128i result;
+    memcpy(lanes, &v, sizeof v);
+    for (int i = 0; i < 16; i++)
+        bytes[i] = (uint8_t)lanes[i];
+    memcpy(&result, bytes, sizeof result);
+    return result;
+}
+
+static inline void shim_mm256_mask_storeu_epi16(void *to, simde__mmask16 mask, simde__m256i v) {
+    int16_t lanes[16];
+    memcpy(lanes, &v, sizeof v);
+    for (int i = 0; i < 16; i++)
+        if (mask >> i & 1)
+            memcpy((int16_t *)to + i, &lanes[i], sizeof(int16_t));
+}
+
+#undef _mm512_cvtps_epi32
+#undef _mm512_cvtepi32_epi8
+#undef _mm256_mask_storeu_epi16
+#define _mm512_cvtps_epi32 shim_mm512_cvtps_epi32
+#define _mm512_cvtepi32_epi8 shim_mm512_cvtepi32_epi8
+#define _mm256_mask_storeu_epi16 shim_mm256_mask_storeu_epi16
 
 #undef _mm512_maskz_loadu_ps
 #undef _mm512_mask_storeu_ps

@@ -39,6 +39,22 @@ static void cvtepu16_epi32(const void *input, unsigned mask, void *output) {
     _mm512_storeu_ps(output, _mm512_castsi512_ps(words));
 }
 
+static void cvtps_epi32(const void *input, unsigned mask, void *output) {
+    (void)mask;
+    _mm512_storeu_si512(output, _mm512_cvtps_epi32(floats(input, 0)));
+}
+
+static void cvtepi32_epi8(const void *input, unsigned mask, void *output) {
+    (void)mask;
+    _mm_storeu_si128((__m128i *)output,
+                     _mm512_cvtepi32_epi8(_mm512_castps_si512(floats(input, 0))));
+}
+
+static void store_epi16(const void *input, unsigned mask, void *output) {
+    _mm256_mask_storeu_epi16(output, (__mmask16)mask,
+                             _mm512_castsi512_si256(_mm512_castps_si512(floats(input, 0))));
+}
+
 static void cvtepi32_ps(const void *input, unsigned mask, void *output) {
     (void)mask;
     _mm512_storeu_ps(output, _mm512_cvtepi32_ps(_mm512_castps_si512(floats(input, 0))));
@@ -89,7 +105,7 @@ static void fnmadd(const void *input, unsigned mask, void *output) {
 /* CASES is shim_cases or native_cases. The order is that of test_shims.c. */
 shim_function *const CASES[SHIM_CASES] = {
     maskz_loadu_512, mask_storeu_512, maskz_loadu_256, mask_storeu_256, maskz_loadu_epi8,
-    cvtepu8_epi32,   cvtepi32_ps,     cvtps_pd,        extract_low,     extract_high,
-    reduce_add_pd,   fmadd,           fmsub,           fnmadd,          cvtepi32_epi16,
-    cvtepu16_epi32,
+    cvtps_epi32,     cvtepi32_epi8,   store_epi16,     cvtepu8_epi32,   cvtepi32_ps,
+    cvtps_pd,        extract_low,     extract_high,    reduce_add_pd,   fmadd,
+    fmsub,           fnmadd,          cvtepi32_epi16,  cvtepu16_epi32,
 };

@@ -8,7 +8,7 @@
  * (for the masked stores likewise). */
 typedef void shim_function(const void *input, unsigned mask, void *output);
 
-enum { SHIM_CASES = 16 };
+enum { SHIM_CASES = 19 };
 extern shim_function *const shim_cases[SHIM_CASES], *const native_cases[SHIM_CASES];
 
 #endif

@@ -77,6 +77,27 @@ static void widened_numbers(const block *input, unsigned mask, block *output) {
     }
 }
 
+static void narrowed_to_bytes(const block *input, unsigned mask, block *output) {
+    (void)mask;
+    for (int i = 0; i < 16; i++)
+        output->b[i] = (unsigned char)(uint32_t)input->i[i];
+}
+
+static void rounded_floats(const block *input, unsigned mask, block *output) {
+    (void)mask;
+    for (int i = 0; i < 16; i++) {
+        double value = (double)input->f[i];
+        bool fits = value >= -0x1p31 && value < 0x1p31;
+        output->i[i] = fits ? (int32_t)nearbyint(value) : INT32_MIN;
+    }
+}
+
+static void stored_words(const block *input, unsigned mask, block *output) {
+    for (size_t i = 0; i < 16; i++)
+        if (mask >> i & 1)
+            memcpy(output->b + 2 * i, input->b + 2 * i, 2);
+}
+
 static void widened_floats(const block *input, unsigned mask, block *output) {
     (void)mask;
     for (int i = 0; i < 8; i++)
@@ -135,6 +156,9 @@ static const struct shim {
     {"_mm256_maskz_loadu_ps", masked_eight, MASKED_LOAD, 4, 8},
     {"_mm256_mask_storeu_ps", stored_eight, MASKED_STORE, 4, 8},
     {"_mm_maskz_loadu_epi8", masked_bytes, MASKED_LOAD, 1, 16},
+    {"_mm512_cvtps_epi32", rounded_floats, ALL, 0, 0},
+    {"_mm512_cvtepi32_epi8", narrowed_to_bytes, ALL, 0, 0},
+    {"_mm256_mask_storeu_epi16", stored_words, MASKED_STORE, 2, 16},
     {"_mm512_cvtepu8_epi32", widened_bytes, ALL, 0, 0},
     {"_mm512_cvtepi32_ps", converted_integers, ALL, 0, 0},
     {"_mm512_cvtps_pd", widened_floats, ALL, 0, 0},

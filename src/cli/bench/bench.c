@@ -46,7 +46,7 @@ enum { MOST_VALUES = 64, MOST_ROWS = 1024 };
 typedef struct grid {
     uint64_t batch[MOST_VALUES], threads[MOST_VALUES];
     of_isa isa[4];
-    of_precision precision[3];
+    of_precision precision[4];
     size_t batches, thread_counts, isas, precisions;
 } grid;
 

@@ -63,6 +63,9 @@ static of_status set_up_training(of_bench_subject *s, of_model *model, of_error 
     options.memory_bytes = s->wish->memory;
     options.rate = 1e-6;
     options.precision = s->wish->precision;
+    if (s->wish->precision == OF_PRECISION_INT8)
+        return of_fail(error, OF_ERROR_UNSUPPORTED,
+                       "precision int8: it is for scoring; training runs in f32 or bf16");
     of_status status = of_train_loop_create(model, &options, &s->loop, error);
     return status == OF_OK ? of_train_loop_initialise(s->loop, &start, error) : status;
 }
@@ -73,6 +76,14 @@ of_plan_info of_bench_describe(const of_bench_subject *s) {
 
 static unsigned most_threads(const of_bench_wish *wish) {
     return wish->threads > 0 ? wish->threads : of_cpu_count();
+}
+
+/* A model without activation ranges gets those of the images that it will run: the cost does not
+ * depend on them. */
+static of_status quantize(of_model *model, const of_bench_subject *s, of_error *error) {
+    if (of_model_metadata(model, "quantization") != NULL)
+        return OF_OK;
+    return of_model_quantize(model, &s->batch, "outflow bench", s->wish->threads, error);
 }
 
 of_status of_bench_set_up(of_model *model, const of_bench_wish *wish, of_bench_subject *s,
@@ -89,7 +100,10 @@ of_status of_bench_set_up(of_model *model, const of_bench_wish *wish, of_bench_s
     options.isa = s->wish->isa;
     options.precision = s->wish->precision;
     options.latency = s->wish->batch < most_threads(s->wish);
-    status = of_plan_compile(model, &options, &s->plan, error);
+    if (options.precision == OF_PRECISION_INT8)
+        status = quantize(model, s, error);
+    if (status == OF_OK)
+        status = of_plan_compile(model, &options, &s->plan, error);
     return status == OF_OK ? of_session_create(s->plan, 0, &s->session, error) : status;
 }
 

@@ -38,6 +38,8 @@ const char *of_hint_option(const of_console *console, const char *setting) {
 
 /* Where a verb of its own makes what is missing. */
 static const char *find_verb(const char *setting) {
+    if (strcmp(setting, "quantization") == 0)
+        return "'outflow quantize'";
     return strcmp(setting, "calibration") == 0 ? "'outflow calibrate'" : NULL;
 }
 

@@ -126,7 +126,8 @@ class Plan:
     Args:
         model: a Model, a weight file or an installed model's name.
         threads: of one call; 0: all CPUs of this process. isa: "auto", "scalar", "avx2", "avx512".
-        precision: "f32", "bf16" or "auto". micro_batch: images in flight a thread; 0: chosen.
+        precision: "f32", "bf16", "auto" or "int8" (for a model that has been quantized).
+        micro_batch: images in flight a thread; 0: chosen.
         inverse: also the way back, for `inverse` and `sample`.
         latency: threads share an image where there are fewer images than threads.
 
