@@ -29,6 +29,9 @@ static const verb_entry verbs[] = {
      "; the next start with --resume goes on from the last checkpoint"},
     {&of_score_command, of_verb_score, DIVIDED, ""},
     {&of_calibrate_command, of_verb_calibrate, ALONE, NULL},
+#ifdef OUTFLOW_SERVER
+    {&of_serve_command, of_verb_serve, ALONE, NULL},
+#endif
     {&of_eval_command, of_verb_eval, DIVIDED, ""},
     {&of_sample_command, of_verb_sample, ALONE, NULL},
     {&of_inspect_command, of_verb_inspect, EACH, NULL},
