@@ -155,6 +155,11 @@ static of_status make_ready(of_decoder *decoder, of_error *error) {
     return decoder->process != 0 ? OF_OK : start(decoder, error);
 }
 
+void of_decoder_warm(of_decoder *decoder) {
+    if (decoder->options->isolate)
+        (void)make_ready(decoder, NULL);
+}
+
 static of_status give_up(of_decoder *decoder, talk result, of_error *error) {
     of_decoder_close(decoder);
     of_meters_count(decoder->metrics, &decoder->metrics->decoder_failures);

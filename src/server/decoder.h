@@ -24,6 +24,9 @@ typedef struct of_decoded {
 
 of_decoder of_decoder_make(const of_server_options *options, of_meters *metrics);
 
+/* Starts the process now, so that the first image does not wait for it. A failure shows then. */
+void of_decoder_warm(of_decoder *decoder);
+
 /* Decodes an image to the size of the architecture: `pixels` gets [height][width][channels].
  * OF_ERROR_INTERNAL if the process died over it, OF_ERROR_UNSUPPORTED if it took too long. */
 of_status of_decoder_run(of_decoder *decoder, const void *bytes, size_t size,

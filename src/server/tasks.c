@@ -35,6 +35,7 @@ static void *work(void *user) {
     of_tasks *tasks = user;
     of_decoder decoder = of_decoder_make(tasks->service->options, &tasks->service->metrics);
     own_decoder = &decoder;
+    of_decoder_warm(&decoder);
     (void)pthread_mutex_lock(&tasks->mutex);
     for (;;) {
         if (tasks->first != NULL) {
