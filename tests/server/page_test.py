@@ -86,12 +86,12 @@ class Browser:
         self.call("DOM.setFileInputFiles", files=paths, nodeId=node)
 
     def picture(self, name: str, width: int, dark: bool) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=800,
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=1100,
                   deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         time.sleep(0.2)
-        png = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        png = self.call("Page.captureScreenshot")["data"]
         if PICTURES:
             with open(os.path.join(PICTURES, f"{name}.png"), "wb") as file:
                 file.write(base64.b64decode(png))
