@@ -22,13 +22,13 @@ set(embedded page_html=${page}/page.html page_css=${page}/page.css page_js=${pag
              openapi_json=${PROJECT_SOURCE_DIR}/docs/openapi.json)
 list(TRANSFORM embedded REPLACE "^[^=]*=" "" OUTPUT_VARIABLE embedded_files)
 string(REPLACE ";" "," embedded_list "${embedded}")
-add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/page_files.c
-  COMMAND ${CMAKE_COMMAND} -DFILES=${embedded_list} -DOUTPUT=${PROJECT_BINARY_DIR}/page_files.c
+add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/src/server/page_files.c
+  COMMAND ${CMAKE_COMMAND} -DFILES=${embedded_list} -DOUTPUT=${PROJECT_BINARY_DIR}/src/server/page_files.c
           -P ${CMAKE_CURRENT_LIST_DIR}/embed.cmake
   DEPENDS ${embedded_files} ${CMAKE_CURRENT_LIST_DIR}/embed.cmake VERBATIM)
 
 file(GLOB OUTFLOW_SERVER_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/server/*.c)
-add_library(outflow_server OBJECT ${OUTFLOW_SERVER_SOURCES} ${PROJECT_BINARY_DIR}/page_files.c)
+add_library(outflow_server OBJECT ${OUTFLOW_SERVER_SOURCES} ${PROJECT_BINARY_DIR}/src/server/page_files.c)
 target_include_directories(outflow_server PRIVATE ${PROJECT_SOURCE_DIR}/include
                            ${PROJECT_SOURCE_DIR}/src)
 set_target_properties(outflow_server PROPERTIES POSITION_INDEPENDENT_CODE ON)
@@ -40,5 +40,6 @@ endif()
 target_link_libraries(outflow_server PRIVATE outflow_flags ${OUTFLOW_SERVER_LIBRARIES})
 target_sources(outflow_cli PRIVATE ${PROJECT_SOURCE_DIR}/src/cli/serve.c)
 target_compile_definitions(outflow_cli PRIVATE OUTFLOW_SERVER)
-target_sources(outflow_program PRIVATE $<TARGET_OBJECTS:outflow_server>)
+set(OUTFLOW_SERVER_OBJECTS $<TARGET_OBJECTS:outflow_server>)
+target_sources(outflow_program PRIVATE ${OUTFLOW_SERVER_OBJECTS})
 target_link_libraries(outflow_program PRIVATE ${OUTFLOW_SERVER_LIBRARIES})
