@@ -49,7 +49,8 @@ of_status of_server_run(const of_server_options *options, of_error *error);
 enum { OF_DECODER_SOCKET = 3 /* where a decoder process talks to the server */ };
 
 /* A decoder process: reads images from the socket and writes pixels to it, until it is closed.
- * `memory`: bytes it may take beside what it has at its start. Returns the exit code. */
+ * `memory`: bytes it may take beside what it has at its start. Returns the exit code of a failure,
+ * else ends the process. */
 int of_decoder_process(size_t memory);
 
 /* The first argument of the verb that starts one. */

@@ -47,6 +47,14 @@ def children(process: int) -> list[int]:
     return found
 
 
+def is_gone(process: int) -> bool:
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 class Limits(support.ServerCase):
     arguments = ("--max-body", "2M", "--max-images", "4", "--max-pixels", "1000000",
                  "--request-time", "2", "--idle-time", "2", "--max-connections", "64",
@@ -246,6 +254,8 @@ class Decoders(support.ServerCase):
         for _ in range(5):
             for child in children(self.server.process.pid):
                 os.kill(child, signal.SIGKILL)
+                while not is_gone(child):
+                    time.sleep(0.01)
             for _ in range(4):
                 status, answer = self.server.json("POST", "/v1/score", image)
                 self.assertEqual((status, answer["images"][0]["logp"]), (200, wanted))
