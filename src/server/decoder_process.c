@@ -46,7 +46,7 @@ static of_decoder_answer decode(const of_decoder_question *question, const uint8
     of_decoder_answer answer = {0};
     of_image_options options = of_image_options_default(NULL);
     of_image_info info = {0};
-    of_error error = {OF_OK};
+    of_error error = {.status = OF_OK};
     options.channels = question->channels;
     options.height = question->height;
     options.width = question->width;

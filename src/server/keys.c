@@ -67,7 +67,7 @@ bool of_keys_have(const of_keys *keys, const char *key) {
     size_t length = strlen(key);
     if (length == 0 || length >= KEY_SIZE)
         return false;
-    memcpy(padded, key, length);
+    memcpy(padded, key, length + 1);
     for (size_t k = 0; k < keys->count; k++) {
         unsigned char different = 0;
         for (size_t i = 0; i < KEY_SIZE; i++)

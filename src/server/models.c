@@ -67,7 +67,8 @@ static of_status parse_spec(const char *text, model_spec *spec, of_error *error)
     spec->file = equals != NULL ? equals + 1 : field;
     if (equals != NULL)
         *equals = '\0';
-    spec->name = equals != NULL ? field : name_of_file(strcpy(spec->copy + size, field));
+    spec->name =
+        equals != NULL ? field : name_of_file(memcpy(spec->copy + size, field, strlen(field) + 1));
     if (!is_name(spec->name))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "'%s' is no name for a model: letters, digits, '.', '_' and '-', up to %d; "

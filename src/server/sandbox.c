@@ -21,9 +21,9 @@
 #endif
 #endif
 
-static bool limit(int resource, rlim_t most) {
-    const struct rlimit both = {most, most};
-    return setrlimit(resource, &both) == 0;
+static const struct rlimit *both(rlim_t most, struct rlimit *limit) {
+    *limit = (struct rlimit){most, most};
+    return limit;
 }
 
 /* Bytes of addresses that the process has now. */
@@ -38,15 +38,17 @@ static bool read_size(size_t *bytes) {
 }
 
 static bool limit_resources(size_t memory) {
-    bool fine = limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, 0);
+    struct rlimit l;
+    bool fine =
+        setrlimit(RLIMIT_CORE, both(0, &l)) == 0 && setrlimit(RLIMIT_FSIZE, both(0, &l)) == 0;
 #ifndef SANITIZED
     size_t now;
-    fine = fine && read_size(&now) && limit(RLIMIT_AS, now + memory);
+    fine = fine && read_size(&now) && setrlimit(RLIMIT_AS, both(now + memory, &l)) == 0;
 #else
     (void)memory;
     (void)read_size;
 #endif
-    return fine && limit(RLIMIT_NOFILE, 0);
+    return fine && setrlimit(RLIMIT_NOFILE, both(0, &l)) == 0;
 }
 
 #if defined(OUTFLOW_SECCOMP) && !defined(SANITIZED)

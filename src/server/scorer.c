@@ -271,7 +271,7 @@ static void finish_part(of_scorer *scorer, const batch_part *part, of_status sta
 }
 
 static void run_batch(score_batch *batch) {
-    of_error error = {OF_OK};
+    of_error error = {.status = OF_OK};
     of_status status = compute(batch, &error);
     for (size_t i = 0; i < batch->part_count; i++)
         finish_part(batch->scorer, &batch->parts[i], status, &error);
