@@ -107,12 +107,26 @@ static void close_late(of_connections *connections, of_connection *connection) {
         of_meters_count(connections->metrics, &connections->metrics->closed_late);
 }
 
+/* Has the client gone before its request was whole? libmicrohttpd does not notice where the last
+ * bytes and the end come together: epoll tells of both but once. */
+static bool is_left(const of_connection *connection) {
+    char byte;
+    return (connection->state == OF_CONNECTION_IDLE ||
+            connection->state == OF_CONNECTION_RECEIVING) &&
+           recv(connection->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void of_connections_watch(of_connections *connections) {
     double now = of_seconds();
     (void)pthread_mutex_lock(&connections->mutex);
-    for (of_connection *c = connections->first; c != NULL; c = c->after)
-        if (!c->closed && now - c->since > seconds_for(connections, c->state))
+    for (of_connection *c = connections->first; c != NULL; c = c->after) {
+        if (!c->closed && is_left(c)) {
+            (void)shutdown(c->socket, SHUT_RDWR);
+            c->closed = true;
+        } else if (!c->closed && now - c->since > seconds_for(connections, c->state)) {
             close_late(connections, c);
+        }
+    }
     (void)pthread_mutex_unlock(&connections->mutex);
 }
 

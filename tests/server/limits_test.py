@@ -142,13 +142,18 @@ class Limits(support.ServerCase):
         self.alive()
 
     def test_half_sent(self) -> None:
+        self.late = self.server.metric("outflow_closed_late_total")
         for _ in range(50):
             with self.server.connect() as connection:
                 connection.sendall(post(b"half of it", length=100000))
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        for _ in range(50):  # the end comes with the last bytes
+            with self.server.connect() as connection:
+                connection.sendall(post(b"half of it", length=100000))
         self.alive()
         self.expect_memory_back()
+        self.assertEqual(self.server.metric("outflow_closed_late_total"), self.late)
 
     def expect_memory_back(self) -> None:
         end = time.monotonic() + support.PATIENCE
