@@ -33,14 +33,15 @@ class Routes(support.ServerCase):
         for path, methods in routes.items():
             concrete = path.replace("{model}", "small").replace("{version}", "1")
             for method in methods:
-                status = self.server.ask(method.upper(), concrete, b"x" if method == "post" else None)
+                body = b"x" if method == "post" else None
+                status = self.server.ask(method.upper(), concrete, body)
                 self.assertIn(str(status[0]), methods[method]["responses"], (path, method))
                 self.assertNotIn(status[0], (404, 405), (path, method))
         with open(os.path.join(os.environ["OUTFLOW_SOURCE"], "src/server/routes.c"),
                   encoding="utf-8") as file:
             rows = [line.split('"') for line in file if line.startswith('    {"')]
-        known = {(row[1].lower(), row[3].replace("MODEL", "{model}").replace("VERSION", "{version}"))
-                 for row in rows}
+        known = {(method.lower(), path.replace("MODEL", "{model}").replace("VERSION", "{version}"))
+                 for _, method, _, path, *_ in rows}
         self.assertEqual(known, {(m, p) for p, methods in routes.items() for m in methods})
 
     def test_wrong_requests(self) -> None:
@@ -53,7 +54,8 @@ class Routes(support.ServerCase):
         self.expect_error(answer, 405, "POST")
         self.assertEqual(answer[1]["allow"], "POST")
         self.expect_error(ask("DELETE", "/v1/models"), 405, "GET")
-        self.expect_error(ask("POST", "/v1/score", b"x", {"Content-Type": "text/html"}), 415, "html")
+        html = {"Content-Type": "text/html"}
+        self.expect_error(ask("POST", "/v1/score", b"x", html), 415, "html")
         self.expect_error(ask("POST", "/v1/score", b"x", {"Content-Encoding": "gzip"}), 415, "Enc")
         self.expect_error(ask("POST", "/v1/score", b""), 400, ".")
         self.expect_error(ask("POST", "/v1/score?score=none", b"x"), 400, "none")
@@ -104,7 +106,8 @@ class Routes(support.ServerCase):
         before = self.server.metric(name)
         self.server.json("POST", "/v1/score?model=second&scores=ratio", self.images(1)[0][1])
         self.assertEqual(self.server.metric(name), before + 1)
-        self.assertGreater(self.server.metric('outflow_bits_per_dimension_count{model="second"}'), 0)
+        bits = self.server.metric('outflow_bits_per_dimension_count{model="second"}')
+        self.assertGreater(bits, 0)
         self.assertEqual(self.server.metric("outflow_ready"), 1)
         text = self.server.ask("GET", "/metrics")[2].decode()
         families = [l.split(" ")[2] for l in text.splitlines() if l.startswith("# TYPE")]

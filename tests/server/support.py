@@ -34,7 +34,7 @@ def run(*arguments: str) -> str:
 def make_model(path: str, seed: int, channels: int = 3, side: int = 16) -> None:
     """A small random model."""
     subprocess.run(
-        [f"{HELPERS}/make_model", path, str(seed), str(channels), str(side), str(side), "2", "2", "8"],
+        [f"{HELPERS}/make_model", path, *map(str, (seed, channels, side, side, 2, 2, 8))],
         check=True,
     )
 
@@ -83,7 +83,11 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         """One request on a connection of its own."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
