@@ -8,6 +8,9 @@
 # corpus stays in the build folder, so that runs build on each other. Without it, the test
 # fuzz_NAME_replay runs the target over its seeds and over simple mutations of them.
 file(GLOB FUZZ_TARGETS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_*.c)
+if(NOT TARGET outflow_server)
+  list(FILTER FUZZ_TARGETS EXCLUDE REGEX "/fuzz_server.c$")
+endif()
 
 if(OUTFLOW_FUZZ)
   set(OUTFLOW_FUZZ_SECONDS 20 CACHE STRING "Seconds that a test of a fuzz target runs")
@@ -63,3 +66,10 @@ foreach(source ${FUZZ_TARGETS})
     set_tests_properties(${test} PROPERTIES FIXTURES_REQUIRED fuzz_seeds_${name})
   endif()
 endforeach()
+
+# The server's parsers are the program's, not the library's.
+if(TARGET fuzz_server)
+  foreach(part infer_parse lift multipart)
+    target_sources(fuzz_server PRIVATE ${PROJECT_SOURCE_DIR}/src/server/${part}.c)
+  endforeach()
+endif()

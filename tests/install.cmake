@@ -7,16 +7,17 @@ endif()
 
 add_test(NAME layer_order
          COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/layers.sh ${PROJECT_SOURCE_DIR}
-                 $<TARGET_OBJECTS:outflow_objects>
+                 $<TARGET_OBJECTS:outflow_objects> ${OUTFLOW_SERVER_OBJECTS}
          COMMAND_EXPAND_LISTS)
 if(TARGET outflow_program)
   # The same program with the shared library.
-  add_executable(program_shared $<TARGET_OBJECTS:outflow_cli>)
-  target_link_libraries(program_shared PRIVATE outflow outflow_flags OpenMP::OpenMP_C PkgConfig::CJSON m)
+  add_executable(program_shared $<TARGET_OBJECTS:outflow_cli> ${OUTFLOW_SERVER_OBJECTS})
+  target_link_libraries(program_shared PRIVATE outflow outflow_flags OpenMP::OpenMP_C PkgConfig::CJSON m
+                        ${OUTFLOW_SERVER_LIBRARIES})
   add_test(NAME program_symbols
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/program_symbols.sh $<TARGET_FILE:outflow>
                    $<TARGET_FILE:outflow_program> $<TARGET_FILE:program_shared>
-                   $<TARGET_OBJECTS:outflow_cli>
+                   $<TARGET_OBJECTS:outflow_cli> ${OUTFLOW_SERVER_OBJECTS}
            COMMAND_EXPAND_LISTS)
   add_test(NAME api
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/api/run.sh ${PROJECT_SOURCE_DIR}

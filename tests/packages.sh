@@ -56,7 +56,7 @@ prove() { # WHAT
     echo "$1: $(wc -l <"$build/used.txt") headers and libraries, all from packages tools/setup installs"
 }
 
-used_files '^CMakeFiles/outflow_(objects|program)[.]dir/' '(outflow|liboutflow[.]so[.].*)' |
+used_files '^CMakeFiles/outflow_(objects|program|cli|server)[.]dir/' '(outflow|liboutflow[.]so[.].*)' |
     sort -u >"$build/used.txt"
 tools/setup --program --list | prove 'the program'
 used_files . '.*(outflow|liboutflow[.]so[.].*|test_.*|bench_.*)' | sort -u >"$build/used.txt"

@@ -331,6 +331,16 @@ OF_API of_status of_detector_stream(const of_detector *detector, const char *sou
                                     const of_stream_options *options, of_scored_visit *visit,
                                     void *user, of_stream_result *result, of_error *error);
 
+/**
+ * The same for images in memory, of the model's size: `visit` gets all that is known of them, in
+ * order, in one batch or in several. `needs` are OF_NEEDS_PNG and OF_NEEDS_WEBP, as in
+ * of_stream_options; images given as floats are rounded to bytes for these coders. The batch has
+ * neither items nor, with floats, pixels to ask for. Any number of threads may call it at once.
+ */
+OF_API of_status of_detector_visit(const of_detector *detector, const of_batch *images,
+                                   unsigned needs, of_scored_visit *visit, void *user,
+                                   of_error *error);
+
 /** The error for a source of which no image could be scored, OF_ERROR_FORMAT. */
 OF_API of_status of_stream_fail_empty(const char *source, const of_stream_result *result,
                                       of_error *error);

@@ -31,6 +31,9 @@ static const verb_entry verbs[] = {
     {&of_score_command, of_verb_score, DIVIDED, ""},
     {&of_calibrate_command, of_verb_calibrate, ALONE, NULL},
     {&of_quantize_command, of_verb_quantize, ALONE, NULL},
+#ifdef OUTFLOW_SERVER
+    {&of_serve_command, of_verb_serve, ALONE, NULL},
+#endif
     {&of_eval_command, of_verb_eval, DIVIDED, ""},
     {&of_sample_command, of_verb_sample, ALONE, NULL},
     {&of_inspect_command, of_verb_inspect, EACH, NULL},

@@ -96,6 +96,18 @@ of_status of_scored_batch_visit(const of_detector *detector, const of_batch *ima
     return status;
 }
 
+of_status of_detector_visit(const of_detector *detector, const of_batch *images, unsigned needs,
+                            of_scored_visit *visit, void *user, of_error *error) {
+    if (detector == NULL || images == NULL || visit == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "of_detector_visit: detector, images and visit are all needed");
+    if (images->pixels == NULL && images->count > 0)
+        return of_fail(error, OF_ERROR_ARGUMENT, "of_detector_visit: the pixels are NULL");
+    of_status status = of_batch_check(images, "of_detector_visit", error);
+    return status == OF_OK ? of_scored_batch_visit(detector, images, needs, visit, user, error)
+                           : status;
+}
+
 /* Where the values of the next images go. */
 typedef struct value_writer {
     const of_detector *detector;

@@ -761,6 +761,58 @@ static void test_warnings_are_one_line(void **state) {
     of_model_free(model);
 }
 
+/* What a visit of images in memory has seen. */
+typedef struct seen_images {
+    const of_detector *detector;
+    double values[8], png_bytes[8];
+    size_t count;
+} seen_images;
+
+static of_status see(void *user, const of_scored_batch *batch, of_error *error) {
+    seen_images *seen = user;
+    (void)error;
+    for (size_t i = 0; i < of_scored_count(batch); i++) {
+        const of_image_likelihood likelihood = of_scored_likelihood(batch, i);
+        seen->values[seen->count] =
+            of_detector_value(seen->detector, (of_score){OF_SCORE_NLL, 0}, &likelihood);
+        seen->png_bytes[seen->count++] = likelihood.png_bytes;
+    }
+    return OF_OK;
+}
+
+static of_status refuse(void *user, const of_scored_batch *batch, of_error *error) {
+    (void)user;
+    (void)batch;
+    return of_fail(error, OF_ERROR_NUMERIC, "no more");
+}
+
+static void test_visits_of_images_in_memory(void **state) {
+    (void)state;
+    fixture f = make_fixture(2);
+    const of_score score = {OF_SCORE_NLL, 0};
+    uint8_t *pixels = take_images(of_detector_architecture(f.detector), "synthetic:shapes", 8);
+    const of_batch batch = {OF_PIXEL_U8, pixels, 8}, none = {OF_PIXEL_U8, NULL, 8};
+    seen_images seen = {.detector = f.detector};
+    double expected[8];
+    of_error error;
+    assert_int_equal(of_detector_score(f.detector, &batch, &score, 1, expected, NULL), OF_OK);
+    assert_int_equal(of_detector_visit(f.detector, &batch, OF_NEEDS_PNG, see, &seen, &error),
+                     OF_OK);
+    assert_int_equal(seen.count, 8);
+    assert_memory_equal(seen.values, expected, sizeof expected);
+    for (size_t i = 0; i < 8; i++)
+        assert_true(seen.png_bytes[i] > 0);
+    assert_int_equal(of_detector_visit(f.detector, &batch, 0, refuse, NULL, &error),
+                     OF_ERROR_NUMERIC);
+    assert_string_equal(error.message, "no more");
+    assert_int_equal(of_detector_visit(f.detector, &none, 0, see, &seen, &error),
+                     OF_ERROR_ARGUMENT);
+    assert_int_equal(of_detector_visit(f.detector, &batch, 0, NULL, NULL, &error),
+                     OF_ERROR_ARGUMENT);
+    free(pixels);
+    free_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scores_follow_the_models),
@@ -785,6 +837,7 @@ int main(void) {
         cmocka_unit_test(test_values_with_another_general_model),
         cmocka_unit_test(test_observers_are_checked_before_they_are_told),
         cmocka_unit_test(test_warnings_are_one_line),
+        cmocka_unit_test(test_visits_of_images_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
