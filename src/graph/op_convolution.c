@@ -202,8 +202,7 @@ static of_status pack(const of_plan *plan, const of_model *model, of_op *op,
     if (status != OF_OK)
         return status;
     memcpy(op->packed.bias, buffers->folded.bias, op->shape.outputs * sizeof(float));
-    of_status status =
-        of_convolution_pack(op->code, buffers->folded.weights, op->packed.weights, error);
+    status = of_convolution_pack(op->code, buffers->folded.weights, op->packed.weights, error);
     return status == OF_OK && of_goes_back_in_bf16(op) ? pack_way_back(op, buffers, error) : status;
 }
 

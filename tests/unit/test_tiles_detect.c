@@ -292,7 +292,7 @@ static void test_saving(void **state) {
     assert_int_equal(of_detector_check_p_value(other, nll, &error), OF_ERROR_MISMATCH);
     assert_string_equal(error.setting, "tiles");
     assert_true(isnan(of_detector_p_value(other, nll, 0)));
-    assert_false(isnan(of_detector_tile_p_value(other, nll, 0)));
+    assert_true(of_detector_tile_p_value(other, nll, 0) > 0);
     options.whole = true;
     assert_int_equal(of_detector_open(&options, &whole, &error), OF_OK);
     assert_int_equal(of_detector_tiling(whole).size, 0);
