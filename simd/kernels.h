@@ -227,15 +227,13 @@ typedef struct of_product_bf16 {
     size_t m, n, k;
     bool add;
     float *c;
-    void *scratch; /* of_product_scratch_bytes(m), 64-byte aligned */
+    void *scratch; /* OF_PRODUCT_SCRATCH_BYTES(m), 64-byte aligned */
 } of_product_bf16;
 
 enum { OF_PRODUCT_PAIRS = 128 /* of positions that a kernel lays out at a time */ };
 
 /* All of A and 32 columns of B of so many pairs. */
-static inline size_t of_product_scratch_bytes(size_t m) {
-    return (m + 32) * OF_PRODUCT_PAIRS * 2 * sizeof(uint16_t);
-}
+#define OF_PRODUCT_SCRATCH_BYTES(m) (((size_t)(m) + 32) * OF_PRODUCT_PAIRS * 2 * sizeof(uint16_t))
 
 /* One optimizer step on n values, in place. With g = gradient_scale * gradients[i]:
  *   adam, adamax: g += weight_decay * w

@@ -15,3 +15,11 @@ void of_scalar_round_to_bf16(const float *values, uint16_t *target, size_t n) {
             target[i] = (uint16_t)((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
     }
 }
+
+/* The upper half of a float's bits. */
+float of_scalar_bf16_value(uint16_t number) {
+    uint32_t bits = (uint32_t)number << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}

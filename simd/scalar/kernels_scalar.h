@@ -29,12 +29,7 @@ void of_scalar_scale_shift_backward(const float *x, const float *scale, const fl
                                     size_t n);
 
 /* bf16.c */
-static inline float of_bf16_value(uint16_t number) {
-    uint32_t bits = (uint32_t)number << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+float of_scalar_bf16_value(uint16_t number); /* for scalar kernels alone */
 void of_scalar_round_to_bf16(const float *values, uint16_t *target, size_t n);
 
 /* network_input.c */

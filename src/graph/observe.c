@@ -22,11 +22,11 @@ static void add(of_layer_ranges *ranges, size_t output, float value) {
     ranges->squares[output] += (int64_t)(limited * limited * 0x1p12);
 }
 
-void of_observe_layer(const of_run *run, const of_op *op, uint32_t count, const float *source) {
+void of_observe_layer(const of_run *run, const of_op *op, uint32_t count, const float *source,
+                      const float *target) {
     of_layer_ranges *ranges = run->ranges[op - run->plan->ops];
     const of_convolution_shape *shape = &op->shape;
     size_t positions = (size_t)count * shape->height * shape->width;
-    const float *target = of_hidden(run, op, 0);
     if (ranges == NULL)
         return;
     ranges->positions += positions;

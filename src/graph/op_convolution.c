@@ -158,13 +158,6 @@ static void pack_input(const of_plan *plan, const of_model *model, of_op *op) {
     memcpy(op->input_shift, of_model_values(model, numbers[OF_CONVOLUTION_INPUT_SHIFT]), bytes);
 }
 
-size_t of_product_inputs(const of_op *op) {
-    if (!of_reads_state(op))
-        return op->shape.inputs;
-    return of_round_up((size_t)op->shape.kernel * op->shape.kernel * op->shape.inputs,
-                       OF_CHANNEL_MULTIPLE);
-}
-
 /* W[o][i][t] of a layer that reads the state. Gradients of position q come from p = q - shift_t,
  * which as taps (out[q] = sum of taps[q + shift_t'][t']) means t' = 8 - t: [o][t'*inputs + i]. */
 static void mirror_taps(const of_op *op, const float *weights, float *mirrored) {
@@ -261,7 +254,7 @@ of_status of_run_layer(const of_run *run, const of_op *op, uint32_t first, uint3
         of_convolution_run(op->code, count, source, op->packed.weights, op->packed.bias,
                            of_hidden(run, op, first), run->worker->convolution_scratch, error);
     if (run->ranges != NULL)
-        of_observe_layer(run, op, count, source);
+        of_observe_layer(run, op, count, source, of_hidden(run, op, first));
     return status;
 }
 

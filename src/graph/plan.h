@@ -13,6 +13,7 @@
 
 #include "core/arena.h"
 #include "core/error.h"
+#include "core/memory.h"
 #include "graph/ops.h"
 
 /* Layers of a network, as they are counted in profiles: by what they write. */
@@ -105,6 +106,15 @@ static inline const of_op *of_tail_network(const of_op *tail) {
     return tail - tail->network;
 }
 
+/* Inputs of a layer in its 1x1 form, as gradients see it: G [positions][outputs], X
+ * [positions][inputs]. A 3x3 layer's X are neighbourhoods of its input. */
+static inline size_t of_product_inputs(const of_op *op) {
+    if (!of_reads_state(op))
+        return op->shape.inputs;
+    return of_round_up((size_t)op->shape.kernel * op->shape.kernel * op->shape.inputs,
+                       OF_CHANNEL_MULTIPLE);
+}
+
 /* ---- op_convolution.c: layers of a network, and products of dense blocks ---- */
 
 /* A layer's folded weights before packing. */
@@ -123,10 +133,6 @@ struct of_pack_buffers {
 /* Values of a convolution as its kernels take them: ActNorm and scales folded in, hidden units
  * padded, coefficients sorted into add then raw, and, for taps, as a 1x1 product. */
 void of_fold_convolution(const of_model *model, const of_op *op, of_folded_layer *folded);
-
-/* Inputs of a layer in its 1x1 form, as gradients see it: G [positions][outputs], X
- * [positions][inputs]. A 3x3 layer's X are neighbourhoods of its input. */
-size_t of_product_inputs(const of_op *op);
 
 /* The product from gradients of what a layer writes to those of what it reads, in bfloat16. */
 of_convolution_shape of_way_back_shape(const of_op *op);

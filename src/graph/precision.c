@@ -1,23 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The choice of what the coupling networks calculate in. */
-#include "core/choice.h"
 #include "core/error.h"
 #include "graph/convolution.h"
-
-static const char *const names[] = {"f32", "bf16", "auto", "int8", "int16"};
-static const of_choice choice = {"precision", names, 5};
-
-const char *of_precision_name(of_precision precision) {
-    return of_choice_name(&choice, (int)precision);
-}
-
-of_status of_precision_parse(const char *name, of_precision *precision, of_error *error) {
-    int value;
-    of_status status = of_choice_parse(&choice, name, &value, error);
-    if (status == OF_OK)
-        *precision = (of_precision)value;
-    return status;
-}
 
 /* Whether bfloat16 runs natively: `reason` tells why not and what to do. */
 static of_status check_bf16(of_isa isa, of_error *reason) {

@@ -115,7 +115,8 @@ of_status of_session_each(of_session *session, size_t count, of_session_work *wo
 
 /* Adds what a layer in floats has read and written for so many units to the op's ranges, if it has
  * some. */
-void of_observe_layer(const of_run *run, const of_op *op, uint32_t count, const float *source);
+void of_observe_layer(const of_run *run, const of_op *op, uint32_t count, const float *source,
+                      const float *target);
 
 /* ---- profile.c ---- */
 

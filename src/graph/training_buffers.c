@@ -130,7 +130,7 @@ static buffer_sizes measure(const of_plan *plan) {
             of_raise_to(&need.buffers[op->writes], positions * outputs);
             of_raise_to(&need.buffers[op->reads], positions * inputs);
             if (of_goes_back_in_bf16(op))
-                of_raise_to(&need.product_bytes, of_product_scratch_bytes(outputs));
+                of_raise_to(&need.product_bytes, OF_PRODUCT_SCRATCH_BYTES(outputs));
             else
                 of_raise_to(&need.weights[op->writes], inputs * outputs);
             of_raise_to(&need.biases, outputs);

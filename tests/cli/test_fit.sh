@@ -36,7 +36,7 @@ expect_equal 'the files' "$(echo a.model*)" 'a.model a.model.html a.model.settin
 rm general.model
 run 0 score --model a.model synthetic:noise:30
 expect_err '30 anomalous'
-expect_out ',anomalous$'
+expect_out ',anomalous,resized_from,notes$'
 run 0 score --model a.model --fpr 0.1 synthetic:noise:5
 run 0 eval --model a.model --in synthetic:shapes:30 --out-of noise=synthetic:noise:30
 run 0 inspect a.model

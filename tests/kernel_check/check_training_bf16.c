@@ -87,7 +87,7 @@ static void product_case(checker *check, size_t m, size_t n, size_t k, bool pois
     task.a = a;
     task.b = b;
     task.c = c;
-    task.scratch = aligned_alloc(64, of_product_scratch_bytes(m));
+    task.scratch = aligned_alloc(64, OF_PRODUCT_SCRATCH_BYTES(m));
     expect_true(check, task.scratch != NULL, "no memory");
     if (task.scratch != NULL)
         check->kernels->weight_product_bf16(&task);
