@@ -202,7 +202,7 @@ typedef struct of_train_options {
                                  floats, OF_ERROR_UNSUPPORTED where of_precision_resolve says so; or
                                  AUTO. Results depend on it, and a run is resumed in the precision
                                  that it was begun in. The general model always runs in floats. */
-    uint32_t background; /**< below transparent pixels of all images, see of_source_options */
+    uint32_t background;    /**< below transparent pixels of all images, see of_source_options */
 } of_train_options;
 
 /** The defaults: Adamax at 5e-4, batches of 64, 50 epochs. `out` and `data` are to be set. */

@@ -19,7 +19,7 @@ typedef struct of_shared_settings {
     const char *background;                       /* NULL: not given */
     int frames;                                   /* OF_FRAMES_FIRST or OF_FRAMES_ALL */
     bool strict, quiet, full_decoding;
-    bool webp; /* --webp: complexity-webp among all scores */
+    bool webp;         /* --webp: complexity-webp among all scores */
     const char *tiles; /* --tiles: NULL, "off", or SIZE[:STRIDE] */
 } of_shared_settings;
 

@@ -192,14 +192,9 @@ static of_status append(of_source *source, of_slot *slot, size_t max_count, of_e
     memcpy(source->pixels + source->count * source->image_bytes, slot->pixels, source->image_bytes);
     of_bytes_swap(&kept->path, &slot->entry.path);
     of_bytes_swap(&kept->label, &slot->entry.label);
-    *item = (of_item){of_text(&kept->path),
-                      of_text(&kept->label),
-                      slot->entry.class_index,
-                      slot->info.height,
-                      slot->info.width,
-                      slot->info.reshaped,
-                      slot->info,
-                      slot->entry.tile};
+    *item = (of_item){of_text(&kept->path), of_text(&kept->label), slot->entry.class_index,
+                      slot->info.height,    slot->info.width,      slot->info.reshaped,
+                      slot->info,           slot->entry.tile};
     if (item->class_index < 0 && item->label[0] != '\0' &&
         !of_labels_number(&source->labels, item->label, &item->class_index))
         return of_fail_memory(error, "the class names");

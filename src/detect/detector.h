@@ -51,7 +51,7 @@ struct of_detector {
     uint64_t members_fingerprint; /* of_ensemble_fingerprint; 0 for none */
     of_calibration *calibration;  /* NULL: none that can be used */
     char calibration_problem[512];
-    of_judging judging; /* what the model's file says */
+    of_judging judging;             /* what the model's file says */
     char *quantizations[OF_PLACES]; /* measured since it was opened; freed with free(), or NULL */
     of_runner_pool *pool;
 };

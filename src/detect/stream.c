@@ -36,13 +36,14 @@ typedef struct stream {
     of_stream_result result;
     uint32_t height, width; /* of the largest image that was reshaped */
     of_label_order order;
-    uint64_t read; /* images of the source, those that were left out included */
-    char worst[256];        /* its path, or the beginning of it */
-    uint64_t dim, enlarged, converted, transparent, reduced; /* images of which that is worth a word */
-    bool to_grey;                                        /* what was converted was colour */
-    bool cut;               /* its pictures are cut: the source gives out tiles */
-    of_tiles_range tiles;   /* limit and every are those of pictures, not of tiles */
-    uint64_t pictures;      /* of the source if known, else 0 */
+    uint64_t read;   /* images of the source, those that were left out included */
+    char worst[256]; /* its path, or the beginning of it */
+    uint64_t dim, enlarged, converted, transparent,
+        reduced;          /* images of which that is worth a word */
+    bool to_grey;         /* what was converted was colour */
+    bool cut;             /* its pictures are cut: the source gives out tiles */
+    of_tiles_range tiles; /* limit and every are those of pictures, not of tiles */
+    uint64_t pictures;    /* of the source if known, else 0 */
     of_picture_gatherer gatherer;
 } stream;
 

@@ -36,9 +36,9 @@ typedef struct of_report_set {
     const double *const *scores;       /* [scores of the report][images] */
     const double *logp, *general_logp; /* [images]; general NULL without a general model */
     double mean_bits, mean_general_bits;
-    double spearman, pearson;            /* of logp and general_logp */
-    const of_metrics *metrics;           /* [scores]: against the first set; NULL in that */
-    const of_report_flags *flags;        /* [scores]; NULL where the report is without */
+    double spearman, pearson;     /* of logp and general_logp */
+    const of_metrics *metrics;    /* [scores]: against the first set; NULL in that */
+    const of_report_flags *flags; /* [scores]; NULL where the report is without */
     double drift; /* Kolmogorov's distance from the calibration's images; NaN: not known */
     bool drifted; /* it is large, and not by chance */
     const of_report_image *most, *least; /* the most extreme first */

@@ -6,8 +6,8 @@
 #include "cli/terminal/progress.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
 #include <outflow/outflow.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
