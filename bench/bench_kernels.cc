@@ -503,6 +503,118 @@ void add_relu_backward(const std::string &name, const of_kernels &kernels) {
     }
 }
 
+/* The same layers in bfloat16; leaking, or the gradient would vanish. */
+void add_relu_backward_bf16(const std::string &name, const of_kernels &kernels) {
+    for (const size_t channels : {size_t{64}, size_t{128}, size_t{512}}) {
+        constexpr size_t positions = 256;
+        Work work;
+        work.items = static_cast<double>(channels * positions);
+        work.bytes = work.items * 3 * sizeof(uint16_t);
+        add(name, kernels, part("channels", channels) + part("positions", positions), work,
+            [=](const of_kernels &table) {
+                const size_t values = channels * positions;
+                return
+                    [&table, channels, activation = std::vector<uint16_t>(values, uint16_t{0x3f80}),
+                     gradient = std::vector<uint16_t>(values, uint16_t{0x3f80}),
+                     bias = floats(channels)]() mutable {
+                        table.relu_backward_bf16(activation.data(), gradient.data(), positions,
+                                                 channels, 1, bias.get());
+                    };
+            });
+    }
+}
+
+/* Gradients of weights: of a hidden layer, of the last one's taps, of the first one's. */
+void add_weight_product_bf16(const std::string &name, const of_kernels &kernels) {
+    struct Layer {
+        size_t outputs, inputs;
+    };
+    for (const Layer layer :
+         {Layer{128, 128}, Layer{512, 512}, Layer{112, 128}, Layer{128, 64}, Layer{512, 64}}) {
+        constexpr size_t positions = 512;
+        Work work;
+        work.items = static_cast<double>(positions);
+        work.operations = 2.0 * static_cast<double>(positions * layer.outputs * layer.inputs);
+        add(name, kernels, part("outputs", layer.outputs) + part("inputs", layer.inputs), work,
+            [=](const of_kernels &table) {
+                const size_t scratch_floats =
+                    OF_PRODUCT_SCRATCH_BYTES(layer.outputs) / sizeof(float);
+                return [&table, layer,
+                        a = std::vector<uint16_t>(positions * layer.outputs, uint16_t{0x3f80}),
+                        b = std::vector<uint16_t>(positions * layer.inputs, uint16_t{0x3f80}),
+                        c = floats(layer.outputs * layer.inputs), space = floats(scratch_floats)] {
+                    of_product_bf16 task = {};
+                    task.a = a.data();
+                    task.b = b.data();
+                    task.m = layer.outputs;
+                    task.n = layer.inputs;
+                    task.k = positions;
+                    task.c = c.get();
+                    task.scratch = space.get();
+                    table.weight_product_bf16(&task);
+                };
+            });
+    }
+}
+
+/* ---- Integers ---------------------------------------------------------------------------- */
+
+void add_network_input_s16(const std::string &name, const of_kernels &kernels) {
+    for (const Shape shape : shapes) {
+        Work work;
+        work.items = static_cast<double>(shape.positions());
+        work.bytes = work.items * (shape.half * float_bytes + (shape.half + 2) * sizeof(int16_t));
+        add(name, kernels, shape.name(), work, [=](const of_kernels &table) {
+            return [&table, shape, pass = floats(shape.positions() * shape.half),
+                    target = std::vector<int16_t>(shape.positions() * (shape.half + 2))]() mutable {
+                const of_network_input input = network_input(shape, pass.get(), nullptr);
+                table.network_input_s16(&input, 1000, target.data());
+                benchmark::ClobberMemory();
+            };
+        });
+    }
+}
+
+/* A 1x1 layer of so many inputs and outputs, 8 positions a call, in 8 bits or wide. */
+void add_integer_tile(const std::string &name, const of_kernels &kernels) {
+    if (kernels.isa == OF_ISA_AVX512 && !of_cpu_int8().avx512_vnni)
+        return;
+    for (const bool wide : {false, true})
+        for (const uint32_t channels : {64U, 128U, 512U}) {
+            Work work;
+            work.items = OF_TILE_ROWS;
+            work.operations = work.items * 2.0 * channels * channels;
+            add(name, kernels, part("channels", channels) + (wide ? "/wide" : ""), work,
+                [=](const of_kernels &table) {
+                    const size_t bytes = size_t{channels} * (wide ? 2 : 1);
+                    return [&table, wide, channels, bytes,
+                            rows = std::vector<uint8_t>(OF_TILE_ROWS * bytes, uint8_t{1}),
+                            weights = std::vector<int8_t>(channels * bytes, int8_t{1}),
+                            scale = floats(channels), bias = floats(channels),
+                            target = floats(size_t{OF_TILE_ROWS} * channels)] {
+                        const void *sources[OF_TILE_ROWS];
+                        for (size_t r = 0; r < OF_TILE_ROWS; r++)
+                            sources[r] = rows.data() + r * bytes;
+                        of_integer_tile tile = {};
+                        tile.sources = sources;
+                        tile.taps = tile.all_taps = 1;
+                        tile.groups = bytes / 4;
+                        tile.wide = wide;
+                        tile.weights = weights.data();
+                        tile.scale = scale.get();
+                        tile.bias = bias.get();
+                        tile.outputs = channels;
+                        tile.rows = OF_TILE_ROWS;
+                        tile.to = OF_TILE_F32;
+                        tile.target = target.get();
+                        tile.stride = channels * sizeof(float);
+                        table.integer_tile(&tile);
+                        benchmark::ClobberMemory();
+                    };
+                });
+        }
+}
+
 /* ---- Flat arrays ------------------------------------------------------------------------- */
 
 constexpr int array_count = 6;
@@ -663,6 +775,10 @@ constexpr Entry entries[] = {
     KERNEL(network_input),
     KERNEL(network_input_bf16),
     KERNEL(network_input_backward),
+    KERNEL(relu_backward_bf16),
+    KERNEL(weight_product_bf16),
+    KERNEL(network_input_s16),
+    KERNEL(integer_tile),
 };
 
 /* The table is its instruction set, then function pointers alone. */

@@ -30,7 +30,8 @@ class Detector:
         general: likewise, a model of images in general, for ratios; None: the one in the model's
             file, else, with find_general, the installed one that the model was calibrated with.
         ensemble: further models of the same images. threads: of one call; 0: all CPUs.
-        precision: "f32", "bf16", "auto" or "int8" (for models that have been quantized). isa: "auto", "scalar", "avx2" or "avx512".
+        precision: "f32", "bf16", "auto" or "int8" (of models that were quantized).
+        isa: "auto", "scalar", "avx2" or "avx512".
         webp: also the score "complexity-webp".
         latency: threads share an image where there are fewer images than threads.
 
