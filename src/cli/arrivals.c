@@ -234,8 +234,10 @@ static of_status take_event(of_arrivals *arrivals, const struct inotify_event *e
     if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0 &&
         event->wd == arrivals->root)
         arrivals->ended = true;
-    if ((event->mask & IN_IGNORED) != 0)
+    if ((event->mask & IN_IGNORED) != 0) {
         forget_folder(arrivals, event->wd);
+        return OF_OK;
+    }
     if (folder == NULL || event->len == 0 || is_hidden(event->name) ||
         !join(arrivals->path, folder, event->name))
         return OF_OK;

@@ -47,6 +47,10 @@ static void declare_data(of_train_settings *settings, of_option_table *table) {
                    "A density for each class (first folder, or stored label); with a general "
                    "model, images are pushed away from wrong classes, with the weight of the ratio "
                    "loss.");
+}
+
+static void declare_images(of_train_settings *settings, of_option_table *table) {
+    of_train_options *train = &settings->train;
     of_option_real(table, 0, "shift", "SHARE", &train->shift, 0, 0.5,
                    "Shift images at random by up to this share of their size, mirrored at the "
                    "edges; for example 0.1.");
@@ -207,6 +211,7 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
 void of_train_settings_declare(of_train_settings *settings, of_option_table *table) {
     *settings = (of_train_settings){.train = of_train_options_default()};
     declare_data(settings, table);
+    declare_images(settings, table);
     declare_model(settings, table);
     declare_variants(settings, table);
     declare_steps(settings, table);

@@ -264,8 +264,9 @@ of_status of_detector_open(const of_detector_options *options, of_detector **det
                            of_error *error) {
     of_detector_options own = of_detector_options_default();
     loaded_models loaded = {.models = {NULL}};
-    of_status status = of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_detector_options, ranks),
-                                       options, "of_detector_options", error);
+    of_status status =
+        of_options_read(&own, sizeof own, offsetof(of_detector_options, find_general), options,
+                        "of_detector_options", error);
     if (status == OF_OK && detector == NULL)
         status = of_fail(error, OF_ERROR_ARGUMENT, "of_detector_open: no place for the detector");
     if (status == OF_OK)
@@ -335,8 +336,9 @@ static of_status take_models(const of_detector_models *given, of_detector *detec
 of_status of_detector_create(const of_detector_models *models, const of_detector_options *options,
                              of_detector **detector, of_error *error) {
     of_detector_options own = of_detector_options_default();
-    of_status status = of_options_read(&own, sizeof own, OF_SIZE_UP_TO(of_detector_options, ranks),
-                                       options, "of_detector_options", error);
+    of_status status =
+        of_options_read(&own, sizeof own, offsetof(of_detector_options, find_general), options,
+                        "of_detector_options", error);
     if (status == OF_OK && detector == NULL)
         status = of_fail(error, OF_ERROR_ARGUMENT, "of_detector_create: no place for the detector");
     if (status != OF_OK)

@@ -60,7 +60,7 @@ of_status of_pictures_open(const of_detector *detector, const of_stream_options 
                                       .tile_user = options->tile_user,
                                       .with_heat = options->tile_heat != NULL,
                                       .heat_score = of_detector_default_score(detector)};
-    if (gatherer->with_heat)
+    if (options->tile_heat != NULL)
         gatherer->heat_score = *options->tile_heat;
     of_heat_canvas_open(a, gatherer->with_heat ? side : SMALL_SIDE, &gatherer->canvas);
     of_status status = choose_scores(gatherer, options->needs, error);

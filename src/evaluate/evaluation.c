@@ -141,7 +141,7 @@ static of_status open_evaluation(of_evaluation *evaluation, const of_evaluation_
 static of_status read_options(const of_evaluation_options *given, of_evaluation_options *own,
                               of_error *error) {
     *own = of_evaluation_options_default();
-    return of_options_read(own, sizeof *own, OF_SIZE_UP_TO(of_evaluation_options, stream), given,
+    return of_options_read(own, sizeof *own, offsetof(of_evaluation_options, masks), given,
                            "of_evaluation_options", error);
 }
 

@@ -118,7 +118,8 @@ float of_integer_weights(const of_convolution_shape *shape, const float *weights
 /* Where the weight of input i, tap t, output o stands, in numbers. */
 static size_t weight_place(const of_integer_convolution *c, uint32_t o, size_t tap, uint32_t i) {
     size_t in_group = is_wide(&c->shape) ? 2 : 4;
-    size_t first = o / OF_PANEL_OUTPUTS * OF_PANEL_OUTPUTS, left = c->shape.outputs - first;
+    size_t first = (size_t)(o / OF_PANEL_OUTPUTS) * OF_PANEL_OUTPUTS,
+           left = c->shape.outputs - first;
     size_t width = left < OF_PANEL_OUTPUTS ? left : OF_PANEL_OUTPUTS;
     size_t group = tap * c->groups + i / in_group;
     return (first * c->taps * c->groups + group * width + o - first) * in_group + i % in_group;

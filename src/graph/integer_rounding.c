@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "graph/integer_rounding.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
 
 enum { MOST_TAPS = 9, SWEEPS = 4, MOST_WEIGHT = 127 };
 
-static const double CORRELATION = 0.5, EDGE_SHARE = 0.3, STEP = 0.92, LEAST_SCALE = 0.2;
+static const double CORRELATION = 0.5, EDGE_SHARE = 0.3, STEP = 0.92;
+enum { SCALES = 19 /* that are tried: the last one is a fifth of the first */ };
 
 /* Sums of errors, in units of the scale. */
 typedef struct error_sums {
@@ -47,7 +49,9 @@ static double error_of(const of_input_moments *m, const float *weights, double s
 /* A smaller scale than the largest weight's cuts off few weights, and rounds the others better. */
 static double best_scale(const of_input_moments *m, const float *weights, double largest) {
     double best = largest, least = error_of(m, weights, largest);
-    for (double scale = largest * STEP; scale > largest * LEAST_SCALE; scale *= STEP) {
+    double scale = largest;
+    for (int i = 0; i < SCALES; i++) {
+        scale *= STEP;
         double error = error_of(m, weights, scale);
         if (error < least) {
             least = error;
@@ -60,6 +64,7 @@ static double best_scale(const of_input_moments *m, const float *weights, double
 /* Weights to the nearest integers, and their errors. */
 static void round_to_nearest(const of_input_moments *m, double scale, float *weights, float *errors,
                              error_sums *sums) {
+    assert(scale > 0);
     *sums = (error_sums){.all = 0};
     for (size_t k = 0; k < m->inputs * m->taps; k++) {
         double wish = (double)weights[k] / scale, integer = limited(wish);

@@ -44,7 +44,7 @@ static of_status shape_of(const of_entry *picture, const of_target *target, of_i
 /* Decodes it in its own size. */
 static of_status decode_picture(tiles_reader *tiles, of_error *error) {
     of_target whole = tiles->target;
-    of_image_shape shape;
+    of_image_shape shape = {0};
     of_image_info info;
     of_status status = shape_of(&tiles->picture, &tiles->target, &shape, error);
     if (status != OF_OK)
