@@ -51,9 +51,10 @@ of_status of_quantization_create(const of_architecture *architecture, of_quantiz
         of_precision hidden = last ? OF_PRECISION_INT16 : OF_PRECISION_INT8;
         of_network_ranges *network = &q->networks[i];
         *network = (of_network_ranges){.layers = {OF_PRECISION_INT16, hidden, hidden}};
-        for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS; layer++, values += 3 * q->hidden)
+        for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS;
+             layer++, values += (size_t)3 * q->hidden)
             network->hidden[layer] =
-                (of_hidden_ranges){values, values + q->hidden, values + 2 * q->hidden};
+                (of_hidden_ranges){values, values + q->hidden, values + (size_t)2 * q->hidden};
     }
     *result = q;
     return OF_OK;
