@@ -503,22 +503,23 @@ void add_relu_backward(const std::string &name, const of_kernels &kernels) {
     }
 }
 
+constexpr size_t chunk_positions = 256;
+
 /* The same layers in bfloat16; leaking, or the gradient would vanish. */
 void add_relu_backward_bf16(const std::string &name, const of_kernels &kernels) {
     for (const size_t channels : {size_t{64}, size_t{128}, size_t{512}}) {
-        constexpr size_t positions = 256;
         Work work;
-        work.items = static_cast<double>(channels * positions);
+        work.items = static_cast<double>(channels * chunk_positions);
         work.bytes = work.items * 3 * sizeof(uint16_t);
-        add(name, kernels, part("channels", channels) + part("positions", positions), work,
+        add(name, kernels, part("channels", channels) + part("positions", chunk_positions), work,
             [=](const of_kernels &table) {
-                const size_t values = channels * positions;
+                const size_t values = channels * chunk_positions;
                 return
                     [&table, channels, activation = std::vector<uint16_t>(values, uint16_t{0x3f80}),
                      gradient = std::vector<uint16_t>(values, uint16_t{0x3f80}),
                      bias = floats(channels)]() mutable {
-                        table.relu_backward_bf16(activation.data(), gradient.data(), positions,
-                                                 channels, 1, bias.get());
+                        table.relu_backward_bf16(activation.data(), gradient.data(),
+                                                 chunk_positions, channels, 1, bias.get());
                     };
             });
     }
@@ -531,28 +532,28 @@ void add_weight_product_bf16(const std::string &name, const of_kernels &kernels)
     };
     for (const Layer layer :
          {Layer{128, 128}, Layer{512, 512}, Layer{112, 128}, Layer{128, 64}, Layer{512, 64}}) {
-        constexpr size_t positions = 512;
         Work work;
-        work.items = static_cast<double>(positions);
-        work.operations = 2.0 * static_cast<double>(positions * layer.outputs * layer.inputs);
+        work.items = static_cast<double>(chunk_positions);
+        work.operations = 2.0 * static_cast<double>(chunk_positions * layer.outputs * layer.inputs);
         add(name, kernels, part("outputs", layer.outputs) + part("inputs", layer.inputs), work,
             [=](const of_kernels &table) {
                 const size_t scratch_floats =
                     OF_PRODUCT_SCRATCH_BYTES(layer.outputs) / sizeof(float);
-                return [&table, layer,
-                        a = std::vector<uint16_t>(positions * layer.outputs, uint16_t{0x3f80}),
-                        b = std::vector<uint16_t>(positions * layer.inputs, uint16_t{0x3f80}),
-                        c = floats(layer.outputs * layer.inputs), space = floats(scratch_floats)] {
-                    of_product_bf16 task = {};
-                    task.a = a.data();
-                    task.b = b.data();
-                    task.m = layer.outputs;
-                    task.n = layer.inputs;
-                    task.k = positions;
-                    task.c = c.get();
-                    task.scratch = space.get();
-                    table.weight_product_bf16(&task);
-                };
+                return
+                    [&table, layer,
+                     a = std::vector<uint16_t>(chunk_positions * layer.outputs, uint16_t{0x3f80}),
+                     b = std::vector<uint16_t>(chunk_positions * layer.inputs, uint16_t{0x3f80}),
+                     c = floats(layer.outputs * layer.inputs), space = floats(scratch_floats)] {
+                        of_product_bf16 task = {};
+                        task.a = a.data();
+                        task.b = b.data();
+                        task.m = layer.outputs;
+                        task.n = layer.inputs;
+                        task.k = chunk_positions;
+                        task.c = c.get();
+                        task.scratch = space.get();
+                        table.weight_product_bf16(&task);
+                    };
             });
     }
 }
