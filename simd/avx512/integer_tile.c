@@ -5,6 +5,8 @@
 #include "kernels_avx512.h"
 #include "vector.h"
 
+#include <string.h>
+
 typedef struct panel {
     const of_integer_tile *tile;
     const int32_t *weights; /* of all its taps */
@@ -16,10 +18,17 @@ ALWAYS_INLINE __m512i add_products(__m512i sum, int32_t group, __m512i weights, 
     return wide ? _mm512_dpwssd_epi32(sum, x, weights) : _mm512_dpbusd_epi32(sum, x, weights);
 }
 
+/* Sources may lie anywhere. */
+ALWAYS_INLINE int32_t group_at(const unsigned char *source, size_t group) {
+    int32_t value;
+    memcpy(&value, source + group * sizeof value, sizeof value);
+    return value;
+}
+
 /* A row of sums plus the products of one group with `vectors` vectors of weights. */
 #define ADD_ROW(r)                                                                                 \
     for (int v = 0; v < vectors; v++)                                                              \
-    sums[r][v] = add_products(sums[r][v], x##r[g], weights[v], wide)
+    sums[r][v] = add_products(sums[r][v], group_at(x##r, g), weights[v], wide)
 
 /* `vectors` (1 or 2) and `wide` are constants at each call. The pointers have names, since an array
  * of them would be read again for every group. */
@@ -29,9 +38,10 @@ ALWAYS_INLINE void sum_products(const panel *p, int vectors, bool wide, __m512i 
     for (int r = 0; r < OF_TILE_ROWS; r++)
         sums[r][0] = sums[r][1] = _mm512_setzero_si512();
     for (size_t t = 0; t < tile->taps; t++) {
-        const int32_t *const *rows = (const int32_t *const *)tile->sources + t * OF_TILE_ROWS;
-        const int32_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
-        const int32_t *x4 = rows[4], *x5 = rows[5], *x6 = rows[6], *x7 = rows[7];
+        const unsigned char *const *rows =
+            (const unsigned char *const *)tile->sources + t * OF_TILE_ROWS;
+        const unsigned char *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
+        const unsigned char *x4 = rows[4], *x5 = rows[5], *x6 = rows[6], *x7 = rows[7];
         for (size_t g = 0; g < tile->groups; g++, from += (size_t)LANES * (size_t)vectors) {
             __m512i weights[2];
             for (int v = 0; v < vectors; v++)

@@ -63,8 +63,8 @@ void of_image_set_close(of_image_set *set, size_t score_count) {
     free(set->general_logp.items);
     free(set->name);
     free(set->source);
-    *set = (of_image_set){.name = NULL};
     of_faults_close(set);
+    *set = (of_image_set){.name = NULL};
 }
 
 static bool is_flagged(const of_evaluation *evaluation, size_t score, double value) {
