@@ -27,4 +27,7 @@ picture_format(JPEG "JPEG by libjpeg-turbo, else by stb_image" libjpeg)
 picture_format(WEBP "WebP, and the score complexity-webp, by libwebp" libwebp libwebpdemux)
 picture_format(TIFF "TIFF by libtiff" "libtiff-4>=4.5")
 picture_format(JP2 "JPEG 2000 by OpenJPEG" "libopenjp2>=2.5")
+# Not unless it is asked for: the codecs of video below libheif (dav1d, libde265) print to standard error
+# when a file is damaged, and lose memory over some.
+option(OUTFLOW_HEIF "AVIF and HEIC by libheif" OFF)
 picture_format(HEIF "AVIF and HEIC by libheif" "libheif>=1.12")
