@@ -56,5 +56,5 @@ def program_scores(*arguments):
     return {
         name: np.array([float(row[name]) for row in rows])
         for name in rows[0]
-        if name not in ("path", "label", "anomalous", "source")
+        if name not in ("path", "label", "anomalous", "source", "resized_from", "notes")
     }

@@ -110,6 +110,7 @@ class Detector:
         isa: str,
         webp: bool,
         latency: bool,
+        find_general: bool,
     ) -> Detector: ...
     @staticmethod
     def create(
