@@ -64,7 +64,7 @@ static of_status read_header(const uint8_t *bytes, size_t size, of_image_header 
                               .orientation = 1,
                               .frames = 1,
                               .deep = heif_image_handle_get_luma_bits_per_pixel(job.handle) > 8,
-                              .library_bytes = 16};
+                              .decoder_bytes = 16};
     }
     close_job(&job);
     return status;

@@ -122,7 +122,7 @@ static of_status read_header(const uint8_t *bytes, size_t size, of_image_header 
                                     .orientation = 1,
                                     .frames = 1,
                                     .deep = count > 0 && image->comps[0].prec > 8,
-                                    .library_bytes = 12 * (count > 0 ? count : 1)};
+                                    .decoder_bytes = 12 * (count > 0 ? count : 1)};
         if (image->y1 <= image->y0 || image->x1 <= image->x0)
             header->height = header->width = 0;
     }

@@ -32,7 +32,7 @@ static of_status read_header(const uint8_t *bytes, size_t size, of_image_header 
                                 .frames = 1,
                                 .cmyk = summary.components == 4,
                                 /* coefficients of all scans have 16 bits */
-                                .library_bytes = summary.progressive ? 2 * summary.components : 0};
+                                .decoder_bytes = summary.progressive ? 2 * summary.components : 0};
     return OF_OK;
 }
 

@@ -209,7 +209,7 @@ static of_status describe(TIFF *tiff, const tiff_job *job, of_image_header *head
                                 .orientation = first.orientation,
                                 .deep = first.bits > 8,
                                 .cmyk = first.photometric == PHOTOMETRIC_SEPARATED,
-                                .library_bytes = 12};
+                                .decoder_bytes = 12};
     uint32_t pages = count_pages(tiff);
     header->frames = pages > 0 ? pages : 1;
     return OF_OK;

@@ -58,7 +58,7 @@ static of_status read_header(const uint8_t *bytes, size_t size, of_image_header 
                                 .channels = features.has_alpha ? 4 : 3,
                                 .orientation = 1,
                                 .frames = 1,
-                                .library_bytes = features.has_animation ? 20 : 8};
+                                .decoder_bytes = features.has_animation ? 20 : 8};
     read_chunks(bytes, size, header);
     return OF_OK;
 }

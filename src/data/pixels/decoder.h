@@ -18,7 +18,7 @@ typedef struct of_image_header {
     uint32_t frames;        /* of an animation, pages of a document; at least 1 */
     bool deep;              /* more than 8 bits a sample */
     bool cmyk;              /* colours of ink */
-    uint32_t library_bytes; /* a pixel, of memory that a library allocates itself to decode it */
+    uint32_t decoder_bytes; /* a pixel, of memory that a library allocates itself to decode it */
 } of_image_header;
 
 /* What is wanted of a file. */

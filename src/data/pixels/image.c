@@ -69,7 +69,7 @@ of_status of_image_read_header(const of_decoder *decoder, const uint8_t *bytes, 
 of_status of_image_limit_memory(const of_image_header *header, size_t size, const of_target *target,
                                 of_error *error) {
     size_t pixels = ((size_t)header->width + 64) * ((size_t)header->height + 64);
-    size_t library = (size_t)header->width * header->height * header->library_bytes;
+    size_t library = (size_t)header->width * header->height * header->decoder_bytes;
     of_decoder_memory_begin(pixels * 16 + 2 * size + (1u << 20) + library, target->max_memory);
     return of_decoder_may_take(library) ? OF_OK : of_decoder_memory_fail(error);
 }
@@ -182,5 +182,5 @@ size_t of_image_decoding_bytes(const uint8_t *bytes, size_t size, const of_targe
     if (pixels < SMALL)
         return 0;
     /* As it comes out of the file and as pixels. */
-    return pixels * (header.channels * (header.deep ? 4u : 2u) + header.library_bytes);
+    return pixels * (header.channels * (header.deep ? 4u : 2u) + header.decoder_bytes);
 }
