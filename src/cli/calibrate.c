@@ -166,10 +166,7 @@ static int check_and_calibrate(const calibrate_settings *settings, const of_text
     if (settings->remove == (settings->data != NULL))
         return of_usage_error(console, command, "give either --data SRC or --remove");
     if (settings->installed && settings->out == NULL)
-        return of_usage_error(console, command,
-                              "%s is installed for all: give --out FILE for a copy, or this path "
-                              "to change it",
-                              settings->shared.model);
+        return of_shared_fail_installed(&settings->shared, console, command);
     if (settings->bundle && (settings->out == NULL || settings->remove))
         return of_usage_error(console, command, "--bundle needs --out FILE and --data SRC");
     if (settings->shared.webp && !of_has_webp())

@@ -65,10 +65,11 @@ static void tell_parts(const of_log *log, const of_fit_plan *plan) {
                      " to set the threshold by; too few to check the result on others",
                      plan->train, plan->calibrate);
     else
-        of_log_write(log, OF_LOG_INFO,
-                     "these are too few to train a model on (from %d on): how a general model sees "
-                     "them is what is learned of them",
-                     (int)OF_FIT_LEAST_TRAIN);
+        of_log_write(
+            log, OF_LOG_INFO,
+            "these are too few to train a model on, which takes %d: fit learns how a general "
+            "model scores them instead",
+            (int)OF_FIT_LEAST_TRAIN);
     if (plan->way == OF_FIT_COPIES)
         of_log_write(log, OF_LOG_WARNING,
                      "with fewer than %d images the threshold is set by moved copies as well: the "

@@ -96,10 +96,7 @@ static int check_and_quantize(const quantize_settings *settings, const of_text_l
     if (settings->bundle && settings->out == NULL)
         return of_usage_error(console, command, "--bundle needs --out FILE");
     if (settings->installed && settings->out == NULL)
-        return of_usage_error(console, command,
-                              "%s is installed for all: give --out FILE for a copy, or this path "
-                              "to change it",
-                              settings->shared.model);
+        return of_shared_fail_installed(&settings->shared, console, command);
     return quantize(settings, console);
 }
 

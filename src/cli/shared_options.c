@@ -191,6 +191,14 @@ of_stream_options of_shared_stream_options(const of_shared_settings *settings,
     return options;
 }
 
+int of_shared_fail_installed(const of_shared_settings *settings, of_console *console,
+                             const of_command *command) {
+    return of_usage_error(console, command,
+                          "%s is installed for all: give --out FILE for a copy, or this path to "
+                          "change it",
+                          settings->model);
+}
+
 void of_shared_settings_free(of_shared_settings *settings) {
     of_text_list_free(&settings->ensemble);
 }

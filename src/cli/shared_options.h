@@ -57,6 +57,10 @@ of_stream_options of_shared_stream_options(const of_shared_settings *settings,
                                            const of_stream_observer *observer);
 of_plan_options of_shared_plan_wish(const of_shared_settings *settings);
 
+/* The model is one that others use, too, and no other file is given to write to. */
+int of_shared_fail_installed(const of_shared_settings *settings, of_console *console,
+                             const of_command *command);
+
 void of_shared_settings_free(of_shared_settings *settings);
 
 #endif

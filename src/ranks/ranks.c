@@ -77,7 +77,7 @@ of_status of_ranks_open(const of_ranks_options *given, of_ranks **ranks, of_erro
         of_free(made);
         return status;
     }
-    (void)snprintf(made->library, sizeof made->library, "%s", transport.library);
+    (void)snprintf(made->library, sizeof made->library, "%s", transport.implementation);
     *ranks = made;
     return exchange_places(made, error);
 }

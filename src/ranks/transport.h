@@ -23,7 +23,7 @@ typedef enum of_channel {
 
 typedef struct of_transport {
     unsigned rank, size;
-    char library[128]; /* name and version */
+    char implementation[128]; /* of MPI: name and version */
     /* Floats: send_counts[r] from `from` + send_places[r] go to rank r; from rank r,
      * receive_counts[r] come to `to` + receive_places[r], which is another buffer. The four arrays
      * live until it is done. */

@@ -6,6 +6,22 @@
 #include <inttypes.h>
 #include <math.h>
 
+/* ---- All sets together ---------------------------------------------------------------------- */
+
+static uint64_t count_images(const of_report *report) {
+    uint64_t images = 0;
+    for (size_t i = 0; i < report->set_count; i++)
+        images += report->sets[i].images;
+    return images;
+}
+
+static uint64_t count_unreadable(const of_report *report) {
+    uint64_t unreadable = 0;
+    for (size_t i = 0; i < report->set_count; i++)
+        unreadable += report->sets[i].unreadable;
+    return unreadable;
+}
+
 /* ---- How much is flagged ------------------------------------------------------------------- */
 
 static void write_rule(const of_report *report, FILE *file) {
@@ -25,22 +41,17 @@ static void write_rule(const of_report *report, FILE *file) {
 }
 
 static void write_flagged(const of_report *report, FILE *file) {
-    uint64_t flagged = 0, images = 0;
-    for (size_t i = 0; i < report->set_count; i++) {
+    uint64_t flagged = 0;
+    for (size_t i = 0; i < report->set_count; i++)
         flagged += report->sets[i].flags[report->main_score].count;
-        images += report->sets[i].images;
-    }
     (void)fprintf(file, "<strong>%" PRIu64 " of %" PRIu64 " images are flagged</strong>", flagged,
-                  images);
+                  count_images(report));
     write_rule(report, file);
 }
 
 /* Nothing decides: the reader looks at the order. */
 static void write_ordered(const of_report *report, FILE *file) {
-    uint64_t images = 0;
-    for (size_t i = 0; i < report->set_count; i++)
-        images += report->sets[i].images;
-    (void)fprintf(file, "%" PRIu64 " images, ordered by <em>", images);
+    (void)fprintf(file, "%" PRIu64 " images, ordered by <em>", count_images(report));
     of_page_score_name(file, report->scores[report->main_score]);
     (void)fputs("</em>; no rule was given that flags some of them.", file);
 }
@@ -89,9 +100,7 @@ static void write_drift(const of_report *report, FILE *file) {
 /* ---- What could not be read ----------------------------------------------------------------- */
 
 static void write_unreadable(const of_report *report, FILE *file) {
-    uint64_t unreadable = 0;
-    for (size_t i = 0; i < report->set_count; i++)
-        unreadable += report->sets[i].unreadable;
+    uint64_t unreadable = count_unreadable(report);
     if (unreadable == 0)
         return;
     (void)fprintf(file, " <strong>%" PRIu64 " file%s could not be read</strong>", unreadable,
@@ -133,12 +142,10 @@ static void write_faults(const of_report *report, const of_report_set *set, FILE
 }
 
 void of_page_unreadable(const of_report *report, FILE *file) {
-    uint64_t unreadable = 0;
+    uint64_t unreadable = count_unreadable(report);
     char caption[96];
     if (report->faults == 0)
         return;
-    for (size_t i = 0; i < report->set_count; i++)
-        unreadable += report->sets[i].unreadable;
     (void)fputs("<section aria-labelledby=\"unreadable\"><h2 id=\"unreadable\">Unreadable "
                 "files</h2>\n",
                 file);

@@ -135,6 +135,6 @@ int of_transport_open(int version, of_transport *transport, char *reason, size_t
                                 .test = test,
                                 .abort = end_all,
                                 .close = leave};
-    name_library(transport->library, sizeof transport->library);
+    name_library(transport->implementation, sizeof transport->implementation);
     return 0;
 }
