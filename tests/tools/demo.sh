@@ -16,7 +16,10 @@ mapfile -t commands < <(sed -n '/^Your own pictures/,$p' tools/demo | sed 's/\\\
 [[ ${#commands[@]} == 2 ]] || { echo "${#commands[@]} commands instead of 2" && exit 1; }
 
 for command in "${commands[@]}"; do
-    read -ra words <<<"${command/FOLDER/synthetic:digits:3}"
+    command=${command/FOLDER/synthetic:digits:3}
+    command=${command/pictures\//synthetic:shapes:400}
+    [[ $command != fit* ]] || command+=" --dry-run" # what a fit writes, tests/cli/test_fit.sh looks at
+    read -ra words <<<"$command"
     "$program" "${words[@]}" >"$work/out" 2>"$work/err" ||
         { echo "FAILED: $command" && cat "$work/err" && exit 1; }
     [[ $command != score* ]] || grep -q ' yes ' "$work/out" ||
