@@ -14,7 +14,7 @@ class Scorer:
     def __init__(self, job: dict):
         self.job, self.threads = job, job["setting"]["threads"]
         self.outflow = load(job["build"])
-        self.session = self.open_session(self.precision())
+        self.session = self.open_session()
         self.batch, self.logp = self.read("pixels")
         self.out = Likelihoods(ctypes.addressof(self.logp))
         self.version = (f"{self.outflow.of_version().decode()} "
@@ -26,16 +26,25 @@ class Scorer:
              ctypes.byref(number))
         return number.value
 
-    def open_session(self, precision: int) -> ctypes.c_void_p:
+    def open_session(self) -> ctypes.c_void_p:
         """The plan lives as long as the process."""
         model, plan, session = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+        precision = self.precision()
         call(self.outflow.of_model_load, os.fsencode(self.job["model"]), ctypes.byref(model))
+        if self.job["precision"] == "int8":
+            self.quantize(model)
         options = self.outflow.of_plan_options_default()
         options.threads, options.precision = self.threads, precision
         call(self.outflow.of_plan_compile, model, ctypes.byref(options), ctypes.byref(plan))
         call(self.outflow.of_session_create, plan, ctypes.c_uint(0), ctypes.byref(session))
         self.outflow.of_model_free(model)
         return session
+
+    def quantize(self, model: ctypes.c_void_p) -> None:
+        """With the images that the peers' quantizers see."""
+        images, _ = self.read("calibration")
+        call(self.outflow.of_model_quantize, model, ctypes.byref(images), None,
+             ctypes.c_uint(self.threads))
 
     def read(self, name: str):
         """Images of a file in the row's folder, and room for their log-likelihoods."""
