@@ -999,12 +999,13 @@ typedef enum of_score_kind {
     /** "typicality": |nll - mean nll of calibration images| (Nalisnick et al. 2019, arXiv
         1906.02994, for one image) */
     OF_SCORE_TYPICALITY = 9,
-    /** "combined": tests against calibration images, joined by Fisher's method, the sum of -ln p.
-        The first is two-sided: the squared Mahalanobis distance of the image's vector of
+    /** "combined": tests against calibration images, joined by Fisher's method, a weighted sum of
+        -ln p. The first is two-sided: the squared Mahalanobis distance of the image's vector of
        statistics, that is -2 log-density, up to a constant, of a Gaussian over them; unlikely and
        too likely images are both far away. Density of states estimation (Morningstar et al. 2021,
-       arXiv 2006.09273) with that density. The second is of `complexity`, the third, with a general
-       model, of `ratio`, each for large values. See of_calibrator_finish. */
+       arXiv 2006.09273) with that density. The second is of `ratio`, for large values, with twice
+       the weight; without a general model of `complexity`, with the same weight. Calibrations that
+       an earlier version made join all three with the same weight. See of_calibrator_finish. */
     OF_SCORE_COMBINED = 10
 } of_score_kind;
 

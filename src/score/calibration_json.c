@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The "calibration" text of a weight file:
  *
- *   {"version": 2, "images": n, "source": text, "model": fingerprint, "general": fingerprint,
+ *   {"version": 4, "images": n, "source": text, "model": fingerprint, "general": fingerprint,
  *    "members": fingerprint, "general_scales": 0.., "mean_nll": x,
  *    "density": {"mean": [], "deviation": [], "factor": []},
  *    "distance": [mean, deviation], "complexity": [mean, deviation],
- *    "ratio": [mean, deviation],
+ *    "ratio": [mean, deviation], "weights": [complexity, ratio],
  *    "scores": {NAME: {"images": n, "non_finite": m, "values": [], "above": []}},
  *    "tiles": {"size": n, "stride": n, "pictures": n, "scores": {NAME: as above}}}
  *
- * "tiles" only where pictures were cut, which makes it version 3; its scores are those of "scores",
- * each with the largest values in pictures.
- * "ratio" only with a general model, and not in version 1, where `combined` is without it.
- * Fingerprints are 16 hexadecimal digits, zeros for none. See density.h and conformal.h for the
- * arrays. */
+ * "tiles" only where pictures were cut, which makes it version 5; its scores are those of "scores",
+ * each with the largest values in pictures. "ratio" only with a general model. "weights" are those
+ * of the tests that `combined` joins (combine.h). Versions before 4 lack them and join every test
+ * once: version 1 without the ratio, version 2 without tiles, version 3 with them; what such a text
+ * says still is written as that version. Fingerprints are 16 hexadecimal digits, zeros for none.
+ * See density.h and conformal.h for the arrays. */
 #define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "core/memory.h"
@@ -27,13 +28,16 @@
 #include <string.h>
 
 enum {
-    VERSION = 2,
+    PLAIN_VERSION = 2,
     TILED_VERSION = 3,
+    WEIGHTED_VERSION = 4,
+    WEIGHTED_TILED_VERSION = 5,
     MOST_TEXT = 4 << 20,
     MOST_VALUES = 200000,
     DIGITS = 17,
     MOST_ENTRIES = 65536,
-    MOST_MEMBERS = 64
+    MOST_MEMBERS = 64,
+    MOST_WEIGHT = 1000
 };
 
 /* ---- Printing ----------------------------------------------------------------------------- */
@@ -84,8 +88,16 @@ static bool add_spread(cJSON *object, const char *key, const of_spread *spread) 
     return add_reals(object, key, pair, 2);
 }
 
-static bool add_ratio(cJSON *object, const of_combination *combination) {
-    return !combination->with_ratio || add_spread(object, "ratio", &combination->ratio);
+static bool has_old_weights(const of_calibration *calibration) {
+    const of_combination *c = &calibration->combination;
+    return c->complexity_weight == 1 && (c->ratio_weight == 1 || c->ratio_weight == 0);
+}
+
+static bool add_ratio(cJSON *object, const of_calibration *calibration) {
+    const of_combination *c = &calibration->combination;
+    const double weights[2] = {c->complexity_weight, c->ratio_weight};
+    return (c->ratio_weight == 0 || add_spread(object, "ratio", &c->ratio)) &&
+           (has_old_weights(calibration) || add_reals(object, "weights", weights, 2));
 }
 
 static bool add_table(cJSON *scores, of_score score, const of_conformal *table) {
@@ -121,31 +133,34 @@ static bool add_tiles(cJSON *object, const of_calibration *calibration) {
     return complete;
 }
 
-/* What was read as version 1 stays it: `combined` without the ratio. */
+/* The first one that says all there is. */
 static int version_of(const of_calibration *calibration) {
-    if (calibration->tiling.size > 0)
+    bool tiled = calibration->tiling.size > 0;
+    if (!has_old_weights(calibration))
+        return tiled ? WEIGHTED_TILED_VERSION : WEIGHTED_VERSION;
+    if (tiled)
         return TILED_VERSION;
     bool lacks_ratio =
-        calibration->layout.general_scales > 0 && !calibration->combination.with_ratio;
-    return lacks_ratio ? 1 : VERSION;
+        calibration->layout.general_scales > 0 && calibration->combination.ratio_weight == 0;
+    return lacks_ratio ? 1 : PLAIN_VERSION;
 }
 
 char *of_calibration_print(const of_calibration *calibration) {
     const of_calibration *c = calibration;
     bool valid = of_utf8_valid(c->source, strlen(c->source));
     cJSON *object = cJSON_CreateObject();
-    bool complete =
-        object != NULL && cJSON_AddNumberToObject(object, "version", version_of(c)) &&
-        add_item(object, "images", make_real((double)c->images)) &&
-        cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
-        add_fingerprint(object, "model", c->model) &&
-        add_fingerprint(object, "general", c->general) &&
-        add_fingerprint(object, "members", c->members) &&
-        add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
-        add_item(object, "mean_nll", make_real(c->mean_nll)) && add_density(object, &c->density) &&
-        add_spread(object, "distance", &c->combination.distance) &&
-        add_spread(object, "complexity", &c->combination.complexity) &&
-        add_ratio(object, &c->combination) && add_scores(object, c) && add_tiles(object, c);
+    bool complete = object != NULL && cJSON_AddNumberToObject(object, "version", version_of(c)) &&
+                    add_item(object, "images", make_real((double)c->images)) &&
+                    cJSON_AddStringToObject(object, "source", valid ? c->source : "(not UTF-8)") &&
+                    add_fingerprint(object, "model", c->model) &&
+                    add_fingerprint(object, "general", c->general) &&
+                    add_fingerprint(object, "members", c->members) &&
+                    add_item(object, "general_scales", make_real(c->layout.general_scales)) &&
+                    add_item(object, "mean_nll", make_real(c->mean_nll)) &&
+                    add_density(object, &c->density) &&
+                    add_spread(object, "distance", &c->combination.distance) &&
+                    add_spread(object, "complexity", &c->combination.complexity) &&
+                    add_ratio(object, c) && add_scores(object, c) && add_tiles(object, c);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     return text;
@@ -218,9 +233,23 @@ static bool read_spread(const cJSON *item, of_spread *spread) {
     return true;
 }
 
-static bool read_ratio(const cJSON *item, uint64_t version, of_calibration *read) {
-    read->combination.with_ratio = version > 1 && read->layout.general_scales > 0;
-    return !read->combination.with_ratio || read_spread(item, &read->combination.ratio);
+/* A ratio's weight is not to be had without a general model. */
+static bool read_weights(const cJSON *item, uint64_t version, of_calibration *read) {
+    bool with_general = read->layout.general_scales > 0;
+    double weights[2];
+    of_combination_old_weights(&read->combination, version > 1 && with_general);
+    if (version < WEIGHTED_VERSION)
+        return true;
+    if (!read_reals(item, weights, 2) || weights[0] < 0 || weights[1] < 0 ||
+        weights[0] > MOST_WEIGHT || weights[1] > MOST_WEIGHT || (weights[1] > 0 && !with_general))
+        return false;
+    read->combination.complexity_weight = weights[0];
+    read->combination.ratio_weight = weights[1];
+    return true;
+}
+
+static bool read_ratio(const cJSON *item, of_combination *combination) {
+    return combination->ratio_weight == 0 || read_spread(item, &combination->ratio);
 }
 
 /* Returns what is wrong, or NULL. */
@@ -319,11 +348,11 @@ static of_status read_object(const cJSON *object, of_calibration *read, of_error
                        of_json_repeated_key(object));
     if (!of_json_whole_number(member(object, "version"), UINT32_MAX, &version))
         bad = "version";
-    else if (version < 1 || version > TILED_VERSION)
+    else if (version < 1 || version > WEIGHTED_TILED_VERSION)
         return of_fail(error, OF_ERROR_UNSUPPORTED,
                        "calibration: version %" PRIu64 " is unknown; this library reads 1 to %d: "
                        "calibrate again",
-                       version, TILED_VERSION);
+                       version, WEIGHTED_TILED_VERSION);
     else if (!of_json_whole_number(member(object, "images"), (uint64_t)1 << 53, &read->images))
         bad = "images";
     else if (!read_source(member(object, "source"), read))
@@ -344,15 +373,16 @@ static of_status read_object(const cJSON *object, of_calibration *read, of_error
         bad = "distance";
     else if (!read_spread(member(object, "complexity"), &read->combination.complexity))
         bad = "complexity";
-    else if (!read_ratio(member(object, "ratio"), version, read))
+    else if (!read_weights(member(object, "weights"), version, read))
+        bad = "weights";
+    else if (!read_ratio(member(object, "ratio"), &read->combination))
         bad = "ratio";
     if (bad != NULL)
         return of_fail(error, OF_ERROR_FORMAT,
                        "calibration: '%s' is missing or not usable: calibrate again", bad);
     of_status status = read_scores(member(object, "scores"), read, error);
-    return status == OF_OK && version == TILED_VERSION
-               ? read_tiles(member(object, "tiles"), read, error)
-               : status;
+    bool tiled = version == TILED_VERSION || version == WEIGHTED_TILED_VERSION;
+    return status == OF_OK && tiled ? read_tiles(member(object, "tiles"), read, error) : status;
 }
 
 of_status of_calibration_parse(const char *text, const of_architecture *architecture,

@@ -244,8 +244,9 @@ static void fit_combination(const of_calibrator *calibrator, double *values, siz
     for (size_t i = 0; i < count; i++)
         values[i] = unfitted_value(calibrator, OF_SCORE_COMPLEXITY, 2 * i);
     combination->complexity = of_spread_fit(values, count);
-    combination->with_ratio = calibrator->made->layout.general_scales > 0;
-    if (!combination->with_ratio)
+    bool with_general = calibrator->made->layout.general_scales > 0;
+    of_combination_choose_weights(combination, with_general);
+    if (!with_general)
         return;
     for (size_t i = 0; i < count; i++)
         values[i] = unfitted_value(calibrator, OF_SCORE_RATIO, 2 * i);

@@ -31,12 +31,27 @@ double of_combine_distance(double squared_distance) {
     return cbrt(squared_distance);
 }
 
+void of_combination_choose_weights(of_combination *combination, bool with_general) {
+    combination->complexity_weight = with_general ? 0 : 1;
+    combination->ratio_weight = with_general ? 2 : 0;
+}
+
+void of_combination_old_weights(of_combination *combination, bool with_ratio) {
+    combination->complexity_weight = 1;
+    combination->ratio_weight = with_ratio ? 1 : 0;
+}
+
 static double test(const of_spread *normal, double value) {
     return surprise((value - normal->mean) / normal->deviation);
 }
 
+/* A value that is not there must not count: NaN times 0 is NaN. */
+static double weighted(double weight, const of_spread *normal, double value) {
+    return weight > 0 ? weight * test(normal, value) : 0;
+}
+
 double of_combine(const of_combination *combination, const of_combined_tests *tests) {
     return test(&combination->distance, of_combine_distance(tests->squared_distance)) +
-           test(&combination->complexity, tests->complexity) +
-           (combination->with_ratio ? test(&combination->ratio, tests->ratio) : 0);
+           weighted(combination->complexity_weight, &combination->complexity, tests->complexity) +
+           weighted(combination->ratio_weight, &combination->ratio, tests->ratio);
 }

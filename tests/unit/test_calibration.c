@@ -262,50 +262,73 @@ static char *replaced(const char *text, const char *from, const char *old, const
     return copy;
 }
 
-/* With a general model `combined` has a third test, of the ratio in the direction of outliers; a
- * calibration of version 1 keeps to the two that its p-values are of. */
+static double upper_tail(const of_spread *normal, double value) {
+    return -log(0.5 * erfc((value - normal->mean) / normal->deviation / sqrt(2)));
+}
+
+/* With a general model `combined` is the test of the distance and twice that of the ratio;
+ * calibrations of versions 1 and 2 keep to the tests that their p-values are of. */
 static void test_ratio_joins(void **state) {
     (void)state;
     of_model *model = make_model(1), *general = make_model(2);
     const of_architecture *architecture = of_model_architecture(model);
-    of_calibration *calibration, *before, *read;
+    of_calibration *calibration, *before, *second, *read;
     of_error error;
     assert_int_equal(calibrate(&(of_calibration_options){.size = sizeof(of_calibration_options),
                                                          .model = model,
                                                          .general = general},
                                1, 2000, &calibration, NULL),
                      OF_OK);
-    const of_spread *spread = &calibration->combination.ratio;
+    const of_score complexity = {OF_SCORE_COMPLEXITY, 0};
+    const of_combination *parts = &calibration->combination;
     char *text = of_calibration_print(calibration);
-    char *first = replaced(text, "version", "2", "1");
+    char *first = replaced(text, "version", "4", "1"), *plain = replaced(text, "version", "4", "2");
     assert_int_equal(of_calibration_parse(first, architecture, &before, NULL), OF_OK);
+    assert_int_equal(of_calibration_parse(plain, architecture, &second, NULL), OF_OK);
     for (uint64_t i = 0; i < 100; i++) {
         made_image made;
         make_image(4, i, 0, &made);
         made.image.general_logp += 0.2 * ((double)i - 50);
         double two = of_calibrated_value(before, combined, &made.image);
-        double three = of_calibrated_value(calibration, combined, &made.image);
-        double z =
-            (of_calibrated_value(before, ratio, &made.image) - spread->mean) / spread->deviation;
-        assert_true(fabs(three - two + log(0.5 * erfc(z / sqrt(2)))) < 1e-9 * three);
+        double three = of_calibrated_value(second, combined, &made.image);
+        double now = of_calibrated_value(calibration, combined, &made.image);
+        double by_ratio =
+            upper_tail(&parts->ratio, of_calibrated_value(before, ratio, &made.image));
+        double by_complexity =
+            upper_tail(&parts->complexity, of_calibrated_value(before, complexity, &made.image));
+        assert_true(fabs(three - two - by_ratio) < 1e-9 * three);
+        assert_true(fabs(now - two + by_complexity - 2 * by_ratio) < 1e-9 * (now + three));
     }
     /* written again, it is what it was: found by the fuzzer */
     char *again = of_calibration_print(before);
     assert_int_equal(of_calibration_parse(again, architecture, &read, NULL), OF_OK);
-    assert_false(read->combination.with_ratio);
+    assert_true(read->combination.ratio_weight == 0);
     of_calibration_free(read);
+    free(again);
+    again = of_calibration_print(second);
+    assert_non_null(strstr(again, "\"version\":2"));
     free(again);
     char *missing = replaced(text, "complexity", "\"ratio\"", "\"ration\"");
     char *negative = replaced(text, "\"ratio\":[", ",", ",-");
+    char *unweighted = replaced(text, "\"weights\"", "weights", "heights");
+    char *below_zero = replaced(text, "\"weights\":[", ",", ",-");
+    expect_error(of_calibration_parse(unweighted, architecture, &read, &error), OF_ERROR_FORMAT,
+                 &error, "'weights'");
+    expect_error(of_calibration_parse(below_zero, architecture, &read, &error), OF_ERROR_FORMAT,
+                 &error, "'weights'");
     expect_error(of_calibration_parse(missing, architecture, &read, &error), OF_ERROR_FORMAT,
                  &error, "'ratio'");
     expect_error(of_calibration_parse(negative, architecture, &read, &error), OF_ERROR_FORMAT,
                  &error, "'ratio'");
     free(text);
     free(first);
+    free(plain);
     free(missing);
     free(negative);
+    free(unweighted);
+    free(below_zero);
     of_calibration_free(before);
+    of_calibration_free(second);
     of_calibration_free(calibration);
     of_model_free(model);
     of_model_free(general);
@@ -316,7 +339,7 @@ static void test_hostile_text(void **state) {
     static const struct {
         const char *from, *old, *new, *reason;
     } edits[] = {
-        {"version", "2", "4", "version 4 is unknown"},
+        {"version", "2", "6", "version 6 is unknown"},
         {"version", "2", "0", "version 0 is unknown"},
         {"\"images\"", "120", "1.5", "'images'"},
         {"\"images\"", "120", "40", "no number of images"},
