@@ -10,6 +10,9 @@ if(Python3_EXECUTABLE AND NOT OUTFLOW_SANITIZE)
   endif()
   add_test(NAME compare_peers_parts COMMAND ${python} -B
            ${CMAKE_CURRENT_SOURCE_DIR}/peers_parts_test.py ${PROJECT_BINARY_DIR})
+  add_test(NAME compare_detectors_parts COMMAND ${Python3_EXECUTABLE} -B
+           ${CMAKE_CURRENT_SOURCE_DIR}/detectors_parts_test.py)
+  set_tests_properties(compare_detectors_parts PROPERTIES SKIP_RETURN_CODE 77)
   add_test(NAME compare_peers COMMAND ${Python3_EXECUTABLE} -B
            ${CMAKE_CURRENT_SOURCE_DIR}/peers_test.py ${PROJECT_BINARY_DIR}
            ${PROJECT_SOURCE_DIR}/../shared/golden)

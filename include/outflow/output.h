@@ -144,6 +144,10 @@ OF_API void of_csv_write(FILE *file, const char *field);
  */
 OF_API void of_csv_write_text(FILE *file, const char *field);
 
+/** Takes back in place what of_csv_write_text and of_json_text did to bytes: each \xHH becomes its
+    byte. \x00, which they never write, stays. */
+OF_API void of_text_unescape(char *text);
+
 /** Writes text for a terminal: control characters, those that turn the direction of what follows,
     and what is not UTF-8 become '?'. */
 OF_API void of_plain_write(FILE *file, const char *text);

@@ -5,8 +5,8 @@
 #include "cli/shared_options.h"
 #include "cli/terminal/command_line.h"
 #include "cli/terminal/config.h"
-#include "cli/terminal/warnings.h"
 #include "cli/verbs.h"
+#include "cli/watcher.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -100,16 +100,10 @@ static void declare(fit_settings *settings, of_option_table *table) {
 
 /* ---- Telling what happens ----------------------------------------------------------------- */
 
-typedef struct watcher {
-    of_console *console;
-    of_warnings warnings;
-    bool watching; /* for signals */
-} watcher;
-
 static void tell_stage(void *user, of_fit_stage stage, uint64_t images, double seconds) {
     static const char *const labels[] = {"look",      "train general", "train",
                                          "calibrate", "measure",       "report"};
-    watcher *watch = user;
+    of_watcher *watch = user;
     of_progress *progress = &watch->console->progress;
     of_progress_finish(progress);
     of_progress_start(progress, of_console_progress_stream(watch->console), labels[stage], "images",
@@ -119,7 +113,7 @@ static void tell_stage(void *user, of_fit_stage stage, uint64_t images, double s
 }
 
 static void tell_progress(void *user, uint64_t images, double bits_per_dim) {
-    watcher *watch = user;
+    of_watcher *watch = user;
     char note[48] = "";
     if (!isnan(bits_per_dim))
         (void)snprintf(note, sizeof note, "%.3f bits/dim", bits_per_dim);
@@ -127,39 +121,20 @@ static void tell_progress(void *user, uint64_t images, double bits_per_dim) {
 }
 
 static void tell_plan(void *user, const of_fit_plan *plan) {
-    watcher *watch = user;
-    of_progress_finish(&watch->console->progress);
-    of_warnings_finish(&watch->warnings);
+    of_watcher *watch = user;
+    of_watcher_finish(watch);
     of_fit_tell_plan(&watch->console->log, plan);
 }
 
-static void warn_unreadable(void *user, const char *source, const char *path, const char *reason) {
-    watcher *watch = user;
-    of_warnings_add(&watch->warnings, source, path, reason);
-}
-
-static void warn(void *user, const char *text) {
-    watcher *watch = user;
-    of_log_write(&watch->console->log, OF_LOG_WARNING, "%s", text);
-}
-
-static bool is_interrupted(void *user) {
-    watcher *watch = user;
-    if (!watch->watching)
-        of_interrupt_watch();
-    watch->watching = true;
-    return of_interrupted() != 0;
-}
-
-static of_fit_observer observe(watcher *watch) {
+static of_fit_observer observe(of_watcher *watch) {
     of_fit_observer observer = of_fit_observer_default();
     observer.user = watch;
     observer.stage = tell_stage;
     observer.progressed = tell_progress;
     observer.planned = tell_plan;
-    observer.unreadable = warn_unreadable;
-    observer.warn = warn;
-    observer.stop = is_interrupted;
+    observer.unreadable = of_watcher_tell_unreadable;
+    observer.warn = of_watcher_tell_warning;
+    observer.stop = of_watcher_is_stopped;
     return observer;
 }
 
@@ -181,15 +156,14 @@ static int finish(const fit_settings *settings, const of_option_table *table,
 static int fit_with(fit_settings *settings, const of_option_table *table,
                     const of_text_list *operands, of_console *console) {
     of_error error;
-    watcher watch = {.console = console, .warnings = {.console = console}};
+    of_watcher watch = of_watcher_make(console, "", false);
     const of_fit_observer observer = observe(&watch);
     of_fit_result result;
     if (settings->quiet)
         of_console_quiet(console);
     of_processes_show(console, settings->fit.threads);
     of_status status = of_fit(&settings->fit, &observer, &result, &error);
-    of_progress_finish(&console->progress);
-    of_warnings_finish(&watch.warnings);
+    of_watcher_finish(&watch);
     return status == OF_OK ? finish(settings, table, operands, &result, console)
                            : of_console_fail(console, &error);
 }

@@ -2,11 +2,11 @@
 /* outflow score: likelihoods and scores of every image. */
 #include "cli/processes.h"
 #include "cli/rows.h"
+#include "cli/score_columns.h"
 #include "cli/score_pictures.h"
 #include "cli/score_watch.h"
 #include "cli/shared_options.h"
 #include "cli/terminal/command_line.h"
-#include "cli/terminal/hint.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/words.h"
 #include "cli/tile_rows.h"
@@ -64,13 +64,13 @@ const of_command of_score_command = {
 
 typedef struct score_settings {
     of_shared_settings shared;
+    of_score_judging judging;
     const char *watch_command; /* for flagged images that arrive */
-    const char *score_name, *out, *report, *heatmaps, *tile_rows;
+    const char *out, *report, *heatmaps, *tile_rows;
     uint64_t heatmap_count;
     char *command; /* as it was given, for the report */
     int format;
-    double threshold, rate;
-    bool with_threshold, with_rate, with_heatmap_count, watch;
+    bool with_heatmap_count, watch;
     of_text_list sources;
 } score_settings;
 
@@ -78,7 +78,7 @@ static void declare(score_settings *settings, of_option_table *table) {
     of_shared_model_option(&settings->shared, table);
     of_shared_general_option(&settings->shared, table);
     of_shared_ensemble_option(&settings->shared, table);
-    of_option_text(table, 0, "score", "NAME", &settings->score_name,
+    of_option_text(table, 0, "score", "NAME", &settings->judging.name,
                    "Add a column 'score': nll, last, scale:N, ratio, ratio-last, complexity, "
                    "complexity-webp, class, mixture, ensemble, typicality or combined; p_value is "
                    "that of this score. Without it, p_value is that of combined.");
@@ -89,11 +89,11 @@ static void declare(score_settings *settings, of_option_table *table) {
         ->role = OF_ROLE_WRITTEN;
     of_option_choice(table, "format", "csv|jsonl|table", &settings->format,
                      "Form of the rows; without it, csv.");
-    of_option_real(table, 0, "threshold", "X", &settings->threshold, -1e308, 1e308,
+    of_option_real(table, 0, "threshold", "X", &settings->judging.threshold, -1e308, 1e308,
                    "Add a column 'anomalous': 1 if the score is at or above X, or not finite. "
                    "Without --score, that is combined with a calibrated model, else ratio with a "
                    "general model, else nll.");
-    of_option_real(table, 0, "fpr", "A", &settings->rate, 0, 1,
+    of_option_real(table, 0, "fpr", "A", &settings->judging.rate, 0, 1,
                    "Add a column 'anomalous': 1 if p_value is at most A, which flags a share of at "
                    "most A of normal images. Needs a calibrated model.");
     of_option_text(table, 'o', "out", "FILE", &settings->out,
@@ -134,135 +134,23 @@ typedef struct score_run {
     of_output *output;
     of_score_pictures pictures;
     size_t source; /* number of the one that is being read */
-    of_arrivals *arrivals;
-    char label[256];
-    const char *arrived; /* what rows call the image that arrived; NULL: none did */
-    of_drift seen;       /* the p-values that drift was looked for in already */
-    bool output_failed;
-    uint64_t unreadable; /* of those that arrived */
+    of_score_watch watch;
 } score_run;
-
-/* An image that arrived has the name and the label that it would have as a part of the folder. */
-static of_item name_item(score_run *run, const of_item *item) {
-    of_item named = *item;
-    const char *slash = run->arrived != NULL ? strchr(run->arrived, '/') : NULL;
-    if (run->arrived != NULL)
-        named.path = run->arrived;
-    if (slash != NULL) {
-        size_t length = (size_t)(slash - run->arrived);
-        (void)snprintf(run->label, sizeof run->label, "%.*s", (int)length, run->arrived);
-        named.label = run->label;
-    }
-    return named;
-}
-
-static void tell_flagged(score_run *run, const char *source, const of_item *item) {
-    char *row = of_rows_text(&run->rows, source, item, true);
-    if (row != NULL)
-        of_score_watch_command(run->console, run->settings->watch_command, row);
-    free(row);
-}
 
 static of_status write_batch(void *user, const of_scored_batch *batch, of_error *error) {
     score_run *run = user;
     const char *source = run->settings->sources.items[run->source];
     for (size_t i = 0; i < of_scored_count(batch); i++) {
         of_image_likelihood likelihood = of_scored_likelihood(batch, i);
-        const of_item item = name_item(run, of_scored_item(batch, i));
-        bool flagged = of_rows_write(&run->rows, source, &item, &likelihood);
-        if (flagged && run->arrived != NULL && run->settings->watch_command != NULL)
-            tell_flagged(run, source, &item);
+        const of_item item = of_score_watch_name(&run->watch, of_scored_item(batch, i));
+        if (of_rows_write(&run->rows, source, &item, &likelihood))
+            of_score_watch_flagged(&run->watch, &item);
     }
     of_status status = of_score_pictures_collect(&run->pictures, run->source, batch, error);
     if (status == OF_OK)
         status = of_console_flush(run->output, error);
-    run->output_failed = status != OF_OK;
+    run->watch.output_failed = status != OF_OK;
     return status;
-}
-
-/* ---- Columns ------------------------------------------------------------------------------ */
-
-/* The score that is judged: what was asked for, else the best there is. With a rate that is
- * combined, whose absence is then an error. */
-static of_status choose_score(const score_settings *settings, const of_detector *detector,
-                              of_score *score, of_error *error) {
-    if (settings->score_name != NULL)
-        return of_score_parse(settings->score_name, of_detector_architecture(detector),
-                              of_detector_describe(detector).general_model != NULL, score, error);
-    bool says = of_detector_describe(detector).rate > 0;
-    *score = settings->with_rate && !says ? (of_score){OF_SCORE_COMBINED, 0}
-                                          : of_detector_default_score(detector);
-    return OF_OK;
-}
-
-/* p-values where the calibration allows them; an error where they are asked for and it does not. */
-static of_status add_p_value(score_run *run, of_score score, of_error *error) {
-    const score_settings *settings = run->settings;
-    of_detector_info info = of_detector_describe(run->detector);
-    of_error reason;
-    if (settings->with_rate) {
-        const of_flag_rule rule = {.score = score, .rate = settings->rate};
-        of_status status = of_detector_check_rule(run->detector, &rule, error);
-        if (status != OF_OK)
-            return status;
-        of_rows_add_p_value(&run->rows, score);
-        of_rows_add_flag(&run->rows, rule);
-    } else if (of_detector_check_p_value(run->detector, score, &reason) == OF_OK) {
-        of_rows_add_p_value(&run->rows, score);
-    } else if (info.calibration != NULL || info.calibration_problem[0] != '\0') {
-        char text[OF_HINT_SIZE];
-        of_log_write(&run->console->log, OF_LOG_WARNING, "no p-values: %s",
-                     of_hint_text(run->console, &reason, text, sizeof text));
-    }
-    return OF_OK;
-}
-
-static of_status add_judgement(score_run *run, of_error *error) {
-    const score_settings *settings = run->settings;
-    const of_score combined = {OF_SCORE_COMBINED, 0};
-    bool asked = settings->score_name != NULL || settings->with_threshold || settings->with_rate;
-    of_status status = choose_score(settings, run->detector, &run->score, error);
-    if (status == OF_OK && asked)
-        status = of_detector_check_score(run->detector, run->score, error);
-    if (status != OF_OK)
-        return status;
-    if (asked)
-        of_rows_add_score(&run->rows, run->score);
-    if (settings->with_threshold)
-        of_rows_add_flag(&run->rows,
-                         (of_flag_rule){.score = run->score, .threshold = settings->threshold});
-    return add_p_value(run, asked ? run->score : combined, error);
-}
-
-static bool allows(const of_detector *detector, of_score_kind kind) {
-    return of_detector_check_score(detector, (of_score){kind, 0}, NULL) == OF_OK;
-}
-
-static of_status add_columns(score_run *run, of_error *error) {
-    static const of_score_kind calibrated[] = {OF_SCORE_TYPICALITY, OF_SCORE_COMBINED};
-    const of_detector *detector = run->detector;
-    if (of_detector_describe(detector).general_model != NULL)
-        of_rows_add_general(&run->rows, allows(detector, OF_SCORE_RATIO_LAST));
-    if (of_detector_architecture(detector)->classes > 0)
-        of_rows_add_classes(&run->rows);
-    for (size_t i = 0; i < 2; i++)
-        if (allows(detector, calibrated[i]))
-            of_rows_add_named(&run->rows, (of_score){calibrated[i], 0});
-    of_status status = add_judgement(run, error);
-    if (status == OF_OK && of_detector_tiling(detector).size > 0)
-        of_rows_add_tiles(&run->rows, run->score);
-    if (status == OF_OK && run->settings->sources.count > 1)
-        of_rows_add_source(&run->rows);
-    return status;
-}
-
-/* Images are coded only where a column needs it. */
-static unsigned needs_of_columns(const of_rows *rows) {
-    unsigned needs = 0;
-    for (size_t i = 0; i < rows->count; i++)
-        if (rows->columns[i].kind == OF_COLUMN_SCORE || rows->columns[i].kind == OF_COLUMN_P_VALUE)
-            needs |= of_score_needs(rows->columns[i].score);
-    return needs;
 }
 
 /* ---- Running ------------------------------------------------------------------------------ */
@@ -286,7 +174,7 @@ static of_status score_sources(score_run *run, of_stream_result *sum, of_error *
     const of_stream_observer observer = of_watcher_observer(&watcher);
     of_stream_options options = of_shared_stream_options(&run->settings->shared, &observer);
     of_status status = OF_OK;
-    options.needs = needs_of_columns(&run->rows) | of_score_pictures_needs(&run->pictures);
+    options.needs = of_score_columns_needs(&run->rows) | of_score_pictures_needs(&run->pictures);
     if (run->pictures.heated != NULL || run->pictures.evaluation != NULL)
         options.tile_heat = &run->score;
     if (run->tile_rows.output != NULL) {
@@ -310,63 +198,13 @@ static of_status score_sources(score_run *run, of_stream_result *sum, of_error *
                : status;
 }
 
-enum { DRIFT_WINDOW = 200 /* images that arrived, between two looks */ };
-
-/* A change that came after many images would hardly be seen in all of them together. */
-static void look_for_drift(score_run *run) {
-    const of_calibration *calibration = of_detector_describe(run->detector).calibration;
-    of_drift recent = run->rows.drift;
-    if (recent.images - run->seen.images < DRIFT_WINDOW)
-        return;
-    recent.images -= run->seen.images;
-    for (size_t i = 0; i < OF_DRIFT_BINS; i++)
-        recent.bins[i] -= run->seen.bins[i];
-    run->seen = run->rows.drift;
-    of_drift_summary drift = of_drift_summarise(&recent, calibration, run->rows.p_score);
-    if (drift.drifted)
-        of_log_write(&run->console->log, OF_LOG_WARNING,
-                     "the last %" PRIu64 " images score unlike those of the calibration "
-                     "(Kolmogorov distance %.2f): has the camera or the light changed?",
-                     drift.images, drift.distance);
-}
-
-/* A file that is no image, or is gone again, is counted and warned of. */
-static of_status score_arrival(void *user, const char *path, const char *name, of_error *error) {
-    score_run *run = user;
-    of_error reason = {.status = OF_OK};
-    of_watcher watcher = of_watcher_make(run->console, "score", false);
-    of_stream_observer observer = of_watcher_observer(&watcher);
-    observer.started = NULL;
-    observer.progressed = NULL;
-    of_stream_options options = of_shared_stream_options(&run->settings->shared, &observer);
-    of_stream_result own = {0};
-    options.needs = needs_of_columns(&run->rows);
-    run->arrived = name;
-    of_status status =
-        of_detector_stream(run->detector, path, &options, write_batch, run, &own, &reason);
-    run->arrived = NULL;
-    of_watcher_finish(&watcher);
-    run->unreadable += own.unreadable;
-    if (status != OF_OK && of_interrupted() == 0 && !run->output_failed) {
-        of_log_write(&run->console->log, OF_LOG_WARNING, "%s", reason.message);
-        run->unreadable++;
-        status = OF_OK;
-    }
-    look_for_drift(run);
-    if (status != OF_OK && of_interrupted() == 0)
-        *error = reason;
-    return of_interrupted() != 0 ? OF_OK : status;
-}
-
+/* Until it ends, rows that arrive are added to `sum`. */
 static of_status watch(score_run *run, of_stream_result *sum, of_error *error) {
-    if (run->arrivals == NULL)
+    if (!run->settings->watch)
         return OF_OK;
-    run->seen = run->rows.drift;
-    uint64_t before = run->rows.written;
-    of_status status = of_score_watch(run->console, run->settings->sources.items[0], run->arrivals,
-                                      score_arrival, run, error);
-    sum->images += run->rows.written - before;
-    sum->unreadable += run->unreadable;
+    of_status status = of_score_watch_run(&run->watch, error);
+    sum->images += run->watch.images;
+    sum->unreadable += run->watch.unreadable;
     return status;
 }
 
@@ -405,9 +243,9 @@ static of_status open_pictures(score_run *run, of_error *error) {
                                         .command = settings->command,
                                         .sources = &settings->sources,
                                         .score = run->score,
-                                        .rate = settings->rate,
-                                        .with_threshold = settings->with_threshold,
-                                        .threshold = settings->threshold};
+                                        .rate = settings->judging.rate,
+                                        .with_threshold = settings->judging.with_threshold,
+                                        .threshold = settings->judging.threshold};
     return run->pictures.report != NULL || run->pictures.heatmaps != NULL
                ? of_score_pictures_open(&run->pictures, run->detector, error)
                : OF_OK;
@@ -415,7 +253,7 @@ static of_status open_pictures(score_run *run, of_error *error) {
 
 static of_status open_tile_rows(score_run *run, of_error *error) {
     const char *path = of_processes_output(run->settings->tile_rows);
-    unsigned needs = needs_of_columns(&run->rows) | of_score_pictures_needs(&run->pictures);
+    unsigned needs = of_score_columns_needs(&run->rows) | of_score_pictures_needs(&run->pictures);
     if (path == NULL)
         return OF_OK;
     if (of_detector_tiling(run->detector).size == 0)
@@ -430,14 +268,16 @@ static of_status open_run(score_run *run, of_error *error) {
     of_status status = settings->watch ? of_output_open_append(out, &run->output, error)
                                        : of_output_open(out, &run->output, error);
     if (status == OF_OK && settings->watch) /* nothing arrives unseen between here and the end */
-        status = of_arrivals_open(settings->sources.items[0], &run->arrivals, error);
+        status = of_score_watch_open(&run->watch, error);
     if (status == OF_OK)
         status = of_rows_open(&run->rows, of_output_file(run->output),
                               (of_row_format)settings->format, run->detector, error);
     if (status == OF_OK)
-        status = add_columns(run, error);
+        status = of_score_columns_add(&run->rows, &settings->judging, settings->sources.count > 1,
+                                      run->console, &run->score, error);
     if (status == OF_OK && settings->watch)
         status = of_rows_continue(&run->rows, out, error);
+    run->watch.options.needs = of_score_columns_needs(&run->rows);
     if (status == OF_OK)
         status = open_pictures(run, error);
     return status == OF_OK ? open_tile_rows(run, error) : status;
@@ -459,7 +299,7 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
         summarise(run->console, sum, &run->rows);
         summarise_drift(run);
     }
-    of_arrivals_close(run->arrivals);
+    of_score_watch_close(&run->watch);
     of_output_discard(run->output);
     of_score_pictures_close(&run->pictures);
     of_tile_rows_close(&run->tile_rows);
@@ -472,11 +312,12 @@ static of_status run_score(score_run *run, of_stream_result *sum, of_error *erro
 static void take_rate(score_settings *settings, const of_detector *detector, of_console *console) {
     double rate = of_detector_describe(detector).rate;
     const of_flag_rule rule = {.score = of_detector_default_score(detector), .rate = rate};
-    if (settings->with_rate || settings->with_threshold || settings->score_name != NULL ||
-        rate <= 0 || of_detector_check_rule(detector, &rule, NULL) != OF_OK)
+    if (settings->judging.with_rate || settings->judging.with_threshold ||
+        settings->judging.name != NULL || rate <= 0 ||
+        of_detector_check_rule(detector, &rule, NULL) != OF_OK)
         return;
-    settings->rate = rate;
-    settings->with_rate = true;
+    settings->judging.rate = rate;
+    settings->judging.with_rate = true;
     of_log_write(&console->log, OF_LOG_INFO,
                  "images that score like fewer than %g %% of normal ones are marked anomalous, as "
                  "the model's file says; --fpr chooses another share",
@@ -494,6 +335,13 @@ static int score_with(score_settings *settings, of_console *console) {
         take_rate(settings, detector, console);
         of_shared_say_general(console, detector);
         score_run run = {.settings = settings, .console = console, .detector = detector};
+        run.watch = (of_score_watch){.console = console,
+                                     .rows = &run.rows,
+                                     .folder = settings->sources.items[0],
+                                     .command = settings->watch_command,
+                                     .options = of_shared_stream_options(&settings->shared, NULL),
+                                     .visit = write_batch,
+                                     .user = &run};
         status = run_score(&run, &sum, &error);
         of_detector_free(detector);
     }
@@ -509,9 +357,9 @@ static of_status check_score_name(const score_settings *settings, of_error *erro
     any.scales = UINT32_MAX;
     any.classes = 1;
     of_score score;
-    return settings->score_name == NULL
+    return settings->judging.name == NULL
                ? OF_OK
-               : of_score_parse(settings->score_name, &any, true, &score, error);
+               : of_score_parse(settings->judging.name, &any, true, &score, error);
 }
 
 static bool reads_input_twice(const of_text_list *sources) {
@@ -527,10 +375,10 @@ static int check_and_score(score_settings *settings, of_console *console) {
         return of_usage_error(console, &of_score_command, "no SRC is given");
     if (reads_input_twice(&settings->sources))
         return of_usage_error(console, &of_score_command, "standard input ('-') is given twice");
-    if (settings->with_rate && settings->with_threshold)
+    if (settings->judging.with_rate && settings->judging.with_threshold)
         return of_usage_error(console, &of_score_command,
                               "--fpr and --threshold exclude each other");
-    if (settings->with_rate && !(settings->rate > 0 && settings->rate < 1))
+    if (settings->judging.with_rate && !(settings->judging.rate > 0 && settings->judging.rate < 1))
         return of_usage_error(console, &of_score_command, "--fpr lies between 0 and 1");
     if (settings->watch && (settings->sources.count != 1 || settings->report != NULL ||
                             settings->heatmaps != NULL || of_processes_ranks() != NULL))
@@ -538,7 +386,7 @@ static int check_and_score(score_settings *settings, of_console *console) {
                               "--watch takes one folder, in one process, without --report and "
                               "--heatmaps");
     if (settings->watch_command != NULL &&
-        (!settings->watch || (!settings->with_rate && !settings->with_threshold)))
+        (!settings->watch || (!settings->judging.with_rate && !settings->judging.with_threshold)))
         return of_usage_error(console, &of_score_command,
                               "--on-flagged needs --watch, and --fpr or --threshold");
     if (settings->with_heatmap_count && settings->heatmaps == NULL)
@@ -559,8 +407,8 @@ int of_verb_score(int argc, char **argv, of_console *console) {
     settings.command = of_command_line(argc, argv);
     if (of_options_parse(&of_score_command, &table, argc, argv, &settings.sources, console,
                          &code)) {
-        settings.with_threshold = of_option_given(&table, "threshold");
-        settings.with_rate = of_option_given(&table, "fpr");
+        settings.judging.with_threshold = of_option_given(&table, "threshold");
+        settings.judging.with_rate = of_option_given(&table, "fpr");
         settings.with_heatmap_count = of_option_given(&table, "heatmap-count");
         code = check_and_score(&settings, console);
     }

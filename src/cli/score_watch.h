@@ -4,18 +4,43 @@
 #define OF_CLI_SCORE_WATCH_H
 
 #include "cli/arrivals.h"
+#include "cli/rows.h"
 #include "cli/terminal/console.h"
 
-/* Scores one image: the file `path`, which rows call `name`. What cannot be read is no failure. */
-typedef of_status of_score_arrival(void *user, const char *path, const char *name, of_error *error);
+typedef struct of_score_watch {
+    of_console *console;
+    of_rows *rows; /* of the detector that scores */
+    const char *folder;
+    const char *command;       /* for flagged images; NULL: none */
+    of_stream_options options; /* of each file that arrives */
+    of_scored_visit *visit;    /* what is done with its images: writes the rows */
+    void *user;
 
-/* Gives each file that arrives in `folder`, or below it, to `score`, until a signal comes or the
- * folder is gone; both are no failure. */
-of_status of_score_watch(const of_console *console, const char *folder, of_arrivals *arrivals,
-                         of_score_arrival *score, void *user, of_error *error);
+    of_arrivals *arrivals; /* the rest is filled by of_score_watch_open */
+    const char *arrived;   /* what rows call the image that arrived; NULL: none did */
+    char label[256];
+    of_drift seen;       /* the p-values that drift was looked for in already */
+    uint64_t images;     /* that arrived */
+    uint64_t unreadable; /* of those */
+    bool output_failed;  /* set by `visit` where the rows cannot be written */
+} of_score_watch;
 
-/* Runs a shell command with `line` on its standard input and waits for it; a command that fails is
- * warned of. */
-void of_score_watch_command(const of_console *console, const char *command, const char *line);
+/* Begins to listen; what arrives from now on is not missed. */
+of_status of_score_watch_open(of_score_watch *watch, of_error *error);
+
+/* Accepts one that was not opened. */
+void of_score_watch_close(of_score_watch *watch);
+
+/* Scores what arrives in the folder, or below it, until a signal comes or the folder is gone; both
+ * are no failure. A file that is no image, or is gone again, is counted and warned of. */
+of_status of_score_watch_run(of_score_watch *watch, of_error *error);
+
+/* For `visit`: an image that arrived has the name and the label that it would have as a part of
+ * the folder; others stay as they are. Valid until the next call. */
+of_item of_score_watch_name(of_score_watch *watch, const of_item *item);
+
+/* For `visit`: the image's row was written, and flagged. If it arrived, the command is run with the
+ * row as JSON on its standard input; one that fails is warned of. */
+void of_score_watch_flagged(of_score_watch *watch, const of_item *item);
 
 #endif

@@ -4,10 +4,10 @@
 #include "cli/terminal/command_line.h"
 #include "cli/terminal/config.h"
 #include "cli/terminal/progress.h"
-#include "cli/terminal/warnings.h"
 #include "cli/terminal/words.h"
 #include "cli/train_settings.h"
 #include "cli/verbs.h"
+#include "cli/watcher.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -44,25 +44,23 @@ const of_command of_train_command = {
 /* ---- Telling what happens ----------------------------------------------------------------- */
 
 typedef struct watcher {
-    of_console *console;
-    of_warnings warnings;
+    of_watcher common;
     uint64_t resumed_images, total_images;
     const char *loading; /* the source; NULL: none */
     uint64_t loaded;     /* of it */
-    bool watching;       /* for signals */
     char note[96];
 } watcher;
 
 static void tell_loading(void *user, const char *source, uint64_t loaded, uint64_t expected) {
     watcher *watch = user;
-    of_progress *progress = &watch->console->progress;
+    of_progress *progress = &watch->common.console->progress;
     bool begins = watch->loading != source || loaded < watch->loaded;
     if (begins) {
         char label[48];
         of_progress_finish(progress);
         (void)snprintf(label, sizeof label, "load %s", source);
-        of_progress_start(progress, of_console_progress_stream(watch->console), label, "images",
-                          expected);
+        of_progress_start(progress, of_console_progress_stream(watch->common.console), label,
+                          "images", expected);
     }
     watch->loading = source;
     watch->loaded = loaded;
@@ -84,9 +82,8 @@ static void tell_memory(const of_log *log, const of_train_start *start) {
 
 static void tell_start(void *user, const of_train_start *start) {
     watcher *watch = user;
-    const of_log *log = &watch->console->log;
-    of_progress_finish(&watch->console->progress);
-    of_warnings_finish(&watch->warnings);
+    const of_log *log = &watch->common.console->log;
+    of_watcher_finish(&watch->common);
     of_log_write(log, OF_LOG_INFO, "model: %s, %zu parameters, %zu of them trained",
                  start->architecture_json, start->parameters, start->trained);
     of_log_write(
@@ -106,18 +103,21 @@ static void tell_start(void *user, const of_train_start *start) {
                      start->resumed_step, start->resumed_images, of_plural(start->resumed_images));
     watch->resumed_images = start->resumed_images;
     watch->total_images = start->total_images;
-    of_progress_start(
-        &watch->console->progress, of_console_progress_stream(watch->console), "train", "images",
-        start->total_images > start->resumed_images ? start->total_images - start->resumed_images
-                                                    : 0);
+    of_progress_start(&watch->common.console->progress,
+                      of_console_progress_stream(watch->common.console), "train", "images",
+                      start->total_images > start->resumed_images
+                          ? start->total_images - start->resumed_images
+                          : 0);
     if (start->total_seconds > 0)
-        of_progress_end_in(&watch->console->progress, start->total_seconds - start->passed_seconds);
+        of_progress_end_in(&watch->common.console->progress,
+                           start->total_seconds - start->passed_seconds);
 }
 
 static void tell_progress(void *user, uint64_t images, double bits_per_dim, double rate) {
     watcher *watch = user;
     (void)snprintf(watch->note, sizeof watch->note, "%.3f bits/dim, lr %.2g", bits_per_dim, rate);
-    of_progress_update(&watch->console->progress, images - watch->resumed_images, watch->note);
+    of_progress_update(&watch->common.console->progress, images - watch->resumed_images,
+                       watch->note);
 }
 
 static void tell_validating(void *user, uint64_t done, uint64_t total) {
@@ -125,12 +125,13 @@ static void tell_validating(void *user, uint64_t done, uint64_t total) {
     char note[160];
     (void)snprintf(note, sizeof note, "%s, validating %" PRIu64 "/%" PRIu64, watch->note, done,
                    total);
-    of_progress_update(&watch->console->progress, watch->console->progress.done, note);
+    of_progress_update(&watch->common.console->progress, watch->common.console->progress.done,
+                       note);
 }
 
 static void tell_validation(const watcher *watch, const of_train_report *report) {
     const of_valid_report *valid = report->validation;
-    const of_log *log = &watch->console->log;
+    const of_log *log = &watch->common.console->log;
     of_log_write(log, OF_LOG_INFO,
                  "step %" PRIu64 ", %" PRIu64
                  " images: %.4f bits/dim in training, %.4f on held-out images%s",
@@ -153,26 +154,6 @@ static of_status take_report(void *user, const of_train_report *report, of_error
     if (report->validation != NULL)
         tell_validation(watch, report);
     return OF_OK;
-}
-
-static void warn_unreadable(void *user, const char *source, const char *path, const char *reason) {
-    watcher *watch = user;
-    of_warnings_add(&watch->warnings, source, path, reason);
-}
-
-static void warn(void *user, const char *text) {
-    watcher *watch = user;
-    of_log_write(&watch->console->log, OF_LOG_WARNING, "%s", text);
-}
-
-/* Asked first when there is something to lose. Until then, while the first image is looked for, a
- * signal ends the process as it is. */
-static bool is_interrupted(void *user) {
-    watcher *watch = user;
-    if (!watch->watching)
-        of_interrupt_watch();
-    watch->watching = true;
-    return of_interrupted() != 0;
 }
 
 /* ---- The verb ----------------------------------------------------------------------------- */
@@ -198,7 +179,7 @@ static void summarise(const of_console *console, const of_train_settings *settin
 static of_train_observer observe(watcher *watch) {
     of_train_observer observer = of_train_observer_default();
     observer.user = watch;
-    observer.stop = is_interrupted;
+    observer.stop = of_watcher_is_stopped;
     if (of_ranks_rank(of_processes_ranks()) > 0)
         return observer;
     observer.started = tell_start;
@@ -206,8 +187,8 @@ static of_train_observer observe(watcher *watch) {
     observer.loading = tell_loading;
     observer.validating = tell_validating;
     observer.report = take_report;
-    observer.unreadable = warn_unreadable;
-    observer.warn = warn;
+    observer.unreadable = of_watcher_tell_unreadable;
+    observer.warn = of_watcher_tell_warning;
     return observer;
 }
 
@@ -225,7 +206,7 @@ static void save_settings(const of_train_settings *settings, const of_option_tab
 static int train_with(of_train_settings *settings, const of_option_table *table,
                       of_console *console) {
     of_error error;
-    watcher watch = {.console = console, .warnings = {.console = console}};
+    watcher watch = {.common = of_watcher_make(console, "", false)};
     of_train_result result;
     of_train_observer observer = observe(&watch);
     if (settings->quiet)
@@ -234,11 +215,10 @@ static int train_with(of_train_settings *settings, const of_option_table *table,
     settings->train.ranks = of_processes_ranks();
     of_status status = of_train_settings_settle(settings, table, &error);
     status = of_ranks_agree(settings->train.ranks, status, &error);
-    watch.warnings.several = of_train_sources_count(&settings->train) > 1;
+    watch.common.warnings.several = of_train_sources_count(&settings->train) > 1;
     if (status == OF_OK)
         status = of_train(&settings->train, &observer, &result, &error);
-    of_warnings_finish(&watch.warnings);
-    of_progress_finish(&console->progress);
+    of_watcher_finish(&watch.common);
     if (status != OF_OK)
         return of_processes_fail(console, &error);
     summarise(console, settings, &result);

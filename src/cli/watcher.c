@@ -18,21 +18,25 @@ static void progress(void *user, uint64_t images) {
     of_progress_update(&watcher->console->progress, images, NULL);
 }
 
-static void warn_unreadable(void *user, const char *source, const char *path, const char *reason) {
+void of_watcher_tell_unreadable(void *user, const char *source, const char *path,
+                                const char *reason) {
     of_watcher *watcher = user;
     of_warnings_add(&watcher->warnings, source, path, reason);
     if (watcher->unreadable != NULL)
         watcher->unreadable(watcher->user, path, reason);
 }
 
-static void warn(void *user, const char *text) {
+void of_watcher_tell_warning(void *user, const char *text) {
     of_watcher *watcher = user;
     of_warnings_finish(&watcher->warnings);
     of_log_write(&watcher->console->log, OF_LOG_WARNING, "%s", text);
 }
 
-static bool is_interrupted(void *user) {
-    (void)user;
+bool of_watcher_is_stopped(void *user) {
+    of_watcher *watcher = user;
+    if (!watcher->awaits_signals)
+        of_interrupt_watch();
+    watcher->awaits_signals = true;
     return of_interrupted() != 0;
 }
 
@@ -41,9 +45,9 @@ of_stream_observer of_watcher_observer(of_watcher *watcher) {
                                 .user = watcher,
                                 .started = start,
                                 .progressed = progress,
-                                .unreadable = warn_unreadable,
-                                .warn = warn,
-                                .stop = is_interrupted};
+                                .unreadable = of_watcher_tell_unreadable,
+                                .warn = of_watcher_tell_warning,
+                                .stop = of_watcher_is_stopped};
 }
 
 void of_watcher_finish(of_watcher *watcher) {

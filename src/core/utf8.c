@@ -46,15 +46,31 @@ static bool is_hexadecimal(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
 
+static bool looks_escaped(const char *text) {
+    return text[0] == '\\' && text[1] == 'x' && is_hexadecimal(text[2]) && is_hexadecimal(text[3]);
+}
+
 const char *of_utf8_escape(const char *text, size_t *length, char escape[OF_ESCAPE_SIZE]) {
     *length = of_utf8_length(text);
-    bool looks_escaped =
-        text[0] == '\\' && text[1] == 'x' && is_hexadecimal(text[2]) && is_hexadecimal(text[3]);
-    if (*length > 0 && !looks_escaped)
+    if (*length > 0 && !looks_escaped(text))
         return NULL;
     *length = 1;
     (void)snprintf(escape, OF_ESCAPE_SIZE, "\\x%02x", (unsigned char)text[0]);
     return escape;
+}
+
+static unsigned digit_of(char c) {
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+void of_text_unescape(char *text) {
+    char *to = text;
+    for (; *text != '\0'; text++, to++) {
+        unsigned byte = looks_escaped(text) ? 16 * digit_of(text[2]) + digit_of(text[3]) : 0;
+        *to = byte != 0 ? (char)(unsigned char)byte : *text;
+        text += byte != 0 ? OF_ESCAPE_SIZE - 2 : 0;
+    }
+    *to = '\0';
 }
 
 void of_plain_text(char *text) {

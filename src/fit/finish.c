@@ -232,6 +232,8 @@ static of_status judge_and_write(measurement *m, of_error *error) {
 of_status of_fitting_finish(of_fitting *fitting, of_error *error) {
     measurement m = {.fitting = fitting};
     of_status status = store_judging(fitting, (of_score){OF_SCORE_COMBINED, 0}, error);
+    if (status == OF_OK && fitting->plan.way == OF_FIT_TRAIN)
+        status = of_fitting_name_origin(fitting, error);
     if (status == OF_OK)
         status = open_detector(&m, error);
     if (status == OF_OK)

@@ -70,6 +70,10 @@ of_status of_fitting_load_state(of_fitting *fitting, of_error *error);
 /* Trains what the plan says, or goes on with it. Sets result.interrupted and result.trained. */
 of_status of_fitting_learn(of_fitting *fitting, of_error *error);
 
+/* ---- origin.c ---- */
+/* The trained model's file names the user's images as what it was trained on. */
+of_status of_fitting_name_origin(const of_fitting *fitting, of_error *error);
+
 /* ---- finish.c ---- */
 /* Calibrates, measures, writes OUT and the report. */
 of_status of_fitting_finish(of_fitting *fitting, of_error *error);

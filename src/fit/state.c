@@ -125,6 +125,14 @@ static double real_of(const cJSON *object, const char *name) {
     return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
+/* Names may hold any bytes. */
+static void read_back(cJSON *item) {
+    cJSON *child;
+    if (cJSON_IsString(item))
+        of_text_unescape(item->valuestring);
+    cJSON_ArrayForEach(child, item) read_back(child);
+}
+
 static bool is_text(const cJSON *item, const char *text) {
     return cJSON_IsString(item) && strcmp(item->valuestring, text) == 0;
 }
@@ -206,6 +214,7 @@ of_status of_fitting_load_state(of_fitting *fitting, of_error *error) {
     if (status == OF_OK)
         status =
             of_json_parse_object(text, length, MOST_VALUES, fitting->work.state, &state, error);
+    read_back(state);
     const char *difference = status == OF_OK ? find_difference(state, &fitting->options) : NULL;
     if (difference != NULL)
         status = of_fail_setting(error, OF_ERROR_MISMATCH, "resume",

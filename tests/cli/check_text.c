@@ -234,6 +234,23 @@ static void test_plain_text(void **state) {
     }
 }
 
+/* What was escaped reads back; what never is stays. */
+static void test_unescape(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {{"a\\xffb\\xc3", "a\xff"
+                                                            "b\xc3"},
+                                           {"\\x5cx41", "\\x41"},
+                                           {"\\x5cx5cx41", "\\x5cx41"},
+                                           {"\\x00 \\xFF \\x4 \\x", "\\x00 \\xFF \\x4 \\x"},
+                                           {"", ""}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "%s", pairs[i][0]);
+        of_text_unescape(text);
+        assert_string_equal(text, pairs[i][1]);
+    }
+}
+
 /* A likelihood that is not finite is printed as such, counted, and always anomalous. */
 static void write_rows(of_row_format format, const char *expected) {
     const of_item item = {.path = "a.png", .label = "cat"};
@@ -304,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_csv_fields),
         cmocka_unit_test(test_csv_text),
         cmocka_unit_test(test_plain_text),
+        cmocka_unit_test(test_unescape),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_units),

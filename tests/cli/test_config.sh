@@ -22,6 +22,20 @@ sed '/"out"/d' a.model.settings.json >a.rest
 sed '/"out"/d' b.model.settings.json >b.rest
 expect_same_files a.rest b.rest
 
+# ---- names of any bytes
+odd=$(printf 'n\377\\x41')
+mkdir "$odd"
+for seed in 1 2 3; do
+    run 0 sample --model a.model --count 1 --seed $seed --quiet --out "$odd/$seed.png"
+done
+# shellcheck disable=SC2086
+run 0 train --data "$odd" $small --out "$odd.model"
+grep -qF 'n\\xff\\x5cx41.model' "$odd.model.settings.json" || fail 'the name is not as it is in CSV'
+run 0 train --config "$odd.model.settings.json" --overwrite -q
+mkdir again
+run 0 train --config "$odd.model.settings.json" --out again/b.model -q
+expect_equal 'weights by the settings' "$(weights again/b.model)" "$(weights "$odd.model")"
+
 # ---- the command line wins, for lists as a whole
 run 0 train --config a.model.settings.json --data synthetic:flat:20 --data-share 1 --seed 3 \
     --out c.model -q

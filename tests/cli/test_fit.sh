@@ -43,6 +43,13 @@ run 0 inspect a.model
 expect_out 'judging'
 make_model general.model 1 3 32 32 2 2 24
 
+# ---- the file says which images it was trained on: others are to calibrate it again
+run 0 calibrate --model a.model --data "$normal" --out again.model
+expect_err "warning: $normal is what the model was trained on"
+! grep -q 'a.model.work' a.model || fail 'the file names the folder of the run'
+run 0 calibrate --model a.model --data synthetic:shapes:150 --out again.model
+expect_equal 'others' "$(grep -c 'trained on' "$err")" 0
+
 # ---- the settings repeat it; what is there is not replaced
 expect_failure 1 'is there already.*see --overwrite' fit $normal --out a.model
 run 0 fit --config a.model.settings.json --out b.model

@@ -158,6 +158,9 @@ def test_unreadable_files_are_warned_of(detector: outflow.Detector, tmp_path: Pa
     with pytest.warns(UserWarning, match="broken.png"):
         evaluation = outflow.evaluate(detector, tmp_path)
     assert len(evaluation.values("in")) == 1
+    (tmp_path / "broken.png").rename(os.fsdecode(bytes(tmp_path) + b"/n\xff.png"))
+    with pytest.warns(UserWarning, match="n\udcff.png"):
+        outflow.evaluate(detector, tmp_path)
 
 
 def test_bench(detector: outflow.Detector) -> None:

@@ -3,6 +3,7 @@
 #define _XOPEN_SOURCE 700
 #include "source_fixture.h"
 
+#include "data/formats/reader.h"
 #include "data/source.h"
 
 #include <errno.h>
@@ -37,6 +38,39 @@ static void test_folder_is_sorted_and_labelled(void **state) {
     assert_int_equal(next_batch(source, 100).count, 0);
     assert_int_equal(next_batch(source, 100).count, 0);
     of_source_free(source);
+}
+
+/* What is not of the part is never opened: a file that would be complained of is not. */
+static void test_part_of_a_folder_leaves_files_unread(void **state) {
+    enum { FILES = 40 };
+    const of_part_range range = {.from = 0, .to = 0.5};
+    const of_target target = {.channels = 3,
+                              .height = 32,
+                              .width = 32,
+                              .max_pixels = OF_MAX_PIXELS,
+                              .max_bytes = OF_MAX_FILE_BYTES,
+                              .max_memory = OF_MAX_DECODER_BYTES};
+    of_reader *reader;
+    of_entry entry = {0};
+    bool end = false;
+    unsigned wanted = 0, met = 0;
+    for (unsigned i = 0; i < FILES; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%u.png", i);
+        write_pattern(state, name, i);
+        wanted += of_part_has(&range, name);
+    }
+    assert_in_range(wanted, 1, FILES - 1);
+    assert_int_equal(of_reader_open(path_of(state, ""), &target, 0, &reader, NULL), OF_OK);
+    assert_int_equal(reader->expected, FILES);
+    reader->wanted = &range;
+    while (reader->next(reader, &entry, &end, NULL) == OF_OK && !end) {
+        assert_true(of_part_has(&range, of_text(&entry.path)));
+        met++;
+    }
+    assert_int_equal(met, wanted);
+    of_entry_free(&entry);
+    of_reader_close(reader);
 }
 
 static void test_links_do_not_loop(void **state) {
@@ -459,6 +493,7 @@ static void test_unreadable_permissions(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(test_folder_is_sorted_and_labelled),
+        IN_DIRECTORY(test_part_of_a_folder_leaves_files_unread),
         IN_DIRECTORY(test_links_do_not_loop),
         IN_DIRECTORY(test_single_file),
         IN_DIRECTORY(test_list_of_paths),

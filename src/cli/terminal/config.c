@@ -93,10 +93,13 @@ static of_status fail_unknown(const of_option_table *table, const char *key, of_
     return of_fail(error, OF_ERROR_ARGUMENT, "%s: unknown key '%s'", table->config_file, key);
 }
 
-/* The text of a string or a number as the command line would have it; NULL for anything else. */
+/* The text of a string or a number as the command line would have it, with the bytes that it had
+ * there; NULL for anything else. */
 static const char *text_of(struct of_config *config, const cJSON *item) {
-    if (cJSON_IsString(item))
+    if (cJSON_IsString(item)) {
+        of_text_unescape(item->valuestring);
         return item->valuestring;
+    }
     if (!cJSON_IsNumber(item) || config->count == OF_CONSOLE_OPTIONS)
         return NULL;
     char *text = config->numbers[config->count++];

@@ -5,6 +5,7 @@
  * "m.safetensors"}
  *
  * "outflow" is the verb it is for, "operands" what is given without an option; both may be missing.
+ * Bytes of names that are not UTF-8 stand as \xHH, as in the CSV of `score`.
  * What is given on the command line wins. */
 #ifndef OF_CLI_TERMINAL_CONFIG_H
 #define OF_CLI_TERMINAL_CONFIG_H

@@ -49,6 +49,13 @@ of_status of_entry_decode(const of_entry *entry, const of_target *target, uint8_
 
 typedef struct of_reader of_reader;
 
+/* A part of a source. Every image has a number in [0, 1) that its path in the source decides; the
+ * part has those in [from, to). */
+typedef struct of_part_range {
+    double from, to;    /* 0 <= from < to <= 1 */
+    const char *source; /* any but standard input or another part; inside the text that was read */
+} of_part_range;
+
 struct of_reader {
     /* Fills the next entry, or sets *end. A failure ends the source. */
     of_status (*next)(of_reader *reader, of_entry *entry, bool *end, of_error *error);
@@ -58,6 +65,9 @@ struct of_reader {
     void (*close)(of_reader *reader);
     uint64_t expected; /* number of images if known, else 0 */
     uint64_t skipped;  /* files that are no images by their names, so far */
+    /* Only entries of this part are wanted; NULL: all. Which of the others are left out, before
+     * anything of them is read, is the reader's choice. */
+    const of_part_range *wanted;
 };
 
 /* Accepts NULL. */
@@ -113,13 +123,6 @@ of_status of_reader_open_mat(const char *path, const of_target *target, of_reade
 of_status of_reader_open_mat_memory(const void *bytes, size_t size, const of_target *target,
                                     of_reader **reader, of_error *error);
 
-/* A part of a source. Every image has a number in [0, 1) that its path in the source decides; the
- * part has those in [from, to). */
-typedef struct of_part_range {
-    double from, to;    /* 0 <= from < to <= 1 */
-    const char *source; /* any but standard input or another part; inside the text that was read */
-} of_part_range;
-
 /* Reads "FROM-TO:SRC", which follows "part:". */
 of_status of_part_parse(const char *text, of_part_range *part, of_error *error);
 /* The part of what `whole` reads, which it owns from here on, also on failure. */
@@ -127,6 +130,7 @@ of_status of_reader_open_part(of_reader *whole, const of_part_range *part, of_re
                               of_error *error);
 /* That number. */
 double of_part_number(const char *path);
+bool of_part_has(const of_part_range *part, const char *path);
 /* Whether two sources, by their names, have images in common: the same ones, or parts of the same
  * that overlap. */
 bool of_sources_overlap(const char *a, const char *b);

@@ -13,13 +13,30 @@
 typedef struct folder_reader {
     of_reader reader;
     of_target target;
-    of_walk *walk;
+    char *path;
+    of_walk *walk; /* from the first image on: who only wants to know how many there are waits for
+                      no list of their names */
 } folder_reader;
+
+/* The next image that is wanted, or no path at the end. */
+static of_status next_file(folder_reader *folder, of_walk_item *item, of_error *error) {
+    const of_part_range *wanted = folder->reader.wanted;
+    of_status status = OF_OK;
+    if (folder->walk == NULL)
+        status = of_walk_open(folder->path, of_has_image_extension, &folder->walk, error);
+    if (status != OF_OK)
+        return status;
+    do
+        status = of_walk_next(folder->walk, item, error);
+    while (status == OF_OK && item->path != NULL && wanted != NULL &&
+           !of_part_has(wanted, item->relative));
+    return status;
+}
 
 static of_status next_in_folder(of_reader *reader, of_entry *entry, bool *end, of_error *error) {
     folder_reader *folder = (folder_reader *)reader;
-    of_walk_item item;
-    of_status status = of_walk_next(folder->walk, &item, error);
+    of_walk_item item = {0};
+    of_status status = next_file(folder, &item, error);
     *end = item.path == NULL;
     if (status != OF_OK || *end)
         return status;
@@ -36,43 +53,25 @@ static of_status next_in_folder(of_reader *reader, of_entry *entry, bool *end, o
 static void close_folder(of_reader *reader) {
     folder_reader *folder = (folder_reader *)reader;
     of_walk_close(folder->walk);
+    free(folder->path);
     free(folder);
 }
 
-typedef struct census {
-    uint64_t images, others;
-} census;
-
-/* A walk of its own, so that no list of all files has to be kept. */
-static of_status count_images(const char *path, census *count, of_error *error) {
-    of_walk *walk;
-    of_walk_item item;
-    *count = (census){0};
-    of_status status = of_walk_open(path, of_has_image_extension, &walk, error);
-    if (status != OF_OK)
-        return status;
-    while ((status = of_walk_next(walk, &item, error)) == OF_OK && item.path != NULL)
-        count->images += item.problem.status == OF_OK;
-    count->others = of_walk_left_out(walk);
-    of_walk_close(walk);
-    return status;
-}
-
-static of_status open_images(const char *path, const of_target *target, census count,
+static of_status open_images(const char *path, const of_target *target, of_walk_census census,
                              of_reader **reader, of_error *error) {
     folder_reader *folder = calloc(1, sizeof *folder);
-    if (folder == NULL)
+    char *copy = strdup(path);
+    if (folder == NULL || copy == NULL) {
+        free(folder);
+        free(copy);
         return of_fail_memory(error, "a folder reader");
+    }
     folder->reader = (of_reader){.next = next_in_folder,
                                  .close = close_folder,
-                                 .expected = count.images,
-                                 .skipped = count.others};
+                                 .expected = census.chosen,
+                                 .skipped = census.left_out};
     folder->target = *target;
-    of_status status = of_walk_open(path, of_has_image_extension, &folder->walk, error);
-    if (status != OF_OK) {
-        free(folder);
-        return status;
-    }
+    folder->path = copy;
     *reader = &folder->reader;
     return OF_OK;
 }
@@ -125,12 +124,12 @@ static of_status list_binaries(const char *path, path_list *list, of_error *erro
 
 of_status of_reader_open_folder(const char *path, const of_target *target, of_reader **reader,
                                 of_error *error) {
-    census count;
-    of_status status = count_images(path, &count, error);
+    of_walk_census census;
+    of_status status = of_walk_count(path, of_has_image_extension, &census, error);
     if (status != OF_OK)
         return status;
-    if (count.images > 0)
-        return open_images(path, target, count, reader, error);
+    if (census.chosen > 0)
+        return open_images(path, target, census, reader, error);
     path_list list = {0};
     status = list_binaries(path, &list, error);
     if (status == OF_OK && list.count == 0)

@@ -12,7 +12,7 @@
 typedef struct part_reader {
     of_reader reader;
     of_reader *whole;
-    double from, to;
+    of_part_range range;
     atomic_bool cancelled;
 } part_reader;
 
@@ -26,6 +26,11 @@ double of_part_number(const char *path) {
     return ((double)words[0] * 0x1p32 + (double)(words[1] & ~0x7ffu)) * 0x1p-64;
 }
 
+bool of_part_has(const of_part_range *part, const char *path) {
+    double number = of_part_number(path);
+    return number >= part->from && number < part->to;
+}
+
 static of_status next_of_part(of_reader *reader, of_entry *entry, bool *end, of_error *error) {
     part_reader *part = (part_reader *)reader;
     for (;;) {
@@ -33,9 +38,8 @@ static of_status next_of_part(of_reader *reader, of_entry *entry, bool *end, of_
         reader->skipped = part->whole->skipped;
         if (status != OF_OK || *end)
             return status;
-        double number = of_part_number(of_text(&entry->path));
         /* What is lost with the source's end is missing in every part. */
-        if (entry->ends_source || (number >= part->from && number < part->to))
+        if (entry->ends_source || of_part_has(&part->range, of_text(&entry->path)))
             return OF_OK;
         *end = atomic_load(&part->cancelled);
         if (*end)
@@ -93,8 +97,8 @@ of_status of_reader_open_part(of_reader *whole, const of_part_range *part, of_re
     /* How many images there will be is not known before they were named. */
     made->reader = (of_reader){.next = next_of_part, .cancel = cancel_part, .close = close_part};
     made->whole = whole;
-    made->from = part->from;
-    made->to = part->to;
+    made->range = *part;
+    whole->wanted = &made->range;
     atomic_init(&made->cancelled, false);
     *reader = &made->reader;
     return OF_OK;

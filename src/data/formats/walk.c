@@ -11,16 +11,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_DEPTH = 64 };
+enum { MAX_DEPTH = 64, BLOCK = 1 << 16 };
 
 typedef struct identity {
     dev_t device;
     ino_t inode;
 } identity;
 
+/* Where names lie, one after the other: a folder may have millions. */
+typedef struct block {
+    struct block *before;
+    size_t used, size;
+    char text[];
+} block;
+
 /* A folder that is being read: its names in order, those of folders ending in '/'. */
 typedef struct level {
     identity self;
+    block *texts;
     char **names;
     size_t count, capacity, next;
     size_t path_length; /* of this folder's path, with '/' */
@@ -36,12 +44,14 @@ struct of_walk {
     char *real_root;  /* without links and without '/' at its end */
     identity *linked; /* folders that were entered through a link, or lie in one: a hash table */
     size_t linked_count, linked_capacity;
-    uint64_t left_out;
+    of_walk_census *census; /* of a walk that only counts */
 };
 
 static void free_level(level *folder) {
-    for (size_t i = 0; i < folder->count; i++)
-        free(folder->names[i]);
+    for (block *texts = folder->texts, *before; texts != NULL; texts = before) {
+        before = texts->before;
+        free(texts);
+    }
     free(folder->names);
     *folder = (level){0};
 }
@@ -67,6 +77,23 @@ static bool set_path(of_walk *walk, size_t length, const char *name) {
     return true;
 }
 
+/* Room for a text in the folder's last block, or in a new one; NULL without memory. */
+static char *place_text(level *folder, size_t size) {
+    block *last = folder->texts;
+    if (last == NULL || last->size - last->used < size) {
+        size_t room = size > BLOCK ? size : BLOCK;
+        last = malloc(sizeof *last + room);
+        if (last == NULL)
+            return NULL;
+        last->before = folder->texts;
+        last->used = 0;
+        last->size = room;
+        folder->texts = last;
+    }
+    last->used += size;
+    return last->text + last->used - size;
+}
+
 static bool add_name(level *folder, const char *name, bool is_folder) {
     if (folder->count == folder->capacity) {
         size_t capacity = folder->capacity * 2 + 16;
@@ -77,7 +104,7 @@ static bool add_name(level *folder, const char *name, bool is_folder) {
         folder->capacity = capacity;
     }
     size_t length = strlen(name);
-    char *copy = malloc(length + 2);
+    char *copy = place_text(folder, length + 1 + is_folder);
     if (copy == NULL)
         return false;
     memcpy(copy, name, length + 1);
@@ -111,12 +138,16 @@ static of_status list_folder(of_walk *walk, level *folder, DIR *directory, of_er
         if (entry->d_name[0] == '.')
             continue;
         bool enter = is_folder(directory, entry);
-        bool chosen = enter || walk->filter(entry->d_name);
-        walk->left_out += !chosen;
-        if (chosen && !add_name(folder, entry->d_name, enter))
+        bool chosen = !enter && walk->filter(entry->d_name);
+        if (walk->census != NULL) {
+            walk->census->chosen += chosen;
+            walk->census->left_out += !chosen && !enter;
+            chosen = false;
+        }
+        if ((enter || chosen) && !add_name(folder, entry->d_name, enter))
             return of_fail_memory(error, "the names in a folder");
     }
-    if (folder->count > 0)
+    if (folder->count > 0 && walk->census == NULL)
         qsort(folder->names, folder->count, sizeof *folder->names, compare_names);
     return OF_OK;
 }
@@ -220,11 +251,13 @@ static of_status enter_folder(of_walk *walk, of_error *error) {
     return status;
 }
 
-of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, of_error *error) {
+static of_status open_walk(const char *root, of_walk_filter filter, of_walk_census *census,
+                           of_walk **walk, of_error *error) {
     of_walk *opened = calloc(1, sizeof *opened);
     if (opened == NULL)
         return of_fail_memory(error, "a folder reader");
     opened->filter = filter;
+    opened->census = census;
     opened->real_root = realpath(root, NULL); /* NULL: no link is recognised as leading below it */
     if (opened->real_root != NULL && strcmp(opened->real_root, "/") == 0)
         opened->real_root[0] = '\0';
@@ -243,6 +276,10 @@ of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, 
     opened->root_length = opened->path.size - 1;
     *walk = opened;
     return OF_OK;
+}
+
+of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, of_error *error) {
+    return open_walk(root, filter, NULL, walk, error);
 }
 
 of_status of_walk_next(of_walk *walk, of_walk_item *item, of_error *error) {
@@ -269,6 +306,17 @@ of_status of_walk_next(of_walk *walk, of_walk_item *item, of_error *error) {
     return OF_OK;
 }
 
-uint64_t of_walk_left_out(const of_walk *walk) {
-    return walk->left_out;
+of_status of_walk_count(const char *root, of_walk_filter filter, of_walk_census *census,
+                        of_error *error) {
+    of_walk *walk;
+    of_walk_item item;
+    *census = (of_walk_census){0};
+    of_status status = open_walk(root, filter, census, &walk, error);
+    if (status != OF_OK)
+        return status;
+    do /* what it names are folders that cannot be read */
+        status = of_walk_next(walk, &item, error);
+    while (status == OF_OK && item.path != NULL);
+    of_walk_close(walk);
+    return status;
 }

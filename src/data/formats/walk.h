@@ -20,6 +20,14 @@ of_status of_walk_open(const char *root, of_walk_filter filter, of_walk **walk, 
 
 void of_walk_close(of_walk *walk);
 
+typedef struct of_walk_census {
+    uint64_t chosen, left_out; /* files, by the filter; hidden ones are neither */
+} of_walk_census;
+
+/* How many files a walk would name, without keeping or ordering their names. */
+of_status of_walk_count(const char *root, of_walk_filter filter, of_walk_census *census,
+                        of_error *error);
+
 typedef struct of_walk_item {
     const char *path;     /* as the operating system takes it; NULL at the end */
     const char *relative; /* below the root */
@@ -28,8 +36,5 @@ typedef struct of_walk_item {
 
 /* The next file; strings are valid until the next call. */
 of_status of_walk_next(of_walk *walk, of_walk_item *item, of_error *error);
-
-/* Files so far that the filter did not choose; hidden ones are not counted. */
-uint64_t of_walk_left_out(const of_walk *walk);
 
 #endif

@@ -71,22 +71,13 @@ nb::object copied(const double *values, size_t count) {
 of_stream_observer observe(watcher &watch) {
     of_stream_observer o = {};
     o.size = sizeof o;
-    o.user = &watch;
+    observe_common(o, watch);
     o.started = [](void *user, const char *source, uint64_t expected) {
-        static_cast<watcher *>(user)->tell("started",
-                                           [&] { return nb::make_tuple(source, expected); });
+        watcher_of(user).tell("started", [&] { return nb::make_tuple(decoded(source), expected); });
     };
     o.progressed = [](void *user, uint64_t images) {
-        static_cast<watcher *>(user)->tell("progressed", [&] { return nb::make_tuple(images); });
+        watcher_of(user).tell("progressed", [&] { return nb::make_tuple(images); });
     };
-    o.unreadable = [](void *user, const char *source, const char *path, const char *reason) {
-        static_cast<watcher *>(user)->tell("unreadable",
-                                           [&] { return nb::make_tuple(source, path, reason); });
-    };
-    o.warn = [](void *user, const char *text) {
-        static_cast<watcher *>(user)->tell("warn", [&] { return nb::make_tuple(text); });
-    };
-    o.stop = [](void *user) { return static_cast<watcher *>(user)->stopped(); };
     return o;
 }
 

@@ -64,10 +64,6 @@ void take_all(const nb::dict &given, fit_settings &settings) {
     take(given, "overwrite", o.overwrite);
 }
 
-nb::object decoded(const char *value) {
-    return nb::steal(PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "surrogateescape"));
-}
-
 nb::dict describe(const of_fit_result &r) {
     nb::dict d, sets;
     char score[32];
@@ -92,13 +88,9 @@ nb::dict describe(const of_fit_result &r) {
     return d;
 }
 
-watcher &watcher_of(void *user) {
-    return *static_cast<watcher *>(user);
-}
-
 of_fit_observer observe(watcher &watch) {
     of_fit_observer o = of_fit_observer_default();
-    o.user = &watch;
+    observe_common(o, watch);
     o.stage = [](void *user, of_fit_stage stage, uint64_t images, double seconds) {
         watcher_of(user).tell(
             "stage", [&] { return nb::make_tuple(of_fit_stage_name(stage), images, seconds); });
@@ -106,15 +98,6 @@ of_fit_observer observe(watcher &watch) {
     o.progressed = [](void *user, uint64_t images, double bits) {
         watcher_of(user).tell("progressed", [&] { return nb::make_tuple(images, bits); });
     };
-    o.unreadable = [](void *user, const char *source, const char *path, const char *reason) {
-        watcher_of(user).tell("unreadable", [&] {
-            return nb::make_tuple(decoded(source), decoded(path), decoded(reason));
-        });
-    };
-    o.warn = [](void *user, const char *warning) {
-        watcher_of(user).tell("warn", [&] { return nb::make_tuple(decoded(warning)); });
-    };
-    o.stop = [](void *user) { return watcher_of(user).stopped(); };
     return o;
 }
 

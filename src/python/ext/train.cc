@@ -225,11 +225,6 @@ const field_table &train_fields() {
 
 // ---- What hooks are told -------------------------------------------------------------------
 
-// Text that need not be UTF-8 (paths).
-nb::object decoded(const char *value) {
-    return nb::steal(PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "surrogateescape"));
-}
-
 nb::dict describe(const of_train_start &s) {
     nb::dict d;
     d["architecture"] = decoded(s.architecture_json);
@@ -310,13 +305,9 @@ nb::dict describe(const of_train_result &r) {
     return d;
 }
 
-watcher &watcher_of(void *user) {
-    return *static_cast<watcher *>(user);
-}
-
 of_train_observer observe(watcher &watch) {
     of_train_observer o = of_train_observer_default();
-    o.user = &watch;
+    observe_common(o, watch);
     o.started = [](void *user, const of_train_start *start) {
         watcher_of(user).tell("started", [&] { return nb::make_tuple(describe(*start)); });
     };
@@ -331,15 +322,6 @@ of_train_observer observe(watcher &watch) {
         watcher_of(user).tell("report", [&] { return nb::make_tuple(describe(*report)); });
         return OF_OK;
     };
-    o.unreadable = [](void *user, const char *source, const char *path, const char *reason) {
-        watcher_of(user).tell("unreadable", [&] {
-            return nb::make_tuple(decoded(source), decoded(path), decoded(reason));
-        });
-    };
-    o.warn = [](void *user, const char *warning) {
-        watcher_of(user).tell("warn", [&] { return nb::make_tuple(decoded(warning)); });
-    };
-    o.stop = [](void *user) { return watcher_of(user).stopped(); };
     return o;
 }
 

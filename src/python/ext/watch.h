@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <exception>
 #include <vector>
 
@@ -54,6 +55,29 @@ class watcher {
     std::exception_ptr failure_;
     std::chrono::steady_clock::time_point next_look_{};
 };
+
+inline watcher &watcher_of(void *user) {
+    return *static_cast<watcher *>(user);
+}
+
+// Text of the library, in which names of files may hold any bytes.
+inline nb::object decoded(const char *value) {
+    return nb::steal(PyUnicode_DecodeUTF8(value, (Py_ssize_t)strlen(value), "surrogateescape"));
+}
+
+// What observers of all kinds have in common.
+template <class Observer> void observe_common(Observer &observer, watcher &watch) {
+    observer.user = &watch;
+    observer.unreadable = [](void *user, const char *source, const char *path, const char *reason) {
+        watcher_of(user).tell("unreadable", [&] {
+            return nb::make_tuple(decoded(source), decoded(path), decoded(reason));
+        });
+    };
+    observer.warn = [](void *user, const char *warning) {
+        watcher_of(user).tell("warn", [&] { return nb::make_tuple(decoded(warning)); });
+    };
+    observer.stop = [](void *user) { return watcher_of(user).stopped(); };
+}
 
 // A stack of its own for signal handlers of this thread while training runs on it: the convolution
 // library's matrix products use the stack pointer for other things, so that a handler on the
