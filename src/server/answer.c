@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "server/request.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,4 +104,13 @@ void of_answer_job(of_request *request, const of_job *job) {
 
 void of_answer_busy(of_request *request, const char *why) {
     of_answer_fail(request, 503, "%s; try again in a second", why);
+}
+
+void of_answer_limited(of_request *request, double seconds) {
+    unsigned wait = (unsigned)fmin(ceil(seconds), UINT32_MAX);
+    of_answer_fail(request, 429,
+                   "you have sent more than the %g images a second that a client may; try again in "
+                   "%u s",
+                   request->service->options->client_rate, wait);
+    request->answer.wait = wait;
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -43,6 +44,49 @@ class Routes(support.ServerCase):
         known = {(method.lower(), path.replace("MODEL", "{model}").replace("VERSION", "{version}"))
                  for _, method, _, path, *_ in rows}
         self.assertEqual(known, {(m, p) for p, methods in routes.items() for m in methods})
+
+    def test_statuses_of_routes(self) -> None:
+        """What the rows of the code say about a route is what its description says, and the other
+        way round. Single answers are compared by all tests (support.Description)."""
+        source = os.path.join(os.environ["OUTFLOW_SOURCE"], "src/server")
+        with open(os.path.join(source, "routes.c"), encoding="utf-8") as file:
+            rows = re.findall(r'^    \{"(\w+)", "(.*)", (\w+), OF_ACCESS_(\w+), (\w+)\},$',
+                              file.read(), re.MULTILINE)
+        self.assertGreater(len(rows), 15)
+        for method, path, handler, access, has_body in rows:
+            path = path.replace("MODEL", "{model}").replace("VERSION", "{version}")
+            described = support.DESCRIPTION.paths[path][method.lower()]
+            takes_images = has_body == "true" and handler != "of_handle_index"
+            wanted = {"200"}
+            wanted |= {"401"} if access == "KEY" else set()
+            wanted |= {"400", "408", "413", "415", "429", "503"} if has_body == "true" else set()
+            wanted |= {"404"} if takes_images or "{model}" in path else set()
+            wanted |= {"500"} if takes_images else set()
+            wanted |= {"503"} if path.endswith("/ready") else set()
+            self.assertEqual(set(described["responses"]), wanted, path)
+            self.assertEqual("security" in described, access == "KEY", path)
+            self.assertEqual("requestBody" in described, has_body == "true", path)
+            self.assertEqual(re.findall(r"{(\w+)}", path),
+                             [p["$ref"].split("/")[-1].removeprefix("path_")
+                              for p in described.get("parameters", [])
+                              if "path" in p["$ref"] or "version" in p["$ref"]])
+
+    def test_statuses_of_code(self) -> None:
+        """Every status that the code may set is described or 405, and is one of the metrics'."""
+        source = os.path.join(os.environ["OUTFLOW_SOURCE"], "src/server")
+        text = ""
+        for name in sorted(os.listdir(source)):
+            if name.endswith(".c"):
+                with open(os.path.join(source, name), encoding="utf-8") as file:
+                    text += file.read()
+        set_by_code = set(re.findall(
+            r"(?:of_answer_fail\(\w+,|return|of_answer_json\(\w+,|status =|\? 200 :|HTTP/1.1) "
+            r"([2-5]\d\d)\b", text))
+        described = {status for methods in support.DESCRIPTION.paths.values()
+                     for method in methods.values() for status in method["responses"]}
+        counted = re.search(r"statuses\[OF_METRICS_STATUSES\] = \{([^}]*)\}", text)
+        self.assertEqual(set_by_code, described | {"405"})
+        self.assertEqual(set(re.findall(r"[2-5]\d\d", counted[1])), described | {"405"})
 
     def test_wrong_requests(self) -> None:
         ask = self.server.ask
