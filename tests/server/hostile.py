@@ -48,7 +48,7 @@ class Attacker:
         self.wrong: list[str] = []
         self.kinds: list[tuple[Callable[[], bytes], set[str]]] = [
             (self.half_sent, {""}), (self.slow_loris, {""}), (self.giant, {"413", "400"}),
-            (self.bomb, {"413"}), (self.pipelined_garbage, {"200", "401"}),
+            (self.bomb, {"413", "500"}), (self.pipelined_garbage, {"200", "401"}),
             (self.header_flood, {"", "400", "413", "431"}), (self.wrong_key, {"401"}),
             (self.damaged_image, {"200", "400", "413", "500"}), (self.wrong_tensor, {"400"}),
             (self.wrong_chunks, {"", "400", "413"}), (self.wrong_multipart, {"400", "413"}),

@@ -289,7 +289,8 @@ class Soak(support.ServerCase):
         print(f"\n{result['answered']} good requests ({result['lost']} images lost to {kills} kills "
               f"of decoders), {attacked['attacks']} hostile ones ({attacked['statuses']}), "
               f"{seconds:.0f} s")
-        for sample in (start, samples[0], samples[len(samples) // 2], samples[-1], last):
+        tenths = [samples[i * (len(samples) - 1) // 10] for i in range(11)]
+        for sample in (start, *tenths, last):
             print(f"  {sample}")
         print(f"  at most {max(s.resident for s in samples) / 2**20:.1f} MiB, "
               f"{max(s.files for s in samples)} files")
