@@ -91,8 +91,27 @@ unsigned of_answer_status_of(const of_error *error) {
     }
 }
 
+enum { SHOWN_OF_FILE = 300 }; /* bytes of a file's name in the library's messages */
+
+/* Clients know a model by its name, and need not know where its file lies. */
+static void name_model(const of_served_model *model, const char *message, char *text, size_t size) {
+    char file[SHOWN_OF_FILE + 1];
+    (void)snprintf(file, sizeof file, "%s", of_detector_describe(model->detector).model->file);
+    const char *at = file[0] != '\0' ? strstr(message, file) : NULL;
+    if (at == NULL)
+        (void)snprintf(text, size, "%s", message);
+    else
+        (void)snprintf(text, size, "%.*s%s%s", (int)(at - message), message, model->name,
+                       at + strlen(file));
+}
+
 void of_answer_error(of_request *request, const of_error *error) {
-    of_answer_fail(request, of_answer_status_of(error), "%s", error->message);
+    char text[sizeof error->message + OF_SERVED_NAME];
+    if (request->served != NULL)
+        name_model(request->served, error->message, text, sizeof text);
+    else
+        (void)snprintf(text, sizeof text, "%s", error->message);
+    of_answer_fail(request, of_answer_status_of(error), "%s", text);
 }
 
 void of_answer_job(of_request *request, const of_job *job) {

@@ -112,6 +112,27 @@ class Routes(support.ServerCase):
             self.expect_error(ask("POST", "/v1/score", b"--y\r\n", {"Content-Type": kind}), 400,
                               "multipart")
 
+    def test_description_fits(self) -> None:
+        """What a tool that makes requests of the description has found."""
+        image = self.images(1)[0][1]
+        for query in ("score=", "scores=", "fpr=", "scores=all", "score=scale:1"):
+            self.assertEqual(self.server.ask("POST", "/v1/score?" + query, image)[0], 200, query)
+        self.assertEqual(self.server.ask("POST", "/v2/repository/index")[0], 200)
+        answer = self.server.ask("POST", "/v1/score?fpr=0.1", image)
+        self.expect_error(answer, 400, "small has none")
+        self.assertNotIn(self.folder.name.encode(), answer[2])
+        with open(os.path.join(os.environ["OUTFLOW_SOURCE"], "docs/openapi.json"),
+                  encoding="utf-8") as file:
+            parameters = json.load(file)["components"]["parameters"]
+        for model in self.server.json("GET", "/v1/models")[1]["models"]:
+            for name in model["scores"]:
+                self.assertRegex(name, parameters["score"]["schema"]["pattern"])
+            self.assertRegex(",".join(model["scores"]), parameters["scores"]["schema"]["pattern"])
+        for name in ("none", "scale:", "nll,", "all,nll"):
+            self.assertNotRegex(name, parameters["scores"]["schema"]["pattern"])
+            self.assertEqual(self.server.ask("POST", "/v1/score?scores=" + name, image)[0],
+                             200 if name == "nll," else 400, name)
+
     def test_page(self) -> None:
         for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"),
                            ("/page.css", "text/css")):
