@@ -36,7 +36,7 @@ typedef struct serve_settings {
     const char *address, *key_file;
     uint64_t port, workers, max_batch, max_body, max_images, max_pixels, max_memory, max_queue,
         max_connections, max_per_address, decoders, decoder_memory;
-    double max_wait, rate, request_time, idle_time, decode_time, drain_delay;
+    double max_wait, rate, client_rate, request_time, idle_time, decode_time, drain_delay;
     bool trust_decoders, quiet;
 } serve_settings;
 
@@ -55,6 +55,7 @@ static serve_settings default_settings(void) {
                             .max_queue = options.max_queue,
                             .max_connections = options.max_connections,
                             .max_per_address = options.max_per_address,
+                            .client_rate = options.client_rate,
                             .request_time = options.request_time,
                             .idle_time = options.idle_time,
                             .decoders = options.decoders,
@@ -113,6 +114,10 @@ static void declare_limits(serve_settings *s, of_option_table *table) {
     of_option_count(table, 0, "max-per-address", &s->max_per_address, 0, 1e6,
                     "Most connections from one address; 0, the default: no limit, as behind a "
                     "proxy.");
+    of_option_real(table, 0, "rate-limit", "N", &s->client_rate, 0, 1e9,
+                   "Images a second of a client, known by its API key or else its address; ten "
+                   "seconds' worth may come at once, and more is answered 429. 0, the default: no "
+                   "limit.");
     of_option_real(table, 0, "request-time", "S", &s->request_time, 0.1, 86400,
                    "Seconds that a request may take to come, to wait, or its answer to be taken; "
                    "30.");
@@ -158,6 +163,7 @@ static of_server_options options_of(const serve_settings *s) {
     options.max_queue = (size_t)s->max_queue;
     options.max_connections = (unsigned)s->max_connections;
     options.max_per_address = (unsigned)s->max_per_address;
+    options.client_rate = s->client_rate;
     options.request_time = s->request_time;
     options.idle_time = s->idle_time;
     options.decoders = (unsigned)s->decoders;

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "server/request.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,8 +91,27 @@ unsigned of_answer_status_of(const of_error *error) {
     }
 }
 
+enum { SHOWN_OF_FILE = 300 }; /* bytes of a file's name in the library's messages */
+
+/* Clients know a model by its name, and need not know where its file lies. */
+static void name_model(const of_served_model *model, const char *message, char *text, size_t size) {
+    char file[SHOWN_OF_FILE + 1];
+    (void)snprintf(file, sizeof file, "%s", of_detector_describe(model->detector).model->file);
+    const char *at = file[0] != '\0' ? strstr(message, file) : NULL;
+    if (at == NULL)
+        (void)snprintf(text, size, "%s", message);
+    else
+        (void)snprintf(text, size, "%.*s%s%s", (int)(at - message), message, model->name,
+                       at + strlen(file));
+}
+
 void of_answer_error(of_request *request, const of_error *error) {
-    of_answer_fail(request, of_answer_status_of(error), "%s", error->message);
+    char text[sizeof error->message + OF_SERVED_NAME];
+    if (request->served != NULL)
+        name_model(request->served, error->message, text, sizeof text);
+    else
+        (void)snprintf(text, sizeof text, "%s", error->message);
+    of_answer_fail(request, of_answer_status_of(error), "%s", text);
 }
 
 void of_answer_job(of_request *request, const of_job *job) {
@@ -103,4 +123,13 @@ void of_answer_job(of_request *request, const of_job *job) {
 
 void of_answer_busy(of_request *request, const char *why) {
     of_answer_fail(request, 503, "%s; try again in a second", why);
+}
+
+void of_answer_limited(of_request *request, double seconds) {
+    unsigned wait = (unsigned)fmin(ceil(seconds), UINT32_MAX);
+    of_answer_fail(request, 429,
+                   "you have sent more than the %g images a second that a client may; try again in "
+                   "%u s",
+                   request->service->options->client_rate, wait);
+    request->answer.wait = wait;
 }

@@ -46,8 +46,10 @@ static void add_headers(struct MHD_Response *response, const of_request *request
     }
     if (answer->allow != NULL)
         (void)MHD_add_response_header(response, "Allow", answer->allow);
-    if (answer->status == 503 || answer->status == 429)
-        (void)MHD_add_response_header(response, "Retry-After", "1");
+    if (answer->status == 503 || answer->status == 429) {
+        (void)snprintf(size, sizeof size, "%u", answer->wait > 0 ? answer->wait : 1);
+        (void)MHD_add_response_header(response, "Retry-After", size);
+    }
     if (answer->status == 401)
         (void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     if (atomic_load(&request->service->draining))

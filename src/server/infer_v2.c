@@ -48,11 +48,12 @@ static of_status find_output(const of_scoring *scoring, const char *name, int *p
     return status;
 }
 
-/* All there are. */
+/* All that are computed unless they are named. */
 static void list_all(const of_scoring *scoring, bool binary, output_list *outputs) {
     add_output(outputs, LOGP, binary);
     for (size_t s = 0; s < scoring->model->score_count; s++)
-        add_output(outputs, (int)s, binary);
+        if ((scoring->model->usual >> s & 1) != 0)
+            add_output(outputs, (int)s, binary);
     if (scoring->has_p)
         add_output(outputs, P_VALUE, binary);
     if (scoring->has_flag)

@@ -77,15 +77,32 @@ static void read_json_size(of_request *request) {
 
 /* ---- Checks --------------------------------------------------------------------------------- */
 
-static bool has_key(const of_request *request) {
+static of_client client_by_address(const of_request *request) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info != NULL ? of_client_of_address(info->client_addr) : of_client_of_key(SIZE_MAX);
+}
+
+/* With the client that the key, or else the address, tells. */
+static bool has_key(of_request *request) {
     of_service *service = request->service;
     const char *bearer = header(request, "Authorization"), *key = header(request, "X-Api-Key");
     if (bearer != NULL && strncasecmp(bearer, "Bearer ", 7) == 0)
         key = bearer + 7;
     (void)pthread_mutex_lock(&service->mutex);
-    bool fine = service->keys == NULL || (key != NULL && of_keys_have(service->keys, key));
+    size_t place = 0;
+    bool open = service->keys == NULL;
+    bool fine = open || (key != NULL && of_keys_have(service->keys, key, &place));
     (void)pthread_mutex_unlock(&service->mutex);
+    request->client = open ? client_by_address(request) : of_client_of_key(place);
     return fine;
+}
+
+/* Before anything else is done for it. What fails later has been paid for as well. */
+static void check_rate(of_request *request) {
+    double wait = of_rates_ask(request->service->rates, &request->client, request->started);
+    if (wait > 0)
+        of_answer_limited(request, wait);
 }
 
 static void check_size(of_request *request) {
@@ -116,11 +133,13 @@ static void check(of_request *request, const char *method, const char *path) {
     of_routes_find(request, method, path);
     if (request->answer.status == 0 && request->route->access == OF_ACCESS_KEY && !has_key(request))
         of_answer_fail(request, 401, "an API key is needed: Authorization: Bearer KEY");
-    if (request->answer.status == 0)
-        copy_texts(request);
     if (request->answer.status != 0 || !request->route->has_body)
         return;
-    check_size(request);
+    copy_texts(request);
+    if (request->answer.status == 0)
+        check_rate(request);
+    if (request->answer.status == 0)
+        check_size(request);
     if (request->answer.status == 0)
         check_type(request);
     if (request->answer.status == 0)

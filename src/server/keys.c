@@ -61,7 +61,7 @@ void of_keys_free(of_keys *keys) {
     free(keys);
 }
 
-bool of_keys_have(const of_keys *keys, const char *key) {
+bool of_keys_have(const of_keys *keys, const char *key, size_t *place) {
     char padded[KEY_SIZE] = "";
     unsigned found = 0;
     size_t length = strlen(key);
@@ -73,6 +73,7 @@ bool of_keys_have(const of_keys *keys, const char *key) {
         for (size_t i = 0; i < KEY_SIZE; i++)
             different |= (unsigned char)(keys->texts[k][i] ^ padded[i]);
         found |= different == 0;
+        *place = different == 0 ? k : *place;
     }
     return found != 0;
 }

@@ -11,7 +11,8 @@ typedef struct of_keys of_keys;
 of_status of_keys_read(const char *path, of_keys **keys, of_error *error);
 void of_keys_free(of_keys *keys);
 
-/* Is this one of them? Takes the same time wherever the first difference is. */
-bool of_keys_have(const of_keys *keys, const char *key);
+/* Is this one of them? Its place among them is set then. Takes the same time wherever the first
+ * difference is. */
+bool of_keys_have(const of_keys *keys, const char *key, size_t *place);
 
 #endif

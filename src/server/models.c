@@ -86,9 +86,12 @@ static void describe_scores(of_served_model *model) {
     const of_score judged = of_detector_default_score(model->detector);
     size_t count = of_detector_scores(model->detector, model->scores, OF_SERVED_SCORES);
     model->score_count = count < OF_SERVED_SCORES ? count : OF_SERVED_SCORES;
-    for (size_t i = 0; i < model->score_count; i++)
+    for (size_t i = 0; i < model->score_count; i++) {
         if (model->scores[i].kind == judged.kind && model->scores[i].scale == judged.scale)
             model->judged = i;
+        if ((of_score_needs(model->scores[i]) & OF_NEEDS_WEBP) == 0)
+            model->usual |= (uint64_t)1 << i;
+    }
     model->calibrated = of_detector_check_p_value(model->detector, judged, NULL) == OF_OK;
     model->image_bytes = of_architecture_dimensions(of_detector_architecture(model->detector));
 }
@@ -108,6 +111,7 @@ static of_status open_spec(const model_spec *spec, const of_server_options *opti
     wanted.threads = threads_of_worker(options);
     wanted.isa = options->isa;
     wanted.precision = options->precision;
+    wanted.webp = of_has_webp();
     (void)snprintf(model->name, sizeof model->name, "%s", spec->name);
     of_status status = of_detector_open(&wanted, &model->detector, error);
     if (status == OF_OK)

@@ -14,8 +14,9 @@ typedef struct of_served_model {
     of_detector *detector;
     of_score scores[OF_SERVED_SCORES]; /* all that can be computed */
     size_t score_count;
-    size_t judged;      /* place among them of the score that is judged by default */
-    bool calibrated;    /* that score has p-values */
+    uint64_t usual;  /* those of them that "all" means, a bit each: WebP's coder takes its time */
+    size_t judged;   /* place among them of the score that is judged by default */
+    bool calibrated; /* that score has p-values */
     size_t image_bytes; /* [height][width][channels] */
 } of_served_model;
 

@@ -24,6 +24,7 @@ typedef struct of_answer {
     size_t json_size;  /* of the binary-data extension: bytes of JSON before the binary part; 0: all
                         */
     const char *allow; /* of a 405 */
+    unsigned wait;     /* of 429 and 503: seconds after which to try again; 0: one */
     FILE *stream;      /* while it is being written */
 } of_answer;
 
@@ -32,6 +33,7 @@ typedef struct of_request {
     const struct of_route *route; /* NULL: there is none */
     size_t route_number;
     of_model_set *models; /* held */
+    of_client client;     /* whose account it is paid from, if there is a limit */
     char id[OF_REQUEST_ID];
     char path_model[OF_SERVED_NAME], path_version[16]; /* of the path; "" where it has none */
     char model[OF_REQUEST_TEXT], score[OF_REQUEST_TEXT], scores[OF_REQUEST_TEXT],
@@ -92,6 +94,9 @@ void of_answer_job(of_request *request, const of_job *job);
 
 /* 503: not now. */
 void of_answer_busy(of_request *request, const char *why);
+
+/* 429: not this client, for so many seconds. */
+void of_answer_limited(of_request *request, double seconds);
 
 /* Frees what a request holds, and the request. */
 void of_request_free(of_request *request);

@@ -201,8 +201,7 @@ static of_status choose_scores(const of_request *request, const of_scoring *scor
     of_status status = OF_OK;
     *scores = (uint64_t)1 << scoring->judged;
     if (strcmp(request->scores, "all") == 0) {
-        for (size_t s = 0; s < scoring->model->score_count; s++)
-            *scores |= (uint64_t)1 << s;
+        *scores |= scoring->model->usual;
         return OF_OK;
     }
     memcpy(names, request->scores, sizeof names);

@@ -87,6 +87,8 @@ bool of_scoring_submit(of_scoring *scoring, const uint8_t *pixels, size_t count,
     }
     job->values = (double *)(void *)scoring->values.bytes;
     scoring->request->images = count;
+    of_rates_charge(scoring->request->service->rates, &scoring->request->client, count - 1,
+                    of_seconds());
     if (of_scorer_submit(scoring->request->service->scorer, job))
         return true;
     of_answer_busy(scoring->request, "too many images wait to be scored");

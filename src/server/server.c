@@ -73,6 +73,7 @@ static void open_service(of_service *service, const of_server_options *options) 
 static void close_service(of_service *service) {
     of_tasks_free(service->tasks);
     of_scorer_free(service->scorer);
+    of_rates_free(service->rates);
     of_connections_free(service->connections);
     of_model_set_release(service->models);
     of_keys_free(service->keys);
@@ -91,6 +92,8 @@ static of_status start_parts(of_service *service, of_http **http, of_error *erro
         status = of_model_set_open(options, &service->models, error);
     if (status == OF_OK)
         status = of_connections_create(options, &service->metrics, &service->connections, error);
+    if (status == OF_OK)
+        status = of_rates_create(options->client_rate, &service->rates, error);
     if (status == OF_OK)
         status = of_scorer_create(options, &service->metrics, &service->scorer, error);
     if (status == OF_OK)

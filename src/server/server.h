@@ -28,6 +28,7 @@ typedef struct of_server_options {
     size_t max_queue;    /* images, and requests, that wait */
     unsigned max_connections;
     unsigned max_per_address; /* connections; 0: no limit */
+    double client_rate;       /* images a second of a client; 0: no limit */
     double request_time; /* seconds for a request to arrive, to wait, and for its answer to leave */
     double idle_time;    /* seconds that a connection may stay open without a request */
 

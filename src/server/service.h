@@ -6,6 +6,7 @@
 #include "server/budget.h"
 #include "server/keys.h"
 #include "server/metrics.h"
+#include "server/rates.h"
 #include "server/scorer.h"
 
 struct of_tasks;
@@ -16,6 +17,7 @@ typedef struct of_service {
     of_budget budget;
     of_meters metrics;
     of_scorer *scorer;
+    of_rates *rates; /* NULL: clients have no limit of their own */
     struct of_tasks *tasks;
     struct of_connections *connections;
     pthread_mutex_t mutex; /* of the two below, which a reload replaces */

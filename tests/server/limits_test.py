@@ -11,40 +11,10 @@ import socket
 import struct
 import threading
 import time
-import zlib
 
 import support
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png_bomb(side: int) -> bytes:
-    """A valid PNG of side x side grey pixels in few bytes."""
-    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    packer = zlib.compressobj(9)
-    data = b"".join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def post(body: bytes, *headers: str, length: int | None = None) -> bytes:
-    lines = ["POST /v1/score HTTP/1.1", "Host: x", *headers]
-    if length is None or length >= 0:
-        lines.append(f"Content-Length: {len(body) if length is None else length}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def children(process: int) -> list[int]:
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", encoding="utf-8") as file:
-                if int(file.read().rsplit(")", 1)[1].split()[1]) == process:
-                    found.append(int(name))
-        except (OSError, IndexError):
-            pass
-    return found
+from hostile import chunk, png_bomb, post
+from support import children
 
 
 def is_gone(process: int) -> bool:
@@ -216,6 +186,63 @@ class Overload(support.ServerCase):
         if not support.SANITIZED:
             self.assertLess(min(a[1] for a in refused), 0.5)
         self.assertEqual(self.server.ask("POST", "/v1/score", image)[0], 200)
+
+
+class Rates(support.ServerCase):
+    arguments = ("--rate-limit", "0.2")  # two images at once, then one in five seconds
+
+    def status(self, source: str, body: bytes, path: str = "/v1/score") -> int:
+        return self.server.ask("POST", path, body, source=source)[0]
+
+    def test_addresses(self) -> None:
+        """Every address has an account of its own; other routes cost nothing."""
+        image = self.images(1)[0][1]
+        for source in ("127.0.0.1", "127.0.0.2"):
+            self.assertEqual([self.status(source, image) for _ in range(2)], [200, 200])
+            answer = self.server.ask("POST", "/v1/score", image, source=source)
+            self.expect_error(answer, 429, "0.2 images a second")
+            self.assertIn(int(answer[1]["retry-after"]), range(1, 6))
+            self.assertEqual(self.server.ask("GET", "/v1/models", source=source)[0], 200)
+        time.sleep(int(answer[1]["retry-after"]) + 0.1)
+        self.assertEqual(self.status("127.0.0.2", image), 200)
+
+    def test_debts(self) -> None:
+        """A request of many images is taken, and paid for."""
+        parts = [(path, image) for path, image in self.images(8)]
+        body, headers = support.multipart(parts)
+        ask = lambda: self.server.ask("POST", "/v1/score", body, headers, "127.0.0.3")
+        self.assertEqual(ask()[0], 200)
+        answer = ask()
+        self.expect_error(answer, 429, "try again in")
+        self.assertIn(int(answer[1]["retry-after"]), range(25, 37))  # 7 images
+        self.assertEqual(self.status("127.0.0.4", b"no image"), 400)
+        self.assertEqual(self.status("127.0.0.4", b"no image"), 400)
+        self.assertEqual(self.status("127.0.0.4", b"no image"), 429)
+        self.assertGreater(self.server.metric(
+            'outflow_requests_total{route="/v1/score",status="429"}'), 0)
+
+    def test_many_addresses(self) -> None:
+        """More clients than there are accounts: those are shared out anew, and nothing breaks."""
+        for i in range(1, 20):
+            self.assertEqual(self.status(f"127.0.1.{i}", b"no image"), 400)
+
+
+class KeyRates(support.ServerCase):
+    @classmethod
+    def prepare(cls) -> None:
+        keys = os.path.join(cls.folder.name, "keys")
+        with open(keys, "w", encoding="utf-8") as file:
+            file.write("one\nother\n")
+        cls.arguments = ("--api-key-file", keys, "--rate-limit", "0.1")
+
+    def test_keys(self) -> None:
+        """Keys are what counts, not the address that they come from."""
+        for key in ("one", "other"):
+            for source, wanted in (("127.0.0.1", 400), ("127.0.0.2", 429)):
+                answer = self.server.ask("POST", "/v1/score", b"no image", {"X-Api-Key": key},
+                                         source)
+                self.assertEqual(answer[0], wanted)
+        self.assertEqual(self.server.ask("POST", "/v1/score", b"x", {"X-Api-Key": "none"})[0], 401)
 
 
 class Fairness(support.ServerCase):

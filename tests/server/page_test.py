@@ -185,6 +185,38 @@ class Page(support.ServerCase):
         self.browser.value("document.querySelector('#clear').click()")
         self.assertTrue(self.browser.value("document.querySelector('#results').hidden"))
 
+    def press(self, key: str, code: int, text: str = "") -> None:
+        for kind in ("keyDown", "keyUp"):
+            self.browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                              windowsVirtualKeyCode=code, **({"text": text} if text else {}))
+
+    def focused(self) -> str:
+        return self.browser.value("document.activeElement.id || document.activeElement.textContent")
+
+    def test_keyboard(self) -> None:
+        """Everything is reached by Tab in the order that it is seen in, and does its work by keys."""
+        self.load_images()
+        reached = []
+        while len(reached) < 40 and "Name" not in reached:
+            self.press("Tab", 9)
+            reached.append(self.focused())
+        wanted = ["model", "score", "files", "folder", "slider", "csv", "clear"]
+        self.assertEqual([name for name in reached if name in wanted], wanted)
+        for order in ("ascending", "descending"):
+            self.press("Enter", 13, "\r")
+            self.assertEqual(self.focused(), "Name")  # it stays there
+            self.assertEqual(self.browser.value(
+                "document.activeElement.closest('th').getAttribute('aria-sort')"), order)
+        before = self.browser.value("document.querySelector('#slider').value")
+        self.browser.value("document.querySelector('#slider').focus()")
+        self.press("ArrowRight", 39)
+        self.assertGreater(int(self.browser.value("document.querySelector('#slider').value")),
+                           int(before))
+        self.assertIn("of 6 flagged", self.browser.value(
+            "document.activeElement.getAttribute('aria-valuetext')"))
+        self.assertNotEqual(self.browser.value(
+            "getComputedStyle(document.activeElement).outlineStyle"), "none")
+
     def test_error(self) -> None:
         path = os.path.join(self.folder.name, "no-image.png")
         with open(path, "w", encoding="utf-8") as file:

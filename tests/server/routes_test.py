@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -44,6 +45,49 @@ class Routes(support.ServerCase):
                  for _, method, _, path, *_ in rows}
         self.assertEqual(known, {(m, p) for p, methods in routes.items() for m in methods})
 
+    def test_statuses_of_routes(self) -> None:
+        """What the rows of the code say about a route is what its description says, and the other
+        way round. Single answers are compared by all tests (support.Description)."""
+        source = os.path.join(os.environ["OUTFLOW_SOURCE"], "src/server")
+        with open(os.path.join(source, "routes.c"), encoding="utf-8") as file:
+            rows = re.findall(r'^    \{"(\w+)", "(.*)", (\w+), OF_ACCESS_(\w+), (\w+)\},$',
+                              file.read(), re.MULTILINE)
+        self.assertGreater(len(rows), 15)
+        for method, path, handler, access, has_body in rows:
+            path = path.replace("MODEL", "{model}").replace("VERSION", "{version}")
+            described = support.DESCRIPTION.paths[path][method.lower()]
+            takes_images = has_body == "true" and handler != "of_handle_index"
+            wanted = {"200"}
+            wanted |= {"401"} if access == "KEY" else set()
+            wanted |= {"400", "408", "413", "415", "429", "503"} if has_body == "true" else set()
+            wanted |= {"404"} if takes_images or "{model}" in path else set()
+            wanted |= {"500"} if takes_images else set()
+            wanted |= {"503"} if path.endswith("/ready") else set()
+            self.assertEqual(set(described["responses"]), wanted, path)
+            self.assertEqual("security" in described, access == "KEY", path)
+            self.assertEqual("requestBody" in described, has_body == "true", path)
+            self.assertEqual(re.findall(r"{(\w+)}", path),
+                             [p["$ref"].split("/")[-1].removeprefix("path_")
+                              for p in described.get("parameters", [])
+                              if "path" in p["$ref"] or "version" in p["$ref"]])
+
+    def test_statuses_of_code(self) -> None:
+        """Every status that the code may set is described or 405, and is one of the metrics'."""
+        source = os.path.join(os.environ["OUTFLOW_SOURCE"], "src/server")
+        text = ""
+        for name in sorted(os.listdir(source)):
+            if name.endswith(".c"):
+                with open(os.path.join(source, name), encoding="utf-8") as file:
+                    text += file.read()
+        set_by_code = set(re.findall(
+            r"(?:of_answer_fail\(\w+,|return|of_answer_json\(\w+,|status =|\? 200 :|HTTP/1.1) "
+            r"([2-5]\d\d)\b", text))
+        described = {status for methods in support.DESCRIPTION.paths.values()
+                     for method in methods.values() for status in method["responses"]}
+        counted = re.search(r"statuses\[OF_METRICS_STATUSES\] = \{([^}]*)\}", text)
+        self.assertEqual(set_by_code, described | {"405"})
+        self.assertEqual(set(re.findall(r"[2-5]\d\d", counted[1])), described | {"405"})
+
     def test_wrong_requests(self) -> None:
         ask = self.server.ask
         self.expect_error(ask("GET", "/nothing"), 404, "nothing")
@@ -67,6 +111,27 @@ class Routes(support.ServerCase):
         for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
             self.expect_error(ask("POST", "/v1/score", b"--y\r\n", {"Content-Type": kind}), 400,
                               "multipart")
+
+    def test_description_fits(self) -> None:
+        """What a tool that makes requests of the description has found."""
+        image = self.images(1)[0][1]
+        for query in ("score=", "scores=", "fpr=", "scores=all", "score=scale:1"):
+            self.assertEqual(self.server.ask("POST", "/v1/score?" + query, image)[0], 200, query)
+        self.assertEqual(self.server.ask("POST", "/v2/repository/index")[0], 200)
+        answer = self.server.ask("POST", "/v1/score?fpr=0.1", image)
+        self.expect_error(answer, 400, "small has none")
+        self.assertNotIn(self.folder.name.encode(), answer[2])
+        with open(os.path.join(os.environ["OUTFLOW_SOURCE"], "docs/openapi.json"),
+                  encoding="utf-8") as file:
+            parameters = json.load(file)["components"]["parameters"]
+        for model in self.server.json("GET", "/v1/models")[1]["models"]:
+            for name in model["scores"]:
+                self.assertRegex(name, parameters["score"]["schema"]["pattern"])
+            self.assertRegex(",".join(model["scores"]), parameters["scores"]["schema"]["pattern"])
+        for name in ("none", "scale:", "nll,", "all,nll"):
+            self.assertNotRegex(name, parameters["scores"]["schema"]["pattern"])
+            self.assertEqual(self.server.ask("POST", "/v1/score?scores=" + name, image)[0],
+                             200 if name == "nll," else 400, name)
 
     def test_page(self) -> None:
         for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"),

@@ -7,8 +7,10 @@ import csv
 import http.client
 import json
 import os
+import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -43,6 +45,53 @@ def rows_of(model: str, *sources: str, options: tuple[str, ...] = ()) -> list[di
     """What `outflow score` says."""
     text = run("score", "--quiet", "--model", model, *options, *sources)
     return list(csv.DictReader(text.splitlines()))
+
+
+def save_pixels(path: str, pixels: bytes, shape: tuple[int, ...]) -> None:
+    """Bytes as an array file of NumPy."""
+    head = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + pixels)
+
+
+def children(process: int) -> list[int]:
+    """The processes that it has started."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8") as file:
+                if int(file.read().rsplit(")", 1)[1].split()[1]) == process:
+                    found.append(int(name))
+        except (OSError, IndexError):
+            pass
+    return found
+
+
+class Description:
+    """docs/openapi.json: the routes and what they may answer."""
+
+    def __init__(self) -> None:
+        with open(os.path.join(os.environ["OUTFLOW_SOURCE"], "docs/openapi.json"),
+                  encoding="utf-8") as file:
+            self.paths: dict[str, dict[str, Any]] = json.load(file)["paths"]
+
+    def check(self, method: str, path: str, status: int, kind: str) -> None:
+        """Is it an answer that the route may give?"""
+        path = path.split("?")[0]
+        for template, methods in self.paths.items():
+            pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+            answers = methods.get(method.lower(), {}).get("responses")
+            if answers is None or not re.fullmatch(pattern, path):
+                continue
+            said = answers.get(str(status), {})
+            if "$ref" in said:  # errors
+                said = {"content": ["application/json"]}
+            if kind.split(";")[0] not in said.get("content", ()):
+                raise AssertionError(f"{method} {path}: {status} {kind} is not described")
+
+
+DESCRIPTION = Description()
 
 
 class Server:
@@ -88,15 +137,20 @@ class Server:
         path: str,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
+        source: str = "127.0.0.1",
     ) -> Answer:
-        """One request on a connection of its own."""
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        """One request on a connection of its own, from an address of this machine. What comes back
+        must be in the description of the routes."""
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE,
+                                            source_address=(source, 0))
         try:
             try:
                 client.request(method, path, body, headers or {})
             except (BrokenPipeError, ConnectionResetError):
                 pass  # refused before all of the body was sent: the answer is there all the same
             answer = client.getresponse()
+            kind = answer.getheader("Content-Type", "")
+            DESCRIPTION.check(method, path, answer.status, kind)
             return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
         finally:
             client.close()

@@ -25,7 +25,7 @@ async function ask(path, body) {
   for (let tries = 1; ; tries++) {
     const answer = await fetch(path, {method: body ? 'POST' : 'GET', headers, body});
     if (answer.ok) return answer;
-    if (answer.status === 503 && tries < TRIES) {
+    if ([429, 503].includes(answer.status) && tries < TRIES) {
       await pause(Number(answer.headers.get('Retry-After')) || 1);
       continue;
     }
@@ -98,6 +98,10 @@ const judged = () => element('score').value;
 const scoreOf = (row) => (row.result ? row.result.scores[judged()] : undefined);
 const hasP = () => rows.some((row) => row.result && typeof row.result.p_value === 'number');
 
+// "All" leaves out scores that take long, but for the one that is judged by.
+const shownScores = () => model().scores.filter((name) => !rows.some((row) => row.result) ||
+  rows.some((row) => row.result && name in row.result.scores));
+
 function columns() {
   const list = [
     {key: 'picture', title: 'Picture'}, {key: 'heat', title: 'Heat map'},
@@ -105,7 +109,7 @@ function columns() {
     {key: 'score', title: judged(), value: scoreOf}];
   if (hasP()) list.push({key: 'p', title: 'p-value', value: (row) => row.result?.p_value});
   list.push({key: 'flag', title: 'Flag', value: (row) => (isFlagged(row) ? 1 : 0)});
-  for (const name of model().scores)
+  for (const name of shownScores())
     if (name !== judged())
       list.push({key: `of ${name}`, title: name, value: (row) => row.result?.scores[name]});
   return list;
@@ -323,7 +327,7 @@ function field(value) {
 }
 
 function download() {
-  const names = model().scores;
+  const names = shownScores();
   const lines = [['name', ...names, 'p_value', 'flagged', 'error']];
   for (const row of rows)
     lines.push([row.file.name, ...names.map((name) => row.result?.scores[name]),
