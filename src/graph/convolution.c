@@ -4,9 +4,9 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "graph/integer_convolution.h"
+#include "graph/onednn_call.h"
 
 #include <assert.h>
-#include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +34,7 @@ struct of_convolution {
     char kernel[64];
     dnnl_engine_t engine;
     dnnl_stream_t stream;
+    of_onednn_idle *idle;
     variant variants[OF_CONVOLUTION_VARIANTS];
 };
 
@@ -369,6 +370,9 @@ of_status of_convolution_create(const of_convolution_shape *shape, uint32_t max_
     if (made == dnnl_success)
         made = dnnl_stream_create(&convolution->stream, convolution->engine,
                                   dnnl_stream_default_flags);
+    convolution->idle = of_onednn_idle_create();
+    if (made == dnnl_success && convolution->idle == NULL)
+        made = dnnl_out_of_memory;
     of_status status = made == dnnl_success ? create_variants(convolution, alike, error)
                                             : fail(error, made, "creating an engine");
     omp_set_num_threads(callers_threads);
@@ -387,6 +391,7 @@ void of_convolution_free(of_convolution *convolution) {
         (void)dnnl_primitive_destroy(convolution->variants[i].primitive);
         (void)dnnl_primitive_desc_destroy(convolution->variants[i].description);
     }
+    of_onednn_idle_free(convolution->idle);
     (void)dnnl_stream_destroy(convolution->stream);
     (void)dnnl_engine_destroy(convolution->engine);
     of_integer_convolution_free(convolution->integer);
@@ -461,38 +466,15 @@ of_status of_convolution_run(const of_convolution *convolution, uint32_t images,
         return OF_OK;
     }
     const variant *chosen = &convolution->variants[__builtin_ctz(images)];
-    const struct {
-        int name;
-        dnnl_query_t layout;
-        const void *data;
-    } wanted[] = {
-        {DNNL_ARG_SRC, dnnl_query_src_md, source},
-        {DNNL_ARG_WEIGHTS, dnnl_query_weights_md, (const char *)packed + chosen->weight_offset},
-        {DNNL_ARG_DST, dnnl_query_dst_md, target},
-        {DNNL_ARG_SCRATCHPAD, dnnl_query_scratchpad_md, scratch},
-        {DNNL_ARG_BIAS, dnnl_query_weights_md, bias},
-    };
-    enum { MOST = sizeof wanted / sizeof *wanted };
-    dnnl_exec_arg_t arguments[MOST];
-    int count = 0;
-    dnnl_status_t status = dnnl_success;
-    for (int i = 0; i < MOST && status == dnnl_success; i++) {
-        bool is_bias = wanted[i].name == DNNL_ARG_BIAS;
-        if (is_bias && !convolution->shape.bias)
-            continue;
-        layout_view view =
-            dnnl_primitive_desc_query_md(chosen->description, wanted[i].layout, is_bias ? 1 : 0);
-        arguments[count].arg = wanted[i].name;
-        status = dnnl_memory_create(&arguments[count].memory, view, convolution->engine,
-                                    (void *)wanted[i].data);
-        if (status == dnnl_success)
-            count++;
-    }
-    if (status == dnnl_success)
-        status = dnnl_primitive_execute(chosen->primitive, convolution->stream, count, arguments);
-    while (count > 0)
-        (void)dnnl_memory_destroy(arguments[--count].memory);
-    return status == dnnl_success ? OF_OK : fail(error, status, "running a convolution");
+    const of_onednn_code code = {convolution->engine, convolution->stream, chosen->description,
+                                 chosen->primitive};
+    const of_onednn_arrays arrays = {.source = source,
+                                     .weights = (const char *)packed + chosen->weight_offset,
+                                     .bias = convolution->shape.bias ? bias : NULL,
+                                     .target = target,
+                                     .scratch = scratch};
+    CHECK(of_onednn_call(convolution->idle, &code, &arrays), "running a convolution");
+    return OF_OK;
 }
 
 of_status of_weight_product(size_t m, size_t n, size_t k, const float *a, const float *b, bool add,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolutions of the plan. convolution.c is the only file that knows oneDNN.
+/* Convolutions of the plan. convolution.c and onednn_call.c alone know oneDNN.
  *
  * Activations are [images][height][width][channels] numbers without gaps, floats or bfloat16. A
  * convolution has unit stride and zero padding that keeps height and width (kernel 3), or is a
