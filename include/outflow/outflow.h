@@ -42,9 +42,9 @@
  *   once as long as they are taken as const: that only reads them. Every other handle (a session, a
  *   source, a calibrator, an evaluation, an output, ...) serves one caller at a time. Different
  *   handles may be used at the same time, and functions without a handle always.
- * - Processes: after a fork, a process in which something has run on several threads can do so no
- *   more in its child, whose call would wait for ever: OpenMP (libgomp) has it so. Fork before the
- *   first use, start another program in the child, or use one thread.
+ * - Processes: a thread that has run something on several threads can do so no more in a child that
+ *   it forks (libgomp would wait for ever): OF_ERROR_UNSUPPORTED. Fork before the first use, start
+ *   another program in the child, or use one thread.
  * - Memory: lack of it is OF_ERROR_MEMORY, except inside oneDNN while a plan is compiled, which
  * ends the process then, and inside libarchive, which exits. A service that must live on compiles
  *   plans when it starts, and reads archives of strangers in a process of their own.

@@ -13,3 +13,13 @@ uint64_t of_hash(uint64_t hash, const void *data, size_t bytes) {
     }
     return hash;
 }
+
+uint64_t of_hash_bytes(uint64_t hash, const void *data, size_t bytes) {
+    size_t whole = bytes / sizeof(uint32_t) * sizeof(uint32_t);
+    uint32_t rest = 0;
+    hash = of_hash(hash, data, whole);
+    if (whole == bytes)
+        return hash;
+    memcpy(&rest, (const unsigned char *)data + whole, bytes - whole);
+    return of_hash(hash, &rest, sizeof rest);
+}

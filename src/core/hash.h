@@ -12,4 +12,7 @@
  * the low bits of the hash in no other way. `bytes` is a multiple of 4. */
 uint64_t of_hash(uint64_t hash, const void *data, size_t bytes);
 
+/* The same over any number of bytes: the last word is filled up with zeros. */
+uint64_t of_hash_bytes(uint64_t hash, const void *data, size_t bytes);
+
 #endif

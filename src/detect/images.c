@@ -3,6 +3,7 @@
 #include "core/batch_check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/team.h"
 #include "detect/batch.h"
 
 #include <math.h>
@@ -244,7 +245,9 @@ of_status of_detector_score_encoded(const of_detector *detector, const of_encode
     of_status status = check_wanted(detector, scores, count, &wanted, error);
     if (status != OF_OK || image_count == 0)
         return status;
-    status = open_decoded(detector, image_count, &decoded, error);
+    status = of_team_check(of_detector_threads(detector), error);
+    if (status == OF_OK)
+        status = open_decoded(detector, image_count, &decoded, error);
     if (status != OF_OK)
         return status;
     decode(detector, images, image_count, &decoded);

@@ -4,6 +4,7 @@
  * twice a step, before they read rows of their neighbours: the taps (or, where the last layer is a
  * 3x3 one, its input), and the state for the next 3x3 layer. Patches are independent: threads take
  * whole ones. */
+#include "core/team.h"
 #include "graph/run.h"
 
 #include <assert.h>
@@ -193,6 +194,9 @@ of_status of_bands_forward(of_session *session, const of_batch *batch, const of_
     const of_plan *plan = session->plan;
     unsigned threads = session->threads;
     atomic_bool failed = false;
+    of_status usable = of_team_check(threads, error);
+    if (usable != OF_OK)
+        return usable;
     of_workers_clear(session->workers, threads);
 #pragma omp parallel num_threads(threads)
     {

@@ -27,10 +27,10 @@ static void set_geometry(of_plan *plan, uint32_t s) {
 
 /* The plan's own copy of a list, and where each scale's ops begin. */
 static of_status take_list(of_plan *plan, const of_op_list *list, of_error *error) {
-    plan->op_count = list->count;
     plan->ops = of_arena_take(&plan->arena, list->count, sizeof *plan->ops);
     if (plan->ops == NULL)
         return of_fail_memory(error, "ops");
+    plan->op_count = list->count;
     memcpy(plan->ops, list->ops, list->count * sizeof *plan->ops);
     for (size_t i = list->count; i-- > 0;) {
         of_scale_plan *scale = &plan->scales[plan->ops[i].scale];

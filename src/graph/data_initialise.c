@@ -3,6 +3,7 @@
  * layer after layer, all images pass what has been set so far, and the next ActNorm is set so that
  * its output has mean 0 and variance 1. */
 #include "core/memory.h"
+#include "core/team.h"
 #include "graph/training.h"
 
 #include <math.h>
@@ -120,6 +121,9 @@ static of_status apply_map(setup *work, const of_op *op, of_error *error) {
         return run_ops(work, op, op + 1, NULL, error);
     const of_channel_map *map = &op->map.forward;
     size_t half = scale->half, row = (size_t)2 * map->half_padded;
+    of_status status = of_team_check(plan->threads, error);
+    if (status != OF_OK)
+        return status;
     double *sums = of_allocate(plan->threads, row * sizeof(double));
     if (sums == NULL)
         return of_fail_memory(error, "initialisation");

@@ -2,6 +2,7 @@
 #include "graph/gradient.h"
 
 #include "core/memory.h"
+#include "core/team.h"
 #include "graph/training.h"
 
 #include <limits.h>
@@ -144,6 +145,9 @@ static of_status check(const of_batch *batch, const of_likelihoods *out, of_erro
 static of_status run_task(task *t, of_error *error) {
     of_worker *workers = t->training->session->workers;
     unsigned threads = t->training->buffer_count;
+    of_status status = of_team_check(t->training->plan->threads, error);
+    if (status != OF_OK)
+        return status;
     of_workers_clear(workers, threads);
 #pragma omp parallel num_threads(threads)
     {

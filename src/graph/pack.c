@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parameters into a plan's memory: filled at compile time and again after every optimizer step. */
 #include "core/memory.h"
+#include "core/team.h"
 #include "graph/plan.h"
 
 #include <omp.h>
@@ -8,6 +9,9 @@
 of_status of_ops_each(of_op *ops, size_t count, unsigned threads, size_t own_bytes,
                       of_op_work *work, const void *user, of_error *error) {
     of_error first_error = {0};
+    of_status usable = of_team_check(threads, error);
+    if (usable != OF_OK)
+        return usable;
     omp_lock_t lock; /* a critical section would leave a symbol in the library */
     omp_init_lock(&lock);
 #pragma omp parallel num_threads(threads)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/error.h"
+#include "core/team.h"
 #include "kernels.h"
 
 #include <omp.h>
@@ -29,6 +30,9 @@ of_status of_measure_peak(unsigned threads, of_isa isa, double *flops_per_second
     const of_kernels *kernels = of_kernels_for(isa);
     if (threads == 0)
         threads = of_cpu_count();
+    status = of_team_check(threads, error);
+    if (status != OF_OK)
+        return status;
     size_t rounds = 1 << 12;
     while (burst(kernels, threads, rounds) < 0.03)
         rounds *= 2;

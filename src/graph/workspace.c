@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How much a thread takes through the graph at a time, and the memory for it. */
 #include "core/memory.h"
+#include "core/team.h"
 #include "graph/run.h"
 
 #include <omp.h>
@@ -199,6 +200,9 @@ of_status of_workers_outcome(const of_worker *workers, unsigned threads, of_erro
 
 of_status of_session_each(of_session *session, size_t count, of_session_work *work, void *user,
                           of_error *error) {
+    of_status status = of_team_check(session->threads, error);
+    if (status != OF_OK)
+        return status;
     of_workers_clear(session->workers, session->threads);
 #pragma omp parallel num_threads(session->threads)
     {

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "model/content_hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +122,8 @@ static bool add_metadata(bundle_content *content, bool general, const of_safeten
                          const char *without) {
     const cJSON *item;
     cJSON_ArrayForEach(item, part->metadata) {
-        if (without != NULL && strcmp(item->string, without) == 0)
+        if ((without != NULL && strcmp(item->string, without) == 0) ||
+            strcmp(item->string, OF_CONTENT_HASH) == 0)
             continue;
         const char *key = name_for(content, general, item->string);
         if (key == NULL)
@@ -167,7 +169,9 @@ static of_status open_model(const char *path, bool general, of_safetensors *file
     of_status status = of_safetensors_open(path, file, error);
     if (status != OF_OK)
         return status;
-    status = of_bundle_open_part(file, general && of_bundle_has_general(file), part, error);
+    status = of_content_hash_check(file, path, error);
+    if (status == OF_OK)
+        status = of_bundle_open_part(file, general && of_bundle_has_general(file), part, error);
     if (status != OF_OK)
         of_safetensors_close(file);
     return status;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/memory.h"
+#include "model/content_hash.h"
 #include "model/floats.h"
 #include "model/safetensors.h"
 
@@ -24,6 +26,18 @@ static bool count_values(const of_safetensor_source *tensor, size_t *count) {
 
 static bool stored_bytes(const of_safetensor_source *tensor, size_t *bytes) {
     return count_values(tensor, bytes) && of_multiply(*bytes, of_dtype_size(tensor->dtype), bytes);
+}
+
+static bool is_rounded(const of_safetensor_source *tensor) {
+    return tensor->dtype == OF_DTYPE_BF16 && !tensor->stored;
+}
+
+/* Rounds the first values; returns how many. */
+static size_t round_block(const float *values, size_t count, uint16_t block[BLOCK]) {
+    size_t part = count < BLOCK ? count : BLOCK;
+    for (size_t i = 0; i < part; i++)
+        block[i] = of_round_bf16(values[i]);
+    return part;
 }
 
 /* Refuses what must not reach a file: values that are not, or in BF16 would not be, finite. */
@@ -71,20 +85,56 @@ static bool add_tensor(cJSON *header, const of_safetensor_source *tensor, size_t
     return complete;
 }
 
-static bool add_metadata(cJSON *header, const of_metadata_source *metadata, size_t count) {
+static uint64_t hash_bf16(uint64_t hash, const float *values, size_t count) {
+    uint16_t block[BLOCK];
+    while (count > 0) {
+        size_t part = round_block(values, count, block);
+        hash = of_hash_bytes(hash, block, part * sizeof *block);
+        values += part;
+        count -= part;
+    }
+    return hash;
+}
+
+static uint64_t hash_tensor(const of_safetensor_source *tensor) {
+    size_t bytes = 0;
+    uint64_t begun = of_content_hash_begin(tensor->name);
+    (void)stored_bytes(tensor, &bytes); /* checked before */
+    if (is_rounded(tensor))
+        return hash_bf16(begun, tensor->values, bytes / sizeof(uint16_t));
+    return of_hash_bytes(begun, tensor->values, bytes);
+}
+
+static void print_hash(const of_safetensor_source *tensors, size_t count,
+                       const of_metadata_source *metadata, size_t metadata_count,
+                       char text[OF_CONTENT_HASH_SIZE]) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += hash_tensor(&tensors[i]);
+    for (size_t i = 0; i < metadata_count; i++)
+        sum += of_content_hash_text(metadata[i].key, metadata[i].value);
+    of_content_hash_print(sum, text);
+}
+
+/* The hash is this file's own: one that came with the metadata was another's. */
+static bool add_metadata(cJSON *header, const of_metadata_source *metadata, size_t count,
+                         const char *hash) {
     cJSON *object = cJSON_AddObjectToObject(header, "__metadata__");
     bool complete = object != NULL;
     for (size_t i = 0; complete && i < count; i++)
-        complete = cJSON_AddStringToObject(object, metadata[i].key, metadata[i].value) != NULL;
-    return complete;
+        if (strcmp(metadata[i].key, OF_CONTENT_HASH) != 0)
+            complete = cJSON_AddStringToObject(object, metadata[i].key, metadata[i].value) != NULL;
+    return complete && cJSON_AddStringToObject(object, OF_CONTENT_HASH, hash) != NULL;
 }
 
 /* The header's text, freed with free(); NULL when memory is exhausted. */
 static char *print_header(const of_safetensor_source *tensors, size_t count,
                           const of_metadata_source *metadata, size_t metadata_count) {
     size_t offset = 0;
+    char hash[OF_CONTENT_HASH_SIZE];
     cJSON *header = cJSON_CreateObject();
-    bool complete = header != NULL && add_metadata(header, metadata, metadata_count);
+    print_hash(tensors, count, metadata, metadata_count, hash);
+    bool complete = header != NULL && add_metadata(header, metadata, metadata_count, hash);
     for (size_t i = 0; complete && i < count; i++)
         complete = add_tensor(header, &tensors[i], &offset);
     char *text = complete ? cJSON_PrintUnformatted(header) : NULL;
@@ -111,9 +161,7 @@ static of_status write_bf16(of_replacement *file, const float *values, size_t co
     uint16_t block[BLOCK];
     of_status status = OF_OK;
     while (status == OF_OK && count > 0) {
-        size_t part = count < BLOCK ? count : BLOCK;
-        for (size_t i = 0; i < part; i++)
-            block[i] = of_round_bf16(values[i]);
+        size_t part = round_block(values, count, block);
         status = of_replace_write(file, block, part * sizeof *block, error);
         values += part;
         count -= part;
@@ -125,7 +173,7 @@ static of_status write_tensor(of_replacement *file, const of_safetensor_source *
                               of_error *error) {
     size_t count = 0;
     (void)count_values(tensor, &count); /* checked before */
-    if (tensor->dtype == OF_DTYPE_BF16 && !tensor->stored)
+    if (is_rounded(tensor))
         return write_bf16(file, tensor->values, count, error);
     return of_replace_write(file, tensor->values, count * of_dtype_size(tensor->dtype), error);
 }
@@ -196,6 +244,11 @@ of_status of_safetensors_replace_metadata(const char *from, const char *to, cons
     of_status status = of_safetensors_open(from, &file, error);
     if (status != OF_OK)
         return status;
+    status = of_content_hash_check(&file, from, error);
+    if (status != OF_OK) {
+        of_safetensors_close(&file);
+        return status;
+    }
     size_t most = file.metadata != NULL ? (size_t)cJSON_GetArraySize(file.metadata) + 1 : 1;
     of_safetensor_source *tensors = calloc(file.count + 1, sizeof *tensors);
     of_metadata_source *metadata = calloc(most, sizeof *metadata);

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "model/bundle.h"
+#include "model/content_hash.h"
 #include "model/floats.h"
 #include "model/parameters.h"
 
@@ -210,7 +211,7 @@ static of_status copy_metadata(of_model *model, const of_safetensors *file, cons
     cJSON_ArrayForEach(item, file->metadata) {
         const char *key = item->string;
         if (strcmp(key, "format") == 0 || strcmp(key, "version") == 0 ||
-            strcmp(key, "architecture") == 0)
+            strcmp(key, "architecture") == 0 || strcmp(key, OF_CONTENT_HASH) == 0)
             continue;
         of_status status = of_model_set_metadata(model, key, item->valuestring, &inner);
         if (status != OF_OK)
@@ -277,6 +278,17 @@ static of_status read_part(const of_safetensors *file, bool general, const char 
     return status;
 }
 
+/* After everything else, whose messages say more. */
+static of_status check_content(const of_safetensors *file, const char *path, of_model **model,
+                               of_error *error) {
+    of_status status = of_content_hash_check(file, path, error);
+    if (status != OF_OK) {
+        of_model_free(*model);
+        *model = NULL;
+    }
+    return status;
+}
+
 of_status of_model_load(const char *path, of_model **model, of_error *error) {
     of_safetensors file;
     if (path == NULL || model == NULL)
@@ -285,6 +297,8 @@ of_status of_model_load(const char *path, of_model **model, of_error *error) {
     if (status != OF_OK)
         return status;
     status = read_part(&file, false, path, model, error);
+    if (status == OF_OK)
+        status = check_content(&file, path, model, error);
     of_safetensors_close(&file);
     return status;
 }
@@ -307,6 +321,8 @@ of_status of_model_load_general(const char *path, of_model **model, of_error *er
     if (status != OF_OK)
         return status;
     status = read_general(&file, path, model, error);
+    if (status == OF_OK)
+        status = check_content(&file, path, model, error);
     of_safetensors_close(&file);
     return status;
 }

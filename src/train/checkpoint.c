@@ -3,19 +3,18 @@
 #include "train/checkpoint.h"
 
 #include "core/error.h"
-#include "core/hash.h"
 #include "core/memory.h"
+#include "model/content_hash.h"
 #include "model/floats.h"
 #include "model/safetensors.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char format_name[] = "outflow-checkpoint", version_text[] = "1";
 
-enum { NAME_SIZE = 128, HASH_SIZE = 17 };
+enum { NAME_SIZE = 128 };
 
 /* ---- The list of tensors, for writing and for reading alike ------------------------------- */
 
@@ -79,23 +78,10 @@ static of_status list_entries(const of_checkpoint *checkpoint, entry_list *list,
     return OF_OK;
 }
 
-/* Of all tensors, in the order of the list; `file` has their values, or NULL: the list. */
-static void hash_text(const entry_list *list, const of_safetensors *file, char text[HASH_SIZE]) {
-    uint64_t hash = OF_HASH_START;
-    for (size_t i = 0; i < list->count; i++) {
-        const entry *item = &list->items[i];
-        const void *values =
-            file != NULL ? of_safetensors_find(file, item->name)->data : item->values;
-        hash = of_hash(hash, values, item->bytes);
-    }
-    (void)snprintf(text, HASH_SIZE, "%016" PRIx64, hash);
-}
-
 /* ---- Writing ------------------------------------------------------------------------------ */
 
 of_status of_checkpoint_write(const char *path, const of_checkpoint *checkpoint, of_error *error) {
     entry_list list;
-    char hash[HASH_SIZE];
     of_status status = list_entries(checkpoint, &list, error);
     if (status != OF_OK)
         return status;
@@ -111,12 +97,10 @@ of_status of_checkpoint_write(const char *path, const of_checkpoint *checkpoint,
             .name = item->name, .dtype = item->dtype, .rank = item->rank, .values = item->values};
         memcpy(sources[i].shape, item->shape, sizeof item->shape);
     }
-    hash_text(&list, NULL, hash);
     const of_metadata_source metadata[] = {{"format", format_name},
                                            {"version", version_text},
                                            {"architecture", architecture},
-                                           {"identity", checkpoint->identity},
-                                           {"hash", hash}};
+                                           {"identity", checkpoint->identity}};
     status = of_safetensors_write(path, sources, list.count, metadata,
                                   sizeof metadata / sizeof *metadata, error);
 cleanup:
@@ -200,23 +184,6 @@ static of_status check_entries(const char *path, const of_safetensors *file, con
     return OF_OK;
 }
 
-/* A bit that a disk or a copy turned; what was written before there were hashes has none. */
-static of_status check_hash(const char *path, const of_safetensors *file, const entry_list *list,
-                            of_error *error) {
-    char hash[HASH_SIZE];
-    const char *stored = of_safetensors_metadata(file, "hash");
-    if (stored == NULL)
-        return OF_OK;
-    hash_text(list, file, hash);
-    return strcmp(stored, hash) == 0
-               ? OF_OK
-               : of_fail(
-                     error, OF_ERROR_FORMAT,
-                     "%s: damaged: its tensors are not those that were written (hash %s instead "
-                     "of %.16s)",
-                     path, hash, stored);
-}
-
 static of_status fill_entries(const char *path, const of_safetensors *file, const entry_list *list,
                               of_error *error) {
     for (size_t i = 0; i < list->count; i++) {
@@ -271,7 +238,7 @@ of_status of_checkpoint_read(const char *path, const of_checkpoint *checkpoint, 
     if (status == OF_OK)
         status = check_entries(path, &file, &list, error);
     if (status == OF_OK)
-        status = check_hash(path, &file, &list, error);
+        status = of_content_hash_check(&file, path, error);
     if (status == OF_OK)
         status = fill_entries(path, &file, &list, error);
     of_free(list.items);

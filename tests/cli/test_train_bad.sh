@@ -155,10 +155,10 @@ begin=$(tail -c +9 a.model.checkpoint | head -c "$header_size" |
 printf '\377\377\377\377\377\377\377\077' | # images
     dd of=a.model.checkpoint bs=1 seek=$((8 + header_size + begin + 8)) conv=notrunc 2>/dev/null
 # shellcheck disable=SC2086
-refuse 'damaged: its tensors are not those that were written' $start --images 200 --resume \
+refuse 'damaged: its content is not what was written' $start --images 200 --resume \
     --valid synthetic:shapes:10
 # the same in one from before there were hashes
-sed 's/"hash":"/"none":"/' a.model.checkpoint >unhashed
+sed 's/"content_hash":"/"content_none":"/' a.model.checkpoint >unhashed
 mv unhashed a.model.checkpoint
 # shellcheck disable=SC2086
 refuse 'counters or figures are none of a run' $start --images 200 --resume \

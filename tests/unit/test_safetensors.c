@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "model/content_hash.h"
 #include "model/floats.h"
 #include "model/safetensors.h"
 
@@ -278,6 +279,72 @@ static void written_files_read_back(void **state) {
     of_safetensors_close(&file);
 }
 
+/* Any one bit of tensors or of the hash itself; bytes of the header do not all matter, blanks say.
+ */
+static void turned_bits_are_noticed(void **state) {
+    (void)state;
+    const float floats[3] = {0, -1.5f, 3.25f};
+    const unsigned char odd[3] = {1, 2, 3};
+    const of_safetensor_source tensors[] = {
+        {.name = "half", .dtype = OF_DTYPE_BF16, .rank = 1, .shape = {3}, .values = floats},
+        {.name = "bytes", .dtype = OF_DTYPE_U8, .rank = 1, .shape = {3}, .values = odd},
+    };
+    const of_metadata_source metadata[] = {{"key", "value"}, {OF_CONTENT_HASH, "of another file"}};
+    of_safetensors file;
+    assert_int_equal(of_safetensors_write(path, tensors, 2, metadata, 2, &error), OF_OK);
+    assert_int_equal(of_safetensors_open(path, &file, &error), OF_OK);
+    assert_int_equal(strlen(of_safetensors_metadata(&file, OF_CONTENT_HASH)), 16);
+    assert_int_equal(of_content_hash_check(&file, path, &error), OF_OK);
+    for (size_t t = 0; t < file.count; t++) {
+        size_t bytes = file.tensors[t].count * of_dtype_size(file.tensors[t].dtype);
+        for (size_t bit = 0; bit < 8 * bytes; bit++) {
+            unsigned char *byte = (unsigned char *)file.tensors[t].data + bit / 8;
+            *byte ^= (unsigned char)(1 << bit % 8);
+            assert_int_equal(of_content_hash_check(&file, path, &error), OF_ERROR_FORMAT);
+            assert_non_null(strstr(error.message, "damaged"));
+            *byte ^= (unsigned char)(1 << bit % 8);
+        }
+    }
+    char *value = (char *)of_safetensors_metadata(&file, "key");
+    value[0] ^= 1;
+    assert_int_equal(of_content_hash_check(&file, path, &error), OF_ERROR_FORMAT);
+    value[0] ^= 1;
+    assert_int_equal(of_content_hash_check(&file, path, &error), OF_OK);
+    of_safetensors_close(&file);
+}
+
+/* Other programs sort tensors and metadata as they like. */
+static void the_hash_is_of_the_content_alone(void **state) {
+    (void)state;
+    const float floats[2] = {1, 2};
+    of_safetensor_source tensors[] = {
+        {.name = "a", .dtype = OF_DTYPE_F32, .rank = 1, .shape = {1}, .values = floats},
+        {.name = "b", .dtype = OF_DTYPE_F32, .rank = 1, .shape = {1}, .values = floats + 1},
+    };
+    of_metadata_source metadata[] = {{"one", "1"}, {"two", "2"}};
+    char hash[2][32];
+    for (int round = 0; round < 2; round++) {
+        of_safetensors file;
+        assert_int_equal(of_safetensors_write(path, tensors, 2, metadata, 2, &error), OF_OK);
+        assert_int_equal(of_safetensors_open(path, &file, &error), OF_OK);
+        (void)snprintf(hash[round], sizeof hash[round], "%s",
+                       of_safetensors_metadata(&file, OF_CONTENT_HASH));
+        of_safetensors_close(&file);
+        of_safetensor_source tensor = tensors[0];
+        of_metadata_source text = metadata[0];
+        tensors[0] = tensors[1], tensors[1] = tensor;
+        metadata[0] = metadata[1], metadata[1] = text;
+    }
+    assert_string_equal(hash[0], hash[1]);
+    const char *name = tensors[0].name; /* values that change their places are another content */
+    tensors[0].name = tensors[1].name, tensors[1].name = name;
+    of_safetensors file;
+    assert_int_equal(of_safetensors_write(path, tensors, 2, metadata, 2, &error), OF_OK);
+    assert_int_equal(of_safetensors_open(path, &file, &error), OF_OK);
+    assert_string_not_equal(of_safetensors_metadata(&file, OF_CONTENT_HASH), hash[0]);
+    of_safetensors_close(&file);
+}
+
 static void values_that_are_not_finite_are_not_written(void **state) {
     (void)state;
     float values[3] = {1, 2, NAN};
@@ -422,6 +489,8 @@ int main(void) {
         cmocka_unit_test(long_names_and_many_tensors_are_refused),
         cmocka_unit_test(lengths_are_checked),
         cmocka_unit_test(written_files_read_back),
+        cmocka_unit_test(turned_bits_are_noticed),
+        cmocka_unit_test(the_hash_is_of_the_content_alone),
         cmocka_unit_test(values_that_are_not_finite_are_not_written),
         cmocka_unit_test(files_that_cannot_be_used_say_why),
         cmocka_unit_test(lack_of_memory_is_said),

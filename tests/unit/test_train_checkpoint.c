@@ -178,7 +178,7 @@ static void turned_bits_are_noticed(void **state) {
             assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
             assert_int_equal(fflush(file), 0);
             if (turn == 0)
-                expect_refusal(path, &read, OF_ERROR_FORMAT, "damaged: its tensors are not those");
+                expect_refusal(path, &read, OF_ERROR_FORMAT, "damaged: its content is not what");
         }
         assert_int_equal(fclose(file), 0);
     }

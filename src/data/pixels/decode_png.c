@@ -73,22 +73,24 @@ static void take_bytes(png_structp png, png_bytep to, size_t count) {
 }
 
 static bool open_job(png_job *job) {
-    /* Chunks that say nothing of pixels may hold as much as they like after decompression. */
-    static const png_byte ignored[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs"
-                                      "\0sBIT\0sCAL\0sPLT\0sRGB\0sTER\0tEXt\0tIME\0zTXt";
     job->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, job, take_error, take_warning, NULL,
                                         allocate, release);
     if (job->png != NULL)
         job->info = png_create_info_struct(job->png);
-    if (job->info == NULL)
-        return false;
+    return job->info != NULL;
+}
+
+/* Allocates, too, so failures must have somewhere to go. */
+static void set_limits(png_job *job) {
+    /* Chunks that say nothing of pixels may hold as much as they like after decompression. */
+    static const png_byte ignored[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs"
+                                      "\0sBIT\0sCAL\0sPLT\0sRGB\0sTER\0tEXt\0tIME\0zTXt";
     png_set_read_fn(job->png, job, take_bytes);
     png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, ignored, sizeof ignored / 5);
     png_set_keep_unknown_chunks(job->png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
     /* What stands in a chunk that may be left out was never checked here. */
     png_set_crc_action(job->png, PNG_CRC_DEFAULT, PNG_CRC_QUIET_USE);
     png_set_user_limits(job->png, UINT16_MAX, UINT16_MAX);
-    return true;
 }
 
 /* Opacity and palettes as samples of 8 bits, or of 16 where they are asked for. */
@@ -152,6 +154,7 @@ static of_status decode_in(png_job *job, const of_image_header *header, uint32_t
                        strstr(job->reason, "incorrect data check") != NULL
                    ? of_fail(error, OF_ERROR_FORMAT, "damaged PNG: a checksum does not match")
                    : of_decoder_fail(error, "PNG", job->reason);
+    set_limits(job);
     png_read_info(job->png, job->info);
     set_transformations(job, bits > 0);
     uint32_t channels = png_get_channels(job->png, job->info);
