@@ -82,6 +82,8 @@ def measure(arguments: argparse.Namespace, request: bytes, connections: int) -> 
     share = (time.process_time() - cpu) / seconds
     for client in clients:
         client.socket.close()
+    if not latencies:
+        raise SystemExit(f"no answer within {arguments.seconds:g} s: ask for more --seconds")
     latencies.sort()
     return {"connections": connections, "requests_per_second": len(latencies) / arguments.seconds,
             "p50_ms": 1e3 * percentile(latencies, 0.5), "p99_ms": 1e3 * percentile(latencies, 0.99),
