@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The files that once fooled or hung the program (../shared/hostile): each is answered within 2 s and
-# 512 MB, scored alike each time, or refused with one line.
+# The files that once fooled or hung the program (../shared/hostile): each is answered within 2 s of a
+# CPU and 512 MB beside what the program and its libraries map, scored alike each time, or refused with one line.
 hostile=${OUTFLOW_SHARED:-$(dirname "$0")/../../../shared}/hostile
 [ -d "$hostile" ] || {
     echo "SKIPPED: hostile files: there is no $hostile"
@@ -12,12 +12,12 @@ make_model in.model 1 3 16 16 2 1 8
 
 # Sanitizers reserve more than any limit. Loading the libraries maps much that is never touched.
 limit=0
-ldd "$program" | grep -q 'lib.san' || nm "$program" 2>"$log/nm" | grep -q '__asan_init' || limit=1500000
+ldd "$program" | grep -q 'lib.san' || nm "$program" 2>"$log/nm" | grep -q '__asan_init' || limit=900000
 
 score_within() { # FILE: with limits of time and of memory, exit code in $code
     command="outflow score $1"
     (
-        [ $limit -eq 0 ] || ulimit -v $limit
+        [ $limit -eq 0 ] || { ulimit -v $limit && ulimit -t 2; }
         exec timeout -k 5 60 "$program" score -m in.model --threads 1 "$1"
     ) >"$out" 2>"$err" </dev/null
     code=$?
