@@ -17,8 +17,10 @@ set(wrapped malloc calloc realloc aligned_alloc strdup strndup open_memstream mm
 list(TRANSFORM wrapped PREPEND "LINKER:--wrap=")
 target_link_options(outflow_faults PRIVATE ${wrapped})
 
-foreach(test inject power_cut)
-  add_test(NAME faults_${test} COMMAND ${PYTHON3} ${faults}/${test}_test.py --most 12
+foreach(test inject:2 power_cut:10)
+  string(REGEX REPLACE ":.*" "" name ${test})
+  string(REGEX REPLACE ".*:" "" most ${test})
+  add_test(NAME faults_${name} COMMAND ${PYTHON3} ${faults}/${name}_test.py --most ${most}
            $<TARGET_FILE:outflow_faults> $<TARGET_FILE_DIR:cli_make_model>)
-  set_tests_properties(faults_${test} PROPERTIES TIMEOUT 300)
+  set_tests_properties(faults_${name} PROPERTIES TIMEOUT 300)
 endforeach()

@@ -24,7 +24,7 @@ start() { # script, arguments: sets `code`
     "$@" >out 2>err </dev/null || code=$?
 }
 
-scripts=("$source"/tools/{datasets,demo,demo_models,reproduce,setup,test,train_models}
+scripts=("$source"/tools/{datasets,demo,demo_models,fuzz,reproduce,reproducible,setup,test,train_models}
     "$source"/bench/smoke.sh)
 pythons=("$source"/tools/{general_data,convert_weights,export_pytorch}.py "$source"/bench/compare_peers
     "$source"/tests/golden/make_vectors.py)
