@@ -16,8 +16,8 @@ image() {
 mkdir -p set/across set/down
 i=0
 while [ $i -lt 30 ]; do
-    image set/across/$i.pgm 0 $i
-    image set/down/$i.pgm 1 $((100 + i))
+    image set/across/$i.pgm 0 $((1000 + i))
+    image set/down/$i.pgm 1 $((2000 + i))
     i=$((i + 1))
 done
 
@@ -40,8 +40,20 @@ grep -qx 'across/a "name", of two.pgm' found.txt || fail 'the misfiled image is 
 expect_equal 'conflicts in the list' "$(grep -c '^down/moved.pgm$' found.txt)" 1
 grep -q 'data:image/png;base64,' found.html || fail 'the report has no pictures'
 grep -q 'a &quot;name&quot;, of two.pgm' found.html || fail 'the report does not escape names'
-run 0 clean set --model small.model --suspects 5 --fdr 0.01
-expect_out ',suspect,'
+run 0 clean set --model small.model --fdr 0.01
+expect_out ',misfiled,'
+
+# ---- classes that do not differ: nobody is accused, and suspects are listed only if asked for
+mkdir -p alike/one alike/two
+i=0
+while [ $i -lt 25 ]; do
+    image alike/one/$i.pgm 0 $((3000 + i))
+    image alike/two/$i.pgm 0 $((4000 + i))
+    i=$((i + 1))
+done
+run 0 clean alike --suspects 5
+expect_equal 'misfiled ones' "$(grep -c ',misfiled,' "$out")" 0
+expect_equal 'suspects' "$(grep -c ',suspect,' "$out")" 5
 
 # ---- a second set, and what cannot be read
 mkdir -p test/down
