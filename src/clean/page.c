@@ -60,8 +60,8 @@ static void write_verdict(const of_cleaning *cleaning, FILE *file) {
             (int)OF_CLEAN_LEAST);
     else
         (void)fprintf(file,
-                      "Of those called misfiled or outliers, about %g %% are expected to be "
-                      "called so wrongly.",
+                      "Of those called misfiled or outliers, about %g %% are called so wrongly if "
+                      "most images of a class are alike; more where classes overlap.",
                       100 * cleaning->options.rate);
     if (summary->alike)
         (void)fputs(" Most images are nearly another one, so near copies are not listed.", file);
@@ -127,15 +127,22 @@ static void write_text(const char *text, FILE *file) {
     (void)fputs("</td>", file);
 }
 
+/* Short, and not broken. */
+static void write_word(const char *word, FILE *file) {
+    (void)fputs("<td>", file);
+    of_html_text(file, word);
+    (void)fputs("</td>", file);
+}
+
 static of_status write_row(const of_cleaning *cleaning, size_t index, FILE *file, of_error *error) {
     const of_clean_finding finding = of_cleaning_finding(cleaning, index);
     char number[OF_HTML_NUMBER];
     (void)fprintf(file, "<tr><td data-value=\"%zu\">%zu</td>", index, index + 1);
     of_status status = write_pictures(cleaning, index, file, error);
-    write_text(of_clean_issue_name(finding.issue), file);
+    write_word(of_clean_issue_name(finding.issue), file);
     write_text(finding.path, file);
-    write_text(finding.label, file);
-    write_text(finding.suggested, file);
+    write_word(finding.label, file);
+    write_word(finding.suggested, file);
     (void)fprintf(file, "<td data-value=\"%g\">%s</td>",
                   isnan(finding.p_value) ? -1 : finding.p_value,
                   isnan(finding.p_value) ? "" : of_html_number(finding.p_value, number));
@@ -161,8 +168,8 @@ static of_status write_findings(const of_cleaning *cleaning, FILE *file, of_erro
     of_page_open_sortable("All findings; a click on a heading sorts", file);
     (void)fputs("<thead><tr>", file);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
-        (void)fprintf(file, "<th scope=\"col\"><button type=\"button\">%s</button></th>",
-                      columns[i]);
+        (void)fprintf(file, "<th scope=\"col\"%s><button type=\"button\">%s</button></th>",
+                      i == 3 || i >= 7 ? " class=\"text\"" : "", columns[i]);
     (void)fputs("</tr></thead><tbody>\n", file);
     for (size_t i = 0; status == OF_OK && i < cleaning->entry_count; i++)
         status = write_row(cleaning, i, file, error);

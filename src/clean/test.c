@@ -13,11 +13,14 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* Where the middle of sorted values is, and one standard deviation above it if they are normal:
- * Phi(1) = 0.8413. The upper tail alone matters, and is where the wrong ones are. */
+ * Phi(1) = 0.8413, Phi(1.2816) = 0.9. The larger of the two, because many tails are heavier than
+ * that. The upper tail alone matters, and its end is where the wrong ones are. */
 static void spread_of(const double *sorted, size_t count, double *middle, double *spread) {
     size_t high = (size_t)(0.8413 * (double)(count - 1));
     *middle = sorted[count / 2];
-    *spread = fmax(sorted[high] - *middle, 1e-12 * (1 + fabs(*middle)));
+    size_t higher = (size_t)(0.9 * (double)(count - 1));
+    *spread = fmax(sorted[high] - *middle, (sorted[higher] - *middle) / 1.2816);
+    *spread = fmax(*spread, 1e-12 * (1 + fabs(*middle)));
 }
 
 static double upper_tail(double z) {
