@@ -26,11 +26,12 @@ layer_of() { # path below the source tree -> layer name
 }
 
 declare -A rank=([core]=0 [simd]=1 [data]=2 [model]=2 [graph]=3 [score]=4 [ranks]=5 [detect]=6
-    [train]=7 [evaluate]=8 [report]=9 [fit]=10 [server]=11 [cli]=12 [python]=11)
+    [train]=7 [evaluate]=8 [report]=9 [fit]=10 [clean]=11 [server]=12 [cli]=13
+    [python]=12)
 
 # folders without circles
 one_way=(src/core src/data src/model src/graph src/score src/ranks src/detect src/train src/evaluate
-    src/report src/fit src/server)
+    src/report src/fit src/clean src/server)
 
 object_path() { # object file -> path of its source, without the .o
     local path=${1#*.dir/}
@@ -149,7 +150,7 @@ check_circles "$@"
 check_shared_headers
 if ((failures)); then
     echo "$failures break(s) of core -> simd -> data, model -> graph -> score -> ranks -> detect" \
-        "-> train -> evaluate -> report -> fit -> cli, or of the other rules above" >&2
+        "-> train -> evaluate -> report -> fit -> clean -> cli, or of the other rules above" >&2
     exit 1
 fi
 echo "layers in order: $(find src simd -name '*.[ch]' | wc -l) files, $# objects"

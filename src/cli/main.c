@@ -35,6 +35,7 @@ static const verb_entry verbs[] = {
     {&of_serve_command, of_verb_serve, ALONE, NULL},
 #endif
     {&of_eval_command, of_verb_eval, DIVIDED, ""},
+    {&of_clean_command, of_verb_clean, ALONE, NULL},
     {&of_sample_command, of_verb_sample, ALONE, NULL},
     {&of_inspect_command, of_verb_inspect, EACH, NULL},
     {&of_cpu_command, of_verb_cpu, EACH, NULL},

@@ -76,6 +76,7 @@ static void find_copies(of_survey *survey, entry *order, of_similar *found) {
             continue;
         }
         survey->images[order[i].image].copy = true;
+        survey->images[order[i].image].original = order[first].image;
         join(survey->images, order[first].image, order[i].image);
         found->copies++;
     }

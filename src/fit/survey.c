@@ -112,7 +112,7 @@ static void thin(of_survey *survey) {
     }
 }
 
-static of_status take_batch(of_survey *survey, const of_source_batch *batch, of_error *error) {
+of_status of_survey_take(of_survey *survey, const of_source_batch *batch, of_error *error) {
     of_status status = reserve(survey, batch->count, error);
     for (size_t i = 0; status == OF_OK && i < batch->count; i++)
         if (of_part_number(batch->items[i].path) < survey->share)
@@ -163,7 +163,7 @@ static of_status read_all(looker *look, of_source *source, of_error *error) {
         of_source_batch batch;
         of_status status = of_source_next(source, BATCH, &batch, error);
         if (status == OF_OK && batch.count > 0)
-            status = take_batch(look->survey, &batch, error);
+            status = of_survey_take(look->survey, &batch, error);
         if (status != OF_OK || batch.count == 0)
             return status;
         seen += batch.count;

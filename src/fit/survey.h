@@ -14,6 +14,7 @@ typedef struct of_survey_image {
     double place;      /* of_part_number of its path */
     uint32_t height, width; /* before it was resized */
     uint32_t group;         /* similar.c: images that are nearly the same have the same number */
+    uint32_t original;      /* similar.c: of a copy, the earliest image that it equals */
     bool coloured;
     bool copy; /* similar.c: equals an earlier one */
 } of_survey_image;
@@ -32,6 +33,10 @@ typedef struct of_survey {
 /* `options` have been read; height and width of 0 are 32. To be closed, also after a failure. */
 of_status of_survey_run(const of_fit_options *options, const of_fit_observer *observer,
                         of_survey *survey, of_error *error);
+
+/* Adds the images of a batch that belong to its share, and takes some out if there are more than
+ * `most`. */
+of_status of_survey_take(of_survey *survey, const of_source_batch *batch, of_error *error);
 
 /* Accepts a zeroed one. */
 void of_survey_close(of_survey *survey);

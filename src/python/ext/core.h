@@ -112,6 +112,7 @@ void add_plan(nb::module_ &module);
 void add_detector(nb::module_ &module);
 void add_train(nb::module_ &module);
 void add_fit(nb::module_ &module);
+void add_clean(nb::module_ &module);
 void add_evaluate(nb::module_ &module);
 
 } // namespace outflow

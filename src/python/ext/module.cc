@@ -10,5 +10,6 @@ NB_MODULE(_core, module) {
     outflow::add_detector(module);
     outflow::add_train(module);
     outflow::add_fit(module);
+    outflow::add_clean(module);
     outflow::add_evaluate(module);
 }

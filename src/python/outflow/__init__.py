@@ -8,6 +8,7 @@
 """
 
 from ._bench import BenchResult, bench
+from ._clean import clean
 from ._evaluate import Evaluation, evaluate
 from ._fit import fit
 from ._train import TrainResult, train
@@ -41,6 +42,7 @@ __all__ = [
     "Table",
     "TrainResult",
     "bench",
+    "clean",
     "evaluate",
     "fit",
     "installed_models",

@@ -215,6 +215,20 @@ class TrainEnd(TypedDict):
     log_error: Optional[str]
 
 
+class CleanFinding(TypedDict):
+    """What is wrong with a labelled image; texts are empty for what there is not."""
+
+    issue: str
+    path: str
+    label: str
+    p_value: Optional[float]
+    suggested: str
+    duplicate_of: str
+    source: str
+    duplicate_source: str
+    notes: str
+
+
 class FitSet(TypedDict):
     """How a set of outliers is told from the images held out."""
 

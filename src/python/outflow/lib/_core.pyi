@@ -10,6 +10,7 @@ import numpy.typing as npt
 from .._types import (
     ArchitectureFields,
     Bytes,
+    CleanFinding,
     DetectorInfo,
     EvaluationSummary,
     FlaggedShare,
@@ -146,6 +147,17 @@ class Detector:
 
 def train(settings: Mapping[str, Any], hooks: object) -> TrainEnd: ...
 def fit(settings: Mapping[str, Any], hooks: object) -> FitEnd: ...
+def clean(
+    source: str,
+    other: Optional[str],
+    model: Optional[str],
+    report: Optional[str],
+    rate: float,
+    suspects: int,
+    limit: int,
+    threads: int,
+    hooks: object,
+) -> list[CleanFinding]: ...
 def train_settings() -> list[str]: ...
 def architecture_settings() -> list[str]: ...
 
