@@ -171,21 +171,20 @@ static of_fit_observer observe(watcher *watch) {
 /* ---- The verb ----------------------------------------------------------------------------- */
 
 /* What was chosen is part of what repeats the run. */
-static void keep_tiles(fit_settings *settings, const of_tiling *tiles) {
+static void keep_tiles(fit_settings *settings, of_option_table *table, const of_tiling *tiles) {
     if (tiles->size == 0)
         return;
     (void)snprintf(settings->chosen_tiles, sizeof settings->chosen_tiles, "%" PRIu32 ":%" PRIu32,
                    tiles->size, tiles->stride);
-    settings->tiles = settings->chosen_tiles;
+    of_option_choose(table, "tiles", settings->chosen_tiles);
 }
 
-static int finish(fit_settings *settings, const of_option_table *table,
-                  const of_text_list *operands, const of_fit_result *result,
-                  const of_console *console) {
+static int finish(fit_settings *settings, of_option_table *table, const of_text_list *operands,
+                  const of_fit_result *result, const of_console *console) {
     of_error error;
     if (result->planned_only)
         return OF_EXIT_FINE;
-    keep_tiles(settings, &result->tiles);
+    keep_tiles(settings, table, &result->tiles);
     if (of_config_save(&of_fit_command, table, operands, settings->fit.out, &error) != OF_OK)
         of_log_write(&console->log, OF_LOG_WARNING, "the settings of this run are not kept: %s",
                      error.message);
@@ -193,8 +192,8 @@ static int finish(fit_settings *settings, const of_option_table *table,
     return result->unreadable > 0 && !result->interrupted ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
 }
 
-static int fit_with(fit_settings *settings, const of_option_table *table,
-                    const of_text_list *operands, of_console *console) {
+static int fit_with(fit_settings *settings, of_option_table *table, const of_text_list *operands,
+                    of_console *console) {
     of_error error;
     watcher watch = {.console = console, .warnings = {.console = console}};
     const of_fit_observer observer = observe(&watch);
@@ -244,7 +243,7 @@ static of_status take_settings(fit_settings *settings, const of_text_list *opera
     return of_fit_options_check(fit, error);
 }
 
-static int check_and_fit(fit_settings *settings, const of_option_table *table,
+static int check_and_fit(fit_settings *settings, of_option_table *table,
                          const of_text_list *operands, of_console *console) {
     of_error error;
     char *report = NULL;

@@ -11,6 +11,7 @@ from .._types import (
     ArchitectureFields,
     Bytes,
     DetectorInfo,
+    PictureScore,
     EvaluationSummary,
     FlaggedShare,
     Flags,
@@ -111,6 +112,8 @@ class Detector:
         webp: bool,
         latency: bool,
         find_general: bool,
+        tile_size: int,
+        tile_stride: int,
     ) -> Detector: ...
     @staticmethod
     def create(
@@ -122,6 +125,8 @@ class Detector:
         isa: str,
         webp: bool,
         latency: bool,
+        tile_size: int,
+        tile_stride: int,
     ) -> Detector: ...
     def score_names(self) -> list[str]: ...
     def default_score(self) -> str: ...
@@ -144,6 +149,10 @@ class Detector:
     @property
     def architecture(self) -> ArchitectureFields: ...
 
+def score_pictures(
+    detector: Detector, source: str, score: str, heat: bool, side: int
+) -> tuple[list[PictureScore], list[str]]: ...
+def tiling(detector: Detector) -> Optional[tuple[int, int]]: ...
 def train(settings: Mapping[str, Any], hooks: object) -> TrainEnd: ...
 def fit(settings: Mapping[str, Any], hooks: object) -> FitEnd: ...
 def train_settings() -> list[str]: ...
