@@ -68,7 +68,8 @@ static void tell_reason(const of_log *log, const of_fit_plan *plan) {
                      width, height, 100 * plan->detail_lost);
     else if (plan->cut == OF_FIT_WHOLE_FEW)
         of_log_write(log, OF_LOG_INFO,
-                     "  tiles would show what is smaller, but take %d different pictures",
+                     "  tiles would show what is smaller, but take more pictures: %d at least, and "
+                     "more for a low rate",
                      (int)OF_FIT_LEAST_TILED);
 }
 

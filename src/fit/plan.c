@@ -2,6 +2,7 @@
 /* What is done with so many images. */
 #include "core/clock.h"
 #include "core/error.h"
+#include "data/pixels/tiles.h"
 #include "fit/fitting.h"
 
 #include <inttypes.h>
@@ -15,7 +16,8 @@ enum {
     MOST_CHECK = 500,
     MOST_CALIBRATE_TILED = 500, /* pictures */
     LEAST_FOR_CHECK = 100,      /* pictures in tiles */
-    MOST_WINDOWS = 20000
+    MOST_WINDOWS = 20000,
+    MOST_TILES = 64 /* of a picture, in a calibration */
 };
 
 #define WINDOW_BYTES ((size_t)128 << 20) /* of all that are trained on */
@@ -114,10 +116,21 @@ static uint64_t counted_for(double rate) {
     return limited(needed, OF_CALIBRATION_LEAST_PICTURES, UINT32_MAX);
 }
 
+/* Of every other picture, tiles are a calibration of their own. */
+static uint64_t pictures_for_tiles(const of_fit_plan *plan) {
+    const of_architecture *a = &plan->architecture;
+    const of_tile_grid grid =
+        of_tile_grid_of(&plan->tiles, a->height, a->width, plan->median_height, plan->median_width);
+    uint64_t tiles = limited((double)of_tile_grid_count(&grid), 1, MOST_TILES);
+    return 2 * ((OF_CALIBRATION_LEAST + tiles - 1) / tiles);
+}
+
 /* Pictures in tiles: each has many windows to train on, so that most may be held out if they are
  * few. */
 static void choose_tiled_parts(uint64_t different, double rate, of_fit_plan *plan) {
-    uint64_t plain = counted_for(rate), fitted = 2 * (plain < UINT32_MAX ? plain : 0);
+    uint64_t least = pictures_for_tiles(plan), counted = counted_for(rate);
+    uint64_t plain = counted > least ? counted : least;
+    uint64_t fitted = 2 * counted > least ? 2 * counted : least;
     const of_architecture *a = &plan->architecture;
     plan->way = OF_FIT_TRAIN;
     plan->calibrate = fitted * 5 <= different * 3
@@ -138,8 +151,8 @@ static of_status check_tiled_rate(const of_fit_options *options, const of_fit_pl
     return plan->train > 0 ? OF_OK
                            : of_fail_setting(error, OF_ERROR_ARGUMENT, "rate",
                                              "a rate of %g needs %" PRIu64
-                                             " pictures to calibrate with: none is left to learn "
-                                             "from",
+                                             " pictures of this size to calibrate with: none is "
+                                             "left to learn from",
                                              options->rate, plan->calibrate);
 }
 
@@ -220,7 +233,13 @@ of_status of_fitting_plan(of_fitting *fitting, const of_survey *survey, const of
     bool tiled = plan->tiles.size > 0;
     if (tiled)
         choose_tiled_parts(different, options->rate, plan);
-    else
+    if (tiled && plan->train == 0 && plan->cut != OF_FIT_CUT_ASKED) {
+        plan->cut = OF_FIT_WHOLE_FEW;
+        plan->tiles = (of_tiling){0, 0};
+        plan->windows = plan->check = 0;
+        tiled = false;
+    }
+    if (!tiled)
         choose_parts(different, plan);
     plan->against_general = options->general_count > 0 && plan->way == OF_FIT_TRAIN;
     status = tiled ? check_tiled_rate(options, plan, error) : check_rate(options, plan, error);

@@ -88,6 +88,8 @@ void of_work_remove(const of_work *work) {
         (void)unlink(files[i]);
     for (size_t i = 0; i < OF_FIT_MOST_SETS; i++)
         (void)unlink(work->sets[i]);
+    for (size_t i = 0; i < sizeof work->lists / sizeof *work->lists; i++)
+        (void)unlink(work->lists[i]);
     const char *const models[] = {work->general, work->model};
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         (void)unlink(models[i]);

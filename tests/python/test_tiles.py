@@ -37,7 +37,7 @@ def test_heat(folder):
     for one in detector.pictures(folder, "nll", heat=True, side=20):
         assert one["cell"] == 3
         assert one["heat"].shape == (14, 19)
-        assert np.isfinite(one["heat"]).all() and one["heat"].max() <= one["score"] + 1e-3
+        assert np.isfinite(one["heat"]).all() and one["heat"].max() <= one["score"] * (1 + 1e-6)
 
 
 def test_without_tiles(detector, folder):
@@ -76,13 +76,13 @@ def test_fit(tmp_path):
         tmp_path / "own.safetensors",
         general="demo-general",
         images=64,
-        tiles=(32, 32),
+        tiles=(32, 20),
         threads=2,
         channels=3,
         on_end=end.update,
     )
-    assert end["tiles"] == detector.tiles == (32, 32)
-    assert end["calibrated"] == 20
+    assert end["tiles"] == detector.tiles == (32, 20)
+    assert end["calibrated"] == 24  # so that every other one has 100 tiles in all
     scored = detector.pictures(normal)
     assert len(scored) == 30 and all(0 < one["p_value"] <= 1 for one in scored)
 
