@@ -158,8 +158,11 @@ static of_status calibrate_pictures(measurement *m, of_error *error) {
     of_stream_observer observer = of_stream_observer_default();
     of_stream_options stream = of_stream_options_default();
     char *source = of_fitting_listed(fitting, fitting->work.lists[1], "");
+    char record[SOURCE_SIZE];
     if (source == NULL)
         return of_fail_memory(error, "the name of a source");
+    (void)snprintf(record, sizeof record, "%.1000s (held out)", fitting->options.source);
+    stream.recorded_as = record;
     observer.user = m;
     observer.progressed = tell_images;
     stream.observer = &observer;

@@ -78,6 +78,8 @@ expect_no_file d.model.work
 expect 'tiles are settings' "grep -q '\"tiles\": \"32:16\"' d.model.settings.json"
 expect 'tiles in the report' "grep -q '32 pixels, 16 apart' d.model.html"
 expect_err 'degraded'
+run 0 inspect d.model
+expect_out 't/train (held out)'
 rm general.model
 run 0 score --model d.model t/test/good t/test/stain --format csv --out rows.csv
 expect 'a row for each picture' "[ $(wc -l <rows.csv) -eq 8 ]"
