@@ -305,6 +305,7 @@ typedef struct of_stream_options {
     void *tile_user;           /**< passed to it */
     const of_score *tile_heat; /**< of this score, of_scored_heat is made; NULL: of none */
     uint32_t tile_heat_side;   /**< most pixels of its longer side; 0: 768 */
+    const char *recorded_as; /**< what of_detector_calibrate keeps as the source; NULL: its name */
 } of_stream_options;
 
 /** All fields at their defaults. */

@@ -29,6 +29,8 @@ extern "C" {
 enum {
     OF_FIT_LEAST = 20,        /**< different images; fewer are refused */
     OF_FIT_LEAST_TRAIN = 200, /**< from so many on a model is trained on them */
+    OF_FIT_LEAST_TILED = 24,  /**< pictures, where windows of them are trained on: 20 to calibrate
+                              with, others to learn from */
     OF_FIT_MOST_SETS = 8      /**< of outliers to measure with */
 };
 
@@ -63,6 +65,10 @@ typedef struct of_fit_options {
     bool plan_only;     /**< tell the plan and write nothing */
     const char *record; /**< how this was started, any text, for the weight file's metadata and the
                              report; may be NULL */
+    of_tiling tiles; /**< pictures are cut into these tiles: a model is trained on windows at random
+                     places, and calibrated by whole pictures. `source` must then be a folder of
+                     image files. All zero: chosen (of_fit_cut) */
+    bool whole;      /**< pictures are never cut; excludes `tiles` */
 } of_fit_options;
 
 /** The defaults: 10 minutes, 5 % of normal images flagged. `source` and `out` are to be set. */
@@ -79,6 +85,15 @@ typedef enum of_fit_way {
     OF_FIT_COPIES = 2      /**< the same with so few that moved copies have to fill up the
                                 calibration: p-values are rough */
 } of_fit_way;
+
+/** Whether pictures are cut into tiles, and why. */
+typedef enum of_fit_cut {
+    OF_FIT_WHOLE = 0,       /**< no: reduced, they show what they have to, or that was asked for */
+    OF_FIT_WHOLE_FEW = 1,   /**< it would help, but there are fewer than OF_FIT_LEAST_TILED */
+    OF_FIT_CUT_ASKED = 2,   /**< yes: it was asked for */
+    OF_FIT_CUT_TEXTURE = 3, /**< yes: they are textures, whose distant parts look alike */
+    OF_FIT_CUT_DETAIL = 4   /**< yes: much of what is in them is lost when they are reduced */
+} of_fit_cut;
 
 /** What was found and what is going to be done. Strings live as long as the call. */
 typedef struct of_fit_plan {
@@ -109,6 +124,15 @@ typedef struct of_fit_plan {
     double train_minutes;     /**< of training; 0: ended by images */
     uint64_t train_images;    /**< of training; 0: ended by minutes */
     double images_per_second; /**< of training, as measured; 0: not measured */
+
+    /* Tiles. The parts above are then pictures. */
+    of_fit_cut cut;
+    of_tiling tiles;    /**< all zero: pictures are not cut */
+    uint64_t windows;   /**< of the pictures to train on, at random places */
+    double detail_lost; /**< share of the variance in windows that the model's size would not show;
+                        0: not measured, as the next */
+    double parts_alike; /**< share of the variance that is inside of windows, not between them: near
+                        1 for textures */
 } of_fit_plan;
 
 /** What is being done. */
@@ -168,6 +192,7 @@ typedef struct of_fit_result {
     of_fit_set sets[OF_FIT_MOST_SETS];
     uint64_t unreadable;
     double seconds;  /**< of this call */
+    of_tiling tiles; /**< that the file cuts pictures into; all zero: it does not */
     char work[1024]; /**< the folder that `resume` goes on from; "" when it is finished */
 } of_fit_result;
 

@@ -889,9 +889,10 @@ typedef struct of_tile {
  * path and a label a line) or "synthetic:NAME[:COUNT]" (1,000 without); or
  * "part:FROM-TO:SRC" with 0 <= FROM < TO <= 1, a part of one of these that is chosen by the images'
  * paths; or "tiles:SIZE[:STRIDE]:SRC", the windows of the pictures of one of these (of_tiling),
- * each an image of its own with "@X,Y" behind its path. Files are decoded by threads of the
- * source's own while the caller works; the order is that of the source, and memory does not grow
- * with the number of images.
+ * each an image of its own with "@X,Y" behind its path; or "windows:SIZE[:COUNT]:SRC", COUNT
+ * windows of each picture (16 without) at random places that depend on the seed and its path. Files
+ * are decoded by threads of the source's own while the caller works; the order is that of the
+ * source, and memory does not grow with the number of images.
  */
 typedef struct of_source of_source;
 
@@ -902,7 +903,7 @@ typedef struct of_source_options {
     uint32_t width;      /**< and this width */
     unsigned threads;    /**< decoding threads; 0: chosen */
     uint64_t limit;      /**< stop after this many images; 0: no limit */
-    uint64_t seed;       /**< of synthetic sources */
+    uint64_t seed;       /**< of synthetic sources and of random windows */
     uint64_t max_pixels; /**< larger images are refused before decoding; 0: 2^26 */
     uint32_t min_height; /**< images that are less high are refused; 0: none is */
     uint32_t min_width;  /**< images that are less wide are refused; 0: none is */

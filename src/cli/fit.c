@@ -43,7 +43,8 @@ const of_command of_fit_command = {
 typedef struct fit_settings {
     of_fit_options fit;
     of_text_list general;
-    const char *size;
+    const char *size, *tiles;
+    char chosen_tiles[32]; /* for the settings file */
     uint64_t channels, threads;
     int isa;
     bool quiet, no_report;
@@ -79,6 +80,10 @@ static void declare(fit_settings *settings, of_option_table *table) {
         "Start anew even if there is a detector or an unfinished run, and replace them.");
     of_option_text(table, 0, "size", "HxW", &settings->size,
                    "Image size of the model; without it, 32x32.");
+    of_option_text(table, 0, "tiles", "SIZE[:STRIDE]|auto|none", &settings->tiles,
+                   "Cut pictures into windows of SIZE pixels, learn from those and score whole "
+                   "pictures by them; none: reduce whole pictures; without it, auto: tiles for "
+                   "textures and where reducing loses much detail.");
     of_option_count(table, 0, "channels", &settings->channels, 1, 3,
                     "1 (grey) or 3 (colour); without it, as the images are.");
     of_option_count(
@@ -140,12 +145,21 @@ static of_fit_observer observe(of_watcher *watch) {
 
 /* ---- The verb ----------------------------------------------------------------------------- */
 
-static int finish(const fit_settings *settings, const of_option_table *table,
-                  const of_text_list *operands, const of_fit_result *result,
-                  const of_console *console) {
+/* What was chosen is part of what repeats the run. */
+static void keep_tiles(fit_settings *settings, of_option_table *table, const of_tiling *tiles) {
+    if (tiles->size == 0)
+        return;
+    (void)snprintf(settings->chosen_tiles, sizeof settings->chosen_tiles, "%" PRIu32 ":%" PRIu32,
+                   tiles->size, tiles->stride);
+    of_option_choose(table, "tiles", settings->chosen_tiles);
+}
+
+static int finish(fit_settings *settings, of_option_table *table, const of_text_list *operands,
+                  const of_fit_result *result, const of_console *console) {
     of_error error;
     if (result->planned_only)
         return OF_EXIT_FINE;
+    keep_tiles(settings, table, &result->tiles);
     if (of_config_save(&of_fit_command, table, operands, settings->fit.out, &error) != OF_OK)
         of_log_write(&console->log, OF_LOG_WARNING, "the settings of this run are not kept: %s",
                      error.message);
@@ -153,8 +167,8 @@ static int finish(const fit_settings *settings, const of_option_table *table,
     return result->unreadable > 0 && !result->interrupted ? OF_EXIT_UNREADABLE : OF_EXIT_FINE;
 }
 
-static int fit_with(fit_settings *settings, const of_option_table *table,
-                    const of_text_list *operands, of_console *console) {
+static int fit_with(fit_settings *settings, of_option_table *table, const of_text_list *operands,
+                    of_console *console) {
     of_error error;
     of_watcher watch = of_watcher_make(console, "", false);
     const of_fit_observer observer = observe(&watch);
@@ -166,6 +180,14 @@ static int fit_with(fit_settings *settings, const of_option_table *table,
     of_watcher_finish(&watch);
     return status == OF_OK ? finish(settings, table, operands, &result, console)
                            : of_console_fail(console, &error);
+}
+
+static of_status take_tiles(fit_settings *settings, of_error *error) {
+    const char *text = settings->tiles;
+    if (text == NULL || strcmp(text, "auto") == 0)
+        return OF_OK;
+    settings->fit.whole = strcmp(text, "none") == 0;
+    return settings->fit.whole ? OF_OK : of_tiling_parse(text, &settings->fit.tiles, NULL, error);
 }
 
 static of_status take_settings(fit_settings *settings, const of_text_list *operands, char **report,
@@ -180,6 +202,8 @@ static of_status take_settings(fit_settings *settings, const of_text_list *opera
     if (settings->size != NULL &&
         of_size_parse(settings->size, &fit->height, &fit->width, error) != OF_OK)
         return error->status;
+    if (take_tiles(settings, error) != OF_OK)
+        return error->status;
     if (settings->no_report) {
         fit->report = NULL;
     } else if (fit->report == NULL) {
@@ -193,7 +217,7 @@ static of_status take_settings(fit_settings *settings, const of_text_list *opera
     return of_fit_options_check(fit, error);
 }
 
-static int check_and_fit(fit_settings *settings, const of_option_table *table,
+static int check_and_fit(fit_settings *settings, of_option_table *table,
                          const of_text_list *operands, of_console *console) {
     of_error error;
     char *report = NULL;

@@ -46,14 +46,60 @@ static void tell_sizes(const of_log *log, const of_fit_plan *plan) {
     else
         of_log_write(log, OF_LOG_INFO, "sizes: %u x %u pixels, in %s", (unsigned)plan->median_width,
                      (unsigned)plan->median_height, colour);
-    if (plan->reduced > 1.5)
+    if (plan->reduced > 1.5 && plan->tiles.size == 0)
         of_log_write(log, OF_LOG_INFO,
                      "  the model sees them at %u x %u: what is smaller than about %.0f pixels is "
                      "not seen",
                      (unsigned)shape->width, (unsigned)shape->height, ceil(2 * plan->reduced));
 }
 
+static void tell_reason(const of_log *log, const of_fit_plan *plan) {
+    const of_architecture *shape = &plan->architecture;
+    unsigned width = (unsigned)shape->width, height = (unsigned)shape->height;
+    if (plan->cut == OF_FIT_CUT_TEXTURE)
+        of_log_write(log, OF_LOG_INFO,
+                     "tiles: these look like textures, whose distant parts are alike; at %u x %u "
+                     "%.0f %% of what they show would be lost",
+                     width, height, 100 * plan->detail_lost);
+    else if (plan->cut == OF_FIT_CUT_DETAIL)
+        of_log_write(log, OF_LOG_INFO,
+                     "tiles: these have much fine detail; at %u x %u %.0f %% of what they show "
+                     "would be lost",
+                     width, height, 100 * plan->detail_lost);
+    else if (plan->cut == OF_FIT_WHOLE_FEW)
+        of_log_write(log, OF_LOG_INFO,
+                     "  tiles would show what is smaller, but take more pictures: %d at least, and "
+                     "more for a low rate",
+                     (int)OF_FIT_LEAST_TILED);
+}
+
+static void tell_tiles(const of_log *log, const of_fit_plan *plan) {
+    const of_tiling *tiles = &plan->tiles;
+    tell_reason(log, plan);
+    if (tiles->size == 0)
+        return;
+    of_log_write(log, OF_LOG_INFO,
+                 "%s so pictures are cut into windows of %u pixels, %u apart, in their own size; "
+                 "--tiles none: whole pictures, reduced",
+                 plan->cut == OF_FIT_CUT_ASKED ? "tiles: as asked," : " ", (unsigned)tiles->size,
+                 (unsigned)tiles->stride);
+}
+
+static void tell_tiled_parts(const of_log *log, const of_fit_plan *plan) {
+    char check[96] = "; too few to check the result on others";
+    if (plan->check > 0)
+        (void)snprintf(check, sizeof check, ", %" PRIu64 " to check the result with", plan->check);
+    of_log_write(log, OF_LOG_INFO,
+                 "parts: %" PRIu64 " picture%s to learn from, by about %" PRIu64
+                 " windows at random places; %" PRIu64 " whole pictures to set the threshold by%s",
+                 plan->train, of_plural(plan->train), plan->windows, plan->calibrate, check);
+}
+
 static void tell_parts(const of_log *log, const of_fit_plan *plan) {
+    if (plan->tiles.size > 0) {
+        tell_tiled_parts(log, plan);
+        return;
+    }
     if (plan->way == OF_FIT_TRAIN && plan->check > 0)
         of_log_write(log, OF_LOG_INFO,
                      "parts: %" PRIu64 " to learn from, %" PRIu64
@@ -98,6 +144,7 @@ static void tell_training(const of_log *log, const of_fit_plan *plan) {
 void of_fit_tell_plan(const of_log *log, const of_fit_plan *plan) {
     tell_count(log, plan);
     tell_sizes(log, plan);
+    tell_tiles(log, plan);
     tell_parts(log, plan);
     tell_training(log, plan);
 }

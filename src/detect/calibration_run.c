@@ -124,7 +124,8 @@ of_status of_detector_calibrate(of_detector *detector, const char *source,
         status = of_options_read(&observer, sizeof observer, sizeof observer, stream.observer,
                                  "of_stream_observer", error);
     if (status == OF_OK)
-        status = open_calibrator(detector, source, &calibrator, error);
+        status = open_calibrator(detector, stream.recorded_as != NULL ? stream.recorded_as : source,
+                                 &calibrator, error);
     if (status != OF_OK)
         return status;
     stream.needs |= needs_of(detector);

@@ -168,7 +168,11 @@ static of_status name_picture(of_picture_gatherer *g, const of_item *tile, of_er
                         .label = g->label,
                         .class_index = tile->class_index,
                         .height = tile->tile.picture_height,
-                        .width = tile->tile.picture_width};
+                        .width = tile->tile.picture_width,
+                        .info = tile->info};
+    g->item.info.height = g->item.height;
+    g->item.info.width = g->item.width;
+    g->item.info.reshaped = false; /* that is said of a window's size */
     return g->path != NULL && g->label != NULL ? OF_OK : of_fail_memory(error, "a file name");
 }
 

@@ -225,18 +225,28 @@ static void note_reshaped(stream *s, const of_item *item) {
     (void)snprintf(s->worst, sizeof s->worst, "%s", item->path);
 }
 
+static void note_sizes(stream *s, const of_item *item) {
+    if (item->reshaped)
+        note_reshaped(s, item);
+    s->enlarged += item->info.enlarged;
+}
+
+static void note_reading(stream *s, const of_image_info *info) {
+    s->dim += info->dim;
+    s->converted += info->converted;
+    s->to_grey = info->converted ? info->channels == 3 : s->to_grey;
+    s->transparent += info->alpha_dropped;
+    s->reduced += info->frames_dropped > 0;
+}
+
 static void note_images(stream *s) {
     s->result.images = s->cut ? s->gatherer.pictures : s->result.images + s->batch.count;
-    for (size_t i = 0; !s->cut && i < s->batch.count; i++) {
+    for (size_t i = 0; i < s->batch.count; i++) {
         const of_item *item = &s->batch.items[i];
-        if (item->reshaped)
-            note_reshaped(s, item);
-        s->dim += item->info.dim;
-        s->enlarged += item->info.enlarged;
-        s->converted += item->info.converted;
-        s->to_grey = item->info.converted ? item->info.channels == 3 : s->to_grey;
-        s->transparent += item->info.alpha_dropped;
-        s->reduced += item->info.frames_dropped > 0;
+        if (!s->cut)
+            note_sizes(s, item);
+        if (item->tile.number == 0) /* of a picture in tiles once */
+            note_reading(s, &item->info);
     }
     if (s->observer.progressed != NULL)
         s->observer.progressed(s->observer.user, s->result.images);
@@ -402,7 +412,8 @@ static of_status read_options(const of_stream_options *options, stream *s, of_er
 /* The stream is one of tiles, and its visitor puts them together. */
 static of_status cut_pictures(stream *s, of_error *error) {
     s->cut = true;
-    s->tiles = (of_tiles_range){s->detector->tiling, s->options.limit, s->options.every};
+    s->tiles = (of_tiles_range){
+        .tiling = s->detector->tiling, .limit = s->options.limit, .every = s->options.every};
     s->options.limit = 0;
     s->options.every = 1;
     of_status status =

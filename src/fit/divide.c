@@ -5,7 +5,9 @@
 #include "core/random.h"
 #include "fit/fitting.h"
 #include "fit/pictures.h"
+#include "fit/tiled.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,11 +34,11 @@ static uint64_t number_of(const of_survey *survey, uint32_t group, uint64_t seed
     return (uint64_t)words[0] << 32 | words[1];
 }
 
-static size_t order_images(const of_survey *survey, uint64_t seed, place *places) {
+static size_t order_images(const of_survey *survey, uint64_t seed, bool listed, place *places) {
     size_t count = 0;
     for (uint32_t i = 0; i < survey->count; i++) {
         uint32_t group = survey->images[i].group;
-        if (!survey->images[i].copy)
+        if (!survey->images[i].copy && (!listed || of_list_can_name(survey->images[i].path)))
             places[count++] = (place){number_of(survey, group, seed), group, i};
     }
     qsort(places, count, sizeof *places, by_place);
@@ -153,6 +155,37 @@ static of_status write_parts(writer *w, const uint64_t counts[PARTS], of_error *
                            : status;
 }
 
+static of_status write_list(const writer *w, part wanted, const char *path, of_error *error) {
+    of_output *output = NULL;
+    of_status status = of_output_open(path, &output, error);
+    if (status != OF_OK)
+        return status;
+    for (size_t i = 0; i < w->count; i++) {
+        const char *name = w->survey->images[w->places[i].image].path;
+        if (w->parts[i] == wanted)
+            of_list_add(output, name);
+    }
+    return of_output_commit(output, error);
+}
+
+/* Of pictures in tiles, lists of the parts' files, and windows to train on. */
+static of_status write_lists(writer *w, of_fitting *fitting, of_error *error) {
+    of_status status = OF_OK;
+    for (part p = TRAIN; status == OF_OK && p < PARTS; p++)
+        status = write_list(w, p, fitting->work.lists[p], error);
+    return status == OF_OK ? of_fitting_write_windows(fitting, error) : status;
+}
+
+/* Similar pictures stay together, which may leave a part short. */
+static of_status check_counts(const uint64_t counts[PARTS], of_error *error) {
+    return counts[TRAIN] > 0 && counts[CALIBRATE] >= OF_CALIBRATION_LEAST_PICTURES
+               ? OF_OK
+               : of_fail_setting(error, OF_ERROR_ARGUMENT, "tiles",
+                                 "too many of the pictures are nearly the same: %" PRIu64
+                                 " are left to calibrate with, and %d are needed",
+                                 counts[CALIBRATE], (int)OF_CALIBRATION_LEAST_PICTURES);
+}
+
 of_status of_fitting_divide(of_fitting *fitting, const of_survey *survey, of_error *error) {
     of_fit_plan *plan = &fitting->plan;
     uint64_t counts[PARTS];
@@ -165,13 +198,18 @@ of_status of_fitting_divide(of_fitting *fitting, const of_survey *survey, of_err
     if (places == NULL || parts == NULL || w.pixels == NULL || w.copy == NULL) {
         status = of_fail_memory(error, "the parts of the images");
     } else {
-        w.count = order_images(survey, fitting->options.seed, places);
+        w.count = order_images(survey, fitting->options.seed, plan->tiles.size > 0, places);
         assign(plan, places, w.count, parts, counts);
-        status = write_parts(&w, counts, error);
         plan->train = counts[TRAIN];
         plan->check = counts[CHECK];
+        if (plan->tiles.size == 0)
+            status = write_parts(&w, counts, error);
+        else
+            status = check_counts(counts, error);
         if (plan->way != OF_FIT_COPIES)
             plan->calibrate = counts[CALIBRATE];
+        if (status == OF_OK && plan->tiles.size > 0)
+            status = write_lists(&w, fitting, error);
     }
     free(places);
     free(parts);

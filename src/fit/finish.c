@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "fit/fitting.h"
 #include "fit/outliers.h"
+#include "fit/tiled.h"
 #include "model/safetensors.h"
 
 #include <outflow/output.h>
@@ -28,6 +29,7 @@ typedef struct measurement {
     of_evaluation_set_options sets[SETS];
     size_t count;
     char *general[OF_TRAIN_MOST_SOURCES]; /* freed with free() */
+    char *held_out;                       /* source of pictures in tiles; likewise */
 } measurement;
 
 /* ---- Sets --------------------------------------------------------------------------------- */
@@ -76,6 +78,25 @@ static of_status make_sets(measurement *m, of_error *error) {
     return status;
 }
 
+/* Pictures in tiles: the same kinds, each in a region of a picture. */
+static of_status make_defective_sets(measurement *m, of_error *error) {
+    const of_fitting *fitting = m->fitting;
+    const char *list = fitting->work.lists[fitting->plan.check > 0 ? 2 : 1];
+    of_defects defects;
+    m->held_out = of_fitting_listed(fitting, list, "");
+    if (m->held_out == NULL)
+        return of_fail_memory(error, "the name of a source");
+    add_set(m, "held out", m->held_out);
+    of_status status = of_defects_open(fitting, list, &defects, error);
+    for (of_outliers kind = 0; status == OF_OK && kind < OF_OUTLIERS_KINDS; kind++) {
+        status = of_defects_write(&defects, kind, ~fitting->options.seed, fitting->work.sets[kind],
+                                  error);
+        add_set(m, of_outliers_name(kind), fitting->work.sets[kind]);
+    }
+    of_defects_close(&defects);
+    return status;
+}
+
 static of_status add_general(measurement *m, of_error *error) {
     static const char *const names[] = {"general images", "general images 2", "general images 3"};
     enum { MOST = sizeof names / sizeof *names };
@@ -102,6 +123,7 @@ static of_status open_detector(measurement *m, of_error *error) {
     options.general_model = trained ? of_fitting_general(fitting) : NULL;
     options.threads = fitting->options.threads;
     options.isa = fitting->options.isa;
+    options.tiles = fitting->plan.tiles;
     options.latency = false; /* batches have images for all threads */
     return of_detector_open(&options, &m->detector, error);
 }
@@ -124,6 +146,32 @@ static of_status store_judging(const of_fitting *fitting, of_score score, of_err
                : status;
 }
 
+static void tell_images(void *user, uint64_t images) {
+    const measurement *m = user;
+    if (m->fitting->observer->progressed != NULL)
+        m->fitting->observer->progressed(m->fitting->observer->user, images, (double)NAN);
+}
+
+/* By the largest score of each picture's tiles. */
+static of_status calibrate_pictures(measurement *m, of_error *error) {
+    const of_fitting *fitting = m->fitting;
+    of_stream_observer observer = of_stream_observer_default();
+    of_stream_options stream = of_stream_options_default();
+    char *source = of_fitting_listed(fitting, fitting->work.lists[1], "");
+    char record[SOURCE_SIZE];
+    if (source == NULL)
+        return of_fail_memory(error, "the name of a source");
+    (void)snprintf(record, sizeof record, "%.1000s (held out)", fitting->options.source);
+    stream.recorded_as = record;
+    observer.user = m;
+    observer.progressed = tell_images;
+    stream.observer = &observer;
+    of_fitting_begin(fitting, OF_FIT_CALIBRATE, 0, 0);
+    of_status status = of_detector_calibrate(m->detector, source, &stream, NULL, error);
+    free(source);
+    return status;
+}
+
 static of_status calibrate(measurement *m, of_error *error) {
     const of_fitting *fitting = m->fitting;
     const of_architecture *shape = &fitting->plan.architecture;
@@ -141,12 +189,6 @@ static of_status calibrate(measurement *m, of_error *error) {
 }
 
 /* ---- Measuring ---------------------------------------------------------------------------- */
-
-static void tell_images(void *user, uint64_t images) {
-    const measurement *m = user;
-    if (m->fitting->observer->progressed != NULL)
-        m->fitting->observer->progressed(m->fitting->observer->user, images, (double)NAN);
-}
 
 static of_status evaluate(measurement *m, of_score score, of_evaluation **evaluation,
                           of_error *error) {
@@ -216,7 +258,7 @@ static of_status save(const measurement *m, of_error *error) {
 }
 
 static of_status judge_and_write(measurement *m, of_error *error) {
-    const of_score score = {OF_SCORE_COMBINED, 0};
+    const of_score score = of_fitting_score(m->fitting);
     of_evaluation *evaluation = NULL;
     of_status status = evaluate(m, score, &evaluation, error);
     if (status == OF_OK) {
@@ -231,21 +273,23 @@ static of_status judge_and_write(measurement *m, of_error *error) {
 
 of_status of_fitting_finish(of_fitting *fitting, of_error *error) {
     measurement m = {.fitting = fitting};
-    of_status status = store_judging(fitting, (of_score){OF_SCORE_COMBINED, 0}, error);
+    of_status status = store_judging(fitting, of_fitting_score(fitting), error);
     if (status == OF_OK && fitting->plan.way == OF_FIT_TRAIN)
         status = of_fitting_name_origin(fitting, error);
     if (status == OF_OK)
         status = open_detector(&m, error);
+    bool tiled = fitting->plan.tiles.size > 0;
     if (status == OF_OK)
-        status = calibrate(&m, error);
+        status = tiled ? calibrate_pictures(&m, error) : calibrate(&m, error);
     if (status == OF_OK)
-        status = make_sets(&m, error);
-    if (status == OF_OK)
+        status = tiled ? make_defective_sets(&m, error) : make_sets(&m, error);
+    if (status == OF_OK && !tiled) /* general images are no pictures of this size */
         status = add_general(&m, error);
     if (status == OF_OK)
         status = judge_and_write(&m, error);
     of_detector_free(m.detector);
     for (size_t i = 0; i < OF_TRAIN_MOST_SOURCES; i++)
         free(m.general[i]);
+    free(m.held_out);
     return status;
 }

@@ -9,6 +9,7 @@
 #include <outflow/output.h>
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,8 @@ static of_status check_sources(const of_fit_options *o, of_error *error) {
 
 static of_status read_options(const of_fit_options *given, of_fit_options *o, of_error *error) {
     *o = of_fit_options_default();
-    of_status status = of_options_read(o, sizeof *o, sizeof *o, given, "options of a fit", error);
+    of_status status = of_options_read(o, sizeof *o, offsetof(of_fit_options, tiles), given,
+                                       "options of a fit", error);
     if (status == OF_OK)
         status = check_sources(o, error);
     if (status == OF_OK)
@@ -80,7 +82,11 @@ static of_status read_options(const of_fit_options *given, of_fit_options *o, of
         return refuse(error, "seed", "at most 2^53");
     if (o->resume && o->overwrite)
         return of_fail(error, OF_ERROR_ARGUMENT, "resume and overwrite exclude each other");
-    return OF_OK;
+    if (o->tiles.size == 0 && o->tiles.stride == 0)
+        return OF_OK;
+    if (o->whole)
+        return refuse(error, "tiles", "whole pictures are asked for as well");
+    return of_tiling_check(&o->tiles, error);
 }
 
 of_status of_fit_options_check(const of_fit_options *options, of_error *error) {
@@ -173,6 +179,7 @@ static of_status resume(of_fitting *fitting, of_error *error) {
 static void end(of_fitting *fitting) {
     of_fit_result *result = &fitting->result;
     result->unreadable += fitting->plan.unreadable;
+    result->tiles = fitting->plan.tiles;
     result->seconds = of_seconds() - fitting->started;
     if (result->interrupted)
         (void)snprintf(result->work, sizeof result->work, "%s", fitting->work.folder);

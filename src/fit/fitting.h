@@ -12,6 +12,7 @@
 typedef struct of_work {
     char *folder, *state, *train, *calibrate, *check, *outliers, *samples, *general, *model;
     char *sets[OF_FIT_MOST_SETS]; /* outliers to measure with */
+    char *lists[3];               /* of pictures in tiles: to train, to calibrate, to check */
 } of_work;
 
 typedef struct of_fitting {
@@ -41,6 +42,14 @@ static inline const char *of_fitting_general(const of_fitting *fitting) {
 /* What so many images allow; an error where that is nothing. */
 of_status of_fitting_plan(of_fitting *fitting, const of_survey *survey, const of_similar *similar,
                           of_error *error);
+
+/* By which score the detector judges. */
+of_score of_fitting_score(const of_fitting *fitting);
+
+/* ---- cut.c ---- */
+/* Sets the plan's cut and tiles; an error if those that were asked for are not possible. */
+of_status of_fitting_choose_tiles(of_fitting *fitting, const of_survey *survey, uint64_t different,
+                                  of_error *error);
 
 /* ---- general.c ---- */
 /* An installed model of this shape, or the given one: sets general_name and the plan's

@@ -2,6 +2,7 @@
 /* What is done with so many images. */
 #include "core/clock.h"
 #include "core/error.h"
+#include "data/pixels/tiles.h"
 #include "fit/fitting.h"
 
 #include <inttypes.h>
@@ -9,7 +10,17 @@
 #include <stdlib.h>
 
 /* More passes over a part than this make a model know its images by heart. */
-enum { MOST_EPOCHS = 40, MOST_CALIBRATE = 1500, MOST_CHECK = 500 };
+enum {
+    MOST_EPOCHS = 40,
+    MOST_CALIBRATE = 1500,
+    MOST_CHECK = 500,
+    MOST_CALIBRATE_TILED = 500, /* pictures */
+    LEAST_FOR_CHECK = 100,      /* pictures in tiles */
+    MOST_WINDOWS = 20000,
+    MOST_TILES = 64 /* of a picture, in a calibration */
+};
+
+#define WINDOW_BYTES ((size_t)128 << 20) /* of all that are trained on */
 
 static const double general_share = 0.4; /* of the time for training, where there is no model */
 
@@ -99,6 +110,60 @@ static void choose_parts(uint64_t different, of_fit_plan *plan) {
     plan->train = different - plan->calibrate - plan->check;
 }
 
+/* Pictures that flagging at the rate takes, where scores are fitted to none of them. */
+static uint64_t counted_for(double rate) {
+    double needed = ceil(1 / rate - 1e-9) - 1;
+    return limited(needed, OF_CALIBRATION_LEAST_PICTURES, UINT32_MAX);
+}
+
+/* Of every other picture, tiles are a calibration of their own. */
+static uint64_t pictures_for_tiles(const of_fit_plan *plan) {
+    const of_architecture *a = &plan->architecture;
+    const of_tile_grid grid =
+        of_tile_grid_of(&plan->tiles, a->height, a->width, plan->median_height, plan->median_width);
+    uint64_t tiles = limited((double)of_tile_grid_count(&grid), 1, MOST_TILES);
+    return 2 * ((OF_CALIBRATION_LEAST + tiles - 1) / tiles);
+}
+
+/* Pictures in tiles: each has many windows to train on, so that most may be held out if they are
+ * few. */
+static void choose_tiled_parts(uint64_t different, double rate, of_fit_plan *plan) {
+    uint64_t least = pictures_for_tiles(plan), counted = counted_for(rate);
+    uint64_t plain = counted > least ? counted : least;
+    uint64_t fitted = 2 * counted > least ? 2 * counted : least;
+    const of_architecture *a = &plan->architecture;
+    plan->way = OF_FIT_TRAIN;
+    plan->calibrate = fitted * 5 <= different * 3
+                          ? limited(0.25 * (double)different, fitted,
+                                    fitted > MOST_CALIBRATE_TILED ? fitted : MOST_CALIBRATE_TILED)
+                          : plain;
+    plan->check = different >= LEAST_FOR_CHECK && plan->calibrate + different / 5 < different
+                      ? limited(0.1 * (double)different, OF_CALIBRATION_LEAST_PICTURES, MOST_CHECK)
+                      : 0;
+    plan->train =
+        different > plan->calibrate + plan->check ? different - plan->calibrate - plan->check : 0;
+    uint64_t most = WINDOW_BYTES / ((size_t)a->channels * a->height * a->width);
+    plan->windows = most < MOST_WINDOWS ? most : MOST_WINDOWS;
+}
+
+static of_status check_tiled_rate(const of_fit_options *options, const of_fit_plan *plan,
+                                  of_error *error) {
+    return plan->train > 0 ? OF_OK
+                           : of_fail_setting(error, OF_ERROR_ARGUMENT, "rate",
+                                             "a rate of %g needs %" PRIu64
+                                             " pictures of this size to calibrate with: none is "
+                                             "left to learn from",
+                                             options->rate, plan->calibrate);
+}
+
+/* Scores that are fitted to half of the pictures are counted in the other half. */
+of_score of_fitting_score(const of_fitting *fitting) {
+    const of_fit_plan *plan = &fitting->plan;
+    bool fits = fitting->options.rate * (floor((double)plan->calibrate / 2) + 1) >= 1;
+    return plan->tiles.size == 0 || fits ? (of_score){OF_SCORE_COMBINED, 0}
+                                         : (of_score){OF_SCORE_RATIO, 0};
+}
+
 /* Half of the images are counted for scores that are fitted to the other half. */
 static of_status check_rate(const of_fit_options *options, const of_fit_plan *plan,
                             of_error *error) {
@@ -125,7 +190,7 @@ static double training_minutes(const of_fitting *fitting) {
 static void choose_length(of_fitting *fitting) {
     of_fit_plan *plan = &fitting->plan;
     const of_fit_options *options = &fitting->options;
-    uint64_t most = plan->train * MOST_EPOCHS;
+    uint64_t most = (plan->tiles.size > 0 ? plan->windows : plan->train) * MOST_EPOCHS;
     bool trains = plan->way == OF_FIT_TRAIN, trains_general = plan->general_model == NULL;
     plan->train_images = trains ? options->images : 0;
     if (options->images > 0)
@@ -162,9 +227,22 @@ of_status of_fitting_plan(of_fitting *fitting, const of_survey *survey, const of
     double down = (double)plan->median_height / survey->height;
     double across = (double)plan->median_width / survey->width;
     plan->reduced = down > across ? down : across;
-    choose_parts(different, plan);
+    status = of_fitting_choose_tiles(fitting, survey, different, error);
+    if (status != OF_OK)
+        return status;
+    bool tiled = plan->tiles.size > 0;
+    if (tiled)
+        choose_tiled_parts(different, options->rate, plan);
+    if (tiled && plan->train == 0 && plan->cut != OF_FIT_CUT_ASKED) {
+        plan->cut = OF_FIT_WHOLE_FEW;
+        plan->tiles = (of_tiling){0, 0};
+        plan->windows = plan->check = 0;
+        tiled = false;
+    }
+    if (!tiled)
+        choose_parts(different, plan);
     plan->against_general = options->general_count > 0 && plan->way == OF_FIT_TRAIN;
-    status = check_rate(options, plan, error);
+    status = tiled ? check_tiled_rate(options, plan, error) : check_rate(options, plan, error);
     if (status == OF_OK)
         status = of_fitting_find_general(fitting, error);
     if (status != OF_OK)

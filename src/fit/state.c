@@ -26,14 +26,15 @@ typedef struct real_field {
     double *value;
 } real_field;
 
-enum { COUNTS = 8, REALS = 6 };
+enum { COUNTS = 9, REALS = 8 };
 
 static void list_counts(of_fit_plan *plan, count_field fields[COUNTS]) {
     const count_field all[COUNTS] = {
         {"looked_at", &plan->looked_at}, {"unreadable", &plan->unreadable},
         {"copies", &plan->copies},       {"similar", &plan->similar},
         {"train", &plan->train},         {"calibrate", &plan->calibrate},
-        {"check", &plan->check},         {"train_images", &plan->train_images}};
+        {"check", &plan->check},         {"train_images", &plan->train_images},
+        {"windows", &plan->windows}};
     memcpy(fields, all, sizeof all);
 }
 
@@ -43,7 +44,9 @@ static void list_reals(of_fit_plan *plan, real_field fields[REALS]) {
                                    {"minutes", &plan->minutes},
                                    {"general_minutes", &plan->general_minutes},
                                    {"train_minutes", &plan->train_minutes},
-                                   {"images_per_second", &plan->images_per_second}};
+                                   {"images_per_second", &plan->images_per_second},
+                                   {"detail_lost", &plan->detail_lost},
+                                   {"parts_alike", &plan->parts_alike}};
     memcpy(fields, all, sizeof all);
 }
 
@@ -71,6 +74,9 @@ static void write_plan(of_fit_plan *plan, of_json *json) {
     of_json_count(json, "width", plan->architecture.width);
     of_json_count(json, "median_height", plan->median_height);
     of_json_count(json, "median_width", plan->median_width);
+    of_json_count(json, "cut", (uint64_t)plan->cut);
+    of_json_count(json, "tile_size", plan->tiles.size);
+    of_json_count(json, "tile_stride", plan->tiles.stride);
     of_json_text(json, "general_model", plan->general_model);
     for (size_t i = 0; i < COUNTS; i++)
         of_json_count(json, counts[i].name, *counts[i].value);
@@ -156,7 +162,11 @@ static const char *find_difference(const cJSON *state, const of_fit_options *opt
         return "another size";
     if (options->channels > 0 && count_of(state, "channels") != options->channels)
         return "other channels";
-    return NULL;
+    uint64_t tile = count_of(state, "tile_size"), stride = count_of(state, "tile_stride");
+    const of_tiling *asked = &options->tiles;
+    if (asked->size > 0 && (tile != asked->size || stride != asked->stride))
+        return "other tiles";
+    return options->whole && tile > 0 ? "tiles" : NULL;
 }
 
 static of_status read_general(of_fitting *fitting, const cJSON *state, of_error *error) {
@@ -199,8 +209,12 @@ static of_status read_plan(of_fitting *fitting, const cJSON *state, of_error *er
     plan->architecture.width = (uint32_t)count_of(state, "width");
     plan->median_height = (uint32_t)count_of(state, "median_height");
     plan->median_width = (uint32_t)count_of(state, "median_width");
+    plan->cut = (of_fit_cut)count_of(state, "cut");
+    plan->tiles = (of_tiling){(uint32_t)count_of(state, "tile_size"),
+                              (uint32_t)count_of(state, "tile_stride")};
     plan->against_general = fitting->options.general_count > 0 && plan->way == OF_FIT_TRAIN;
-    if (plan->way > OF_FIT_COPIES || plan->calibrate == 0)
+    if (plan->way > OF_FIT_COPIES || plan->calibrate == 0 ||
+        (plan->tiles.size > 0 && of_tiling_check(&plan->tiles, NULL) != OF_OK))
         return of_fail(error, OF_ERROR_FORMAT, "%s: damaged: start anew", fitting->work.state);
     change_length(fitting, state);
     return read_general(fitting, state, error);

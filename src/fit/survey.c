@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
 #include "fit/survey.h"
 
 #include "core/error.h"
@@ -82,17 +83,23 @@ static of_status reserve(of_survey *survey, size_t more, of_error *error) {
     return OF_OK;
 }
 
-static void take(of_survey *survey, const of_item *item, const uint8_t *pixels) {
+static of_status take(of_survey *survey, const of_item *item, const uint8_t *pixels,
+                      of_error *error) {
+    char *path = strdup(item->path);
+    if (path == NULL)
+        return of_fail_memory(error, "the images that are looked at");
     of_survey_image *image = &survey->images[survey->count];
     *image = (of_survey_image){
         .content = of_hash(OF_HASH_START, pixels, survey->image_bytes / 4 * 4),
         .gradient = gradient_of(survey, pixels),
         .place = of_part_number(item->path),
+        .path = path,
         .height = item->height,
         .width = item->width,
         .coloured = is_coloured(pixels, survey->image_bytes / OF_SURVEY_CHANNELS)};
     memcpy(survey->pixels + survey->count * survey->image_bytes, pixels, survey->image_bytes);
     survey->count++;
+    return OF_OK;
 }
 
 /* Lowers the share of the paths until there is room again. */
@@ -101,8 +108,10 @@ static void thin(of_survey *survey) {
         size_t kept = 0;
         survey->share *= 0.97;
         for (size_t i = 0; i < survey->count; i++) {
-            if (survey->images[i].place >= survey->share)
+            if (survey->images[i].place >= survey->share) {
+                free(survey->images[i].path);
                 continue;
+            }
             survey->images[kept] = survey->images[i];
             memmove(survey->pixels + kept * survey->image_bytes, of_survey_pixels(survey, i),
                     survey->image_bytes);
@@ -116,7 +125,7 @@ of_status of_survey_take(of_survey *survey, const of_source_batch *batch, of_err
     of_status status = reserve(survey, batch->count, error);
     for (size_t i = 0; status == OF_OK && i < batch->count; i++)
         if (of_part_number(batch->items[i].path) < survey->share)
-            take(survey, &batch->items[i], batch->pixels + i * survey->image_bytes);
+            status = take(survey, &batch->items[i], batch->pixels + i * survey->image_bytes, error);
     thin(survey);
     return status;
 }
@@ -242,6 +251,8 @@ of_status of_survey_run(const of_fit_options *options, const of_fit_observer *ob
 }
 
 void of_survey_close(of_survey *survey) {
+    for (size_t i = 0; i < survey->count; i++)
+        free(survey->images[i].path);
     free(survey->images);
     free(survey->pixels);
     *survey = (of_survey){0};

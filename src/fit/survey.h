@@ -12,6 +12,7 @@ typedef struct of_survey_image {
     uint64_t content;  /* hash of its pixels */
     uint64_t gradient; /* a bit for each pair of neighbours in a thumbnail: which is brighter */
     double place;      /* of_part_number of its path */
+    char *path;        /* in its source */
     uint32_t height, width; /* before it was resized */
     uint32_t group;         /* similar.c: images that are nearly the same have the same number */
     uint32_t original;      /* similar.c: of a copy, the earliest image that it equals */

@@ -39,6 +39,9 @@ of_status of_work_name(const char *out, of_work *work, of_error *error) {
         (void)snprintf(name, sizeof name, "set%zu.npy", i);
         complete = (work->sets[i] = join(work->folder, "/", name)) != NULL;
     }
+    static const char *const lists[] = {"train.txt", "calibrate.txt", "check.txt"};
+    for (size_t i = 0; complete && i < sizeof lists / sizeof *lists; i++)
+        complete = (work->lists[i] = join(work->folder, "/", lists[i])) != NULL;
     return complete ? OF_OK : of_fail_memory(error, "names of files");
 }
 
@@ -50,6 +53,8 @@ void of_work_free(of_work *work) {
         free(names[i]);
     for (size_t i = 0; i < OF_FIT_MOST_SETS; i++)
         free(work->sets[i]);
+    for (size_t i = 0; i < sizeof work->lists / sizeof *work->lists; i++)
+        free(work->lists[i]);
     *work = (of_work){0};
 }
 
@@ -83,6 +88,8 @@ void of_work_remove(const of_work *work) {
         (void)unlink(files[i]);
     for (size_t i = 0; i < OF_FIT_MOST_SETS; i++)
         (void)unlink(work->sets[i]);
+    for (size_t i = 0; i < sizeof work->lists / sizeof *work->lists; i++)
+        (void)unlink(work->lists[i]);
     const char *const models[] = {work->general, work->model};
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         (void)unlink(models[i]);

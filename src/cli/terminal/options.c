@@ -117,6 +117,14 @@ static const of_option *option_called(const of_option_table *table, const char *
     return &table->rows[i];
 }
 
+void of_option_choose(of_option_table *table, const char *name, const char *text) {
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->rows[i].name, name) == 0) {
+            table->rows[i].given = true;
+            table->rows[i].text = text;
+        }
+}
+
 bool of_option_given(const of_option_table *table, const char *name) {
     return option_called(table, name)->given;
 }

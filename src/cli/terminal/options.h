@@ -79,6 +79,10 @@ of_option *of_option_choice(of_option_table *table, const char *name, const char
 /* Takes a value as the command line gives it; `capacity` of a list is that of its first text. */
 of_status of_option_store(of_option *option, const char *text, int capacity, of_error *error);
 
+/* What the program chose for an option that was not given: settings files keep it. `text` must live
+ * as long as the table. */
+void of_option_choose(of_option_table *table, const char *name, const char *text);
+
 /* True if the option was given. The name must be in the table. */
 bool of_option_given(const of_option_table *table, const char *name);
 

@@ -142,11 +142,16 @@ of_status of_reader_open_frames(of_reader *whole, const of_target *target, of_re
 typedef struct of_tiles_range {
     of_tiling tiling;
     uint64_t limit, every; /* of pictures, as in of_stream_options */
+    uint64_t random;       /* this many windows of each picture at random places; 0: the grid */
+    uint64_t seed;         /* of the places */
 } of_tiles_range;
 
 /* Reads "SIZE[:STRIDE]:SRC", which follows "tiles:". */
 of_status of_tiles_parse(const char *text, of_tiles_range *tiles, const char **source,
                          of_error *error);
+/* Reads "SIZE[:COUNT]:SRC", which follows "windows:". */
+of_status of_windows_parse(const char *text, of_tiles_range *tiles, const char **source,
+                           of_error *error);
 /* Can this source be cut? Not one of tiles, nor what is made in any size. */
 of_status of_tiles_check_source(const char *source, of_error *error);
 /* The windows of what `whole` reads, which it owns from here on, also on failure. One picture at a

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Windows of another source's pictures, each an image of its own. */
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/memory.h"
+#include "core/random.h"
 #include "data/formats/reader.h"
 #include "data/pixels/image.h"
 #include "data/pixels/tiles.h"
@@ -12,7 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACE_SIZE = 32 /* "@65535,65535" */ };
+enum {
+    PLACE_SIZE = 32, /* "@65535,65535" */
+    DEFAULT_RANDOM = 16,
+    MOST_RANDOM = 1000000
+};
 
 typedef struct tiles_reader {
     of_reader reader;
@@ -21,8 +27,10 @@ typedef struct tiles_reader {
     of_target target;      /* of a window */
     of_entry picture;      /* the one that is being cut */
     of_bytes pixels, name; /* of it, [height][width][channels]; and room for a window's path */
+    of_image_info info;    /* how it was read */
     of_tile_grid grid;
     uint64_t next, count; /* window */
+    of_random places;     /* of the windows, where they lie at random */
     uint64_t seen, taken; /* pictures of the source, and those that were cut */
     atomic_bool cancelled;
 } tiles_reader;
@@ -41,11 +49,36 @@ static of_status shape_of(const of_entry *picture, const of_target *target, of_i
     return of_check_size(shape->height, shape->width, target, error);
 }
 
+/* Places depend on the seed and the picture's path alone: not on what else the source holds. */
+static void scatter(tiles_reader *tiles) {
+    const char *path = of_text(&tiles->picture.path);
+    uint64_t stream = OF_HASH_START;
+    for (const char *at = path; *at != '\0'; at++) {
+        uint32_t word = (uint8_t)*at;
+        stream = of_hash(stream, &word, sizeof word);
+    }
+    tiles->places = of_random_stream(tiles->tiles.seed, stream);
+    tiles->count = tiles->tiles.random;
+}
+
+static of_tile place_window(tiles_reader *tiles) {
+    uint64_t number = tiles->next++;
+    if (tiles->tiles.random == 0)
+        return of_tile_grid_at(&tiles->grid, tiles->taken - 1, number);
+    const of_tile_grid *grid = &tiles->grid;
+    of_tile tile = of_tile_grid_at(grid, tiles->taken - 1, 0);
+    tile.x = of_random_below(&tiles->places, grid->picture_width - grid->width + 1);
+    tile.y = of_random_below(&tiles->places, grid->picture_height - grid->height + 1);
+    tile.down = 1;
+    tile.across = (uint32_t)tiles->count;
+    tile.number = number;
+    return tile;
+}
+
 /* Decodes it in its own size. */
 static of_status decode_picture(tiles_reader *tiles, of_error *error) {
     of_target whole = tiles->target;
     of_image_shape shape = {0};
-    of_image_info info;
     of_status status = shape_of(&tiles->picture, &tiles->target, &shape, error);
     if (status != OF_OK)
         return status;
@@ -53,13 +86,15 @@ static of_status decode_picture(tiles_reader *tiles, of_error *error) {
     whole.width = shape.width;
     if (!of_bytes_reserve(&tiles->pixels, of_target_bytes(&whole)))
         return of_fail_memory(error, "a picture");
-    status = of_entry_decode(&tiles->picture, &whole, tiles->pixels.data, &info, error);
+    status = of_entry_decode(&tiles->picture, &whole, tiles->pixels.data, &tiles->info, error);
     if (status != OF_OK)
         return status;
     tiles->grid = of_tile_grid_of(&tiles->tiles.tiling, tiles->target.height, tiles->target.width,
                                   shape.height, shape.width);
     tiles->next = 0;
     tiles->count = of_tile_grid_count(&tiles->grid);
+    if (tiles->tiles.random > 0)
+        scatter(tiles);
     return OF_OK;
 }
 
@@ -96,8 +131,21 @@ static void copy_window(const tiles_reader *tiles, const of_tile *tile, uint8_t 
         memcpy(to + y * row, from + (size_t)y * tile->picture_width * channels, row);
 }
 
+/* Its size is its own, the rest is the picture's. */
+static of_image_info describe_window(const tiles_reader *tiles, const of_tile *tile) {
+    const of_image_info sizes =
+        of_describe_image("", tiles->target.channels, tile->height, tile->width, &tiles->target);
+    of_image_info info = tiles->info;
+    info.height = tile->height;
+    info.width = tile->width;
+    info.resized = sizes.resized;
+    info.enlarged = sizes.enlarged;
+    info.reshaped = sizes.reshaped;
+    return info;
+}
+
 static of_status next_window(tiles_reader *tiles, of_entry *entry, of_error *error) {
-    const of_tile tile = of_tile_grid_at(&tiles->grid, tiles->taken - 1, tiles->next++);
+    const of_tile tile = place_window(tiles);
     size_t bytes = (size_t)tile.height * tile.width * tiles->target.channels;
     if (!name_window(tiles, &tile))
         return of_fail_memory(error, "a tile's name");
@@ -113,6 +161,8 @@ static of_status next_window(tiles_reader *tiles, of_entry *entry, of_error *err
     entry->raster = (of_raster){NULL, tile.height, tile.width, tiles->target.channels, false};
     entry->class_index = tiles->picture.class_index;
     entry->tile = tile;
+    entry->info = describe_window(tiles, &tile);
+    entry->described = true;
     return OF_OK;
 }
 
@@ -193,7 +243,7 @@ of_status of_tiles_check_source(const char *source, of_error *error) {
     of_part_range part;
     if (strncmp(source, "part:", 5) == 0 && of_part_parse(source + 5, &part, NULL) == OF_OK)
         inner = part.source;
-    if (strncmp(inner, "tiles:", 6) == 0)
+    if (strncmp(inner, "tiles:", 6) == 0 || strncmp(inner, "windows:", 8) == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "%.400s: tiles of tiles", source);
     if (strncmp(inner, "synthetic:", 10) == 0)
         return of_fail(error, OF_ERROR_ARGUMENT,
@@ -213,6 +263,43 @@ of_status of_tiles_parse(const char *text, of_tiles_range *tiles, const char **s
         return of_fail(error, status,
                        "tiles:%.200s: %.300s; expected tiles:SIZE[:STRIDE]:SRC, for example "
                        "tiles:32:16:photos",
+                       text, reason.message);
+    return of_tiles_check_source(*source, error);
+}
+
+/* Digits and a colon; 0 if that is not what `text` begins with. */
+static uint64_t read_count(const char *text, const char **rest) {
+    uint64_t value = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9'; at++)
+        value = value <= MOST_RANDOM ? value * 10 + (uint64_t)(*at - '0') : value;
+    if (at == text || *at != ':')
+        return 0;
+    *rest = at + 1;
+    return value;
+}
+
+of_status of_windows_parse(const char *text, of_tiles_range *tiles, const char **source,
+                           of_error *error) {
+    of_error reason;
+    const char *rest = text;
+    uint64_t size = read_count(text, &rest);
+    bool spelled = rest != text;
+    *source = rest;
+    uint64_t count = read_count(rest, source);
+    *tiles = (of_tiles_range){.every = 1,
+                              .random = *source != rest ? count : DEFAULT_RANDOM,
+                              .tiling = {(uint32_t)size, size > 0 ? (uint32_t)size : 1}};
+    of_status status = of_tiling_check(&tiles->tiling, &reason);
+    if (status == OF_OK && (!spelled || **source == '\0'))
+        status = of_fail(&reason, OF_ERROR_ARGUMENT, "no source follows");
+    if (status == OF_OK && (tiles->random == 0 || tiles->random > MOST_RANDOM))
+        status =
+            of_fail(&reason, OF_ERROR_ARGUMENT, "1 to %d windows of a picture", (int)MOST_RANDOM);
+    if (status != OF_OK)
+        return of_fail(error, status,
+                       "windows:%.200s: %.300s; expected windows:SIZE[:COUNT]:SRC, for example "
+                       "windows:32:100:photos",
                        text, reason.message);
     return of_tiles_check_source(*source, error);
 }

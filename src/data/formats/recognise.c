@@ -204,12 +204,16 @@ static of_status open_frames(of_reader **reader, const of_target *target, of_err
     return target->all_frames ? of_reader_open_frames(*reader, target, reader, error) : OF_OK;
 }
 
-static of_status open_tiles(const char *text, const of_target *target, uint64_t seed,
-                            of_reader **reader, of_error *error) {
+typedef of_status parse_cut(const char *text, of_tiles_range *tiles, const char **source,
+                            of_error *error);
+
+static of_status open_cut(const char *text, parse_cut *parse, const of_target *target,
+                          uint64_t seed, of_reader **reader, of_error *error) {
     of_tiles_range tiles;
     const char *source;
     of_reader *whole;
-    of_status status = of_tiles_parse(text, &tiles, &source, error);
+    of_status status = parse(text, &tiles, &source, error);
+    tiles.seed = seed;
     if (status == OF_OK)
         status = open_whole_or_part(source, target, seed, &whole, error);
     if (status == OF_OK)
@@ -220,18 +224,23 @@ static of_status open_tiles(const char *text, const of_target *target, uint64_t 
 /* Of tiles, a part may be taken: tile by tile. */
 static of_status open_whole_or_tiles(const char *spec, const of_target *target, uint64_t seed,
                                      of_reader **reader, of_error *error) {
-    return has_prefix(spec, "tiles:")
-               ? open_tiles(spec + strlen("tiles:"), target, seed, reader, error)
-               : open_whole(spec, target, seed, reader, error);
+    if (has_prefix(spec, "tiles:"))
+        return open_cut(spec + strlen("tiles:"), of_tiles_parse, target, seed, reader, error);
+    if (has_prefix(spec, "windows:"))
+        return open_cut(spec + strlen("windows:"), of_windows_parse, target, seed, reader, error);
+    return open_whole(spec, target, seed, reader, error);
+}
+
+static bool is_cut_source(const char *spec) {
+    return has_prefix(spec, "tiles:") || has_prefix(spec, "windows:");
 }
 
 /* Are windows cut, of frames as well as of pictures? Else frames are what remains of a part. */
 static bool is_cut(const char *spec) {
     of_part_range part;
-    return has_prefix(spec, "tiles:") ||
-           (has_prefix(spec, "part:") &&
-            of_part_parse(spec + strlen("part:"), &part, NULL) == OF_OK &&
-            has_prefix(part.source, "tiles:"));
+    return is_cut_source(spec) || (has_prefix(spec, "part:") &&
+                                   of_part_parse(spec + strlen("part:"), &part, NULL) == OF_OK &&
+                                   is_cut_source(part.source));
 }
 
 of_status of_reader_open(const char *spec, const of_target *target, uint64_t seed,

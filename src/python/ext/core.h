@@ -110,6 +110,7 @@ void add_images(nb::module_ &module);
 void add_model(nb::module_ &module);
 void add_plan(nb::module_ &module);
 void add_detector(nb::module_ &module);
+void add_pictures(nb::module_ &module);
 void add_train(nb::module_ &module);
 void add_fit(nb::module_ &module);
 void add_clean(nb::module_ &module);

@@ -11,7 +11,7 @@ namespace {
 detector *open(const std::string &model_name, std::optional<std::string> general,
                const std::vector<std::string> &ensemble, unsigned threads,
                const std::string &precision, const std::string &isa, bool webp, bool latency,
-               bool find_general) {
+               bool find_general, uint32_t tile_size, uint32_t tile_stride) {
     of_detector_options options = of_detector_options_default();
     std::vector<const char *> names;
     of_detector *opened = nullptr;
@@ -29,6 +29,7 @@ detector *open(const std::string &model_name, std::optional<std::string> general
     options.webp = webp;
     options.latency = latency;
     options.find_general = find_general;
+    options.tiles = {tile_size, tile_stride};
     {
         nb::gil_scoped_release nogil;
         status = of_detector_open(&options, &opened, &error);
@@ -39,7 +40,8 @@ detector *open(const std::string &model_name, std::optional<std::string> general
 
 detector *create(const model &main, const model *general,
                  const std::vector<const model *> &ensemble, unsigned threads,
-                 const std::string &precision, const std::string &isa, bool webp, bool latency) {
+                 const std::string &precision, const std::string &isa, bool webp, bool latency,
+                 uint32_t tile_size, uint32_t tile_stride) {
     of_detector_options options = of_detector_options_default();
     of_detector_models models = {};
     std::vector<const of_model *> members;
@@ -58,6 +60,7 @@ detector *create(const model &main, const model *general,
     options.isa = isa_from(isa);
     options.webp = webp;
     options.latency = latency;
+    options.tiles = {tile_size, tile_stride};
     {
         nb::gil_scoped_release nogil;
         status = of_detector_create(&models, &options, &made, &error);
@@ -343,10 +346,12 @@ void add_detector(nb::module_ &module) {
     nb::class_<detector>(module, "Detector")
         .def_static("open", open, nb::arg("model"), nb::arg("general").none(), nb::arg("ensemble"),
                     nb::arg("threads"), nb::arg("precision"), nb::arg("isa"), nb::arg("webp"),
-                    nb::arg("latency"), nb::arg("find_general"))
+                    nb::arg("latency"), nb::arg("find_general"), nb::arg("tile_size"),
+                    nb::arg("tile_stride"))
         .def_static("create", create, nb::arg("model"), nb::arg("general").none(),
                     nb::arg("ensemble"), nb::arg("threads"), nb::arg("precision"), nb::arg("isa"),
-                    nb::arg("webp"), nb::arg("latency"))
+                    nb::arg("webp"), nb::arg("latency"), nb::arg("tile_size"),
+                    nb::arg("tile_stride"))
         .def("score_names", score_names)
         .def("default_score",
              [](detector &self) {

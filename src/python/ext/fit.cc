@@ -62,6 +62,9 @@ void take_all(const nb::dict &given, fit_settings &settings) {
     take(given, "threads", o.threads);
     take(given, "resume", o.resume);
     take(given, "overwrite", o.overwrite);
+    take(given, "whole", o.whole);
+    take(given, "tile_size", o.tiles.size);
+    take(given, "tile_stride", o.tiles.stride);
 }
 
 nb::dict describe(const of_fit_result &r) {
@@ -85,6 +88,8 @@ nb::dict describe(const of_fit_result &r) {
     d["sets"] = sets;
     d["unreadable"] = r.unreadable;
     d["seconds"] = r.seconds;
+    d["tiles"] =
+        r.tiles.size > 0 ? nb::object(nb::make_tuple(r.tiles.size, r.tiles.stride)) : nb::none();
     return d;
 }
 

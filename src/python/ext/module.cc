@@ -8,6 +8,7 @@ NB_MODULE(_core, module) {
     outflow::add_model(module);
     outflow::add_plan(module);
     outflow::add_detector(module);
+    outflow::add_pictures(module);
     outflow::add_train(module);
     outflow::add_fit(module);
     outflow::add_clean(module);

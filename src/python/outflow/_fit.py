@@ -14,7 +14,7 @@ from ._progress import Progress, progress_callable
 from ._sources import Source, Sources, is_named
 from ._train import train
 from ._types import FitEnd
-from .detector import Detector
+from .detector import Detector, Tiles, tiling_of
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -65,6 +65,7 @@ def fit(
     report: Optional[Path] = None,
     size: Union[None, int, Tuple[int, int]] = None,
     channels: Optional[int] = None,
+    tiles: Union[str, Tiles] = None,
     seed: Optional[int] = None,
     threads: Optional[int] = None,
     resume: Optional[bool] = None,
@@ -94,6 +95,9 @@ def fit(
         report: an HTML page about how good it is.
         size: side of the model's images, or (height, width); None: 32.
         channels: 1 or 3; None: as the images are.
+        tiles: size of the windows that pictures are cut into, or (size, stride), or "none": whole
+            pictures, reduced. None: tiles for textures and where reducing loses much detail. `normal`
+            must then be a folder; `Detector.pictures` scores new ones.
         seed, threads: as `train` has them.
         resume: go on with an interrupted call, of a named source.
         overwrite: replace a detector or an unfinished run.
@@ -129,6 +133,10 @@ def fit(
     given.update(rate=fpr, channels=channels)
     if size is not None:
         given["height"], given["width"] = (size, size) if isinstance(size, int) else size
+    if tiles == "none":
+        given["whole"] = True
+    elif tiles is not None:
+        given["tile_size"], given["tile_stride"] = tiling_of(cast(Tiles, tiles))
     for name, path in (("out", out), ("general_model", general), ("report", report)):
         given[name] = None if path is None else os.fspath(path)
     hooks = _Hooks(progress, stop)

@@ -102,6 +102,34 @@ class DetectorInfo(TypedDict):
     calibration_problem: str
 
 
+class PictureHeat(TypedDict, total=False):
+    """Where a picture's score comes from, with `heat=True`."""
+
+    heat: Floats
+    """[rows, columns]; a value stands for `cell` x `cell` pixels of the picture."""
+    cell: int
+    usual: float
+    """The value that is no sign of anything."""
+    limit: float
+    """How far from `usual` is as much as can be shown."""
+
+
+class PictureScore(PictureHeat):
+    """A picture that was scored by tiles."""
+
+    path: str
+    label: str
+    height: int
+    width: int
+    score: float
+    """The largest of its tiles."""
+    p_value: Optional[float]
+    """Among pictures; None without a calibration by the same tiles."""
+    tiles: int
+    tile_height: int
+    tile_width: int
+
+
 class SetInfo(TypedDict):
     """A set of an evaluation; `mean_logp` in nats an image."""
 
@@ -250,3 +278,4 @@ class FitEnd(TypedDict):
     sets: Dict[str, FitSet]
     unreadable: int
     seconds: float
+    tiles: Optional[Tuple[int, int]]

@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, Optional, Union, cast, overload
+from typing import Any, Optional, Tuple, Union, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ._html import table
-from ._types import DetectorInfo, Flags, Floats
+from ._types import DetectorInfo, Flags, Floats, PictureScore
 from .architecture import Architecture
 from .images import Batch, Errors, Images, Pixels, array_of, batches, bytes_of
 from .lib import _core
@@ -20,6 +20,16 @@ from .model import Model, Path
 from .table import Table
 
 ScoreNames = Union[None, str, Sequence[str]]
+
+Tiles = Union[None, int, Tuple[int, int]]
+"""Size of windows that lie half of it apart, or (size, stride), in pixels of a picture."""
+
+
+def tiling_of(tiles: Tiles) -> tuple[int, int]:
+    """(size, stride); (0, 0) for None."""
+    if tiles is None:
+        return 0, 0
+    return (tiles, max(1, tiles // 2)) if isinstance(tiles, int) else tiles
 
 
 class Detector:
@@ -58,7 +68,9 @@ class Detector:
         webp: bool = False,
         latency: bool = True,
         find_general: bool = True,
+        tiles: Tiles = None,
     ) -> None:
+        cut = tiling_of(tiles)
         given = [model, *ensemble] if general is None else [model, general, *ensemble]
         options = (threads, precision, isa, webp, latency)
         first = 1 if general is None else 2
@@ -66,7 +78,7 @@ class Detector:
             loaded = [one if isinstance(one, Model) else Model(one) for one in given]
             cores = [one._core for one in loaded]
             self._core = _core.Detector.create(
-                cores[0], None if general is None else cores[1], cores[first:], *options
+                cores[0], None if general is None else cores[1], cores[first:], *options, *cut
             )
             names = [one._name for one in loaded]
             self._models = loaded  # saving needs them
@@ -78,9 +90,10 @@ class Detector:
                 names[first:],
                 *options,
                 find_general,
+                *cut,
             )
         self._names = [names[0], None if general is None else names[1], *names[first:]]
-        self._options = (*options, find_general)
+        self._options = (*options, find_general, tiles)
         self._saved = True
         self.architecture = Architecture(**self._core.architecture)
         self._shape = self.architecture.shape
@@ -290,6 +303,43 @@ class Detector:
         pixels = array_of(images, self._shape)
         heat, limits = self._core.heat(pixels, name, relative, usual)
         return pixels, heat, limits
+
+    # ---- Pictures in tiles ----
+
+    @property
+    def tiles(self) -> Optional[tuple[int, int]]:
+        """Size and stride of the windows that `pictures` cuts; None if it does not.
+
+        >>> Detector("demo-shapes", tiles=(32, 16)).tiles
+        (32, 16)
+        """
+        return _core.tiling(self._core)
+
+    def pictures(
+        self, source: Path, score: Optional[str] = None, heat: bool = False, side: int = 768
+    ) -> list[PictureScore]:
+        """Scores the pictures of a source, each by its tiles: it may be of any size.
+
+        The detector needs `tiles`, or to have been calibrated (or fitted) with them. Of each picture
+        there is its score, the largest of its tiles, and with a calibration by the same tiles its
+        p-value among pictures.
+
+        Args:
+            source: a source by name; its pictures are read one at a time.
+            score: None: `default_score`.
+            heat: with a map of where the score comes from, at most `side` values high and wide.
+
+        Raises:
+            ValueError: no tiles, an unknown score.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        if self.tiles is None:
+            raise ValueError("this detector cuts no pictures: Detector(..., tiles=(32, 16)) does")
+        name = self._name(score)
+        scored, lines = _core.score_pictures(self._core, os.fspath(source), name, heat, side)
+        for line in lines:
+            warnings.warn(line, stacklevel=2)
+        return scored
 
     # ---- Calibration and files ----
 

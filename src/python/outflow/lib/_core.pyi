@@ -12,6 +12,7 @@ from .._types import (
     Bytes,
     CleanFinding,
     DetectorInfo,
+    PictureScore,
     EvaluationSummary,
     FlaggedShare,
     Flags,
@@ -112,6 +113,8 @@ class Detector:
         webp: bool,
         latency: bool,
         find_general: bool,
+        tile_size: int,
+        tile_stride: int,
     ) -> Detector: ...
     @staticmethod
     def create(
@@ -123,6 +126,8 @@ class Detector:
         isa: str,
         webp: bool,
         latency: bool,
+        tile_size: int,
+        tile_stride: int,
     ) -> Detector: ...
     def score_names(self) -> list[str]: ...
     def default_score(self) -> str: ...
@@ -145,6 +150,10 @@ class Detector:
     @property
     def architecture(self) -> ArchitectureFields: ...
 
+def score_pictures(
+    detector: Detector, source: str, score: str, heat: bool, side: int
+) -> tuple[list[PictureScore], list[str]]: ...
+def tiling(detector: Detector) -> Optional[tuple[int, int]]: ...
 def train(settings: Mapping[str, Any], hooks: object) -> TrainEnd: ...
 def fit(settings: Mapping[str, Any], hooks: object) -> FitEnd: ...
 def clean(
