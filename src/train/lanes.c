@@ -3,12 +3,18 @@
  * number of lanes, so without a wish it follows from the run alone wherever it can: one process
  * and four ranks then make the same weights. */
 #include "core/error.h"
+#include "model/parameters.h"
 #include "train/checkpoint.h"
 #include "train/training_run.h"
 
 #include <stdlib.h>
 
-enum { DEFAULT_LANES = 4, LEAST_LANE_IMAGES = 4 /* of a batch */ };
+enum {
+    DEFAULT_LANES = 4,
+    LEAST_LANE_IMAGES = 4,         /* of a batch */
+    FEW_LANE_IMAGES = 4,           /* that a thread takes at a time */
+    LARGE_BYTES = 64 * 1024 * 1024 /* of gradients of all lanes */
+};
 
 static of_status read_lanes(const of_trainer *trainer, unsigned *lanes, of_error *error) {
     char value[32];
@@ -25,6 +31,14 @@ unsigned of_train_micro_batch(uint64_t batch) {
     while (images < 8 && (uint64_t)8 * images < batch)
         images *= 2;
     return images;
+}
+
+unsigned of_train_group(const of_model *model, uint64_t batch, unsigned lanes) {
+    uint64_t lane_images = batch >= lanes ? batch / lanes : 1, images = of_train_micro_batch(batch);
+    bool large = model->value_bytes > LARGE_BYTES / lanes;
+    if (images > lane_images || (large && lane_images <= FEW_LANE_IMAGES))
+        images = lane_images;
+    return (unsigned)images;
 }
 
 unsigned of_train_lanes(uint64_t batch) {

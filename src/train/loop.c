@@ -60,10 +60,10 @@ static void choose(of_train_loop *loop) {
     of_train_loop_options *options = &loop->options;
     if (options->threads == 0)
         options->threads = of_cpu_count();
-    if (options->micro_batch == 0)
-        options->micro_batch = of_train_micro_batch(options->batch);
     if (options->lanes == 0)
         options->lanes = of_train_lanes(options->batch);
+    if (options->micro_batch == 0)
+        options->micro_batch = of_train_group(loop->model, options->batch, options->lanes);
 }
 
 static of_plan_info describe_plan(const of_train_loop *loop) {

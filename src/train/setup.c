@@ -94,11 +94,8 @@ static void choose(of_trainer *trainer) {
     if (options->threads == 0)
         options->threads = of_cpu_count();
     uint64_t lane_images = options->batch / options->lanes;
-    if (options->micro_batch == 0) {
-        options->micro_batch = of_train_micro_batch(options->batch);
-        if (options->micro_batch > lane_images)
-            options->micro_batch = lane_images > 0 ? (unsigned)lane_images : 1;
-    }
+    if (options->micro_batch == 0)
+        options->micro_batch = of_train_group(trainer->model, options->batch, options->lanes);
     if (options->general_batch == 0)
         options->general_batch = options->batch;
     if (options->outlier_weight == 0)
