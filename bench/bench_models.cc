@@ -209,7 +209,7 @@ class Training {
         const of_architecture &architecture = variant.architecture;
         of_training_options options = {};
         options.threads = threads;
-        options.lanes = of_train_lanes(model_.get(), batch);
+        options.lanes = of_train_lanes(batch);
         options.micro_batch = of_train_micro_batch(batch);
         options.batch = batch;
         of_training_plan *made = nullptr;

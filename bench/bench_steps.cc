@@ -151,6 +151,7 @@ class Backward {
         run_.plan = made->plan;
         run_.worker = &made->session->workers[0];
         run_.kept = &buffers_->kept;
+        turns_.training = made;
         turns_.lane = &made->lane[0];
         turns_.done = &done_;
         values_ = images() * of_state_floats(&made->plan->scales[s]);

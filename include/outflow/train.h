@@ -178,8 +178,8 @@ typedef struct of_train_options {
                                results depend on it. 0: of_train_micro_batch */
     unsigned lanes;       /**< sums into which a batch's gradient is divided, which may lie in
                                several ranks; results depend on it, not on the ranks. 0: 4, fewer
-                               for few images or a large model, at least the least power of two for
-                               the ranks; that of the run that is resumed */
+                               for few images, at least the least power of two for the ranks; that
+                               of the run that is resumed */
     size_t memory_bytes;  /**< for activations that are kept instead of computed again; 0: 40 MB a
                                thread */
     double checkpoint_every; /**< seconds, default 300 */
@@ -203,6 +203,11 @@ typedef struct of_train_options {
                                  AUTO. Results depend on it, and a run is resumed in the precision
                                  that it was begun in. The general model always runs in floats. */
     uint32_t background;    /**< below transparent pixels of all images, see of_source_options */
+    of_precision gradient_precision; /**< of gradients on their way between ranks: OF_PRECISION_F32;
+                                          or BF16, half the bytes. Then all sums of lanes, those of
+                                          one process too, are rounded to bfloat16, so results
+                                          depend on it, but not on the ranks; a run is resumed in
+                                          the precision that it was begun in */
 } of_train_options;
 
 /** The defaults: Adamax at 5e-4, batches of 64, 50 epochs. `out` and `data` are to be set. */

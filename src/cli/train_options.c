@@ -183,7 +183,12 @@ static void declare_run(of_train_settings *settings, of_option_table *table) {
         table, 0, "lanes", &settings->lanes, 1, 4096,
         "Sums into which the gradient of a batch is divided; under mpirun, a rank takes "
         "one or more. Results depend on it, not on the number of ranks. Without it, 4, fewer "
-        "for few images or large models, at least the power of two for the ranks.");
+        "for few images, at least the power of two for the ranks.");
+    of_option_choice(
+        table, "gradient-precision", "f32|bf16", &settings->gradient_precision,
+        "What gradients are sent in between the ranks of mpirun; without it, f32. bf16 halves the "
+        "bytes. Sums of lanes are rounded to it in one process, too: results depend on it, not on "
+        "the number of ranks.");
     of_option_flag(
         table, 0, "shard-optimizer", &train->shard_optimizer,
         "Under mpirun, divide the optimizer's moments among the ranks: less memory, but at "
@@ -231,6 +236,7 @@ of_status of_train_settings_check(of_train_settings *settings, of_error *error) 
     train->schedule = (of_schedule_kind)settings->schedule;
     train->isa = (of_isa)settings->isa;
     train->precision = (of_precision)settings->precision;
+    train->gradient_precision = (of_precision)settings->gradient_precision;
     train->threads = (unsigned)settings->threads;
     train->lanes = (unsigned)settings->lanes;
     train->micro_batch = (unsigned)settings->micro_batch;

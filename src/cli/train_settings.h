@@ -18,7 +18,7 @@ typedef struct of_train_settings {
     int family, coupling, permutation, mixing, block;
     int split_prior, latents, scale_map, coupling_shift, net_input;
     bool closing;
-    int outlier_loss, optimizer, schedule, isa, precision;
+    int outlier_loss, optimizer, schedule, isa, precision, gradient_precision;
     bool quiet;
     /* What `train` refers to. */
     of_architecture architecture;

@@ -8,7 +8,7 @@
  * sums are then still in the cache. */
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
 #include "core/memory.h"
-#include "graph/training.h"
+#include "graph/lanes.h"
 
 #include <sched.h>
 #include <string.h>
@@ -16,9 +16,9 @@
 
 /* ---- Turns ------------------------------------------------------------------------------- */
 
-/* The first group of a lane sums in the lane's block. */
+/* The first group of a lane sums in the lane's block, unless that may still be in use. */
 static float *sums_of(const of_turns *turns, of_backward_buffers *buffers, size_t place) {
-    return turns->first ? turns->lane->block + place : buffers->sums;
+    return turns->first && !turns->training->in_turn ? turns->lane->block + place : buffers->sums;
 }
 
 static void wait_for_turn(const of_turns *turns) {
@@ -38,12 +38,11 @@ static void end_turn(const of_turns *turns) {
     atomic_fetch_add_explicit(turns->done, 1, memory_order_release);
 }
 
-static void add_sums(const of_run *run, const of_turns *turns, const float *sums, size_t place,
+static void add_sums(const of_run *run, const of_turns *turns, float *sums, size_t place,
                      size_t floats) {
     double start = of_profile_start(run);
     wait_for_turn(turns);
-    if (!turns->first)
-        run->plan->kernels->accumulate(sums, turns->lane->block + place, floats);
+    of_lanes_take(turns, run->plan->kernels, sums, place, floats);
     end_turn(turns);
     of_profile_stop(run, start, of_training_layer_number(run->plan, 0, 0, OF_STAGE_SUMS));
 }

@@ -3,7 +3,7 @@
 
 #include "core/memory.h"
 #include "core/team.h"
-#include "graph/training.h"
+#include "graph/lanes.h"
 
 #include <limits.h>
 #include <omp.h>
@@ -19,7 +19,8 @@ typedef struct task {
     of_loss_gradient loss;
     void *user;
     unsigned lanes;     /* that get images */
-    size_t groups;      /* of all lanes: round r of lane l is group r*lanes + l */
+    size_t groups;      /* of all lanes: round r of lane l is group r*lanes + l; where lanes are
+                           taken in turn, one lane's follow those of the one before */
     atomic_size_t next; /* group that no thread has taken yet */
     atomic_uint *turns; /* [groups] taken */
     of_scale_watch watch;
@@ -50,10 +51,27 @@ static void ask_for_gradient(const task *t, const of_run *run, of_backward_buffe
     buffers->group.logp_gradient += gradient * plan->units;
 }
 
+/* The lane that a group belongs to, and which of its groups it is. */
+static void place_group(const task *t, size_t number, size_t *lane, size_t *round) {
+    *lane = number % t->lanes;
+    *round = number / t->lanes;
+    if (!t->training->in_turn)
+        return;
+    *round = number;
+    for (*lane = 0;; ++*lane) {
+        size_t rounds = of_lane_rounds(t->plan, t->batch->count, t->lanes, *lane);
+        if (*round < rounds)
+            return;
+        *round -= rounds;
+    }
+}
+
 static of_status run_group(task *t, const of_run *run, of_backward_buffers *buffers, size_t number,
                            of_error *error) {
     const of_plan *plan = t->plan;
-    size_t stride = t->lanes, lane = number % stride, round = number / stride;
+    const of_training_plan *training = t->training;
+    size_t stride = t->lanes, lane, round;
+    place_group(t, number, &lane, &round);
     size_t first = lane + round * plan->group_images * stride;
     size_t left = (t->batch->count - first + stride - 1) / stride;
     const of_group group = {.batch = t->batch,
@@ -62,10 +80,13 @@ static of_status run_group(task *t, const of_run *run, of_backward_buffers *buff
                             .stride = stride,
                             .images =
                                 left < plan->group_images ? (uint32_t)left : plan->group_images};
-    const of_turns turns = {.lane = &t->training->lane[lane],
+    size_t back = training->in_turn ? 1 : stride;
+    const of_turns turns = {.training = training,
+                            .lane = &t->training->lane[lane],
                             .done = &t->turns[number],
-                            .before = round > 0 ? &t->turns[number - stride] : NULL,
-                            .first = round == 0 && !t->training->lane[lane].holds,
+                            .before = number >= back ? &t->turns[number - back] : NULL,
+                            .first = round == 0 && !training->lane[lane].holds,
+                            .last = left <= plan->group_images,
                             .watch = t->watch.exchange != NULL ? &t->watch : NULL};
     of_status status = of_forward_group(run, &group, error);
     if (status != OF_OK)
@@ -96,41 +117,25 @@ static of_status run_groups(task *t, unsigned thread, of_error *error) {
     }
 }
 
-/* Adds lane `from` to lane `to`, in pieces shared among the threads. */
-static void add_lane(of_training_plan *training, unsigned to, unsigned from) {
-    const of_plan *plan = training->plan;
-    of_lane *target = &training->lane[to];
-    const of_lane *source = &training->lane[from];
-    const size_t piece = 1 << 14;
-    size_t pieces = (training->block_floats + piece - 1) / piece;
-#pragma omp parallel for num_threads(plan->threads) schedule(static)
-    for (size_t i = 0; i < pieces; i++) {
-        size_t first = i * piece, left = training->block_floats - first;
-        plan->kernels->accumulate(source->block + first, target->block + first,
-                                  left < piece ? left : piece);
-    }
-    target->logp_gradient += source->logp_gradient;
-    for (size_t c = 0; c < plan->architecture.classes; c++)
-        target->class_gradients[c] += source->class_gradients[c];
-}
-
-/* Lane 0 becomes the sum of all, pairwise. */
-static void add_lanes(of_training_plan *training, unsigned lanes) {
-    for (unsigned distance = 1; distance < lanes; distance *= 2)
-        for (unsigned lane = 0; lane + distance < lanes; lane += 2 * distance)
-            add_lane(training, lane, lane + distance);
-}
-
 /* Lane l has the images l, l + lanes, ...: the first lanes have the most. */
 static size_t count_groups(const of_plan *plan, size_t count, size_t lanes) {
     size_t groups = 0;
-    for (size_t lane = 0; lane < lanes; lane++) {
-        size_t images = (count - lane + lanes - 1) / lanes;
-        size_t rounds = (images + plan->group_images - 1) / plan->group_images;
-        if (rounds > 0 && (rounds - 1) * lanes + lane + 1 > groups)
-            groups = (rounds - 1) * lanes + lane + 1;
-    }
+    for (size_t lane = 0; lane < lanes; lane++)
+        groups += of_lane_rounds(plan, count, lanes, lane);
     return groups;
+}
+
+/* What lanes that are taken in turn cannot do. */
+static of_status check_turns(const of_training_plan *training, size_t count, bool add,
+                             of_error *error) {
+    if (!training->in_turn)
+        return OF_OK;
+    if (add || count < training->lanes ||
+        (training->single_groups && of_lane_rounds(training->plan, count, training->lanes, 0) > 1))
+        return of_fail(error, OF_ERROR_ARGUMENT,
+                       "lanes that share memory take one batch a gradient, with an image for each "
+                       "lane, and no more than was planned for");
+    return OF_OK;
 }
 
 static of_status check(const of_batch *batch, const of_likelihoods *out, of_error *error) {
@@ -164,6 +169,8 @@ of_status of_training_gradient(of_training_plan *training, const of_model *model
                                of_loss_gradient loss, void *user, bool add, of_error *error) {
     const of_plan *plan = training->plan;
     of_status status = check(batch, out, error);
+    if (status == OF_OK)
+        status = check_turns(training, batch->count, add, error);
     if (status != OF_OK)
         return status;
     task t = {.training = training,
@@ -203,7 +210,7 @@ of_status of_training_finish_gradient(of_training_plan *training, const of_model
     const of_run run = {.plan = training->plan, .layer_seconds = training->layer_seconds};
     double start = of_profile_start(&run);
     if (!training->exchanged)
-        add_lanes(training, lanes);
+        of_lanes_add(training, lanes);
     of_profile_stop(&run, start, of_training_layer_number(run.plan, 0, 0, OF_STAGE_SUMS));
     for (unsigned lane = 0; lane < lanes; lane++)
         training->lane[lane].holds = false;
@@ -223,6 +230,10 @@ size_t of_training_lane_blocks(const of_training_plan *training, float **blocks)
     for (unsigned lane = 0; lane < training->lanes; lane++)
         blocks[lane] = training->lane[lane].block;
     return training->block_floats;
+}
+
+bool of_training_lanes_added(const of_training_plan *training) {
+    return training->in_turn;
 }
 
 void of_training_lane_scalars(const of_training_plan *training, unsigned lane, double *scalars) {

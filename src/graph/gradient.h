@@ -16,10 +16,17 @@ typedef struct of_training_options {
     unsigned threads;
     of_isa isa;
     of_precision precision; /* of the networks, forward and back; part of a run's identity */
-    unsigned lanes;         /* 1..64: partial sums of the gradient, each with memory of its own */
+    unsigned lanes;         /* 1..64: partial sums of the gradient, of which several may share a
+                               block, see one_call */
     unsigned micro_batch;   /* images of a group; 0: 8. Both are part of a run's identity. */
     size_t batch;           /* images of most calls: no more threads than groups get memory */
     size_t memory_bytes;    /* budget for kept activations of all threads; 0: 40 MB a thread */
+    /* Lanes of several processes: the number of all, and of those before the first one; 0: these
+     * are all. */
+    unsigned all_lanes, first_lane;
+    of_precision sum_precision; /* BF16: each sum of the tree of lanes is rounded to bfloat16 */
+    bool one_call;              /* no `add`: lanes may be taken in turn, with fewer blocks */
+    size_t block_bytes;         /* which they are where all blocks would be larger; 0: 64 MB */
 } of_training_options;
 
 /* A plan of its own, with a session. It serves one caller at a time. */
@@ -66,6 +73,9 @@ void of_training_exchange_next(of_training_plan *training, const of_gradient_exc
 /* Blocks of the lanes, each of the returned number of floats; and the part that belongs to a scale.
  */
 size_t of_training_lane_blocks(const of_training_plan *training, float **blocks);
+/* Lanes are taken in turn: when a part is ready, the block of a branch's first lane holds the sum
+ * of all lanes of the branch, that is of the largest part of the tree that lies in this process. */
+bool of_training_lanes_added(const of_training_plan *training);
 size_t of_training_scale_part(const of_training_plan *training, uint32_t scale, size_t *begin);
 
 /* Scalars of a lane: 1 + classes of them. */

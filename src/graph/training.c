@@ -3,6 +3,7 @@
 #include "graph/training.h"
 
 #include "core/memory.h"
+#include "graph/lanes.h"
 
 #include <string.h>
 
@@ -112,21 +113,8 @@ static of_status place_gradients(of_training_plan *training, const of_model *mod
     return OF_OK;
 }
 
-static of_status allocate_lanes(of_training_plan *training, of_error *error) {
-    const of_plan *plan = training->plan;
-    for (unsigned l = 0; l < training->lanes; l++) {
-        of_lane *lane = &training->lane[l];
-        lane->block = of_arena_take(&training->arena, training->block_floats, sizeof(float));
-        lane->class_gradients =
-            of_arena_take(&training->arena, plan->architecture.classes, sizeof(double));
-        if (lane->block == NULL || lane->class_gradients == NULL)
-            return of_fail_memory(error, "gradients; fewer lanes need less");
-    }
-    return OF_OK;
-}
-
 static of_status allocate_training(of_training_plan *training, const of_model *model,
-                                   of_error *error) {
+                                   const of_training_options *options, of_error *error) {
     /* what is computed again has the same bits, so the choice may depend on threads */
     if (training->memory_bytes == 0)
         training->memory_bytes = training->buffer_count * KEPT_BYTES;
@@ -135,7 +123,7 @@ static of_status allocate_training(of_training_plan *training, const of_model *m
         return of_fail_memory(error, "training buffers");
     of_status status = place_gradients(training, model, error);
     if (status == OF_OK)
-        status = allocate_lanes(training, error);
+        status = of_lanes_open(training, options, error);
     for (unsigned t = 0; status == OF_OK && t < training->buffer_count; t++)
         status = of_backward_buffers_allocate(training, &training->buffers[t], error);
     return status;
@@ -184,10 +172,13 @@ of_status of_training_compile(const of_model *model, const of_training_options *
     if (training == NULL)
         return of_fail_memory(error, "a plan for training");
     training->lanes = options->lanes;
+    training->first_lane = options->first_lane;
+    training->all_lanes = options->all_lanes > 0 ? options->all_lanes : options->lanes;
+    training->rounds = options->sum_precision == OF_PRECISION_BF16;
     training->memory_bytes = options->memory_bytes;
     of_status status = compile_plan(training, model, options, error);
     if (status == OF_OK)
-        status = allocate_training(training, model, error);
+        status = allocate_training(training, model, options, error);
     if (status != OF_OK) {
         of_training_free(training);
         return status;

@@ -24,10 +24,11 @@ enum { OF_MOST_LANES = 64, OF_TRAINING_GROUP = 8 };
 
 /* Sums of a lane, or of one group. */
 typedef struct of_lane {
-    float *block;            /* NULL for a group */
+    float *block;            /* NULL for a group; lanes in turn may share one, lanes.h */
     bool holds;              /* something that later groups are added to */
     double logp_gradient;    /* sum over units of dL/dlogp */
     double *class_gradients; /* [classes], sum over units */
+    unsigned depth, ended;   /* lanes in turn: blocks below its own; how many of them it ends */
 } of_lane;
 
 /* Buffers of one thread for the backward pass. */
@@ -57,6 +58,11 @@ struct of_training_plan {
     size_t *places; /* of each trained parameter's gradient in lane 0's block */
     size_t block_floats;
     of_lane lane[OF_MOST_LANES];
+    unsigned first_lane, all_lanes; /* of all processes */
+    bool in_turn;                   /* lanes share the stack's blocks */
+    bool single_groups;             /* batches are of one group a lane at most */
+    bool rounds;                    /* sums of the tree to bfloat16 */
+    float *stack[OF_MOST_LANES];
     double *layer_seconds;                /* profile, see of_training_profile, or NULL */
     const of_gradient_exchange *exchange; /* of the next call, NULL: none */
     bool exchanged;                       /* lane 0 has the sums over lanes */
@@ -77,7 +83,9 @@ typedef struct of_turns {
     atomic_uint *done;
     const atomic_uint *before; /* of the group before it in the lane, or NULL */
     bool first;                /* nothing to add to */
-    of_scale_watch *watch;     /* NULL: nobody wants to know */
+    bool last;                 /* completes the lane */
+    const of_training_plan *training;
+    of_scale_watch *watch; /* NULL: nobody wants to know */
 } of_turns;
 
 /* training_buffers.c: sets training->kept_share as well. */

@@ -235,9 +235,9 @@ static of_status exchange_parts(of_communicator *c, float *block, const size_t *
     bool sends = (rank == 0) != collect;
     float nothing[2]; /* Open MPI would take one buffer given twice for an exchange in place */
     pthread_mutex_lock(&c->mutex);
-    int request =
-        c->transport.exchange(OF_CHANNEL_MAIN, sends ? block : &nothing[0], sends ? counts : none,
-                              places, sends ? &nothing[1] : block, sends ? none : counts, places);
+    int request = c->transport.exchange(OF_CHANNEL_MAIN, sizeof *block, sends ? block : &nothing[0],
+                                        sends ? counts : none, places, sends ? &nothing[1] : block,
+                                        sends ? none : counts, places);
     pthread_mutex_unlock(&c->mutex);
     of_status status = finish(c, request, error);
     of_free(none);

@@ -14,22 +14,12 @@
 #include <limits.h>
 #include <string.h>
 
-unsigned of_first_lane(unsigned lanes, unsigned ranks, unsigned rank) {
-    return (unsigned)((uint64_t)lanes * rank / ranks);
-}
-
 void of_add_lanes(double *const *lane, unsigned lanes, size_t count) {
     for (unsigned distance = 1; distance < lanes; distance *= 2)
         for (unsigned l = 0; l + distance < lanes; l += 2 * distance)
             for (size_t i = 0; i < count; i++)
                 lane[l][i] += lane[l + distance][i];
 }
-
-/* A whole branch of the tree that lies in one rank: lanes from `lane` on, `size` of them or, at the
- * end, fewer. It is number `turn` of that rank. */
-typedef struct branch {
-    unsigned lane, size, rank, turn;
-} branch;
 
 enum { MOST_TURNS = 16 };
 
@@ -42,73 +32,23 @@ typedef struct job {
     int exchanges[MOST_TURNS], share;
     int *counts; /* [turns][4][ranks]: send counts, places, receive counts, places */
     int *share_counts, *share_places; /* [ranks], in bytes */
-    float *received;                  /* [branches][slice]; room for the largest part */
+    void *received;                   /* [branches][slice]; room for the largest part */
 } job;
 
 struct of_reduction {
     of_communicator *communicator;
-    unsigned lanes, first, own, ranks, rank;
+    unsigned first, own, ranks, rank;
+    of_lane_tree tree;
     float **blocks;
-    branch *branches; /* [branch_count], in the order of lanes */
-    unsigned branch_count, turns;
+    bool added;     /* the blocks hold the sums of branches */
+    size_t element; /* bytes of a value in a message */
+    unsigned turns;
     unsigned parts, job_count;
     job *jobs;    /* [parts] */
     bool moving;  /* the communicator's thread is in it */
     bool awaited; /* and another thread waits for the end */
     double begun, ended, waited;
 };
-
-/* ---- The tree ----------------------------------------------------------------------------- */
-
-static unsigned list_branches(unsigned lanes, unsigned ranks, branch *branches) {
-    unsigned count = 0;
-    for (unsigned rank = 0; rank < ranks; rank++) {
-        unsigned end = of_first_lane(lanes, ranks, rank + 1), turn = 0;
-        for (unsigned lane = of_first_lane(lanes, ranks, rank); lane < end;) {
-            unsigned size = 1;
-            while (lane % (2 * size) == 0 && size < lanes &&
-                   (lane + 2 * size <= end || end == lanes))
-                size *= 2;
-            branches[count++] = (branch){lane, size, rank, turn++};
-            lane += size;
-        }
-    }
-    return count;
-}
-
-static void add(float *restrict to, const float *restrict from, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        to[i] += from[i];
-}
-
-/* The own lanes of a branch, added up in its first lane's block. */
-static void add_branch(const of_reduction *r, const branch *b, const job *j) {
-    for (unsigned distance = 1; distance < b->size; distance *= 2)
-        for (unsigned l = b->lane; l + distance < b->lane + b->size && l + distance < r->lanes;
-             l += 2 * distance)
-            add(r->blocks[l - r->first] + j->begin, r->blocks[l + distance - r->first] + j->begin,
-                j->count);
-}
-
-/* The sum of a range of the tree, in place of its first branch. Ranges are as deep as log2(lanes).
- */
-static float *add_received(const of_reduction *r, const job *j, unsigned lane, unsigned size,
-                           size_t slice) {
-    for (unsigned i = 0; i < r->branch_count; i++)
-        if (r->branches[i].lane == lane && r->branches[i].size == size)
-            return j->received + i * slice;
-    float *left = add_received(r, j, lane, size / 2, slice);
-    if (lane + size / 2 < r->lanes)
-        add(left, add_received(r, j, lane + size / 2, size / 2, slice), slice);
-    return left;
-}
-
-static unsigned whole_tree(unsigned lanes) {
-    unsigned size = 1;
-    while (size < lanes)
-        size *= 2;
-    return size;
-}
 
 /* ---- Slices ------------------------------------------------------------------------------- */
 
@@ -120,37 +60,33 @@ static size_t slice_count(const of_reduction *r, size_t count, unsigned rank) {
     return slice_begin(r, count, rank + 1) - slice_begin(r, count, rank);
 }
 
-static const branch *find_branch(const of_reduction *r, unsigned rank, unsigned turn) {
-    for (unsigned i = 0; i < r->branch_count; i++)
-        if (r->branches[i].rank == rank && r->branches[i].turn == turn)
-            return &r->branches[i];
-    return NULL;
-}
-
 static int start_exchange(of_reduction *r, job *j, unsigned turn) {
     int *send = j->counts + (size_t)turn * 4 * r->ranks, *send_places = send + r->ranks;
     int *receive = send_places + r->ranks, *receive_places = receive + r->ranks;
-    const branch *mine = find_branch(r, r->rank, turn);
+    const of_branch *mine = of_tree_find(&r->tree, r->rank, turn);
     size_t slice = slice_count(r, j->count, r->rank);
     for (unsigned rank = 0; rank < r->ranks; rank++) {
-        const branch *theirs = find_branch(r, rank, turn);
+        const of_branch *theirs = of_tree_find(&r->tree, rank, turn);
         send[rank] = mine != NULL ? (int)slice_count(r, j->count, rank) : 0;
         send_places[rank] = (int)slice_begin(r, j->count, rank);
         receive[rank] = theirs != NULL ? (int)slice : 0;
-        receive_places[rank] = theirs != NULL ? (int)((size_t)(theirs - r->branches) * slice) : 0;
+        receive_places[rank] =
+            theirs != NULL ? (int)((size_t)(theirs - r->tree.branches) * slice) : 0;
     }
     const float *from = r->blocks[mine != NULL ? mine->lane - r->first : 0] + j->begin;
-    return r->communicator->transport.exchange(OF_CHANNEL_EXCHANGE, from, send, send_places,
-                                               j->received, receive, receive_places);
+    return r->communicator->transport.exchange(OF_CHANNEL_EXCHANGE, r->element, from, send,
+                                               send_places, j->received, receive, receive_places);
 }
 
-static int start_share(of_reduction *r, job *j, const float *sums) {
+/* Rounded sums come to the second half of the place that they will fill as floats. */
+static int start_share(of_reduction *r, job *j) {
     for (unsigned rank = 0; rank < r->ranks; rank++) {
-        j->share_counts[rank] = (int)(slice_count(r, j->count, rank) * sizeof(float));
-        j->share_places[rank] = (int)(slice_begin(r, j->count, rank) * sizeof(float));
+        j->share_counts[rank] = (int)(slice_count(r, j->count, rank) * r->element);
+        j->share_places[rank] = (int)(slice_begin(r, j->count, rank) * r->element);
     }
-    return r->communicator->transport.gather(OF_CHANNEL_SHARE, sums, r->blocks[0] + j->begin,
-                                             j->share_counts, j->share_places);
+    char *to = (char *)(r->blocks[0] + j->begin) + j->count * (sizeof(float) - r->element);
+    return r->communicator->transport.gather(OF_CHANNEL_SHARE, j->received, to, j->share_counts,
+                                             j->share_places);
 }
 
 /* ---- Progress, in the communicator's thread ----------------------------------------------- */
@@ -160,11 +96,19 @@ static void fail(of_reduction *r) {
     pthread_cond_broadcast(&r->communicator->changed);
 }
 
+/* A branch of this rank, ready to be sent. */
+static void prepare_branch(const of_reduction *r, const of_branch *branch, const job *j) {
+    if (!r->added)
+        of_tree_add_branch(&r->tree, branch, r->blocks, r->first, j->begin, j->count);
+    if (r->tree.kernels != NULL)
+        of_tree_pack(&r->tree, r->blocks[branch->lane - r->first] + j->begin, j->count);
+}
+
 static void exchange_job(of_reduction *r, job *j) {
     pthread_mutex_unlock(&r->communicator->mutex);
-    for (unsigned i = 0; i < r->branch_count; i++)
-        if (r->branches[i].rank == r->rank)
-            add_branch(r, &r->branches[i], j);
+    for (unsigned i = 0; i < r->tree.branch_count; i++)
+        if (r->tree.branches[i].rank == r->rank)
+            prepare_branch(r, &r->tree.branches[i], j);
     pthread_mutex_lock(&r->communicator->mutex);
     for (unsigned turn = 0; turn < r->turns; turn++)
         if ((j->exchanges[turn] = start_exchange(r, j, turn)) < 0)
@@ -192,10 +136,9 @@ static bool share_job(of_reduction *r, job *j) {
     if (!done || !in_order || r->communicator->failed)
         return false;
     pthread_mutex_unlock(&r->communicator->mutex);
-    const float *sums =
-        add_received(r, j, 0, whole_tree(r->lanes), slice_count(r, j->count, r->rank));
+    of_tree_add_slices(&r->tree, j->received, slice_count(r, j->count, r->rank));
     pthread_mutex_lock(&r->communicator->mutex);
-    if ((j->share = start_share(r, j, sums)) < 0)
+    if ((j->share = start_share(r, j)) < 0)
         fail(r);
     j->state = JOB_SHARED;
     return true;
@@ -204,6 +147,11 @@ static bool share_job(of_reduction *r, job *j) {
 static bool end_job(of_reduction *r, job *j) {
     if (!is_done(r, &j->share) || r->communicator->failed)
         return false;
+    if (r->tree.kernels != NULL) {
+        pthread_mutex_unlock(&r->communicator->mutex);
+        of_tree_unpack(r->blocks[0] + j->begin, j->count);
+        pthread_mutex_lock(&r->communicator->mutex);
+    }
     j->state = JOB_DONE;
     r->ended = of_seconds();
     pthread_cond_broadcast(&r->communicator->changed);
@@ -289,7 +237,7 @@ static bool open_job(const of_reduction *r, job *j, size_t floats) {
     j->counts = of_allocate((size_t)r->turns * 4 * r->ranks, sizeof(int));
     j->share_counts = of_allocate(r->ranks, sizeof(int));
     j->share_places = of_allocate(r->ranks, sizeof(int));
-    j->received = of_allocate(slice * r->branch_count, sizeof(float));
+    j->received = of_allocate(slice * r->tree.branch_count, r->element);
     return j->counts != NULL && j->share_counts != NULL && j->share_places != NULL &&
            j->received != NULL;
 }
@@ -298,22 +246,25 @@ static of_status open_memory(of_reduction *r, float *const *blocks, size_t float
                              of_error *error) {
     bool complete = true;
     r->blocks = of_allocate(r->own, sizeof *r->blocks);
-    r->branches = of_allocate(r->lanes, sizeof *r->branches);
+    r->tree.branches = of_allocate(r->tree.lanes, sizeof *r->tree.branches);
     r->jobs = of_allocate_zeroed(r->parts, sizeof *r->jobs);
-    if (r->blocks == NULL || r->branches == NULL || r->jobs == NULL)
+    if (r->blocks == NULL || r->tree.branches == NULL || r->jobs == NULL)
         return of_fail_memory(error, "a reduction");
     memcpy(r->blocks, blocks, r->own * sizeof *blocks);
-    r->branch_count = list_branches(r->lanes, r->ranks, r->branches);
-    for (unsigned i = 0; i < r->branch_count; i++)
-        r->turns = r->branches[i].turn >= r->turns ? r->branches[i].turn + 1 : r->turns;
+    of_tree_list_branches(&r->tree);
+    for (unsigned i = 0; i < r->tree.branch_count; i++) {
+        unsigned turn = r->tree.branches[i].turn;
+        r->turns = turn >= r->turns ? turn + 1 : r->turns;
+    }
     for (unsigned i = 0; complete && i < r->parts; i++)
         complete = open_job(r, &r->jobs[i], floats);
     return complete ? OF_OK : of_fail_memory(error, "a reduction");
 }
 
-of_status of_reduction_open(of_communicator *communicator, unsigned lanes, float *const *blocks,
-                            size_t floats, unsigned parts, of_reduction **reduction,
-                            of_error *error) {
+of_status of_reduction_open(of_communicator *communicator, const of_reduction_options *options,
+                            of_reduction **reduction, of_error *error) {
+    unsigned lanes = options->lanes;
+    size_t floats = options->floats;
     unsigned ranks = of_communicator_size(communicator), rank = of_communicator_rank(communicator);
     if (lanes < ranks)
         return of_fail(error, OF_ERROR_ARGUMENT, "%u lanes cannot be divided among %u ranks", lanes,
@@ -325,13 +276,15 @@ of_status of_reduction_open(of_communicator *communicator, unsigned lanes, float
     if (made == NULL)
         return of_fail_memory(error, "a reduction");
     made->communicator = communicator;
-    made->lanes = lanes;
+    made->tree = (of_lane_tree){.lanes = lanes, .ranks = ranks, .kernels = options->kernels};
+    made->added = options->added;
+    made->element = options->kernels != NULL ? sizeof(uint16_t) : sizeof(float);
     made->ranks = ranks;
     made->rank = rank;
     made->first = of_first_lane(lanes, ranks, rank);
     made->own = of_first_lane(lanes, ranks, rank + 1) - made->first;
-    made->parts = parts;
-    of_status status = open_memory(made, blocks, floats, error);
+    made->parts = options->parts;
+    of_status status = open_memory(made, options->blocks, floats, error);
     if (status != OF_OK) {
         of_reduction_close(made);
         return status;
@@ -359,7 +312,7 @@ void of_reduction_close(of_reduction *r) {
         of_free(r->jobs[i].received);
     }
     of_free(r->jobs);
-    of_free(r->branches);
+    of_free(r->tree.branches);
     of_free(r->blocks);
     of_free(r);
 }

@@ -34,7 +34,9 @@ static of_status open_reduction(of_communicator *communicator, size_t floats, fl
     *room = of_allocate(size, 1);
     if (*block == NULL || *room == NULL)
         return of_fail_memory(error, "a message");
-    return of_reduction_open(communicator, size, block, floats, 1, reduction, error);
+    const of_reduction_options options = {
+        .lanes = size, .blocks = block, .floats = floats, .parts = 1};
+    return of_reduction_open(communicator, &options, reduction, error);
 }
 
 of_status of_ranks_time_reduction(of_ranks *ranks, size_t floats, unsigned repeats, double *seconds,

@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-enum { OF_TRANSPORT_VERSION = 1 };
+enum { OF_TRANSPORT_VERSION = 2 };
 
 typedef enum of_channel {
     OF_CHANNEL_MAIN = 0,     /* between steps, by the thread that trains */
@@ -24,11 +24,11 @@ typedef enum of_channel {
 typedef struct of_transport {
     unsigned rank, size;
     char implementation[128]; /* of MPI: name and version */
-    /* Floats: send_counts[r] from `from` + send_places[r] go to rank r; from rank r,
-     * receive_counts[r] come to `to` + receive_places[r], which is another buffer. The four arrays
-     * live until it is done. */
-    int (*exchange)(of_channel channel, const float *from, const int *send_counts,
-                    const int *send_places, float *to, const int *receive_counts,
+    /* Values of 2 or 4 bytes: send_counts[r] from `from` + send_places[r] go to rank r; from rank
+     * r, receive_counts[r] come to `to` + receive_places[r], which is another buffer. The four
+     * arrays live until it is done. */
+    int (*exchange)(of_channel channel, size_t bytes, const void *from, const int *send_counts,
+                    const int *send_places, void *to, const int *receive_counts,
                     const int *receive_places);
     /* Bytes: rank r's counts[r] come to `all` + places[r] on every rank. `mine` NULL: they are in
      * their place already. The arrays live until it is done. */

@@ -67,7 +67,9 @@ static of_status check_counts(const of_train_options *o, of_error *error) {
                                   {"optimizer", (uint64_t)o->optimizer, 0, OF_OPTIMIZER_ADAMW},
                                   {"schedule", (uint64_t)o->schedule, 0, OF_SCHEDULE_COSINE},
                                   {"isa", (uint64_t)o->isa, 0, OF_ISA_AVX512},
-                                  {"precision", (uint64_t)o->precision, 0, OF_PRECISION_AUTO}};
+                                  {"precision", (uint64_t)o->precision, 0, OF_PRECISION_AUTO},
+                                  {"gradient_precision", (uint64_t)o->gradient_precision,
+                                   OF_PRECISION_F32, OF_PRECISION_BF16}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         const count_range *r = &ranges[i];
         if (r->value < r->least || r->value > r->most)

@@ -70,6 +70,8 @@ static void print_steps(FILE *file, const of_trainer *trainer) {
         (void)fprintf(file, "init-images=%" PRIu64 "\n", o->init_images);
     if (o->lanes > 1)
         (void)fprintf(file, "lanes=%u\n", o->lanes);
+    if (o->gradient_precision != OF_PRECISION_F32)
+        (void)fprintf(file, "gradient-precision=%s\n", of_precision_name(o->gradient_precision));
     of_precision precision =
         of_plan_describe(of_session_plan(of_training_session(trainer->plan))).precision;
     (void)fprintf(file, "micro-batch=%u", o->micro_batch);

@@ -11,8 +11,9 @@
 
 enum {
     DEFAULT_LANES = 4,
-    LEAST_LANE_IMAGES = 4,                /* of a batch */
-    MOST_DEFAULT_BYTES = 64 * 1024 * 1024 /* of all lanes, which each have a gradient */
+    LEAST_LANE_IMAGES = 4,         /* of a batch */
+    FEW_LANE_IMAGES = 4,           /* that a thread takes at a time */
+    LARGE_BYTES = 64 * 1024 * 1024 /* of gradients of all lanes */
 };
 
 static of_status read_lanes(const of_trainer *trainer, unsigned *lanes, of_error *error) {
@@ -32,27 +33,28 @@ unsigned of_train_micro_batch(uint64_t batch) {
     return images;
 }
 
-unsigned of_train_lanes(const of_model *model, uint64_t batch) {
+unsigned of_train_group(const of_model *model, uint64_t batch, unsigned lanes) {
+    uint64_t lane_images = batch >= lanes ? batch / lanes : 1, images = of_train_micro_batch(batch);
+    bool large = model->value_bytes > LARGE_BYTES / lanes;
+    if (images > lane_images || (large && lane_images <= FEW_LANE_IMAGES))
+        images = lane_images;
+    return (unsigned)images;
+}
+
+unsigned of_train_lanes(uint64_t batch) {
     unsigned lanes = DEFAULT_LANES;
-    while (lanes > 1 &&
-           (batch / lanes < LEAST_LANE_IMAGES || model->value_bytes > MOST_DEFAULT_BYTES / lanes))
+    while (lanes > 1 && batch / lanes < LEAST_LANE_IMAGES)
         lanes /= 2;
     return lanes;
 }
 
-static of_status default_lanes(const of_trainer_settings *options, unsigned *lanes,
-                               of_error *error) {
-    of_model *described = NULL;
+static unsigned default_lanes(const of_trainer_settings *options) {
     uint64_t batch = options->batch, general = options->general_batch;
     unsigned ranks = of_communicator_size(options->communicator);
-    of_status status = of_model_describe(&options->architecture, &described, error);
-    if (status != OF_OK)
-        return status;
-    *lanes = of_train_lanes(described, general > 0 && general < batch ? general : batch);
-    while (*lanes < ranks)
-        *lanes *= 2;
-    of_model_free(described);
-    return OF_OK;
+    unsigned lanes = of_train_lanes(general > 0 && general < batch ? general : batch);
+    while (lanes < ranks)
+        lanes *= 2;
+    return lanes;
 }
 
 /* What the first rank alone can know. */
@@ -66,9 +68,10 @@ static of_status choose_first(const of_trainer *trainer, choice *made, of_error 
     unsigned ranks = of_communicator_size(options->communicator);
     of_status status = OF_OK;
     *made = (choice){options->lanes, options->resume};
-    if (options->lanes == 0)
-        status = options->resume ? read_lanes(trainer, &made->lanes, error)
-                                 : default_lanes(options, &made->lanes, error);
+    if (options->lanes == 0 && options->resume)
+        status = read_lanes(trainer, &made->lanes, error);
+    else if (options->lanes == 0)
+        made->lanes = default_lanes(options);
     if (status != OF_OK)
         return status;
     if (made->lanes < ranks || (made->lanes + ranks - 1) / ranks > OF_TRAIN_MOST_LANES)

@@ -60,10 +60,10 @@ static void choose(of_train_loop *loop) {
     of_train_loop_options *options = &loop->options;
     if (options->threads == 0)
         options->threads = of_cpu_count();
-    if (options->micro_batch == 0)
-        options->micro_batch = of_train_micro_batch(options->batch);
     if (options->lanes == 0)
-        options->lanes = of_train_lanes(loop->model, options->batch);
+        options->lanes = of_train_lanes(options->batch);
+    if (options->micro_batch == 0)
+        options->micro_batch = of_train_group(loop->model, options->batch, options->lanes);
 }
 
 static of_plan_info describe_plan(const of_train_loop *loop) {
@@ -76,6 +76,7 @@ static of_status build(of_train_loop *loop, of_error *error) {
                                       .isa = options->isa,
                                       .precision = options->precision,
                                       .lanes = options->lanes,
+                                      .one_call = true,
                                       .micro_batch = options->micro_batch,
                                       .batch = options->batch,
                                       .memory_bytes = options->memory_bytes};

@@ -79,6 +79,7 @@ static void take_run(const of_train_options *o, of_trainer_settings *s) {
     s->lanes = o->lanes;
     s->isa = o->isa;
     s->precision = o->precision;
+    s->gradient_precision = o->gradient_precision;
     s->memory_bytes = o->memory_bytes;
     s->checkpoint_every = o->checkpoint_every;
     s->log_every = o->log_every;

@@ -55,7 +55,7 @@ typedef struct of_trainer_settings {
 
     unsigned threads, micro_batch, lanes;
     of_isa isa;
-    of_precision precision;
+    of_precision precision, gradient_precision;
     size_t memory_bytes;
     double checkpoint_every;
     uint64_t log_every;
@@ -80,8 +80,11 @@ void of_trainer_settings_close(of_trainer_settings *settings);
 
 /* lanes.c */
 /* Lanes of a batch on any number of processes up to that of the lanes: 4, fewer where a lane would
- * have few images or its gradient is large. */
-unsigned of_train_lanes(const of_model *model, uint64_t batch);
+ * have few images. */
+unsigned of_train_lanes(uint64_t batch);
+/* Images of a group without a wish: of_train_micro_batch, or all few images of a lane of a large
+ * model: then two lanes can be added up in one block. */
+unsigned of_train_group(const of_model *model, uint64_t batch, unsigned lanes);
 
 /* shape.c: the architecture, from `init`, or from the wish and a look at the data. */
 of_status of_trainer_settle_architecture(of_trainer_settings *settings, const of_architecture *wish,

@@ -78,6 +78,10 @@ static of_status compile(of_trainer *trainer, of_error *error) {
                                 .isa = options->isa,
                                 .precision = options->precision,
                                 .lanes = trainer->own_lanes,
+                                .first_lane = trainer->first_lane,
+                                .all_lanes = options->lanes,
+                                .one_call = options->outlier_loss == OF_OUTLIER_NONE,
+                                .sum_precision = options->gradient_precision,
                                 .micro_batch = options->micro_batch,
                                 .batch = of_lane_images((size_t)options->batch, options->lanes,
                                                         trainer->first_lane, trainer->own_lanes),
@@ -90,11 +94,8 @@ static void choose(of_trainer *trainer) {
     if (options->threads == 0)
         options->threads = of_cpu_count();
     uint64_t lane_images = options->batch / options->lanes;
-    if (options->micro_batch == 0) {
-        options->micro_batch = of_train_micro_batch(options->batch);
-        if (options->micro_batch > lane_images)
-            options->micro_batch = lane_images > 0 ? (unsigned)lane_images : 1;
-    }
+    if (options->micro_batch == 0)
+        options->micro_batch = of_train_group(trainer->model, options->batch, options->lanes);
     if (options->general_batch == 0)
         options->general_batch = options->batch;
     if (options->outlier_weight == 0)

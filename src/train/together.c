@@ -146,6 +146,10 @@ static void start_reduction(void *user, size_t begin, size_t count) {
     of_reduction_start(trainer->reduction, begin, count);
 }
 
+static of_isa plan_isa(const of_trainer *trainer) {
+    return of_plan_describe(of_session_plan(of_training_session(trainer->plan))).isa;
+}
+
 of_status of_trainer_open_reduction(of_trainer *trainer, of_error *error) {
     float *blocks[OF_TRAIN_MOST_LANES];
     size_t most = 0, begin;
@@ -158,8 +162,15 @@ of_status of_trainer_open_reduction(of_trainer *trainer, of_error *error) {
         most = count > most ? count : most;
     }
     trainer->exchange = (of_gradient_exchange){trainer, start_reduction};
-    return of_reduction_open(ranks_of(trainer), trainer->options.lanes, blocks, most, scales,
-                             &trainer->reduction, error);
+    bool rounds = trainer->options.gradient_precision == OF_PRECISION_BF16;
+    const of_reduction_options options = {.lanes = trainer->options.lanes,
+                                          .blocks = blocks,
+                                          .added = of_training_lanes_added(trainer->plan),
+                                          .floats = most,
+                                          .parts = scales,
+                                          .kernels =
+                                              rounds ? of_kernels_for(plan_isa(trainer)) : NULL};
+    return of_reduction_open(ranks_of(trainer), &options, &trainer->reduction, error);
 }
 
 void of_trainer_begin_reduction(of_trainer *trainer) {

@@ -3,6 +3,7 @@
  * and that sums over lanes are the same bits however these are divided. */
 #include "core/error.h"
 #include "core/random.h"
+#include "model/floats.h"
 #include "ranks/reduction.h"
 
 #include <pthread.h>
@@ -25,6 +26,7 @@ typedef enum operation_kind { EXCHANGE, GATHER, BROADCAST } operation_kind;
 /* What one rank brings to an operation of all. */
 typedef struct contribution {
     operation_kind kind;
+    size_t bytes; /* of a value */
     const void *from;
     void *to;
     const int *send_counts, *send_places, *counts, *places;
@@ -59,8 +61,10 @@ static struct {
 static void complete_exchange(operation *o, unsigned from, unsigned to) {
     const contribution *a = &o->of[from], *b = &o->of[to];
     assert_int_equal(a->send_counts[to], b->counts[from]);
-    memcpy((float *)b->to + b->places[from], (const float *)a->from + a->send_places[to],
-           (size_t)b->counts[from] * sizeof(float));
+    assert_int_equal(a->bytes, b->bytes);
+    memcpy((char *)b->to + (size_t)b->places[from] * a->bytes,
+           (const char *)a->from + (size_t)a->send_places[to] * a->bytes,
+           (size_t)b->counts[from] * a->bytes);
 }
 
 static void complete_gather(operation *o, unsigned from, unsigned to) {
@@ -140,10 +144,11 @@ static void close_nothing(void) {
 
 /* A transport has no place for a context: every rank has functions of its own. */
 #define RANK(r)                                                                                    \
-    static int exchange_##r(of_channel channel, const float *from, const int *send_counts,         \
-                            const int *send_places, float *to, const int *counts,                  \
-                            const int *places) {                                                   \
+    static int exchange_##r(of_channel channel, size_t bytes, const void *from,                    \
+                            const int *send_counts, const int *send_places, void *to,              \
+                            const int *counts, const int *places) {                                \
         contribution c = {.kind = EXCHANGE,                                                        \
+                          .bytes = bytes,                                                          \
                           .from = from,                                                            \
                           .to = to,                                                                \
                           .send_counts = send_counts,                                              \
@@ -190,6 +195,8 @@ static const of_transport transports[MOST_RANKS] = {TRANSPORT(0), TRANSPORT(1), 
 
 typedef struct rank_thread {
     unsigned rank, ranks, lanes;
+    const of_kernels *kernels; /* of rounded sums, else NULL */
+    bool added;                /* before the reduction */
     void (*work)(struct rank_thread *thread, of_communicator *communicator);
     float sums[FLOATS];
 } rank_thread;
@@ -207,9 +214,7 @@ static void *run_rank(void *argument) {
 }
 
 /* A failed assertion in a thread of its own ends the program, which is a failure too. */
-static void run_ranks(unsigned ranks, unsigned lanes,
-                      void (*work)(rank_thread *thread, of_communicator *communicator),
-                      rank_thread *threads) {
+static void run_ranks(unsigned ranks, rank_thread wish, rank_thread *threads) {
     pthread_t running[MOST_RANKS];
     world.ranks = ranks;
     memset(world.operations, 0, sizeof world.operations);
@@ -218,7 +223,9 @@ static void run_ranks(unsigned ranks, unsigned lanes,
     memset(world.mail_written, 0, sizeof world.mail_written);
     memset(world.mail_read, 0, sizeof world.mail_read);
     for (unsigned r = 0; r < ranks; r++) {
-        threads[r] = (rank_thread){.rank = r, .ranks = ranks, .lanes = lanes, .work = work};
+        threads[r] = wish;
+        threads[r].rank = r;
+        threads[r].ranks = ranks;
         assert_int_equal(pthread_create(&running[r], NULL, run_rank, &threads[r]), 0);
     }
     for (unsigned r = 0; r < ranks; r++)
@@ -234,18 +241,49 @@ static void fill_lane(unsigned lane, float *block) {
         block[i] = (float)of_random_normal(&random) * (i % 3 == 0 ? 1e4F : 1e-2F);
 }
 
+static void round_block(const of_kernels *kernels, float *block) {
+    for (size_t i = 0; kernels != NULL && i < FLOATS; i++) {
+        uint32_t bits = (uint32_t)of_round_bf16(block[i]) << 16;
+        memcpy(&block[i], &bits, sizeof bits);
+    }
+}
+
 /* Neighbours first, then pairs of them, and so on. */
-static void add_all(unsigned lanes, float *sums) {
+static void add_all(unsigned lanes, const of_kernels *kernels, float *sums) {
     float(*block)[FLOATS] = malloc(lanes * sizeof *block);
     assert_non_null(block);
-    for (unsigned l = 0; l < lanes; l++)
+    for (unsigned l = 0; l < lanes; l++) {
         fill_lane(l, block[l]);
+        round_block(kernels, block[l]);
+    }
     for (unsigned distance = 1; distance < lanes; distance *= 2)
-        for (unsigned l = 0; l + distance < lanes; l += 2 * distance)
+        for (unsigned l = 0; l + distance < lanes; l += 2 * distance) {
             for (size_t i = 0; i < FLOATS; i++)
                 block[l][i] += block[l + distance][i];
+            round_block(kernels, block[l]);
+        }
     memcpy(sums, block[0], FLOATS * sizeof *sums);
     free(block);
+}
+
+/* The branches of a rank in the blocks of their first lanes; the others hold nothing of use. */
+static void add_branches(const rank_thread *thread, unsigned first, unsigned own, float **blocks) {
+    of_branch branches[64];
+    of_lane_tree tree = {.lanes = thread->lanes,
+                         .ranks = thread->ranks,
+                         .branches = branches,
+                         .kernels = thread->kernels};
+    bool begins[64] = {false};
+    of_tree_list_branches(&tree);
+    for (unsigned i = 0; i < tree.branch_count; i++) {
+        if (branches[i].rank != thread->rank)
+            continue;
+        of_tree_add_branch(&tree, &branches[i], blocks, first, 0, FLOATS);
+        begins[branches[i].lane - first] = true;
+    }
+    for (unsigned l = 0; l < own; l++)
+        if (!begins[l])
+            memset(blocks[l], 0x7F, FLOATS * sizeof(float));
 }
 
 static void reduce(rank_thread *thread, of_communicator *communicator) {
@@ -257,12 +295,18 @@ static void reduce(rank_thread *thread, of_communicator *communicator) {
     of_error error;
     for (unsigned l = 0; l < own; l++)
         assert_non_null(blocks[l] = malloc(FLOATS * sizeof(float)));
-    assert_int_equal(
-        of_reduction_open(communicator, thread->lanes, blocks, FLOATS, PARTS, &reduction, &error),
-        OF_OK);
+    const of_reduction_options options = {.lanes = thread->lanes,
+                                          .blocks = blocks,
+                                          .added = thread->added,
+                                          .floats = FLOATS,
+                                          .parts = PARTS,
+                                          .kernels = thread->kernels};
+    assert_int_equal(of_reduction_open(communicator, &options, &reduction, &error), OF_OK);
     for (int turn = 0; turn < 3; turn++) {
         for (unsigned l = 0; l < own; l++)
             fill_lane(first + l, blocks[l]);
+        if (thread->added)
+            add_branches(thread, first, own, blocks);
         for (int part = 0; part < PARTS; part++) {
             size_t begin = part + 1 < PARTS ? ends[part + 1] : 0;
             of_reduction_start(reduction, begin, ends[part] - begin);
@@ -277,19 +321,32 @@ static void reduce(rank_thread *thread, of_communicator *communicator) {
         free(blocks[l]);
 }
 
-static void sums_are_the_same_however_lanes_are_divided(void **state) {
-    (void)state;
+static void check_sums(rank_thread wish) {
     static rank_thread threads[MOST_RANKS];
     float expected[FLOATS];
-    for (unsigned lanes = 2; lanes <= 13; lanes++) {
-        add_all(lanes, expected);
-        for (unsigned ranks = 2; ranks <= MOST_RANKS && ranks <= lanes; ranks++) {
-            run_ranks(ranks, lanes, reduce, threads);
+    wish.work = reduce;
+    for (wish.lanes = 2; wish.lanes <= 13; wish.lanes++) {
+        add_all(wish.lanes, wish.kernels, expected);
+        for (unsigned ranks = 2; ranks <= MOST_RANKS && ranks <= wish.lanes; ranks++) {
+            run_ranks(ranks, wish, threads);
             for (unsigned r = 0; r < ranks; r++)
                 if (memcmp(threads[r].sums, expected, sizeof expected) != 0)
-                    fail_msg("%u lanes on %u ranks: rank %u has other sums", lanes, ranks, r);
+                    fail_msg("%u lanes on %u ranks: rank %u has other sums", wish.lanes, ranks, r);
         }
     }
+}
+
+static void sums_are_the_same_however_lanes_are_divided(void **state) {
+    (void)state;
+    check_sums((rank_thread){.added = false});
+    check_sums((rank_thread){.added = true});
+}
+
+static void rounded_sums_are_the_same_however_lanes_are_divided(void **state) {
+    (void)state;
+    const of_kernels *kernels = of_kernels_for(OF_ISA_SCALAR);
+    check_sums((rank_thread){.kernels = kernels});
+    check_sums((rank_thread){.kernels = kernels, .added = true});
 }
 
 static void too_few_lanes_are_an_error(void **state) {
@@ -297,8 +354,8 @@ static void too_few_lanes_are_an_error(void **state) {
     float *blocks[1] = {NULL};
     of_reduction *reduction = NULL;
     of_error error;
-    assert_int_equal(of_reduction_open(NULL, 0, blocks, FLOATS, 1, &reduction, &error),
-                     OF_ERROR_ARGUMENT);
+    const of_reduction_options options = {.blocks = blocks, .floats = FLOATS, .parts = 1};
+    assert_int_equal(of_reduction_open(NULL, &options, &reduction, &error), OF_ERROR_ARGUMENT);
     assert_string_equal(error.message, "0 lanes cannot be divided among 1 ranks");
 }
 
@@ -342,8 +399,8 @@ static void say_things(rank_thread *thread, of_communicator *communicator) {
 static void ranks_tell_each_other(void **state) {
     (void)state;
     static rank_thread threads[MOST_RANKS];
-    run_ranks(2, 2, say_things, threads);
-    run_ranks(3, 3, say_things, threads);
+    run_ranks(2, (rank_thread){.lanes = 2, .work = say_things}, threads);
+    run_ranks(3, (rank_thread){.lanes = 3, .work = say_things}, threads);
 }
 
 /* Parts go out from rank 0 and come back; what is not a rank's stays as it was. */
@@ -368,12 +425,13 @@ static void move_parts(rank_thread *thread, of_communicator *communicator) {
 static void parts_of_a_block_move(void **state) {
     (void)state;
     static rank_thread threads[MOST_RANKS];
-    run_ranks(3, 3, move_parts, threads);
+    run_ranks(3, (rank_thread){.lanes = 3, .work = move_parts}, threads);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_the_same_however_lanes_are_divided),
+        cmocka_unit_test(rounded_sums_are_the_same_however_lanes_are_divided),
         cmocka_unit_test(too_few_lanes_are_an_error),
         cmocka_unit_test(ranks_tell_each_other),
         cmocka_unit_test(parts_of_a_block_move),

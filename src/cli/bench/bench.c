@@ -53,7 +53,7 @@ typedef struct grid {
 typedef struct bench_settings {
     const char *model, *batch, *threads, *isa, *precision, *out;
     uint64_t scales, steps, hidden, size, channels, repetitions, micro_batch, calls, memory;
-    int mode, format, coupling, family, block, affinity;
+    int mode, format, coupling, family, block, affinity, gradient_precision;
     double seconds;
     bool layers, cost, scaling, quiet;
     const char *network;
@@ -115,6 +115,8 @@ static void declare(bench_settings *s, of_option_table *table) {
     of_option_text(table, 0, "network", "LIST", &s->network,
                    "Networks for --scaling, each LATENCY:GBIT in microseconds and Gbit/s; without "
                    "it, 2:100,20:10.");
+    of_option_choice(table, "gradient-precision", "f32|bf16", &s->gradient_precision,
+                     "What --scaling sends gradients in; without it, f32.");
     of_option_text(table, 'o', "out", "FILE", &s->out, "Write to FILE instead of standard output.")
         ->role = OF_ROLE_WRITTEN;
     of_option_flag(table, 'q', "quiet", &s->quiet, "No progress.");
@@ -225,6 +227,7 @@ static of_bench_wish wish_of(const bench_settings *s, size_t i) {
         .threads = (unsigned)g->threads[i / g->batches % g->thread_counts],
         .isa = g->isa[i / g->batches / g->thread_counts % g->isas],
         .precision = g->precision[i / g->batches / g->thread_counts / g->isas],
+        .gradient_precision = (of_precision)s->gradient_precision,
         .repetitions = s->repetitions,
         .micro_batch = s->micro_batch,
         .calls = s->calls                      ? s->calls
@@ -352,6 +355,8 @@ static const char *contradiction(const bench_settings *s, const of_option_table 
         return "--scaling takes a --batch of 4 or more";
     if (!s->scaling && of_option_given(table, "network"))
         return "--network needs --scaling";
+    if (!s->scaling && of_option_given(table, "gradient-precision"))
+        return "--gradient-precision needs --scaling";
     if (!of_bench_networks_valid(s->network))
         return "--network: not a list of LATENCY:GBIT";
     if (s->mode != OF_BENCH_TRAIN &&

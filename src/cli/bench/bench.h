@@ -69,6 +69,7 @@ typedef struct of_bench_wish {
     unsigned threads;
     of_isa isa;
     of_precision precision;
+    of_precision gradient_precision; /* of messages, with --scaling */
     uint64_t repetitions;
     uint64_t micro_batch; /* training: 0: chosen */
     unsigned lanes;       /* training: 0: as `train` takes without --lanes */

@@ -4,7 +4,8 @@
  * given. Every rank has the same batch, so the global batch grows with the ranks.
  *
  * Of R ranks, each sends (R-1)/R of a gradient to the others and the same amount of sums back, in
- * R-1 messages each time: 2 (R-1) latency + 2 (R-1)/R bytes/bandwidth for a scale. A scale's
+ * R-1 messages each time: 2 (R-1) latency + 2 (R-1)/R bytes/bandwidth for a scale, half of the
+ * bytes in bfloat16 (that rounding takes time of the processor is left out). A scale's
  * reduction starts when the last micro-batch's backward pass has left it, and one follows the
  * other; what is not over when the first scale is done adds to the step. */
 #include "cli/bench/bench_subject.h"
@@ -32,11 +33,12 @@ typedef struct network {
 typedef struct step_cost {
     double batches[BATCHES], seconds[BATCHES]; /* measured */
     of_bench_line line;                        /* seconds against images */
-    size_t bytes[MOST_SCALES];                 /* of a scale's gradient */
+    double bytes[MOST_SCALES];                 /* of a scale's gradient, as it is sent */
     double backward[MOST_SCALES];              /* seconds of the last micro-batch */
     uint32_t scales;
     uint64_t batch;
     unsigned threads;
+    of_precision gradients;
 } step_cost;
 
 /* ---- Computing ---------------------------------------------------------------------------- */
@@ -78,7 +80,8 @@ static of_status divide_step(of_model *model, const of_bench_wish *wish, step_co
     of_status status = of_bench_set_up(model, wish, &subject, error);
     cost->scales = of_architecture_scale_count(a);
     for (uint32_t s = 0; status == OF_OK && s < cost->scales; s++) {
-        cost->bytes[s] = of_train_loop_scale_bytes(subject.loop, s);
+        cost->bytes[s] = (double)of_train_loop_scale_bytes(subject.loop, s) /
+                         (cost->gradients == OF_PRECISION_BF16 ? 2 : 1);
         cost->backward[s] = share;
         positions += share;
         share /= 4;
@@ -153,7 +156,7 @@ static double exposed(const step_cost *cost, const network *net, double ranks) {
         now += cost->backward[s];
         double start = now > free_at ? now : free_at;
         free_at = start + 2 * (ranks - 1) * net->latency +
-                  2 * (ranks - 1) / ranks * (double)cost->bytes[s] / net->bandwidth;
+                  2 * (ranks - 1) / ranks * cost->bytes[s] / net->bandwidth;
     }
     return free_at > now ? free_at - now : 0;
 }
@@ -169,7 +172,7 @@ static double predicted_rate(const step_cost *cost, const network *net, double r
 /* ---- Printing ----------------------------------------------------------------------------- */
 
 static void print_measurements(const step_cost *cost, const reduction_times *times, FILE *file) {
-    size_t bytes = 0;
+    double bytes = 0;
     (void)fputs("| images | ms/step | line |\n|---:|---:|---:|\n", file);
     for (int i = 0; i < BATCHES; i++)
         (void)fprintf(file, "| %.0f | %.4g | %.4g |\n", cost->batches[i], 1e3 * cost->seconds[i],
@@ -178,9 +181,9 @@ static void print_measurements(const step_cost *cost, const reduction_times *tim
         bytes += cost->bytes[s];
     (void)fprintf(file,
                   "\nA step: %.3g ms + %.4g ms for each image, %u threads, R² %.4f; gradient %.4g "
-                  "MB.\n\n",
+                  "MB in %s.\n\n",
                   1e3 * cost->line.constant, 1e3 * cost->line.slope, cost->threads, cost->line.r2,
-                  1e-6 * (double)bytes);
+                  1e-6 * bytes, of_precision_name(cost->gradients));
     if (times->ranks < 2)
         return;
     (void)fprintf(file, "| KB reduced over %u ranks | ms |\n|---:|---:|\n", times->ranks);
@@ -226,6 +229,7 @@ static void record_all(const of_bench_context *context, const step_cost *cost,
             of_records_count(records, "ranks", ranks);
             of_records_count(records, "batch", cost->batch);
             of_records_count(records, "threads", cost->threads);
+            of_records_text(records, "gradient_precision", of_precision_name(cost->gradients));
             of_records_real(records, "latency_us", 1e6 * networks[i].latency);
             of_records_real(records, "gbit_per_second", 8e-9 * networks[i].bandwidth);
             of_records_flag(records, "network_measured", networks[i].measured);
@@ -244,7 +248,7 @@ static void record_all(const of_bench_context *context, const step_cost *cost,
 of_status of_bench_scaling(of_model *model, const of_bench_wish *wish, const char *given,
                            of_ranks *ranks, const of_bench_context *context, of_bench_format format,
                            FILE *file, of_error *error) {
-    step_cost cost = {.batch = wish->batch};
+    step_cost cost = {.batch = wish->batch, .gradients = wish->gradient_precision};
     reduction_times times = {.ranks = 1};
     network networks[MOST_NETWORKS + 1];
     size_t count = 0;

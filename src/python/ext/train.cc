@@ -211,6 +211,7 @@ const field_table &train_fields() {
         {"threads", put<&o::threads>},
         {"isa", put_choice<&o::isa, of_isa_parse>},
         {"precision", put_choice<&o::precision, of_precision_parse>},
+        {"gradient_precision", put_choice<&o::gradient_precision, of_precision_parse>},
         {"micro_batch", put<&o::micro_batch>},
         {"lanes", put<&o::lanes>},
         {"memory_bytes", put<&o::memory_bytes>},

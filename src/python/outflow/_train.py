@@ -164,6 +164,7 @@ def train(
     patience: Optional[int] = None,
     isa: Optional[str] = None,
     precision: Optional[str] = None,
+    gradient_precision: Optional[str] = None,
     micro_batch: Optional[int] = None,
     lanes: Optional[int] = None,
     memory_bytes: Optional[int] = None,
@@ -197,6 +198,7 @@ def train(
         background: what lies below transparent pixels: "white", "black", "grey" or "#rrggbb".
         valid, out_of: images to validate on; named sets to tell from them.
         precision: "f32"; "bf16", about twice as fast on CPUs with AVX512_BF16; or "auto".
+        gradient_precision: "f32" or "bf16": of gradients on their way between ranks.
         resume: go on from the checkpoint, bit for bit; without one, start.
         overwrite: start anew even if there is a checkpoint or a weight file.
         progress: "tqdm", or called with (images, total, bits_per_dim) after each step.

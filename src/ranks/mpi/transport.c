@@ -30,13 +30,14 @@ static int started(int place, int result) {
     return -1;
 }
 
-static int start_exchange(of_channel channel, const float *from, const int *send_counts,
-                          const int *send_places, float *to, const int *receive_counts,
-                          const int *receive_places) {
+static int start_exchange(of_channel channel, size_t bytes, const void *from,
+                          const int *send_counts, const int *send_places, void *to,
+                          const int *receive_counts, const int *receive_places) {
     int place = take();
+    MPI_Datatype type = bytes == sizeof(float) ? MPI_FLOAT : MPI_UINT16_T;
     return place < 0 ? -1
-                     : started(place, MPI_Ialltoallv(from, send_counts, send_places, MPI_FLOAT, to,
-                                                     receive_counts, receive_places, MPI_FLOAT,
+                     : started(place, MPI_Ialltoallv(from, send_counts, send_places, type, to,
+                                                     receive_counts, receive_places, type,
                                                      channels[channel], &requests[place]));
 }
 
