@@ -108,8 +108,12 @@ static of_status open_spec(const model_spec *spec, const of_server_options *opti
     wanted.threads = threads_of_worker(options);
     wanted.isa = options->isa;
     wanted.precision = options->precision;
+    wanted.lossy_scores = options->lossy_scores;
     (void)snprintf(model->name, sizeof model->name, "%s", spec->name);
     of_status status = of_detector_open(&wanted, &model->detector, error);
+    if (status == OF_OK) /* what is judged by must be there; others are left out */
+        status = of_detector_check_score(model->detector,
+                                         of_detector_default_score(model->detector), error);
     if (status == OF_OK)
         describe_scores(model);
     return status;
