@@ -93,10 +93,10 @@ static void enlarge(subject *s, uint8_t *to) {
                 size_t top = s->height / 4 + y / 2, left = s->width / 4 + x / 2;
                 size_t bottom = clamp(top, 1 + y % 2, s->height);
                 size_t right = clamp(left, 1 + x % 2, s->width);
-                unsigned sum = s->image[(top * s->width + left) * s->channels + c] +
-                               s->image[(top * s->width + right) * s->channels + c] +
-                               s->image[(bottom * s->width + left) * s->channels + c] +
-                               s->image[(bottom * s->width + right) * s->channels + c];
+                int sum = s->image[(top * s->width + left) * s->channels + c] +
+                          s->image[(top * s->width + right) * s->channels + c] +
+                          s->image[(bottom * s->width + left) * s->channels + c] +
+                          s->image[(bottom * s->width + right) * s->channels + c];
                 to[(y * s->width + x) * s->channels + c] = (uint8_t)((sum + 2) / 4);
             }
 }
