@@ -66,6 +66,8 @@ typedef struct of_detector_options {
     of_tiling tiles; /**< how of_detector_stream cuts pictures; all zero: as those that the model is
                           calibrated on were cut, if they were. See "Tiles" below */
     bool whole;      /**< pictures are not cut, whatever the calibration says */
+    bool lossy_scores; /**< with OF_PRECISION_INT8: also scores that lose more than OF_MOST_LOSS in
+                            it, or whose loss nobody measured; see "Quantizing" below */
 } of_detector_options;
 
 /** All fields at their defaults: no models yet. */
@@ -137,7 +139,9 @@ OF_API const of_architecture *of_detector_architecture(const of_detector *detect
 /**
  * Can this score be computed? If not, the error says what is missing: OF_ERROR_ARGUMENT a model or
  * a calibration, or that there is no such score or scale; OF_ERROR_MISMATCH models or a calibration
- * that do not fit; OF_ERROR_UNSUPPORTED a coder that this build lacks.
+ * that do not fit; OF_ERROR_UNSUPPORTED a coder that this build lacks or, with the setting
+ * "lossy_scores", that the score loses too much in OF_PRECISION_INT8 or nobody measured what it
+ * loses.
  */
 OF_API of_status of_detector_check_score(const of_detector *detector, of_score score,
                                          of_error *error);
@@ -152,9 +156,14 @@ OF_API of_status of_detector_check_p_value(const of_detector *detector, of_score
  */
 OF_API size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t most);
 
+/** Likewise all scores that could be computed, if OF_PRECISION_INT8 did not lose too much of them
+    (of_detector_options.lossy_scores). None in other precisions. */
+OF_API size_t of_detector_lossy_scores(const of_detector *detector, of_score *scores, size_t most);
+
 /** What to judge images by if nothing else is asked for: what the model's file says (of_fit), else
     `combined` where the model is calibrated
-    for these models, else `ratio` with a general model, else `nll`. */
+    for these models, else `ratio` with a general model, else `nll`. Where OF_PRECISION_INT8 does
+   not keep it, of_detector_check_score says so. */
 OF_API of_score of_detector_default_score(const of_detector *detector);
 
 /** Reads a score's name (NULL: the default one) and checks that it can be computed. */
@@ -435,11 +444,18 @@ OF_API bool of_detector_was_trained_on(const of_detector *detector, const char *
 /* ---- Quantizing: what OF_PRECISION_INT8 needs ------------------------------------------------ */
 
 /**
- * Measures on images how large the activations of the detector's models are (of_model_quantize), to
- * be written by of_detector_save. The detector, which must have been opened with OF_PRECISION_F32,
- * goes on as it is; one that is opened from the saved file may run with OF_PRECISION_INT8. Of a
- * general model they are saved only into a bundle: one in a file of its own is quantized by itself.
- * `options` and `result` may be NULL.
+ * Measures on images how large the activations of the detector's models are (of_model_quantize),
+ * and what scores then lose, to be written by of_detector_save. The detector, which must have been
+ * opened with OF_PRECISION_F32, goes on as it is; one that is opened from the saved file may run
+ * with OF_PRECISION_INT8. Of a general model they are saved only into a bundle: one in a file of
+ * its own is quantized by itself, on the same images under the same `source`, else the losses of
+ * scores that compare with it do not hold. `options` and `result` may be NULL.
+ *
+ * Every third image is left out of the ranges. On those (up to 512, at least 32) and on built-in
+ * outliers, most of them made from those, all scores but `ensemble` and `complexity-webp` are
+ * computed in both precisions; `typicality` and `combined` with the detector's calibration, or with
+ * one of the other images. This takes a CPU with AVX512_VNNI: elsewhere nothing is known, and a
+ * detector in integers then refuses every score unless lossy_scores are allowed.
  */
 OF_API of_status of_detector_quantize(of_detector *detector, const char *source,
                                       const of_stream_options *options, of_stream_result *result,
@@ -448,6 +464,29 @@ OF_API of_status of_detector_quantize(of_detector *detector, const char *source,
 /** The same with images in memory. `source` says where they come from, for people; may be NULL. */
 OF_API of_status of_detector_quantize_pixels(of_detector *detector, const of_batch *batch,
                                              const char *source, of_error *error);
+
+/** Loss of AUROC above which a score is refused in OF_PRECISION_INT8. */
+#define OF_MOST_LOSS 0.002
+
+/** What a score loses in OF_PRECISION_INT8. */
+typedef struct of_precision_loss {
+    of_score score;
+    double auroc;     /**< the largest fall of AUROC over the kinds of outliers; negative: it rises
+                           against all of them */
+    char against[24]; /**< which kind that is: "mixed images" */
+    double p_value;   /**< mean change of a usual image's p-value, as a distance */
+    double flagged;   /**< share of usual images that the threshold in f32 for 5 % then flags */
+} of_precision_loss;
+
+/** What was measured for these models when they were quantized; NULL: nothing. Valid until the
+    detector is quantized anew. */
+OF_API const of_precision_loss *of_detector_precision_loss(const of_detector *detector,
+                                                           of_score score);
+
+/** The same of a model's file, whatever its general model: up to `most` into `losses`. Returns how
+    many there are, 0 if none can be read. */
+OF_API size_t of_model_precision_losses(const of_model *model, of_precision_loss *losses,
+                                        size_t most);
 
 /* ---- Saving ------------------------------------------------------------------------------------
  */

@@ -81,6 +81,7 @@ static void declare(eval_settings *settings, of_option_table *table) {
     of_shared_source_options(&settings->shared, table);
     of_shared_plan_options(&settings->shared, table);
     of_shared_precision_option(&settings->shared, table);
+    of_shared_lossy_option(&settings->shared, table);
     of_option_flag(
         table, 0, "compare-precision", &settings->compare_precision,
         "Run every set twice, in f32 and in --precision (without it, bf16), and report what "
@@ -350,6 +351,8 @@ static int eval_with(const eval_settings *settings, const set_list *sets, of_con
         of_eval_detectors_open(&settings->shared, settings->compare_precision, &detectors, &error);
     if (status == OF_OK)
         of_shared_say_general(console, detectors.detector);
+    if (status == OF_OK)
+        of_shared_say_lossy(console, detectors.detector);
     if (status == OF_OK)
         status = run_and_write(&run, &detectors, &evaluation, &reduced, &error);
     int code = status == OF_OK ? exit_code(evaluation) : of_processes_fail(console, &error);

@@ -148,10 +148,22 @@ static void write_calibration(of_json *json, const of_model *model) {
 
 /* Nor is that of activation ranges for reading. */
 static const char *metadata_text(const of_model *model, const char *key) {
-    if (is_calibration(key))
+    if (is_calibration(key) || strcmp(key, "int8_losses") == 0)
         return "see above";
     return strcmp(key, "quantization") == 0 ? "activation ranges, for precision int8"
                                             : of_model_metadata(model, key);
+}
+
+static void print_losses(const of_model *model, FILE *file) {
+    of_precision_loss losses[32];
+    size_t count = of_model_precision_losses(model, losses, 32);
+    for (size_t i = 0; i < count && i < 32; i++) {
+        char name[32];
+        of_score_name(losses[i].score, name, sizeof name);
+        (void)fprintf(file, "%-14s %s: AUROC %+.4f against %s%s\n", i == 0 ? "in int8" : "", name,
+                      -losses[i].auroc, losses[i].against,
+                      losses[i].auroc > OF_MOST_LOSS ? " (refused)" : "");
+    }
 }
 
 static void print_metadata(const of_model *model, FILE *file) {
@@ -193,6 +205,7 @@ static of_status print_text(const char *path, const of_model *model, const of_pl
     (void)fprintf(file, "%-14s %016" PRIx64 "\n", "fingerprint", of_model_fingerprint(model));
     of_status status = print_general(path, file, error);
     print_calibration(model, file);
+    print_losses(model, file);
     print_metadata(model, file);
     print_training(cost, file);
     print_plan_summary(plan, file);

@@ -33,6 +33,12 @@ static void add_score_column(of_rows *rows, of_score_kind kind) {
     of_rows_add_named(rows, (of_score){kind, 0});
 }
 
+/* Where the precision does not spoil it. */
+static void add_kept_column(of_rows *rows, of_score_kind kind) {
+    if (of_detector_check_score(rows->detector, (of_score){kind, 0}, NULL) == OF_OK)
+        add_score_column(rows, kind);
+}
+
 of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format, const of_detector *detector,
                        of_error *error) {
     const of_architecture *architecture = of_detector_architecture(detector);
@@ -57,8 +63,8 @@ of_status of_rows_open(of_rows *rows, FILE *file, of_row_format format, const of
         (void)snprintf(name, sizeof name, "logp_scale%" PRIu32, scale);
         add_column(rows, name, OF_COLUMN_CONTRIBUTION)->score = (of_score){OF_SCORE_SCALE, scale};
     }
-    add_score_column(rows, OF_SCORE_NLL);
-    add_score_column(rows, OF_SCORE_LAST);
+    add_kept_column(rows, OF_SCORE_NLL);
+    add_kept_column(rows, OF_SCORE_LAST);
     return OF_OK;
 }
 
@@ -74,7 +80,7 @@ void of_rows_close(of_rows *rows) {
 
 void of_rows_add_general(of_rows *rows, bool comparable_scales) {
     add_column(rows, "logp_general", OF_COLUMN_GENERAL_LOGP);
-    add_score_column(rows, OF_SCORE_RATIO);
+    add_kept_column(rows, OF_SCORE_RATIO);
     if (comparable_scales)
         add_score_column(rows, OF_SCORE_RATIO_LAST);
 }

@@ -121,6 +121,7 @@ static void declare(score_settings *settings, of_option_table *table) {
     of_shared_source_options(&settings->shared, table);
     of_shared_plan_options(&settings->shared, table);
     of_shared_precision_option(&settings->shared, table);
+    of_shared_lossy_option(&settings->shared, table);
 }
 
 /* What the visitor of a source's batches needs. */
@@ -334,6 +335,7 @@ static int score_with(score_settings *settings, of_console *console) {
     if (status == OF_OK) {
         take_rate(settings, detector, console);
         of_shared_say_general(console, detector);
+        of_shared_say_lossy(console, detector);
         score_run run = {.settings = settings, .console = console, .detector = detector};
         run.watch = (of_score_watch){.console = console,
                                      .rows = &run.rows,

@@ -85,6 +85,7 @@ static void declare_service(serve_settings *s, of_option_table *table) {
                    "it, 0.01.");
     of_shared_plan_options(&s->shared, table);
     of_shared_precision_option(&s->shared, table);
+    of_shared_lossy_option(&s->shared, table);
     of_option_flag(table, 'q', "quiet", &s->quiet, "Log no requests, only what happens else.");
 }
 
@@ -152,6 +153,7 @@ static of_server_options options_of(const serve_settings *s) {
     options.threads = (unsigned)s->shared.threads;
     options.isa = (of_isa)s->shared.isa;
     options.precision = (of_precision)s->shared.precision;
+    options.lossy_scores = s->shared.lossy_scores;
     options.workers = (unsigned)s->workers;
     options.max_batch = (size_t)s->max_batch;
     options.max_wait = s->max_wait / 1000;

@@ -3,8 +3,11 @@
 
 #include "cli/processes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MOST_NAMED = 32, NAME_SIZE = 34 /* of a score, with a comma */ };
 
 void of_shared_model_option(of_shared_settings *settings, of_option_table *table) {
     of_option_model(table, 'm', "model", &settings->model,
@@ -66,6 +69,12 @@ void of_shared_precision_option(of_shared_settings *settings, of_option_table *t
         "What the networks calculate in; without it, f32. bf16 is faster and needs a "
         "CPU with AVX512_BF16; auto takes it where it is to be had. int8 is faster still "
         "and needs AVX512_VNNI and a model that 'outflow quantize' has prepared.");
+}
+
+void of_shared_lossy_option(of_shared_settings *settings, of_option_table *table) {
+    of_option_flag(table, 0, "lossy-scores", &settings->lossy_scores,
+                   "With --precision int8: also scores that lose more than 0.002 of their AUROC in "
+                   "it, or whose loss 'outflow quantize' has not measured.");
 }
 
 void of_shared_source_options(of_shared_settings *settings, of_option_table *table) {
@@ -154,6 +163,7 @@ of_detector_options of_shared_detector_options(const of_shared_settings *setting
     options.threads = (unsigned)settings->threads;
     options.isa = (of_isa)settings->isa;
     options.precision = (of_precision)settings->precision;
+    options.lossy_scores = settings->lossy_scores;
     options.ranks = of_processes_ranks();
     options.whole = cuts_off(settings);
     if (settings->tiles != NULL && !options.whole) /* its spelling has been checked */
@@ -170,6 +180,24 @@ void of_shared_say_general(const of_console *console, const of_detector *detecto
         of_log_write(&console->log, OF_LOG_INFO,
                      "takes the general model %s, which %s was calibrated with",
                      info.general_model->file, info.model->file);
+}
+
+void of_shared_say_lossy(const of_console *console, const of_detector *detector) {
+    of_score scores[MOST_NAMED];
+    char names[MOST_NAMED * NAME_SIZE] = "";
+    size_t count = of_detector_lossy_scores(detector, scores, MOST_NAMED), used = 0;
+    if (count == 0)
+        return;
+    for (size_t i = 0; i < count && i < MOST_NAMED; i++) {
+        char name[NAME_SIZE - 2];
+        of_score_name(scores[i], name, sizeof name);
+        used +=
+            (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", name);
+    }
+    of_log_write(&console->log, OF_LOG_WARNING,
+                 "left out, since they lose too much in int8 or it was not measured: %s; "
+                 "--lossy-scores takes them in",
+                 names);
 }
 
 of_stream_options of_shared_stream_options(const of_shared_settings *settings,

@@ -20,6 +20,7 @@ typedef struct of_shared_settings {
     int frames;                                   /* OF_FRAMES_FIRST or OF_FRAMES_ALL */
     bool strict, quiet, full_decoding;
     bool webp;         /* --webp: complexity-webp among all scores */
+    bool lossy_scores; /* --lossy-scores */
     const char *tiles; /* --tiles: NULL, "off", or SIZE[:STRIDE] */
 } of_shared_settings;
 
@@ -36,6 +37,9 @@ of_status of_shared_check_tiles(const of_shared_settings *settings, of_error *er
 /* -t/--threads and --isa; --precision */
 void of_shared_plan_options(of_shared_settings *settings, of_option_table *table);
 void of_shared_precision_option(of_shared_settings *settings, of_option_table *table);
+/* --lossy-scores; and tells which scores are left out without it */
+void of_shared_lossy_option(of_shared_settings *settings, of_option_table *table);
+void of_shared_say_lossy(const of_console *console, const of_detector *detector);
 /* --limit, --every, --strict, --max-pixels, --max-bytes, --max-unpacked, --background, --frames,
  * --full-decoding, -b/--batch, -s/--seed, -q/--quiet */
 void of_shared_source_options(of_shared_settings *settings, of_option_table *table);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which scores the models at hand allow, and when an image is flagged. */
 #include "core/error.h"
-#include "detect/detector.h"
+#include "detect/losses.h"
 #include "model/named.h"
 #include "score/calibration_pictures.h"
 #include "score/score_table.h"
@@ -88,10 +88,9 @@ static of_status check_known(const of_detector *detector, of_score score, const 
     return OF_OK;
 }
 
-of_status of_detector_check_score(const of_detector *detector, of_score score, of_error *error) {
+/* Is all there that it is computed from? */
+static of_status check_computed(const of_detector *detector, of_score score, of_error *error) {
     char name[32], what[64];
-    if (detector == NULL)
-        return of_fail(error, OF_ERROR_ARGUMENT, "a score needs a detector");
     of_score_name(score, name, sizeof name);
     unsigned needs = of_score_needs(score);
     of_status status = check_known(detector, score, name, error);
@@ -103,6 +102,13 @@ of_status of_detector_check_score(const of_detector *detector, of_score score, o
     if (detector->calibration == NULL)
         return fail_uncalibrated(detector, what, error);
     return score.kind == OF_SCORE_COMBINED ? check_calibration(detector, score, error) : OF_OK;
+}
+
+of_status of_detector_check_score(const of_detector *detector, of_score score, of_error *error) {
+    if (detector == NULL)
+        return of_fail(error, OF_ERROR_ARGUMENT, "a score needs a detector");
+    of_status status = check_computed(detector, score, error);
+    return status == OF_OK ? of_losses_check(detector, score, error) : status;
 }
 
 static bool cuts_pictures(const of_detector *detector) {
@@ -124,7 +130,8 @@ of_status of_detector_check_p_value(const of_detector *detector, of_score score,
 /* ---- Choosing ---------------------------------------------------------------------------------
  */
 
-size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t most) {
+/* Those that can be computed and are kept by the precision, or are not. */
+static size_t list_scores(const of_detector *detector, bool kept, of_score *scores, size_t most) {
     uint32_t scales = of_architecture_scale_count(of_detector_architecture(detector));
     size_t count = 0;
     for (size_t i = 0; i < OF_SCORE_KINDS; i++) {
@@ -133,7 +140,8 @@ size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t 
             continue;
         for (uint32_t scale = 0; scale < (row->per_scale ? scales : 1); scale++) {
             of_score score = {row->kind, scale};
-            if (of_detector_check_score(detector, score, NULL) != OF_OK)
+            if (check_computed(detector, score, NULL) != OF_OK ||
+                (of_losses_check(detector, score, NULL) == OF_OK) != kept)
                 continue;
             if (count < most)
                 scores[count] = score;
@@ -143,12 +151,20 @@ size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t 
     return count;
 }
 
+size_t of_detector_scores(const of_detector *detector, of_score *scores, size_t most) {
+    return list_scores(detector, true, scores, most);
+}
+
+size_t of_detector_lossy_scores(const of_detector *detector, of_score *scores, size_t most) {
+    return list_scores(detector, false, scores, most);
+}
+
+/* The precision does not change what is meant: a default that it does not keep is refused. */
 of_score of_detector_default_score(const of_detector *detector) {
     const of_score combined = {OF_SCORE_COMBINED, 0};
-    if (detector->judging.given &&
-        of_detector_check_score(detector, detector->judging.score, NULL) == OF_OK)
+    if (detector->judging.given && check_computed(detector, detector->judging.score, NULL) == OF_OK)
         return detector->judging.score;
-    if (of_detector_check_score(detector, combined, NULL) == OF_OK)
+    if (check_computed(detector, combined, NULL) == OF_OK)
         return combined;
     return (of_score){detector->has_general ? OF_SCORE_RATIO : OF_SCORE_NLL, 0};
 }

@@ -65,6 +65,19 @@ static of_status add_batch(void *user, const of_scored_batch *batch, of_error *e
     return status;
 }
 
+/* A calibration serves every precision, so that it holds all scores. */
+static of_status check_precision(const of_detector *detector, of_error *error) {
+    of_score score;
+    char name[32];
+    if (of_detector_lossy_scores(detector, &score, 1) == 0)
+        return OF_OK;
+    of_score_name(score, name, sizeof name);
+    return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "lossy_scores",
+                           "a calibration holds all scores, and precision int8 does not keep '%s': "
+                           "calibrate in f32, which serves int8 as well, or allow lossy scores",
+                           name);
+}
+
 static of_status open_calibrator(const of_detector *detector, const char *source,
                                  of_calibrator **calibrator, of_error *error) {
     const of_calibrated_models models = {
@@ -80,7 +93,8 @@ static of_status open_calibrator(const of_detector *detector, const char *source
     if (detector->webp && !of_has_webp())
         return of_fail_setting(error, OF_ERROR_UNSUPPORTED, "webp",
                                "this build of the library has no WebP coder (libwebp)");
-    return of_calibrator_create_for(&models, calibrator, error);
+    of_status status = check_precision(detector, error);
+    return status == OF_OK ? of_calibrator_create_for(&models, calibrator, error) : status;
 }
 
 /* The detector uses it from now on. */

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/options_read.h"
+#include "detect/losses.h"
 #include "model/model.h"
 #include "model/named.h"
 #include "ranks/ranks.h"
@@ -191,6 +192,21 @@ static of_status copy_training(of_detector *detector, const of_model *model, of_
                : of_fail_memory(error, "the record of a training");
 }
 
+/* What scores lose in integers, if it was measured with these models. */
+static void read_losses(of_detector *detector, const of_model *const models[OF_PLACES],
+                        const of_detector_options *options) {
+    const of_model *model = models[OF_PLACE_MODEL], *general = models[OF_PLACE_GENERAL];
+    const of_losses_models used = {
+        .model = detector->models[OF_PLACE_MODEL].fingerprint,
+        .general = general != NULL ? detector->models[OF_PLACE_GENERAL].fingerprint : 0,
+        .own_ranges = of_model_metadata(model, "quantization"),
+        .ranges = general != NULL ? of_model_metadata(general, "quantization") : NULL};
+    detector->lossy_scores = options->lossy_scores;
+    detector->in_integers =
+        of_plan_describe(detector->plans[OF_PLACE_MODEL]).precision == OF_PRECISION_INT8;
+    of_losses_read(model, &used, &detector->losses);
+}
+
 /* ---- Opening ------------------------------------------------------------------------------- */
 
 /* Of a batch's images, where a micro-batch for every thread does not take more. */
@@ -238,6 +254,7 @@ static of_status build(of_detector *detector, const of_model *const models[OF_PL
         of_ensemble_fingerprint(models + OF_PLACE_ENSEMBLE, detector->ensemble_count);
     detector->batch = choose_batch(detector->plans[OF_PLACE_MODEL]);
     read_calibration(detector, models[OF_PLACE_MODEL]);
+    read_losses(detector, models, options);
     of_judging_read(models[OF_PLACE_MODEL], detector->has_general, &detector->judging);
     return choose_tiling(detector, options, error);
 }
@@ -369,6 +386,7 @@ void of_detector_free(of_detector *detector) {
         free(detector->files[i]);
         free(detector->quantizations[i]);
     }
+    free(detector->losses_text);
     free(detector->training);
     of_calibration_free(detector->calibration);
     free(detector);

@@ -34,6 +34,14 @@ typedef struct of_file_identity {
     int64_t seconds, nanoseconds; /* of the last change */
 } of_file_identity;
 
+enum { OF_LOSSES_MOST = 32 /* nobody's scores are more */ };
+
+/* What is known of scores in integers; see losses.h. */
+typedef struct of_losses {
+    size_t count;
+    of_precision_loss items[OF_LOSSES_MOST];
+} of_losses;
+
 struct of_detector {
     bool has_general;
     bool general_found; /* among the installed models, by the calibration's record of it */
@@ -53,6 +61,10 @@ struct of_detector {
     char calibration_problem[512];
     of_judging judging;             /* what the model's file says */
     char *quantizations[OF_PLACES]; /* measured since it was opened; freed with free(), or NULL */
+    of_losses losses;               /* of scores, in integers */
+    char *losses_text;              /* measured since it was opened; freed with free(), or NULL */
+    bool in_integers;
+    bool lossy_scores; /* are allowed */
     of_runner_pool *pool;
 };
 

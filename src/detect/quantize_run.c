@@ -1,96 +1,318 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantizing a detector: how large its models' activations are, on images of a source. */
+/* Quantizing a detector: how large its models' activations are, on images of a source, and what the
+ * scores then lose, on images that are left out of that. */
 #include "core/batch_check.h"
 #include "core/error.h"
+#include "core/memory.h"
 #include "detect/batch.h"
+#include "detect/losses.h"
+#include "detect/losses_measure.h"
 #include "graph/quantizer.h"
+#include "model/model.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-typedef struct quantizers {
-    of_quantizer *of[OF_PLACES]; /* NULL where there is no model */
-} quantizers;
+enum {
+    HELD_OUT = 3,        /* every third image is left out of the ranges */
+    MOST_COMPARED = 512, /* images in memory, of these and of the others */
+    MOST_FITTED = 512
+};
 
-static void free_quantizers(quantizers *all) {
-    for (size_t i = 0; i < OF_PLACES; i++)
-        of_quantizer_free(all->of[i]);
+/* ---- Samples of a stream ------------------------------------------------------------------- */
+
+/* Every stride-th image, where the stride doubles each time the room is used up. */
+typedef struct sample {
+    uint8_t *pixels;
+    size_t image_bytes, count, most;
+    uint64_t stride, seen;
+} sample;
+
+static of_status open_sample(sample *s, size_t image_bytes, size_t most, of_error *error) {
+    *s = (sample){.image_bytes = image_bytes, .most = most, .stride = 1};
+    s->pixels = of_allocate(most, image_bytes);
+    return s->pixels != NULL ? OF_OK : of_fail_memory(error, "images");
 }
 
-static of_status make_quantizers(const of_detector *detector, quantizers *all, of_error *error) {
-    of_status status = OF_OK;
+static void thin(sample *s) {
+    for (size_t i = 0; 2 * i < s->count; i++)
+        memmove(s->pixels + i * s->image_bytes, s->pixels + 2 * i * s->image_bytes, s->image_bytes);
+    s->count = (s->count + 1) / 2;
+    s->stride *= 2;
+}
+
+static void add_to_sample(sample *s, const uint8_t *image) {
+    if (s->seen % s->stride == 0 && s->count == s->most)
+        thin(s);
+    if (s->seen % s->stride == 0) {
+        memcpy(s->pixels + s->count * s->image_bytes, image, s->image_bytes);
+        s->count++;
+    }
+    s->seen++;
+}
+
+/* ---- Ranges -------------------------------------------------------------------------------- */
+
+typedef struct quantizing {
+    of_quantizer *of[OF_PLACES]; /* NULL where there is no model */
+    char *texts[OF_PLACES];      /* what they find */
+    size_t image_bytes;
+    uint64_t seen;
+    sample compared, fitted;
+} quantizing;
+
+static void close_quantizing(quantizing *q) {
+    for (size_t i = 0; i < OF_PLACES; i++) {
+        of_quantizer_free(q->of[i]);
+        free(q->texts[i]);
+    }
+    of_free(q->compared.pixels);
+    of_free(q->fitted.pixels);
+}
+
+static of_status open_quantizing(const of_detector *detector, quantizing *q, of_error *error) {
+    size_t bytes = of_architecture_dimensions(&detector->models[OF_PLACE_MODEL].architecture);
+    of_status status = open_sample(&q->compared, bytes, MOST_COMPARED, error);
+    q->image_bytes = bytes;
+    if (status == OF_OK)
+        status = open_sample(&q->fitted, bytes, MOST_FITTED, error);
     for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++)
         if (of_detector_has(detector, i))
-            status = of_quantizer_create(detector->plans[i], &all->of[i], error);
+            status = of_quantizer_create(detector->plans[i], &q->of[i], error);
     return status;
 }
 
-static of_status add_images(quantizers *all, const of_batch *images, of_error *error) {
+/* Images that are not held out, and lie side by side. */
+static of_status add_run(quantizing *q, const uint8_t *pixels, size_t count, of_error *error) {
+    const of_batch images = {OF_PIXEL_U8, pixels, count};
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++)
-        if (all->of[i] != NULL)
-            status = of_quantizer_add(all->of[i], images, error);
+        if (q->of[i] != NULL)
+            status = of_quantizer_add(q->of[i], &images, error);
+    for (size_t i = 0; i < count; i++)
+        add_to_sample(&q->fitted, pixels + i * q->image_bytes);
+    return status;
+}
+
+static bool is_held_out(uint64_t number) {
+    return number % HELD_OUT == HELD_OUT - 1;
+}
+
+/* The images are moved together in a buffer of their own, so that calls stay large. */
+static of_status add_images(quantizing *q, const uint8_t *pixels, size_t count, of_error *error) {
+    size_t kept = 0;
+    uint8_t *run = of_allocate(count, q->image_bytes);
+    if (run == NULL)
+        return of_fail_memory(error, "images");
+    for (size_t i = 0; i < count; i++, q->seen++) {
+        const uint8_t *image = pixels + i * q->image_bytes;
+        if (is_held_out(q->seen))
+            add_to_sample(&q->compared, image);
+        else
+            memcpy(run + kept++ * q->image_bytes, image, q->image_bytes);
+    }
+    of_status status = kept > 0 ? add_run(q, run, kept, error) : OF_OK;
+    of_free(run);
     return status;
 }
 
 static of_status add_batch(void *user, const of_scored_batch *batch, of_error *error) {
-    const of_batch images = {OF_PIXEL_U8, batch->pixels, batch->count};
-    return add_images(user, &images, error);
+    return add_images(user, batch->pixels, batch->count, error);
 }
 
-/* The texts take the place of older ones together, or not at all. */
-static of_status adopt(of_detector *detector, const quantizers *all, const char *source,
-                       of_error *error) {
-    char *texts[OF_PLACES] = {NULL};
+/* ---- Losses -------------------------------------------------------------------------------- */
+
+/* The detector's models with their new ranges. Those that are in memory are the caller's: what is
+ * changed is a copy without metadata, which refers to the same weights. */
+typedef struct quantized_models {
+    of_model *loaded[OF_PLACES];
+    of_model copies[OF_PLACES];
+    const of_model *models[OF_PLACES];
+} quantized_models;
+
+static void free_models(quantized_models *all) {
+    for (size_t i = 0; i < OF_PLACES; i++) {
+        of_model_free(all->loaded[i]);
+        if (all->copies[i].metadata != NULL)
+            (void)of_model_set_metadata(&all->copies[i], "quantization", NULL, NULL);
+        free(all->copies[i].metadata);
+    }
+}
+
+static of_status load_model(const of_detector *detector, size_t place, of_model **model,
+                            of_error *error) {
+    const char *file = detector->files[place];
+    bool bundled = place == OF_PLACE_GENERAL && strcmp(file, detector->files[OF_PLACE_MODEL]) == 0;
+    of_status status =
+        bundled ? of_model_load_general(file, model, error) : of_model_load(file, model, error);
+    if (status == OF_OK &&
+        (*model == NULL || of_model_fingerprint(*model) != detector->models[place].fingerprint))
+        status = of_fail(error, OF_ERROR_MISMATCH,
+                         "%.480s: its weights are no longer the ones that were opened", file);
+    return status;
+}
+
+static of_status quantize_model(const of_detector *detector, size_t place, const char *text,
+                                quantized_models *all, of_error *error) {
+    of_model *model = &all->copies[place];
+    of_status status = OF_OK;
+    if (detector->given[place] != NULL) {
+        *model = *detector->given[place];
+        model->metadata = NULL;
+        model->metadata_count = 0;
+    } else {
+        status = load_model(detector, place, &all->loaded[place], error);
+        model = all->loaded[place];
+    }
+    if (status == OF_OK)
+        status = of_model_set_metadata(model, "quantization", text, error);
+    all->models[place] = model;
+    return status;
+}
+
+static of_status open_reduced(const of_detector *detector, const quantized_models *all,
+                              of_detector **reduced, of_error *error) {
+    const of_detector_models models = {.size = sizeof models,
+                                       .model = all->models[OF_PLACE_MODEL],
+                                       .general_model = all->models[OF_PLACE_GENERAL]};
+    of_detector_options options = of_detector_options_default();
+    options.threads = of_detector_threads(detector);
+    options.precision = OF_PRECISION_INT8;
+    options.latency = false;
+    options.lossy_scores = true;
+    return of_detector_create(&models, &options, reduced, error);
+}
+
+static of_status compare(const of_detector *detector, const quantizing *q, of_losses *losses,
+                         of_error *error) {
+    const of_usual_images images = {q->compared.pixels, q->fitted.pixels, q->compared.count,
+                                    q->fitted.count};
+    quantized_models all = {.loaded = {NULL}};
+    of_detector *reduced = NULL;
+    of_status status = OF_OK;
+    for (size_t i = 0; status == OF_OK && i <= OF_PLACE_GENERAL; i++)
+        if (of_detector_has(detector, i))
+            status = quantize_model(detector, i, q->texts[i], &all, error);
+    if (status == OF_OK)
+        status = open_reduced(detector, &all, &reduced, error);
+    if (status == OF_OK)
+        status = of_losses_measure(detector, reduced, &images, losses, error);
+    of_detector_free(reduced);
+    free_models(&all);
+    return status;
+}
+
+/* Where integers do not run, nothing is measured. */
+static of_status measure_losses(const of_detector *detector, const quantizing *q, of_losses *losses,
+                                of_error *error) {
+    of_precision precision;
+    losses->count = 0;
+    return of_precision_resolve(OF_PRECISION_INT8, OF_ISA_AUTO, &precision, NULL) == OF_OK
+               ? compare(detector, q, losses, error)
+               : OF_OK;
+}
+
+/* ---- Results ------------------------------------------------------------------------------- */
+
+static of_status print_losses(const of_detector *detector, const quantizing *q,
+                              const of_losses *losses, char **text, of_error *error) {
+    const of_losses_models models = {.model = detector->models[OF_PLACE_MODEL].fingerprint,
+                                     .general = detector->models[OF_PLACE_GENERAL].fingerprint,
+                                     .ranges = q->texts[OF_PLACE_GENERAL],
+                                     .own_ranges = q->texts[OF_PLACE_MODEL]};
+    *text = of_losses_print(losses, &models, q->compared.count);
+    return *text != NULL ? OF_OK : of_fail_memory(error, "the text of scores' losses");
+}
+
+/* All takes the place of what was there before together, or not at all. */
+static void adopt(of_detector *detector, quantizing *q, const of_losses *losses, char *text) {
+    for (size_t i = 0; i < OF_PLACES; i++) {
+        free(detector->quantizations[i]);
+        detector->quantizations[i] = q->texts[i];
+        q->texts[i] = NULL;
+    }
+    free(detector->losses_text);
+    detector->losses_text = text;
+    detector->losses = *losses;
+}
+
+static of_status finish(of_detector *detector, quantizing *q, const char *source, of_error *error) {
+    of_losses losses;
+    char *text = NULL;
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++)
-        if (all->of[i] != NULL)
-            status = of_quantizer_finish(all->of[i], detector->models[i].fingerprint, source,
-                                         &texts[i], error);
-    for (size_t i = 0; i < OF_PLACES; i++) {
-        char *other = status == OF_OK ? detector->quantizations[i] : texts[i];
-        if (status == OF_OK)
-            detector->quantizations[i] = texts[i];
-        free(other);
-    }
+        if (q->of[i] != NULL)
+            status = of_quantizer_finish(q->of[i], detector->models[i].fingerprint, source,
+                                         &q->texts[i], error);
+    if (status == OF_OK)
+        status = measure_losses(detector, q, &losses, error);
+    if (status == OF_OK)
+        status = print_losses(detector, q, &losses, &text, error);
+    if (status == OF_OK)
+        adopt(detector, q, &losses, text);
     return status;
 }
 
 of_status of_detector_quantize(of_detector *detector, const char *source,
                                const of_stream_options *options, of_stream_result *result,
                                of_error *error) {
-    quantizers all = {.of = {NULL}};
+    quantizing q = {.seen = 0};
     of_stream_result own = {0};
     if (result != NULL)
         *result = own;
     if (detector == NULL || source == NULL)
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_quantize: detector and source are both needed");
-    of_status status = make_quantizers(detector, &all, error);
+    of_status status = open_quantizing(detector, &q, error);
     if (status == OF_OK)
-        status = of_detector_stream(detector, source, options, add_batch, &all, &own, error);
+        status = of_detector_stream(detector, source, options, add_batch, &q, &own, error);
     if (status == OF_OK && own.images == 0)
         status = of_stream_fail_empty(source, &own, error);
     if (status == OF_OK)
-        status = adopt(detector, &all, source, error);
-    free_quantizers(&all);
+        status = finish(detector, &q, source, error);
+    close_quantizing(&q);
     if (result != NULL)
         *result = own;
     return status;
 }
 
+static uint8_t byte_of(float value) {
+    float level = value * 255;
+    return level >= 255 ? 255 : level > 0 ? (uint8_t)lroundf(level) : 0; /* NaN: 0 */
+}
+
+/* Floats are rounded to bytes, as images of files are. */
+static of_status add_pixels(quantizing *q, const of_batch *batch, of_error *error) {
+    size_t count;
+    if (batch->type == OF_PIXEL_U8)
+        return add_images(q, batch->pixels, batch->count, error);
+    const float *values = batch->pixels;
+    uint8_t *bytes = of_allocate(batch->count, q->image_bytes);
+    if (bytes == NULL || !of_multiply(batch->count, q->image_bytes, &count)) {
+        of_free(bytes);
+        return of_fail_memory(error, "images as bytes");
+    }
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = byte_of(values[i]);
+    of_status status = add_images(q, bytes, batch->count, error);
+    of_free(bytes);
+    return status;
+}
+
 of_status of_detector_quantize_pixels(of_detector *detector, const of_batch *batch,
                                       const char *source, of_error *error) {
-    quantizers all = {.of = {NULL}};
+    quantizing q = {.seen = 0};
     if (detector == NULL || batch == NULL || (batch->pixels == NULL && batch->count > 0))
         return of_fail(error, OF_ERROR_ARGUMENT,
                        "of_detector_quantize_pixels: detector and images are both needed");
     of_status status = of_batch_check(batch, "of_detector_quantize_pixels", error);
     if (status == OF_OK)
-        status = make_quantizers(detector, &all, error);
+        status = open_quantizing(detector, &q, error);
     if (status == OF_OK)
-        status = add_images(&all, batch, error);
+        status = add_pixels(&q, batch, error);
     if (status == OF_OK)
-        status = adopt(detector, &all, source, error);
-    free_quantizers(&all);
+        status = finish(detector, &q, source, error);
+    close_quantizing(&q);
     return status;
 }

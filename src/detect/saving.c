@@ -4,7 +4,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/error.h"
 #include "core/options_read.h"
-#include "detect/detector.h"
+#include "detect/losses.h"
 #include "model/bundle.h"
 #include "model/weights.h"
 #include "score/calibration.h"
@@ -87,6 +87,9 @@ static of_status save_quantizations(const of_detector *detector, bool bundle, co
         if (detector->quantizations[i] != NULL)
             status = of_safetensors_replace_metadata(path, path, keys[i],
                                                      detector->quantizations[i], error);
+    if (status == OF_OK && detector->losses_text != NULL)
+        status = of_safetensors_replace_metadata(path, path, of_losses_key, detector->losses_text,
+                                                 error);
     return status;
 }
 

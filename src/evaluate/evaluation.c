@@ -47,8 +47,9 @@ static of_status check_flags(const of_detector *detector, const of_evaluation_op
     if (options->threshold != NULL && isnan(*options->threshold))
         return of_fail_setting(error, OF_ERROR_ARGUMENT, "threshold",
                                "the threshold is not a number");
-    return options->asked != NULL ? of_detector_check_score(detector, *options->asked, error)
-                                  : OF_OK;
+    const of_score decided =
+        options->asked != NULL ? *options->asked : of_detector_default_score(detector);
+    return of_detector_check_score(detector, decided, error);
 }
 
 /* Number of a score, score_count if it is not among them. */

@@ -112,8 +112,12 @@ static of_status open_spec(const model_spec *spec, const of_server_options *opti
     wanted.isa = options->isa;
     wanted.precision = options->precision;
     wanted.webp = of_has_webp();
+    wanted.lossy_scores = options->lossy_scores;
     (void)snprintf(model->name, sizeof model->name, "%s", spec->name);
     of_status status = of_detector_open(&wanted, &model->detector, error);
+    if (status == OF_OK) /* what is judged by must be there; others are left out */
+        status = of_detector_check_score(model->detector,
+                                         of_detector_default_score(model->detector), error);
     if (status == OF_OK)
         describe_scores(model);
     return status;

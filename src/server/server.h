@@ -16,10 +16,11 @@ typedef struct of_server_options {
     unsigned threads; /* of a worker; 0: CPUs / workers */
     of_isa isa;
     of_precision precision;
-    unsigned workers; /* batches that are computed at the same time */
-    size_t max_batch; /* images */
-    double max_wait;  /* seconds that an image waits for others */
-    double rate;      /* p-values up to this are flagged */
+    bool lossy_scores; /* as in of_detector_options */
+    unsigned workers;  /* batches that are computed at the same time */
+    size_t max_batch;  /* images */
+    double max_wait;   /* seconds that an image waits for others */
+    double rate;       /* p-values up to this are flagged */
 
     size_t max_body;     /* bytes of a request's body */
     size_t max_images;   /* of a request */

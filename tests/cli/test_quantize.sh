@@ -10,7 +10,8 @@ cp "$models/demo-general.safetensors" general.model
 # ---- on every machine
 expect_failure 2 'unexpected operand' quantize -m in.model --data synthetic:shapes more
 expect_failure 2 'data' quantize -m in.model
-expect_failure 2 'go together' quantize -m in.model --data synthetic:shapes --bundle -o o.model
+expect_failure 2 'needs --general-model' quantize -m in.model --data synthetic:shapes --bundle \
+    -o o.model
 expect_failure 2 'needs --out' quantize -m in.model -g general.model --data synthetic:shapes --bundle
 expect_failure 1 'no-such' quantize -m in.model --data no-such
 for isa in scalar avx2; do
@@ -54,6 +55,34 @@ run 0 inspect fast.model --precision int8
 expect_out '^scales.0.steps.0-3.conv2 .* int8 '
 run 0 inspect fast.model --precision int8 --ops
 expect_out ', int16'
+
+# ---- scores that lose are left out, or refused
+run 0 quantize -m in.model -g general.model --bundle --data synthetic:shapes:300 -o both.model
+cp "$out" losses.txt
+grep -q '^ratio .* [0-9.]*$' losses.txt || grep -q '^ratio .*refused' losses.txt ||
+    fail 'no loss of ratio'
+run 0 inspect both.model
+expect_out 'in int8 *nll: AUROC '
+run 0 score -m both.model --precision int8 --lossy-scores --limit 2 synthetic:shapes
+expect_out ',last,.*,ratio,ratio-last,'
+if grep -q 'left out' "$err"; then fail 'a warning in spite of --lossy-scores'; fi
+# one that loses much, by the file
+lossy=ratio-last
+LC_ALL=C sed -e 's/"ratio-last","auroc":-0\.[0-9]\{5\}/"ratio-last","auroc":0.099990/' \
+    -e 's/"ratio-last","auroc":0\.[0-9]\{5\},/"ratio-last","auroc":0.09999,/' both.model >lossy.model
+run 0 inspect lossy.model
+expect_out 'ratio-last: AUROC -0.1000 .*(refused)'
+expect_failure 1 "score '$lossy' loses 0.1000 of its AUROC.*f32 or bf16.*see --lossy-scores" \
+    score -m lossy.model --precision int8 --score $lossy --limit 2 synthetic:shapes
+run 0 score -m lossy.model --precision int8 --score $lossy --lossy-scores --limit 2 synthetic:shapes
+run 0 score -m lossy.model --precision int8 --limit 2 synthetic:shapes
+grep -q "left out, .*$lossy.*--lossy-scores" "$err" || fail "no warning of $lossy"
+if head -n 1 "$out" | grep -q ",$lossy,"; then fail "a column of $lossy"; fi
+run 0 score -m lossy.model --precision f32 --score $lossy --limit 2 synthetic:shapes
+run 0 quantize -q -m in.model --data synthetic:shapes:60 -o few.model # nothing is measured
+expect_failure 1 "nobody measured.*quantize them again" score -m few.model --precision int8 \
+    --score nll synthetic:shapes:2
+
 run 0 eval -q -m both.model --in synthetic:shapes:60 --out-of n=synthetic:noise:60 --precision int8 \
     --compare-precision --json e.json
 grep -q '"bits_per_dim_int8"' e.json || fail 'no bits_per_dim_int8 in the JSON'
@@ -61,6 +90,9 @@ expect_out 'int8 against f32'
 run 0 bench --steps 2 --hidden 16 --batch 2 --threads 1 --precision int8 --format csv --quiet \
     --repetitions 2 --seconds 0.002
 expect_out ',int8,'
+run 0 eval -m lossy.model --in synthetic:shapes:60 --out-of n=synthetic:noise:60 --precision int8
+grep -q "left out, .*$lossy" "$err" || fail "no warning of $lossy"
+if grep -q "^  $lossy " "$out"; then fail "a row of $lossy"; fi
 expect_failure 1 'for scoring' bench --mode train --steps 1 --hidden 8 --batch 2 --precision int8 \
     --quiet --repetitions 2 --seconds 0.002
 finish

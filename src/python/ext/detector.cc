@@ -11,7 +11,7 @@ namespace {
 detector *open(const std::string &model_name, std::optional<std::string> general,
                const std::vector<std::string> &ensemble, unsigned threads,
                const std::string &precision, const std::string &isa, bool webp, bool latency,
-               bool find_general, uint32_t tile_size, uint32_t tile_stride) {
+               bool lossy_scores, bool find_general, uint32_t tile_size, uint32_t tile_stride) {
     of_detector_options options = of_detector_options_default();
     std::vector<const char *> names;
     of_detector *opened = nullptr;
@@ -28,6 +28,7 @@ detector *open(const std::string &model_name, std::optional<std::string> general
     options.isa = isa_from(isa);
     options.webp = webp;
     options.latency = latency;
+    options.lossy_scores = lossy_scores;
     options.find_general = find_general;
     options.tiles = {tile_size, tile_stride};
     {
@@ -41,7 +42,7 @@ detector *open(const std::string &model_name, std::optional<std::string> general
 detector *create(const model &main, const model *general,
                  const std::vector<const model *> &ensemble, unsigned threads,
                  const std::string &precision, const std::string &isa, bool webp, bool latency,
-                 uint32_t tile_size, uint32_t tile_stride) {
+                 bool lossy_scores, uint32_t tile_size, uint32_t tile_stride) {
     of_detector_options options = of_detector_options_default();
     of_detector_models models = {};
     std::vector<const of_model *> members;
@@ -61,6 +62,7 @@ detector *create(const model &main, const model *general,
     options.webp = webp;
     options.latency = latency;
     options.tiles = {tile_size, tile_stride};
+    options.lossy_scores = lossy_scores;
     {
         nb::gil_scoped_release nogil;
         status = of_detector_create(&models, &options, &made, &error);
@@ -210,40 +212,50 @@ nb::bytes heat_picture(detector &self, const pixels_array &pixels, const map_arr
     return made;
 }
 
-void calibrate_images(detector &self, const images &given, const std::string &source) {
+using learn_from_pixels = of_status (*)(of_detector *, const of_batch *, const char *, of_error *);
+using learn_from_source = of_status (*)(of_detector *, const char *, const of_stream_options *,
+                                        of_stream_result *, of_error *);
+
+void learn_images(detector &self, learn_from_pixels learn, const images &given,
+                  const std::string &source) {
     of_batch batch = batch_of(given, self.architecture());
     of_error error;
     of_status status;
     {
         nb::gil_scoped_release nogil;
         std::unique_lock<std::shared_mutex> lock(self.mutex);
-        status = of_detector_calibrate_pixels(self.get(), &batch,
-                                              source.empty() ? nullptr : source.c_str(), &error);
+        status = learn(self.get(), &batch, source.empty() ? nullptr : source.c_str(), &error);
     }
     check(status, error);
 }
 
-// What a calibration from a source tells: signals, and lines to warn of.
-struct calibration_watch {
+void calibrate_images(detector &self, const images &given, const std::string &source) {
+    learn_images(self, of_detector_calibrate_pixels, given, source);
+}
+
+void quantize_images(detector &self, const images &given, const std::string &source) {
+    learn_images(self, of_detector_quantize_pixels, given, source);
+}
+
+// What learning from a source tells: signals, and lines to warn of.
+struct learning_watch {
     signals watch;
     std::vector<std::string> warnings;
 };
 
 // Returns what to warn of.
-std::vector<std::string> calibrate_source(detector &self, const std::string &source, uint64_t limit,
-                                          uint64_t seed) {
+std::vector<std::string> learn_stream(detector &self, learn_from_source learn,
+                                      const std::string &source, uint64_t limit, uint64_t seed) {
     of_stream_options options = of_stream_options_default();
     of_stream_observer observer = {};
-    calibration_watch told;
+    learning_watch told;
     of_error error;
     of_status status;
     observer.size = sizeof observer;
     observer.user = &told;
-    observer.stop = [](void *user) {
-        return static_cast<calibration_watch *>(user)->watch.raised();
-    };
+    observer.stop = [](void *user) { return static_cast<learning_watch *>(user)->watch.raised(); };
     observer.warn = [](void *user, const char *line) {
-        static_cast<calibration_watch *>(user)->warnings.emplace_back(line);
+        static_cast<learning_watch *>(user)->warnings.emplace_back(line);
     };
     options.observer = &observer;
     options.limit = limit;
@@ -251,10 +263,20 @@ std::vector<std::string> calibrate_source(detector &self, const std::string &sou
     {
         nb::gil_scoped_release nogil;
         std::unique_lock<std::shared_mutex> lock(self.mutex);
-        status = of_detector_calibrate(self.get(), source.c_str(), &options, nullptr, &error);
+        status = learn(self.get(), source.c_str(), &options, nullptr, &error);
     }
     told.watch.check(status, error);
     return told.warnings;
+}
+
+std::vector<std::string> calibrate_source(detector &self, const std::string &source, uint64_t limit,
+                                          uint64_t seed) {
+    return learn_stream(self, of_detector_calibrate, source, limit, seed);
+}
+
+std::vector<std::string> quantize_source(detector &self, const std::string &source, uint64_t limit,
+                                         uint64_t seed) {
+    return learn_stream(self, of_detector_quantize, source, limit, seed);
 }
 
 void save(detector &self, const std::string &path, bool bundle) {
@@ -322,6 +344,29 @@ std::vector<std::string> score_names(detector &self) {
     return names;
 }
 
+// {score: (auroc, against, p_value, flagged)}
+nb::dict precision_losses(detector &self) {
+    auto lock = self.reading();
+    nb::dict losses;
+    for (bool kept : {true, false}) {
+        auto list = kept ? of_detector_scores : of_detector_lossy_scores;
+        std::vector<of_score> scores(list(self.get(), nullptr, 0));
+        list(self.get(), scores.data(), scores.size());
+        for (of_score one : scores) {
+            const of_precision_loss *loss = of_detector_precision_loss(self.get(), one);
+            if (loss == nullptr)
+                continue;
+            nb::dict fields;
+            fields["auroc"] = loss->auroc;
+            fields["against"] = text(loss->against);
+            fields["p_value"] = loss->p_value;
+            fields["flagged"] = loss->flagged;
+            losses[name_of(one).c_str()] = fields;
+        }
+    }
+    return losses;
+}
+
 bool has_p_value(detector &self, const std::string &name) {
     of_score wanted = self.find({name})[0];
     auto lock = self.reading();
@@ -346,12 +391,12 @@ void add_detector(nb::module_ &module) {
     nb::class_<detector>(module, "Detector")
         .def_static("open", open, nb::arg("model"), nb::arg("general").none(), nb::arg("ensemble"),
                     nb::arg("threads"), nb::arg("precision"), nb::arg("isa"), nb::arg("webp"),
-                    nb::arg("latency"), nb::arg("find_general"), nb::arg("tile_size"),
-                    nb::arg("tile_stride"))
+                    nb::arg("latency"), nb::arg("lossy_scores"), nb::arg("find_general"),
+                    nb::arg("tile_size"), nb::arg("tile_stride"))
         .def_static("create", create, nb::arg("model"), nb::arg("general").none(),
                     nb::arg("ensemble"), nb::arg("threads"), nb::arg("precision"), nb::arg("isa"),
-                    nb::arg("webp"), nb::arg("latency"), nb::arg("tile_size"),
-                    nb::arg("tile_stride"))
+                    nb::arg("webp"), nb::arg("latency"), nb::arg("lossy_scores"),
+                    nb::arg("tile_size"), nb::arg("tile_stride"))
         .def("score_names", score_names)
         .def("default_score",
              [](detector &self) {
@@ -377,6 +422,10 @@ void add_detector(nb::module_ &module) {
         .def("calibrate_images", calibrate_images, nb::arg("images"), nb::arg("source"))
         .def("calibrate_source", calibrate_source, nb::arg("source"), nb::arg("limit"),
              nb::arg("seed"))
+        .def("quantize_images", quantize_images, nb::arg("images"), nb::arg("source"))
+        .def("quantize_source", quantize_source, nb::arg("source"), nb::arg("limit"),
+             nb::arg("seed"))
+        .def("precision_losses", precision_losses)
         .def("save", save, nb::arg("path"), nb::arg("bundle"))
         .def("info", info)
         .def_prop_ro("architecture",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._html import table
-from ._types import DetectorInfo, Flags, Floats, PictureScore
+from ._types import DetectorInfo, Flags, Floats, PictureScore, PrecisionLoss
 from .architecture import Architecture
 from .images import Batch, Errors, Images, Pixels, array_of, batches, bytes_of
 from .lib import _core
@@ -44,6 +44,8 @@ class Detector:
         isa: "auto", "scalar", "avx2" or "avx512".
         webp: also the score "complexity-webp".
         latency: threads share an image where there are fewer images than threads.
+        lossy_scores: with "int8", also scores that lose more than 0.002 of their AUROC in it, or
+            whose loss was not measured (`quantize`); else those raise OutflowError.
 
     Scores are higher for images that are more anomalous. A detector may be used by any number of
     threads at once; an image gets the same bits whatever is scored with it. Images may have any
@@ -69,16 +71,18 @@ class Detector:
         latency: bool = True,
         find_general: bool = True,
         tiles: Tiles = None,
+        lossy_scores: bool = False,
     ) -> None:
         cut = tiling_of(tiles)
         given = [model, *ensemble] if general is None else [model, general, *ensemble]
         options = (threads, precision, isa, webp, latency)
+        core_options = (*options, lossy_scores)
         first = 1 if general is None else 2
         if any(isinstance(one, Model) for one in given):
             loaded = [one if isinstance(one, Model) else Model(one) for one in given]
             cores = [one._core for one in loaded]
             self._core = _core.Detector.create(
-                cores[0], None if general is None else cores[1], cores[first:], *options, *cut
+                cores[0], None if general is None else cores[1], cores[first:], *core_options, *cut
             )
             names = [one._name for one in loaded]
             self._models = loaded  # saving needs them
@@ -88,12 +92,12 @@ class Detector:
                 names[0],
                 None if general is None else names[1],
                 names[first:],
-                *options,
+                *core_options,
                 find_general,
                 *cut,
             )
         self._names = [names[0], None if general is None else names[1], *names[first:]]
-        self._options = (*options, find_general, tiles)
+        self._options = (*options, find_general, tiles, lossy_scores)
         self._saved = True
         self.architecture = Architecture(**self._core.architecture)
         self._shape = self.architecture.shape
@@ -362,6 +366,36 @@ class Detector:
             self._core.calibrate_images(array_of(images, self._shape), source)
         self._saved = False
         return self
+
+    def quantize(self, images: Images, source: str = "", limit: int = 0, seed: int = 0) -> Detector:
+        """Learns what a detector with precision="int8" needs, and returns itself, which must have
+        precision "f32" and goes on as it is: `save` writes it, and the saved file may be opened in
+        "int8".
+
+        Args:
+            images: some hundred like those to come, also ones that were trained on; as in
+                `calibrate`, with source, limit and seed. Every third is kept aside to measure what
+                scores lose (`precision_losses`), where the CPU can.
+
+        Raises:
+            ValueError: another precision, or no images; OutflowError: a model that cannot.
+
+        >>> detector = Detector("demo-shapes").quantize("synthetic:shapes:9")
+        >>> detector.scores == Detector("demo-shapes").scores
+        True
+        """
+        if isinstance(images, (str, os.PathLike)):
+            for line in self._core.quantize_source(os.fspath(images), limit, seed):
+                warnings.warn(line, stacklevel=2)
+        else:
+            self._core.quantize_images(array_of(images, self._shape), source)
+        self._saved = False
+        return self
+
+    @property
+    def precision_losses(self) -> dict[str, PrecisionLoss]:
+        """What each score loses in "int8", by `quantize`; empty where it was not measured."""
+        return self._core.precision_losses()
 
     def save(self, path: Path, bundle: bool = False) -> None:
         """Writes the model with its calibration, atomically; with `bundle` the general model goes

@@ -13,6 +13,7 @@ from .._types import (
     CleanFinding,
     DetectorInfo,
     PictureScore,
+    PrecisionLoss,
     EvaluationSummary,
     FlaggedShare,
     Flags,
@@ -112,6 +113,7 @@ class Detector:
         isa: str,
         webp: bool,
         latency: bool,
+        lossy_scores: bool,
         find_general: bool,
         tile_size: int,
         tile_stride: int,
@@ -126,6 +128,7 @@ class Detector:
         isa: str,
         webp: bool,
         latency: bool,
+        lossy_scores: bool,
         tile_size: int,
         tile_stride: int,
     ) -> Detector: ...
@@ -145,6 +148,9 @@ class Detector:
     ) -> bytes: ...
     def calibrate_images(self, images: _Pixels, source: str) -> None: ...
     def calibrate_source(self, source: str, limit: int, seed: int) -> list[str]: ...
+    def quantize_images(self, images: _Pixels, source: str) -> None: ...
+    def quantize_source(self, source: str, limit: int, seed: int) -> list[str]: ...
+    def precision_losses(self) -> dict[str, PrecisionLoss]: ...
     def save(self, path: str, bundle: bool) -> None: ...
     def info(self) -> DetectorInfo: ...
     @property
