@@ -98,6 +98,17 @@ static unsigned threads_of_worker(const of_server_options *options) {
     return options->threads > 0 ? options->threads : share > 0 ? share : 1;
 }
 
+/* Images are decoded to the model's size here: judging a reduced picture by a calibration of
+ * pictures in tiles would be wrong without a word. */
+static of_status check_whole(of_served_model *model, of_error *error) {
+    if (of_detector_tiling(model->detector).size == 0)
+        return OF_OK;
+    of_detector_free(model->detector);
+    model->detector = NULL;
+    return of_fail(error, OF_ERROR_UNSUPPORTED,
+                   "the model '%s' cuts pictures into tiles, which is not served", model->name);
+}
+
 static of_status open_spec(const model_spec *spec, const of_server_options *options,
                            of_served_model *model, of_error *error) {
     of_detector_options wanted = of_detector_options_default();
@@ -110,6 +121,8 @@ static of_status open_spec(const model_spec *spec, const of_server_options *opti
     wanted.precision = options->precision;
     (void)snprintf(model->name, sizeof model->name, "%s", spec->name);
     of_status status = of_detector_open(&wanted, &model->detector, error);
+    if (status == OF_OK)
+        status = check_whole(model, error);
     if (status == OF_OK)
         describe_scores(model);
     return status;

@@ -85,6 +85,10 @@ run 0 score --model d.model t/test/good t/test/stain --format csv --out rows.csv
 expect 'a row for each picture' "[ $(wc -l <rows.csv) -eq 8 ]"
 expect 'tiles by themselves' "head -n 1 rows.csv | grep -q ',tiles,tile_height,'"
 expect 'and p-values' "head -n 1 rows.csv | grep -q 'tiles_flagged'"
+if "$program" serve --help >/dev/null 2>&1; then
+    run 1 serve --model d.model --port 0
+    expect_error 'cuts pictures into tiles, which is not served'
+fi
 run 1 score --model d.model --tiles 16 t/test/good --fpr 0.05
 expect_error 'calibrate again'
 
