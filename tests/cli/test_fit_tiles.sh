@@ -70,6 +70,12 @@ expect_err 'more for a low rate'
 # shellcheck disable=SC2086
 expect_failure 1 'a rate of 0.02 needs 49 pictures' fit t/train $base --out d.model --fpr 0.02 --tiles 32
 
+# Scoring tiles takes time: where it is short, they do not overlap, and what it takes is said.
+"$helpers/make_textures" wide 288 30 0 0 || exit 1
+run 0 fit wide/train --general-model cifar10-general --threads 1 --minutes 0.1 --out d.model --dry-run
+expect_err 'windows of 32 pixels, 32 apart'
+expect 'more than was wished for' "! grep -q 'takes about 0.1 minutes' '$err'"
+
 # ---- a detector -------------------------------------------------------------------------------
 
 # shellcheck disable=SC2086
