@@ -3,7 +3,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "data/pixels/tiles.h"
-#include "fit/fitting.h"
+#include "fit/tiled.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -116,12 +116,16 @@ static uint64_t counted_for(double rate) {
     return limited(needed, OF_CALIBRATION_LEAST_PICTURES, UINT32_MAX);
 }
 
-/* Of every other picture, tiles are a calibration of their own. */
-static uint64_t pictures_for_tiles(const of_fit_plan *plan) {
+static uint64_t tiles_of_picture(const of_fit_plan *plan) {
     const of_architecture *a = &plan->architecture;
     const of_tile_grid grid =
         of_tile_grid_of(&plan->tiles, a->height, a->width, plan->median_height, plan->median_width);
-    uint64_t tiles = limited((double)of_tile_grid_count(&grid), 1, MOST_TILES);
+    return of_tile_grid_count(&grid);
+}
+
+/* Of every other picture, tiles are a calibration of their own. */
+static uint64_t pictures_for_tiles(const of_fit_plan *plan) {
+    uint64_t tiles = limited((double)tiles_of_picture(plan), 1, MOST_TILES);
     return 2 * ((OF_CALIBRATION_LEAST + tiles - 1) / tiles);
 }
 
@@ -179,11 +183,35 @@ static of_status check_rate(const of_fit_options *options, const of_fit_plan *pl
 
 /* ---- How long ----------------------------------------------------------------------------- */
 
+/* Of a model and a general one, where training is three passes through a model and a half. */
+static const double scored_while_one_is_trained = 1.75;
+
+/* Seconds that calibrating and measuring with pictures in tiles takes; 0 without. */
+static double tiled_seconds(const of_fit_plan *plan) {
+    if (plan->tiles.size == 0 || !(plan->images_per_second > 0))
+        return 0;
+    uint64_t held_out = plan->check > 0 ? plan->check : plan->calibrate;
+    double pictures = (double)(2 * plan->calibrate + held_out + OF_DEFECTIVE_ALL);
+    return pictures * (double)tiles_of_picture(plan) /
+           (scored_while_one_is_trained * plan->images_per_second);
+}
+
+/* Tiles that do not overlap are a quarter of those that do by half. */
+static void save_time(const of_fitting *fitting, of_fit_plan *plan) {
+    const of_tiling before = plan->tiles;
+    if (plan->cut == OF_FIT_CUT_ASKED || tiled_seconds(plan) <= 0.3 * 60 * fitting->options.minutes)
+        return;
+    plan->tiles.stride = plan->tiles.size;
+    if (pictures_for_tiles(plan) > plan->calibrate)
+        plan->tiles = before;
+}
+
 /* What is left for training once calibration, measurement and report have their time. */
 static double training_minutes(const of_fitting *fitting) {
     double all = 60 * fitting->options.minutes, passed = of_seconds() - fitting->started;
     double rest = 0.05 * all > 15 ? 0.05 * all : 15;
     double left = all - passed - (rest < 0.3 * all ? rest : 0.3 * all);
+    left -= tiled_seconds(&fitting->plan);
     return (left > 0.2 * all ? left : 0.2 * all) / 60;
 }
 
@@ -198,7 +226,7 @@ static void choose_length(of_fitting *fitting) {
     double minutes = training_minutes(fitting), share = trains ? general_share : 1;
     if (!trains && !trains_general)
         return;
-    plan->minutes = options->minutes;
+    plan->minutes = fmax(options->minutes, minutes + tiled_seconds(plan) / 60);
     plan->general_minutes = trains_general ? share * minutes : 0;
     plan->train_minutes = trains ? minutes - plan->general_minutes : 0;
     double images = plan->images_per_second * 60 * plan->train_minutes;
@@ -249,6 +277,7 @@ of_status of_fitting_plan(of_fitting *fitting, const of_survey *survey, const of
         return status;
     if (plan->way == OF_FIT_TRAIN && options->images == 0)
         plan->images_per_second = of_fitting_measure_speed(fitting, survey);
+    save_time(fitting, plan);
     choose_length(fitting);
     return OF_OK;
 }

@@ -14,8 +14,7 @@
 
 enum {
     BATCH = 64,
-    DEFECTIVE = 40, /* pictures of each kind of defect */
-    REGIONS = 4,    /* of each picture that is held out, for defects */
+    REGIONS = 4, /* of each picture that is held out, for defects */
     MOST_REGIONS = 2000,
     MOST_SIDE = 2048
 };
@@ -121,7 +120,7 @@ of_status of_defects_open(const of_fitting *fitting, const char *list, of_defect
     uint32_t width = smaller(plan->median_width, MOST_SIDE);
     uint32_t side = smaller(2 * plan->tiles.size, smaller(height, width));
     size_t bytes = (size_t)height * width * plan->architecture.channels;
-    size_t most = PICTURE_BYTES / bytes < DEFECTIVE ? PICTURE_BYTES / bytes : DEFECTIVE;
+    size_t most = PICTURE_BYTES / bytes < OF_DEFECTIVE ? PICTURE_BYTES / bytes : OF_DEFECTIVE;
     *defects = (of_defects){.pictures = {0}};
     of_status status =
         load(fitting, list, height, width, 1, most > 0 ? most : 1, &defects->pictures, error);

@@ -23,6 +23,11 @@ of_status of_fitting_write_windows(of_fitting *fitting, of_error *error);
 
 /* ---- Pictures with defects ------------------------------------------------------------------ */
 
+enum {
+    OF_DEFECTIVE = 20, /* pictures of each kind */
+    OF_DEFECTIVE_ALL = OF_DEFECTIVE * OF_OUTLIERS_KINDS
+};
+
 typedef struct of_defects {
     of_pictures pictures; /* in their own size, or parts of them if they are very large */
     of_pictures regions;  /* squares of two tiles' side */

@@ -101,6 +101,17 @@ static unsigned threads_of_worker(const of_server_options *options) {
     return options->threads > 0 ? options->threads : share > 0 ? share : 1;
 }
 
+/* Images are decoded to the model's size here: judging a reduced picture by a calibration of
+ * pictures in tiles would be wrong without a word. */
+static of_status check_whole(of_served_model *model, of_error *error) {
+    if (of_detector_tiling(model->detector).size == 0)
+        return OF_OK;
+    of_detector_free(model->detector);
+    model->detector = NULL;
+    return of_fail(error, OF_ERROR_UNSUPPORTED,
+                   "the model '%s' cuts pictures into tiles, which is not served", model->name);
+}
+
 static of_status open_spec(const model_spec *spec, const of_server_options *options,
                            of_served_model *model, of_error *error) {
     of_detector_options wanted = of_detector_options_default();
@@ -118,6 +129,8 @@ static of_status open_spec(const model_spec *spec, const of_server_options *opti
     if (status == OF_OK) /* what is judged by must be there; others are left out */
         status = of_detector_check_score(model->detector,
                                          of_detector_default_score(model->detector), error);
+    if (status == OF_OK)
+        status = check_whole(model, error);
     if (status == OF_OK)
         describe_scores(model);
     return status;

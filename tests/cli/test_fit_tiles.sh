@@ -70,6 +70,12 @@ expect_err 'more for a low rate'
 # shellcheck disable=SC2086
 expect_failure 1 'a rate of 0.02 needs 49 pictures' fit t/train $base --out d.model --fpr 0.02 --tiles 32
 
+# Scoring tiles takes time: where it is short, they do not overlap, and what it takes is said.
+"$helpers/make_textures" wide 288 30 0 0 || exit 1
+run 0 fit wide/train --general-model cifar10-general --threads 1 --minutes 0.1 --out d.model --dry-run
+expect_err 'windows of 32 pixels, 32 apart'
+expect 'more than was wished for' "! grep -q 'takes about 0.1 minutes' '$err'"
+
 # ---- a detector -------------------------------------------------------------------------------
 
 # shellcheck disable=SC2086
@@ -85,6 +91,10 @@ run 0 score --model d.model t/test/good t/test/stain --format csv --out rows.csv
 expect 'a row for each picture' "[ $(wc -l <rows.csv) -eq 8 ]"
 expect 'tiles by themselves' "head -n 1 rows.csv | grep -q ',tiles,tile_height,'"
 expect 'and p-values' "head -n 1 rows.csv | grep -q 'tiles_flagged'"
+if "$program" serve --help >/dev/null 2>&1; then
+    run 1 serve --model d.model --port 0
+    expect_error 'cuts pictures into tiles, which is not served'
+fi
 run 1 score --model d.model --tiles 16 t/test/good --fpr 0.05
 expect_error 'calibrate again'
 

@@ -83,6 +83,9 @@ def test_fit(tmp_path):
     )
     assert end["tiles"] == detector.tiles == (32, 20)
     assert end["calibrated"] == 24  # so that every other one has 100 tiles in all
+    with pytest.raises(ValueError, match="`pictures`"):
+        detector.flag(normal)
+    assert len(detector.score(f"windows:32:2:{normal}")) == 60
     scored = detector.pictures(normal)
     assert len(scored) == 30 and all(0 < one["p_value"] <= 1 for one in scored)
 

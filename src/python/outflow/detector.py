@@ -150,6 +150,7 @@ class Detector:
             OutflowError: damaged images; FileNotFoundError where a file is missing.
             KeyboardInterrupt: Ctrl-C.
         """
+        self._check_whole(images)
         single = score is None or isinstance(score, str)
         names = [self._name(score)] if single else list(score)  # type: ignore[arg-type]
         if isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4:
@@ -162,6 +163,12 @@ class Detector:
         ]
         values = _joined(parts, (0, len(names)))
         return values[:, 0] if single else values
+
+    def _check_whole(self, images: Images) -> None:
+        """Pictures of a source are not to be reduced where the calibration is one of tiles."""
+        named = isinstance(images, (str, os.PathLike))
+        if named and self.tiles and not os.fspath(images).startswith(("tiles:", "windows:")):
+            raise ValueError("this detector cuts pictures into tiles: `pictures` scores them")
 
     def _scored(self, part: Batch, names: list[str]) -> Floats:
         values = self._core.score(part.pixels, names)
@@ -179,6 +186,7 @@ class Detector:
         images of a list or generator that cannot be taken have nan in all numbers, and a column
         "error" says why ("" for all others); see `score`, which also says what is raised.
         """
+        self._check_whole(images)
         names = self.scores if score is None else [score] if isinstance(score, str) else list(score)
         values: list[Floats] = []
         paths: list[str] = []
