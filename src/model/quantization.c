@@ -65,6 +65,7 @@ void of_quantization_free(of_quantization *quantization) {
         return;
     of_free(quantization->networks);
     of_free(quantization->values);
+    free(quantization->source);
     of_free(quantization);
 }
 
@@ -227,6 +228,8 @@ static of_status check_head(const cJSON *object, uint64_t fingerprint, of_quanti
                        "quantization: version %" PRIu64 " is unknown; this library reads %d: "
                        "quantize the model again",
                        version, VERSION);
+    const cJSON *source = member(object, "source");
+    q->source = cJSON_IsString(source) ? strdup(source->valuestring) : NULL;
     if (!of_json_whole_number(member(object, "images"), (uint64_t)1 << 53, &q->images))
         return of_fail(error, OF_ERROR_FORMAT, "quantization: 'images' is missing or not usable");
     if (!cJSON_IsString(model) || strcmp(model->valuestring, hex) != 0)

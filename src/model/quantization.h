@@ -33,6 +33,7 @@ typedef struct of_network_ranges {
 typedef struct of_quantization {
     uint32_t scales, steps, hidden;
     uint64_t images;
+    char *source;                /* as it was read; freed with free(), NULL for none */
     of_network_ranges *networks; /* [scales][steps] */
     float *values;               /* of all hidden units */
 } of_quantization;
