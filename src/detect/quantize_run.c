@@ -11,6 +11,7 @@
 #include "graph/layer_choice.h"
 #include "graph/quantizer.h"
 #include "model/model.h"
+#include "model/quantization.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ enum {
     HELD_OUT = 3,        /* every third image is left out of the ranges */
     MOST_COMPARED = 512, /* images in memory, of these and of the others */
     MOST_FITTED = 512,
+    UNUSUAL = 48,        /* images of a kind */
     CHOOSING_USUAL = 24, /* images that layers are chosen by */
     CHOOSING_ALTERED = 5,
     CHOOSING = CHOOSING_USUAL + OF_UNUSUAL_SHAPES * CHOOSING_ALTERED
@@ -124,6 +126,58 @@ static of_status add_images(quantizing *q, const uint8_t *pixels, size_t count, 
 
 static of_status add_batch(void *user, const of_scored_batch *batch, of_error *error) {
     return add_images(user, batch->pixels, batch->count, error);
+}
+
+/* ---- Unusual images ------------------------------------------------------------------------ */
+
+/* Spread over the sample, [count]; to be freed with of_free. */
+static uint8_t *take_some(const sample *s, size_t count) {
+    uint8_t *some = s->count > 0 ? of_allocate(count, s->image_bytes) : NULL;
+    for (size_t i = 0; some != NULL && i < count; i++)
+        memcpy(some + i * s->image_bytes, s->pixels + i * s->count / count * s->image_bytes,
+               s->image_bytes);
+    return some;
+}
+
+typedef struct unusual_quantizers {
+    of_quantizer *of[OF_MOST_OTHER_KINDS];
+} unusual_quantizers;
+
+static of_status observe_unusual(const of_detector *detector, const quantizing *q, size_t place,
+                                 unusual_quantizers *unusual, of_error *error) {
+    static const of_unusual kinds[OF_MOST_OTHER_KINDS] = {OF_UNUSUAL_NOISY, OF_UNUSUAL_DARKENED,
+                                                          OF_UNUSUAL_ENLARGED, OF_UNUSUAL_FADED};
+    const of_architecture *shape = &detector->models[OF_PLACE_MODEL].architecture;
+    uint8_t *usual = take_some(&q->fitted, UNUSUAL), *pixels = of_allocate(UNUSUAL, q->image_bytes);
+    const of_batch batch = {OF_PIXEL_U8, pixels, UNUSUAL};
+    of_status status =
+        usual != NULL && pixels != NULL ? OF_OK : of_fail_memory(error, "unusual images");
+    for (size_t k = 0; status == OF_OK && k < OF_MOST_OTHER_KINDS; k++) {
+        status = of_quantizer_create(detector->plans[place], &unusual->of[k], error);
+        if (status == OF_OK)
+            status = of_unusual_make(kinds[k], shape, usual, UNUSUAL, pixels, error);
+        if (status == OF_OK)
+            status = of_quantizer_add(unusual->of[k], &batch, error);
+    }
+    of_free(usual);
+    of_free(pixels);
+    return status;
+}
+
+static of_status finish_ranges(const of_detector *detector, quantizing *q, size_t place,
+                               const char *source, of_error *error) {
+    unusual_quantizers unusual = {.of = {NULL}};
+    of_status status = OF_OK;
+    size_t kinds = q->fitted.count > 0 ? OF_MOST_OTHER_KINDS : 0;
+    if (kinds > 0)
+        status = observe_unusual(detector, q, place, &unusual, error);
+    if (status == OF_OK)
+        status = of_quantizer_finish(q->of[place], unusual.of, kinds,
+                                     detector->models[place].fingerprint, source, &q->texts[place],
+                                     error);
+    for (size_t k = 0; k < OF_MOST_OTHER_KINDS; k++)
+        of_quantizer_free(unusual.of[k]);
+    return status;
 }
 
 /* ---- Models -------------------------------------------------------------------------------- */
@@ -293,8 +347,7 @@ static of_status finish(of_detector *detector, quantizing *q, const char *source
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++)
         if (q->of[i] != NULL)
-            status = of_quantizer_finish(q->of[i], detector->models[i].fingerprint, source,
-                                         &q->texts[i], error);
+            status = finish_ranges(detector, q, i, source, error);
     if (status == OF_OK)
         status = measure_losses(detector, q, &losses, error);
     if (status == OF_OK)

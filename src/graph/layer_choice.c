@@ -15,7 +15,7 @@
 
 /* Error that is small enough: of a scale's contribution or the sum, in standard deviations of it
  * among images, root mean square. */
-static const double ENOUGH = 0.008;
+static const double ENOUGH = 0.02;
 
 /* Each try packs all weights, so steps of large models are tried together: with this many weights
  * of hidden layers in all tries of a scale's steps. */
