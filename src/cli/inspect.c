@@ -162,7 +162,7 @@ static void print_losses(const of_model *model, FILE *file) {
         of_score_name(losses[i].score, name, sizeof name);
         (void)fprintf(file, "%-14s %s: AUROC %+.4f against %s%s\n", i == 0 ? "in int8" : "", name,
                       -losses[i].auroc, losses[i].against,
-                      losses[i].auroc > OF_MOST_LOSS ? " (refused)" : "");
+                      of_precision_loss_is_large(&losses[i]) ? " (refused)" : "");
     }
 }
 

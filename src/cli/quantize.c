@@ -64,9 +64,9 @@ static void declare(quantize_settings *settings, of_option_table *table) {
 static void print_loss(const of_precision_loss *loss, FILE *file) {
     char name[32];
     of_score_name(loss->score, name, sizeof name);
-    (void)fprintf(file, "%-16s %+9.4f  %-16s %7.3f %7.3f%s\n", name, -loss->auroc, loss->against,
-                  loss->p_value, loss->flagged,
-                  loss->auroc > OF_MOST_LOSS ? "  refused in int8" : "");
+    (void)fprintf(file, "%-16s %+9.4f %7.4f  %-16s %7.3f %7.3f%s\n", name, -loss->auroc,
+                  loss->error, loss->against, loss->p_value, loss->flagged,
+                  of_precision_loss_is_large(loss) ? "  refused in int8" : "");
 }
 
 /* What scores lose; nothing where it could not be measured. */
@@ -81,8 +81,8 @@ static of_status print_losses(const of_detector *detector, of_console *console, 
     for (size_t i = 0; status == OF_OK && i < count; i++) {
         const of_precision_loss *loss = of_detector_precision_loss(detector, scores[i]);
         if (loss != NULL && known++ == 0)
-            (void)fprintf(of_output_file(output), "%-16s %9s  %-16s %7s %7s\n", "score in int8",
-                          "AUROC", "against", "p-value", "at 5 %");
+            (void)fprintf(of_output_file(output), "%-16s %9s %7s  %-16s %7s %7s\n", "score in int8",
+                          "AUROC", "+-", "against", "p-value", "at 5 %");
         if (loss != NULL)
             print_loss(loss, of_output_file(output));
     }

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, MOST_VALUES = 16 + 8 * OF_LOSSES_MOST, HEX_SIZE = 24 };
+enum { VERSION = 1, MOST_VALUES = 16 + 9 * OF_LOSSES_MOST, HEX_SIZE = 24 };
 
 const char of_losses_key[] = "int8_losses";
 
@@ -66,7 +66,7 @@ static bool add_loss(cJSON *scores, const of_precision_loss *loss) {
     }
     of_score_name(loss->score, name, sizeof name);
     return cJSON_AddStringToObject(object, "score", name) != NULL &&
-           add_share(object, "auroc", loss->auroc) &&
+           add_share(object, "auroc", loss->auroc) && add_share(object, "error", loss->error) &&
            cJSON_AddStringToObject(object, "against", loss->against) != NULL &&
            add_share(object, "p_value", loss->p_value) &&
            add_share(object, "flagged", loss->flagged);
@@ -121,7 +121,7 @@ static bool read_loss(const cJSON *object, const of_model *model, bool with_gene
                        NULL) != OF_OK)
         return false;
     (void)snprintf(loss->against, sizeof loss->against, "%.20s", against->valuestring);
-    return read_share(object, "auroc", &loss->auroc) &&
+    return read_share(object, "auroc", &loss->auroc) && read_share(object, "error", &loss->error) &&
            read_share(object, "p_value", &loss->p_value) &&
            read_share(object, "flagged", &loss->flagged);
 }
@@ -176,7 +176,7 @@ of_status of_losses_check(const of_detector *detector, of_score score, of_error 
     if (!detector->in_integers || detector->lossy_scores)
         return OF_OK;
     const of_precision_loss *loss = of_losses_find(&detector->losses, score);
-    if (loss != NULL && loss->auroc <= OF_MOST_LOSS)
+    if (loss != NULL && !of_precision_loss_is_large(loss))
         return OF_OK;
     of_score_name(score, name, sizeof name);
     if (loss == NULL)
@@ -189,6 +189,10 @@ of_status of_losses_check(const of_detector *detector, of_score score, of_error 
                            "score '%s' loses %.4f of its AUROC in precision int8 (measured against "
                            "%s): use another score, precision f32 or bf16, or allow lossy scores",
                            name, loss->auroc, loss->against);
+}
+
+bool of_precision_loss_is_large(const of_precision_loss *loss) {
+    return loss->auroc - loss->error > OF_MOST_LOSS;
 }
 
 const of_precision_loss *of_detector_precision_loss(const of_detector *detector, of_score score) {

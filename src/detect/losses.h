@@ -4,7 +4,8 @@
  *
  *   {"version": 1, "model": fingerprint, "ranges": hash, "general": fingerprint,
  *    "general_ranges": hash, "images": n,
- *    "scores": [{"score": name, "auroc": x, "against": text, "p_value": x, "flagged": x}, ...]}
+ *    "scores": [{"score": name, "auroc": x, "error": x, "against": text,
+ *     "p_value": x, "flagged": x}, ...]}
  *
  * It holds for these weights and activation ranges alone, and where the score needs it for those of
  * this general model ("general" is absent without one). What cannot be read was not measured. */

@@ -163,23 +163,52 @@ static of_status score_sets(measurement *m, of_error *error) {
 
 /* ---- Losses -------------------------------------------------------------------------------- */
 
-static of_status find_auroc(measurement *m, size_t score, of_precision_loss *loss,
-                            of_error *error) {
-    size_t count = m->images->compared_count;
-    of_status status = OF_OK;
-    loss->auroc = -1;
-    for (size_t set = 0; status == OF_OK && set < OF_UNUSUAL_KINDS; set++) {
-        of_metrics metrics[2];
-        for (size_t d = 0; status == OF_OK && d < 2; d++)
-            status = of_metrics_compute(values_of(m, d, OF_UNUSUAL_KINDS, score), count,
-                                        values_of(m, d, set, score), count, &metrics[d], error);
-        if (status == OF_OK && metrics[0].auroc - metrics[1].auroc > loss->auroc) {
-            loss->auroc = metrics[0].auroc - metrics[1].auroc;
-            (void)snprintf(loss->against, sizeof loss->against, "%s",
-                           of_unusual_name((of_unusual)set));
-        }
+/* Share of `others` that rank above `value`, or below it; ties count half. What is not finite ranks
+ * as most anomalous. */
+static double share_beyond(const double *others, size_t count, double value, bool above) {
+    double sum = 0, rank = isfinite(value) ? value : (double)INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        double other = isfinite(others[i]) ? others[i] : (double)INFINITY;
+        sum += other == rank ? 0.5 : (other > rank) == above;
     }
-    return status;
+    return sum / (double)count;
+}
+
+typedef struct mean_and_error {
+    double mean, squared_error;
+} mean_and_error;
+
+/* By how much more of `to` lies beyond the values of `from` in the exact scores. */
+static mean_and_error compare_sets(const measurement *m, size_t score, size_t from, size_t to,
+                                   bool above) {
+    size_t count = m->images->compared_count;
+    double sum = 0, squares = 0, n = (double)count;
+    for (size_t i = 0; i < count; i++) {
+        double shares[2];
+        for (size_t d = 0; d < 2; d++)
+            shares[d] = share_beyond(values_of(m, d, to, score), count,
+                                     values_of(m, d, from, score)[i], above);
+        sum += shares[0] - shares[1];
+        squares += (shares[0] - shares[1]) * (shares[0] - shares[1]);
+    }
+    return (mean_and_error){sum / n, fmax(squares - sum * sum / n, 0) / (n - 1) / n};
+}
+
+/* AUROC is the mean of both sets' shares; its error is that of both sets' means (DeLong, DeLong and
+ * Clarke-Pearson 1988), here of the difference on the same images. */
+static void find_auroc(const measurement *m, size_t score, of_precision_loss *loss) {
+    loss->auroc = -1;
+    loss->error = 0;
+    for (size_t set = 0; set < OF_UNUSUAL_KINDS; set++) {
+        mean_and_error in = compare_sets(m, score, OF_UNUSUAL_KINDS, set, true);
+        mean_and_error out = compare_sets(m, score, set, OF_UNUSUAL_KINDS, false);
+        double error = sqrt(in.squared_error + out.squared_error);
+        if (in.mean - error <= loss->auroc - loss->error)
+            continue;
+        loss->auroc = in.mean;
+        loss->error = error;
+        (void)snprintf(loss->against, sizeof loss->against, "%s", of_unusual_name((of_unusual)set));
+    }
 }
 
 static int ascending(const void *a, const void *b) {
@@ -226,7 +255,7 @@ of_status of_losses_measure(const of_detector *exact, const of_detector *reduced
     for (size_t s = 0; status == OF_OK && s < m.score_count; s++) {
         of_precision_loss *loss = &losses->items[s];
         *loss = (of_precision_loss){.score = m.scores[s]};
-        status = find_auroc(&m, s, loss, error);
+        find_auroc(&m, s, loss);
         find_p_values(&m, s, loss);
     }
     losses->count = status == OF_OK ? m.score_count : 0;

@@ -7,8 +7,11 @@
 #include "detect/batch.h"
 #include "detect/losses.h"
 #include "detect/losses_measure.h"
+#include "detect/unusual.h"
+#include "graph/layer_choice.h"
 #include "graph/quantizer.h"
 #include "model/model.h"
+#include "model/quantization.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +20,11 @@
 enum {
     HELD_OUT = 3,        /* every third image is left out of the ranges */
     MOST_COMPARED = 512, /* images in memory, of these and of the others */
-    MOST_FITTED = 512
+    MOST_FITTED = 512,
+    UNUSUAL = 48,        /* images of a kind */
+    CHOOSING_USUAL = 24, /* images that layers are chosen by */
+    CHOOSING_ALTERED = 5,
+    CHOOSING = CHOOSING_USUAL + OF_UNUSUAL_SHAPES * CHOOSING_ALTERED
 };
 
 /* ---- Samples of a stream ------------------------------------------------------------------- */
@@ -121,7 +128,59 @@ static of_status add_batch(void *user, const of_scored_batch *batch, of_error *e
     return add_images(user, batch->pixels, batch->count, error);
 }
 
-/* ---- Losses -------------------------------------------------------------------------------- */
+/* ---- Unusual images ------------------------------------------------------------------------ */
+
+/* Spread over the sample, [count]; to be freed with of_free. */
+static uint8_t *take_some(const sample *s, size_t count) {
+    uint8_t *some = s->count > 0 ? of_allocate(count, s->image_bytes) : NULL;
+    for (size_t i = 0; some != NULL && i < count; i++)
+        memcpy(some + i * s->image_bytes, s->pixels + i * s->count / count * s->image_bytes,
+               s->image_bytes);
+    return some;
+}
+
+typedef struct unusual_quantizers {
+    of_quantizer *of[OF_MOST_OTHER_KINDS];
+} unusual_quantizers;
+
+static of_status observe_unusual(const of_detector *detector, const quantizing *q, size_t place,
+                                 unusual_quantizers *unusual, of_error *error) {
+    static const of_unusual kinds[OF_MOST_OTHER_KINDS] = {OF_UNUSUAL_NOISY, OF_UNUSUAL_DARKENED,
+                                                          OF_UNUSUAL_ENLARGED, OF_UNUSUAL_FADED};
+    const of_architecture *shape = &detector->models[OF_PLACE_MODEL].architecture;
+    uint8_t *usual = take_some(&q->fitted, UNUSUAL), *pixels = of_allocate(UNUSUAL, q->image_bytes);
+    const of_batch batch = {OF_PIXEL_U8, pixels, UNUSUAL};
+    of_status status =
+        usual != NULL && pixels != NULL ? OF_OK : of_fail_memory(error, "unusual images");
+    for (size_t k = 0; status == OF_OK && k < OF_MOST_OTHER_KINDS; k++) {
+        status = of_quantizer_create(detector->plans[place], &unusual->of[k], error);
+        if (status == OF_OK)
+            status = of_unusual_make(kinds[k], shape, usual, UNUSUAL, pixels, error);
+        if (status == OF_OK)
+            status = of_quantizer_add(unusual->of[k], &batch, error);
+    }
+    of_free(usual);
+    of_free(pixels);
+    return status;
+}
+
+static of_status finish_ranges(const of_detector *detector, quantizing *q, size_t place,
+                               const char *source, of_error *error) {
+    unusual_quantizers unusual = {.of = {NULL}};
+    of_status status = OF_OK;
+    size_t kinds = q->fitted.count > 0 ? OF_MOST_OTHER_KINDS : 0;
+    if (kinds > 0)
+        status = observe_unusual(detector, q, place, &unusual, error);
+    if (status == OF_OK)
+        status = of_quantizer_finish(q->of[place], unusual.of, kinds,
+                                     detector->models[place].fingerprint, source, &q->texts[place],
+                                     error);
+    for (size_t k = 0; k < OF_MOST_OTHER_KINDS; k++)
+        of_quantizer_free(unusual.of[k]);
+    return status;
+}
+
+/* ---- Models -------------------------------------------------------------------------------- */
 
 /* The detector's models with their new ranges. Those that are in memory are the caller's: what is
  * changed is a copy without metadata, which refers to the same weights. */
@@ -184,16 +243,61 @@ static of_status open_reduced(const of_detector *detector, const quantized_model
     return of_detector_create(&models, &options, reduced, error);
 }
 
-static of_status compare(const of_detector *detector, const quantizing *q, of_losses *losses,
+/* ---- Layers -------------------------------------------------------------------------------- */
+
+/* Usual images and some of each kind of altered ones, [CHOOSING]; to be freed with of_free. */
+static of_status make_choosing(const of_detector *detector, const quantizing *q, uint8_t **pixels,
+                               of_error *error) {
+    const of_architecture *shape = &detector->models[OF_PLACE_MODEL].architecture;
+    of_status status = OF_OK;
+    *pixels = of_allocate(CHOOSING, q->image_bytes);
+    if (*pixels == NULL)
+        return of_fail_memory(error, "images");
+    uint8_t *next = *pixels + (size_t)CHOOSING_USUAL * q->image_bytes;
+    memcpy(*pixels, q->fitted.pixels, (size_t)CHOOSING_USUAL * q->image_bytes);
+    for (int kind = 0; status == OF_OK && kind < OF_UNUSUAL_SHAPES; kind++) {
+        status = of_unusual_make((of_unusual)kind, shape, *pixels, CHOOSING_ALTERED, next, error);
+        next += (size_t)CHOOSING_ALTERED * q->image_bytes;
+    }
+    return status;
+}
+
+static of_status choose_layers(const of_detector *detector, quantizing *q, quantized_models *all,
+                               of_error *error) {
+    uint8_t *pixels = NULL;
+    if (q->fitted.count < CHOOSING_USUAL)
+        return OF_OK;
+    of_status status = make_choosing(detector, q, &pixels, error);
+    const of_batch images = {OF_PIXEL_U8, pixels, CHOOSING};
+    for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++) {
+        char *text = NULL;
+        if (!of_detector_has(detector, i))
+            continue;
+        of_model *model = all->loaded[i] != NULL ? all->loaded[i] : &all->copies[i];
+        status = of_layers_choose(model, &images, of_detector_threads(detector), &text, error);
+        if (status == OF_OK) {
+            free(q->texts[i]);
+            q->texts[i] = text;
+        }
+    }
+    of_free(pixels);
+    return status;
+}
+
+/* ---- Losses -------------------------------------------------------------------------------- */
+
+static of_status compare(const of_detector *detector, quantizing *q, of_losses *losses,
                          of_error *error) {
     const of_usual_images images = {q->compared.pixels, q->fitted.pixels, q->compared.count,
                                     q->fitted.count};
     quantized_models all = {.loaded = {NULL}};
     of_detector *reduced = NULL;
     of_status status = OF_OK;
-    for (size_t i = 0; status == OF_OK && i <= OF_PLACE_GENERAL; i++)
+    for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++)
         if (of_detector_has(detector, i))
             status = quantize_model(detector, i, q->texts[i], &all, error);
+    if (status == OF_OK)
+        status = choose_layers(detector, q, &all, error);
     if (status == OF_OK)
         status = open_reduced(detector, &all, &reduced, error);
     if (status == OF_OK)
@@ -203,8 +307,8 @@ static of_status compare(const of_detector *detector, const quantizing *q, of_lo
     return status;
 }
 
-/* Where integers do not run, nothing is measured. */
-static of_status measure_losses(const of_detector *detector, const quantizing *q, of_losses *losses,
+/* Where integers do not run, nothing is measured, and layers stay as they are by default. */
+static of_status measure_losses(const of_detector *detector, quantizing *q, of_losses *losses,
                                 of_error *error) {
     of_precision precision;
     losses->count = 0;
@@ -243,8 +347,7 @@ static of_status finish(of_detector *detector, quantizing *q, const char *source
     of_status status = OF_OK;
     for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++)
         if (q->of[i] != NULL)
-            status = of_quantizer_finish(q->of[i], detector->models[i].fingerprint, source,
-                                         &q->texts[i], error);
+            status = finish_ranges(detector, q, i, source, error);
     if (status == OF_OK)
         status = measure_losses(detector, q, &losses, error);
     if (status == OF_OK)

@@ -136,17 +136,23 @@ static double unit_of(const hidden_units *units, size_t channel) {
 
 /* Padding has mean and variance 0. */
 static of_status round_layer(const hidden_units *units, const of_hidden_ranges *hidden,
-                             const of_convolution_shape *shape, float *weights, of_error *error) {
+                             size_t others, const of_convolution_shape *shape, float *weights,
+                             of_error *error) {
     size_t taps = (size_t)shape->kernel * shape->kernel, row = shape->inputs * taps;
-    float *mean = of_allocate_zeroed(2 * (size_t)shape->inputs + row, sizeof *mean);
-    float *variance = mean + shape->inputs, *errors = variance + shape->inputs;
-    const of_input_moments moments = {mean, variance, shape->inputs, taps};
+    size_t inputs = shape->inputs;
+    float *mean = of_allocate_zeroed((2 + others) * inputs + row, sizeof *mean);
+    float *variance = mean + inputs, *other_means = variance + inputs;
+    float *errors = other_means + others * inputs;
+    const of_input_moments moments = {mean, variance, other_means, inputs, taps, others};
     if (mean == NULL)
         return of_fail_memory(error, "integer weights");
     for (size_t i = 0; i < units->count; i++) {
         double deviation = (double)hidden->deviation[i] / unit_of(units, i);
         mean[i] = (float)((double)hidden->mean[i] / unit_of(units, i));
         variance[i] = (float)(deviation * deviation);
+        for (size_t k = 0; k < others; k++)
+            other_means[k * inputs + i] =
+                (float)((double)hidden->others[k * units->count + i] / unit_of(units, i));
     }
     for (uint32_t o = 0; o < shape->outputs; o++)
         of_round_weights(&moments, weights + o * row, errors);
@@ -179,7 +185,8 @@ of_status of_integer_fold(const of_plan *plan, of_op *op, of_folded_layer *folde
     if (first)
         op->input_factor = (float)(1 / input_unit(network));
     else if (shape->source == OF_PRECISION_INT8)
-        return round_layer(&in, &network->hidden[layer - 1], shape, folded->weights, error);
+        return round_layer(&in, &network->hidden[layer - 1], plan->quantization->others, shape,
+                           folded->weights, error);
     return OF_OK;
 }
 

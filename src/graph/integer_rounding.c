@@ -13,8 +13,9 @@ enum { SCALES = 19 /* that are tried: the last one is a fifth of the first */ };
 
 /* Sums of errors, in units of the scale. */
 typedef struct error_sums {
-    double taps[MOST_TAPS]; /* of m[i] e[i][t] */
-    double all;             /* of these */
+    double taps[MOST_TAPS];        /* of m[i] e[i][t] */
+    double all;                    /* of these */
+    double others[OF_MOST_OTHERS]; /* the same with the other means */
 } error_sums;
 
 /* By how much the average error changes if e[i][t] becomes e + step. */
@@ -23,8 +24,13 @@ static double cost_of(const of_input_moments *m, const error_sums *sums, size_t 
     double mean = (double)m->mean[i], variance = (double)m->variance[i], change = mean * step;
     double own =
         (1 - CORRELATION) * step * (2 * e + step) + CORRELATION * step * (2 * input_sum + step);
-    return variance * own + change * (2 * sums->all + change) +
-           EDGE_SHARE * change * (2 * sums->taps[t] + change);
+    double cost = variance * own + change * (2 * sums->all + change) +
+                  EDGE_SHARE * change * (2 * sums->taps[t] + change);
+    for (size_t k = 0; k < m->others; k++) {
+        double other = (double)m->other_means[k * m->inputs + i] * step;
+        cost += other * (2 * sums->others[k] + other);
+    }
+    return cost;
 }
 
 static double limited(double integer) {
@@ -61,6 +67,11 @@ static double best_scale(const of_input_moments *m, const float *weights, double
     return best;
 }
 
+static void add_others(const of_input_moments *m, size_t i, double e, error_sums *sums) {
+    for (size_t k = 0; k < m->others; k++)
+        sums->others[k] += (double)m->other_means[k * m->inputs + i] * e;
+}
+
 /* Weights to the nearest integers, and their errors. */
 static void round_to_nearest(const of_input_moments *m, double scale, float *weights, float *errors,
                              error_sums *sums) {
@@ -73,6 +84,7 @@ static void round_to_nearest(const of_input_moments *m, double scale, float *wei
         errors[k] = (float)(integer - wish);
         sums->taps[k % m->taps] += weighted;
         sums->all += weighted;
+        add_others(m, k / m->taps, integer - wish, sums);
     }
 }
 
@@ -94,6 +106,7 @@ static bool improve_input(const of_input_moments *m, size_t i, float *weights, f
         input_sum += step;
         sums->taps[t] += (double)m->mean[i] * step;
         sums->all += (double)m->mean[i] * step;
+        add_others(m, i, step, sums);
         improved = true;
     }
     return improved;

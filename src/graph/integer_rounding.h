@@ -6,10 +6,13 @@
 
 #include <stddef.h>
 
-/* What is known of a layer's inputs, in their integers: [inputs] each. */
+enum { OF_MOST_OTHERS = 4 };
+
+/* What is known of a layer's inputs, in their integers: [inputs] each, and [others][inputs] means
+ * that they have in unusual images of several kinds. */
 typedef struct of_input_moments {
-    const float *mean, *variance;
-    size_t inputs, taps;
+    const float *mean, *variance, *other_means;
+    size_t inputs, taps, others;
 } of_input_moments;
 
 /* Replaces an output's weights [inputs][taps] by multiples -127..127 of a scale, the largest by
@@ -18,8 +21,9 @@ typedef struct of_input_moments {
  * a correlation r of neighbouring positions that is the same for all: sum over i of v[i] ((1 - r)
  * sum over t of e[i][t]^2 + r (sum over t of e[i][t])^2)
  *     + (sum over i, t of m[i] e[i][t])^2 + b sum over t of (sum over i of m[i] e[i][t])^2
- * where the last term stands for positions at the image's edge, which lack taps. `errors`: room for
- * as many numbers. */
+ * where the last term stands for positions at the image's edge, which lack taps. The first square
+ * is there once more for each of the other means: what images of one kind lose and those of another
+ * do not would change how they compare. `errors`: room for as many numbers. */
 void of_round_weights(const of_input_moments *moments, float *weights, float *errors);
 
 #endif

@@ -158,8 +158,37 @@ static of_status fill(const of_quantizer *q, of_quantization *quantization, of_e
     return OF_OK;
 }
 
-of_status of_quantizer_finish(const of_quantizer *quantizer, uint64_t fingerprint,
-                              const char *source, char **text, of_error *error) {
+static float mean_of(const of_quantizer *q, size_t op, uint32_t unit) {
+    int64_t sum = 0;
+    double positions = 0;
+    for (unsigned t = 0; t < q->session->plan->threads; t++) {
+        positions += (double)q->ranges[t][op]->positions;
+        sum += q->ranges[t][op]->sums[unit];
+    }
+    return positions > 0 ? (float)((double)sum * 0x1p-16 / positions) : 0;
+}
+
+/* Means of unusual images. */
+static void fill_others(const of_quantizer *q, of_quantizer *const *others, size_t count,
+                        of_quantization *quantization) {
+    const of_plan *plan = q->session->plan;
+    quantization->others = (uint32_t)count;
+    for (size_t i = 0; i < plan->op_count; i++) {
+        const of_op *op = &plan->ops[i];
+        if (!is_observed(op))
+            continue;
+        of_network_ranges *network =
+            &quantization->networks[(size_t)op->scale * quantization->steps + op->step];
+        float *means = network->hidden[op->writes].others;
+        for (size_t k = 0; k < count; k++)
+            for (uint32_t unit = 0; unit < quantization->hidden; unit++)
+                means[k * quantization->hidden + unit] = mean_of(others[k], i, unit);
+    }
+}
+
+of_status of_quantizer_finish(const of_quantizer *quantizer, of_quantizer *const *others,
+                              size_t other_count, uint64_t fingerprint, const char *source,
+                              char **text, of_error *error) {
     of_quantization *quantization = NULL;
     if (quantizer->images == 0)
         return of_fail(error, OF_ERROR_ARGUMENT, "activation ranges need at least one image");
@@ -168,6 +197,7 @@ of_status of_quantizer_finish(const of_quantizer *quantizer, uint64_t fingerprin
     if (status == OF_OK)
         status = fill(quantizer, quantization, error);
     if (status == OF_OK) {
+        fill_others(quantizer, others, other_count, quantization);
         *text = of_quantization_print(quantization, fingerprint, source);
         if (*text == NULL)
             status = of_fail_memory(error, "the text of activation ranges");
@@ -186,7 +216,8 @@ static of_status quantize(const of_plan *plan, const of_batch *batch, const char
     if (status == OF_OK)
         status = of_quantizer_add(quantizer, batch, error);
     if (status == OF_OK)
-        status = of_quantizer_finish(quantizer, of_model_fingerprint(model), source, &text, error);
+        status = of_quantizer_finish(quantizer, NULL, 0, of_model_fingerprint(model), source, &text,
+                                     error);
     if (status == OF_OK)
         status = of_model_set_metadata(model, of_quantization_key, text, error);
     free(text);

@@ -12,13 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, NUMBER_BYTES = 32, NETWORK_VALUES = 16, OTHER_VALUES = 64, MOST_MEMBERS = 16 };
+enum {
+    VERSION = 1,
+    NUMBER_BYTES = 32,
+    NETWORK_VALUES = 16,
+    OTHER_VALUES = 64,
+    MOST_MEMBERS = 16,
+    LAYER_ARRAYS = 3 + OF_MOST_OTHER_KINDS
+};
 
 const char of_quantization_key[] = "quantization";
 
 /* Names of the arrays of the two hidden layers. */
 static const char *const hidden_keys[][3] = {{"hidden1", "mean1", "deviation1"},
                                              {"hidden2", "mean2", "deviation2"}};
+static const char *const other_keys[] = {"others1", "others2"};
 
 static void list_arrays(const of_hidden_ranges *hidden, float *arrays[3]) {
     arrays[0] = hidden->largest;
@@ -40,7 +48,7 @@ of_status of_quantization_create(const of_architecture *architecture, of_quantiz
                            .hidden = architecture->hidden};
     size_t count = network_count(q);
     q->networks = of_allocate_zeroed(count, sizeof *q->networks);
-    q->values = of_allocate_zeroed(count * 6, q->hidden * sizeof *q->values);
+    q->values = of_allocate_zeroed(count * LAYER_ARRAYS * 2, q->hidden * sizeof *q->values);
     if (q->networks == NULL || q->values == NULL) {
         of_quantization_free(q);
         return of_fail_memory(error, "activation ranges");
@@ -52,9 +60,10 @@ of_status of_quantization_create(const of_architecture *architecture, of_quantiz
         of_network_ranges *network = &q->networks[i];
         *network = (of_network_ranges){.layers = {OF_PRECISION_INT16, hidden, hidden}};
         for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS;
-             layer++, values += (size_t)3 * q->hidden)
+             layer++, values += (size_t)LAYER_ARRAYS * q->hidden)
             network->hidden[layer] =
-                (of_hidden_ranges){values, values + q->hidden, values + (size_t)2 * q->hidden};
+                (of_hidden_ranges){values, values + q->hidden, values + (size_t)2 * q->hidden,
+                                   values + (size_t)3 * q->hidden};
     }
     *result = q;
     return OF_OK;
@@ -65,6 +74,7 @@ void of_quantization_free(of_quantization *quantization) {
         return;
     of_free(quantization->networks);
     of_free(quantization->values);
+    free(quantization->source);
     of_free(quantization);
 }
 
@@ -103,7 +113,8 @@ static bool add_layers(cJSON *object, const of_network_ranges *network) {
     return complete;
 }
 
-static bool add_network(cJSON *networks, const of_network_ranges *network, size_t hidden) {
+static bool add_network(cJSON *networks, const of_network_ranges *network, size_t hidden,
+                        size_t others) {
     cJSON *object = cJSON_CreateObject();
     if (object == NULL || !add(networks, object))
         return false;
@@ -118,6 +129,9 @@ static bool add_network(cJSON *networks, const of_network_ranges *network, size_
         for (size_t i = 0; i < 3; i++)
             if (!add_ranges(object, hidden_keys[layer][i], arrays[i], hidden))
                 return false;
+        if (others > 0 &&
+            !add_ranges(object, other_keys[layer], network->hidden[layer].others, others * hidden))
+            return false;
     }
     return add_layers(object, network);
 }
@@ -132,10 +146,12 @@ char *of_quantization_print(const of_quantization *q, uint64_t fingerprint, cons
                     cJSON_AddStringToObject(object, "model", hex) &&
                     cJSON_AddNumberToObject(object, "images", (double)q->images) &&
                     cJSON_AddStringToObject(object, "source", source);
+    if (complete && q->others > 0)
+        complete = cJSON_AddNumberToObject(object, "others", q->others) != NULL;
     cJSON *networks = complete ? cJSON_AddArrayToObject(object, "networks") : NULL;
     complete = networks != NULL;
     for (size_t i = 0; complete && i < network_count(q); i++)
-        complete = add_network(networks, &q->networks[i], q->hidden);
+        complete = add_network(networks, &q->networks[i], q->hidden, q->others);
     char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     return text;
@@ -182,7 +198,8 @@ static bool read_layers(const cJSON *array, of_precision *layers) {
 }
 
 /* Returns the member that is no good, or NULL. */
-static const char *read_network(const cJSON *object, size_t hidden, of_network_ranges *network) {
+static const char *read_network(const cJSON *object, size_t hidden, size_t others,
+                                of_network_ranges *network) {
     if (!read_range(member(object, "input"), &network->input) || !(network->input > 0))
         return "input";
     for (size_t layer = 0; layer + 1 < OF_NETWORK_LAYERS; layer++) {
@@ -191,6 +208,9 @@ static const char *read_network(const cJSON *object, size_t hidden, of_network_r
         for (size_t i = 0; i < 3; i++)
             if (!read_ranges(member(object, hidden_keys[layer][i]), arrays[i], hidden))
                 return hidden_keys[layer][i];
+        if (others > 0 && !read_ranges(member(object, other_keys[layer]),
+                                       network->hidden[layer].others, others * hidden))
+            return other_keys[layer];
     }
     return read_layers(member(object, "layers"), network->layers) ? NULL : "layers";
 }
@@ -203,7 +223,7 @@ static of_status read_networks(const cJSON *array, of_quantization *q, of_error 
                        "quantization: 'networks' are not the %zu of the model: quantize it again",
                        network_count(q));
     cJSON_ArrayForEach(item, array) {
-        const char *bad = read_network(item, q->hidden, &q->networks[i]);
+        const char *bad = read_network(item, q->hidden, q->others, &q->networks[i]);
         if (bad != NULL)
             return of_fail(error, OF_ERROR_FORMAT,
                            "quantization: '%s' of network %zu is missing or not usable: quantize "
@@ -227,6 +247,13 @@ static of_status check_head(const cJSON *object, uint64_t fingerprint, of_quanti
                        "quantization: version %" PRIu64 " is unknown; this library reads %d: "
                        "quantize the model again",
                        version, VERSION);
+    uint64_t others = 0;
+    if (member(object, "others") != NULL &&
+        !of_json_whole_number(member(object, "others"), OF_MOST_OTHER_KINDS, &others))
+        return of_fail(error, OF_ERROR_FORMAT, "quantization: 'others' is not usable");
+    q->others = (uint32_t)others;
+    const cJSON *source = member(object, "source");
+    q->source = cJSON_IsString(source) ? strdup(source->valuestring) : NULL;
     if (!of_json_whole_number(member(object, "images"), (uint64_t)1 << 53, &q->images))
         return of_fail(error, OF_ERROR_FORMAT, "quantization: 'images' is missing or not usable");
     if (!cJSON_IsString(model) || strcmp(model->valuestring, hex) != 0)
@@ -238,7 +265,8 @@ static of_status check_head(const cJSON *object, uint64_t fingerprint, of_quanti
 
 static of_status parse(const char *text, uint64_t fingerprint, of_quantization *q,
                        of_error *error) {
-    size_t numbers = network_count(q) * (6 * (size_t)q->hidden + NETWORK_VALUES) + OTHER_VALUES;
+    size_t numbers =
+        network_count(q) * (2 * LAYER_ARRAYS * (size_t)q->hidden + NETWORK_VALUES) + OTHER_VALUES;
     size_t most = numbers * NUMBER_BYTES, length = strnlen(text, most + 1);
     cJSON *object = NULL;
     if (length > most)

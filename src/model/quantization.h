@@ -3,25 +3,28 @@
  * networks meet, and what each layer multiplies. It stands in the metadata string "quantization" of
  * a weight file:
  *
- *   {"version": 1, "model": fingerprint, "images": n, "source": text,
- *    "networks": [{"input": x, "hidden1": [], "mean1": [], "deviation1": [], "hidden2": [],
- * "mean2":
- *    [], "deviation2": [], "layers": []}, ...]}
+ *   {"version": 1, "model": fingerprint, "images": n, "source": text, "others": n,
+ *    "networks": [{"input": x, "hidden1": [], "mean1": [], "deviation1": [], "others1": [],
+ *                  "hidden2": [], "mean2": [], "deviation2": [], "others2": [], "layers": []},
+ * ...]}
  *
  * Networks are in the order of scales, then steps. "input": largest |x| of the half that the
  * network reads; "hidden1", "hidden2": largest activation of each hidden unit of the first and
- * second layer, "mean1" and so on their mean and standard deviation; "layers": "int8" or "int16"
+ * second layer, "mean1" and so on their mean and standard deviation, "others1" and
+ * "others2" their means in unusual images, one kind after the other, where there are "others";
+ * "layers": "int8" or "int16"
  * for each of the three. */
 #ifndef OF_MODEL_QUANTIZATION_H
 #define OF_MODEL_QUANTIZATION_H
 
 #include "model/model.h"
 
-enum { OF_NETWORK_LAYERS = 3 };
+enum { OF_NETWORK_LAYERS = 3, OF_MOST_OTHER_KINDS = 4 };
 
 /* Of the activations of a layer's hidden units, [hidden] each. */
 typedef struct of_hidden_ranges {
     float *largest, *mean, *deviation;
+    float *others; /* [others][hidden] means in unusual images */
 } of_hidden_ranges;
 
 typedef struct of_network_ranges {
@@ -33,6 +36,8 @@ typedef struct of_network_ranges {
 typedef struct of_quantization {
     uint32_t scales, steps, hidden;
     uint64_t images;
+    uint32_t others;             /* kinds of unusual images, OF_MOST_OTHER_KINDS at most */
+    char *source;                /* as it was read; freed with free(), NULL for none */
     of_network_ranges *networks; /* [scales][steps] */
     float *values;               /* of all hidden units */
 } of_quantization;

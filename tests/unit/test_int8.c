@@ -193,7 +193,7 @@ static void rounding_keeps_what_inputs_have_in_common(void **state) {
     (void)state;
     float weights[COUNT], rounded[COUNT], nearest[COUNT], errors[COUNT];
     float mean[INPUTS], variance[INPUTS];
-    const of_input_moments moments = {mean, variance, INPUTS, 9};
+    const of_input_moments moments = {mean, variance, NULL, INPUTS, 9, 0};
     of_random random = of_random_stream(9, 1);
     double before = 0, after = 0;
     for (int repeat = 0; repeat < 20; repeat++) {

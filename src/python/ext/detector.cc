@@ -358,6 +358,7 @@ nb::dict precision_losses(detector &self) {
                 continue;
             nb::dict fields;
             fields["auroc"] = loss->auroc;
+            fields["error"] = loss->error;
             fields["against"] = text(loss->against);
             fields["p_value"] = loss->p_value;
             fields["flagged"] = loss->flagged;

@@ -80,6 +80,7 @@ class PrecisionLoss(TypedDict):
     change of p-values, and the share of usual images that a threshold for 5 % in f32 flags."""
 
     auroc: float
+    error: float
     against: str
     p_value: float
     flagged: float
