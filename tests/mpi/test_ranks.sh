@@ -36,6 +36,45 @@ else
     echo "SKIPPED: bfloat16: $(cat "$err")"
 fi
 
+# ---- a large model without --lanes: in one process 4 lanes share 2 blocks, 8 threads have 4
+large='--data synthetic:shapes:30 --steps 8 --hidden 512 --scales 2 --size 16x16 --quiet --lr 0.0005
+    --overwrite --batch 16 --images 32 --init-images 16 --checkpoint-every 1000'
+# shellcheck disable=SC2086
+{
+    run 0 train $large --threads 1 --out one.model
+    run 0 train $large --threads 8 --out many.model
+}
+expect_equal 'large model: weights of 8 threads' "$(weights many.model)" "$(weights one.model)"
+for ranks in 2 3 4; do
+    # shellcheck disable=SC2086
+    run_ranks 0 $ranks train $large --threads 1 --out some.model
+    expect_equal "large model: weights of $ranks ranks" "$(weights some.model)" \
+        "$(weights one.model)"
+done
+
+# ---- gradients in bfloat16: other weights, the same on any number of ranks, also when resumed
+base="--data synthetic:shapes:50 ${small% --overwrite} --batch 18 --lanes 5 \
+    --gradient-precision bf16"
+# shellcheck disable=SC2086
+{
+    run 0 train $base --images 360 --out rounded.model
+    run 0 train ${base% --grad*} --images 360 --out exact.model
+    run_ranks 0 3 train $base --images 180 --out parted.model
+    run_ranks 0 2 train $base --images 360 --resume --out parted.model
+}
+expect_equal 'bf16 gradients: weights' "$(weights parted.model)" "$(weights rounded.model)"
+checks=$((checks + 1))
+[ "$(weights rounded.model)" != "$(weights exact.model)" ] || fail 'gradients are not rounded'
+# shellcheck disable=SC2086
+run_ranks any 2 train ${base% --grad*} --images 540 --resume --out parted.model
+expect_one_error "belongs to another run: 'gradient-precision=bf16' there"
+# shellcheck disable=SC2086
+{
+    run 0 train $large --gradient-precision bf16 --threads 1 --out one.model
+    run_ranks 0 3 train $large --gradient-precision bf16 --threads 1 --out three.model
+}
+expect_equal 'large model, bf16 gradients' "$(weights three.model)" "$(weights one.model)"
+
 # ---- more ranks than that: the least power of two, which one process can give as well
 base="--data synthetic:shapes:50 $small --batch 18 --images 180"
 # shellcheck disable=SC2086

@@ -73,4 +73,16 @@ head -n 1 scaling.jsonl >first.json
 expect_equal 'ranks of the first row' "$(json first.json ranks)" 1
 checks=$((checks + 1))
 grep -q '"network_measured": *true' scaling.jsonl || fail 'the network was not measured'
+
+# ---- half the bytes, half of what shows of them on a network without latency
+for precision in f32 bf16; do
+    run 0 bench --mode train --scaling --steps 1 --hidden 8 --size 16 --batch 4 --threads 1 \
+        --seconds 0.01 --repetitions 1 --network 0:0.001 --gradient-precision $precision \
+        --format jsonl --quiet --out $precision.jsonl
+    tail -n 1 $precision.jsonl >$precision.json
+    expect_equal 'precision of gradients' "$(json $precision.json gradient_precision)" $precision
+done
+checks=$((checks + 1))
+awk -v f32="$(json f32.json waiting_ms)" -v bf16="$(json bf16.json waiting_ms)" \
+    'BEGIN {exit !(bf16 > 0.4 * f32 && bf16 < 0.6 * f32)}' || fail 'not half of the bytes'
 finish

@@ -116,6 +116,14 @@ def test_precision(precision: str, whole_run: Path, tmp_path: Path) -> None:
     assert (tensors(out) == tensors(whole_run)) == (precision == "f32")
 
 
+def test_gradient_precision(whole_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "w.safetensors"
+    outflow.train(SOURCE, out, gradient_precision="bf16", **SMALL)
+    assert tensors(out) != tensors(whole_run)
+    with pytest.raises(ValueError, match="gradient_precision"):
+        outflow.train(SOURCE, out, gradient_precision="int8", overwrite=True, **SMALL)
+
+
 def test_ctrl_c_leaves_a_resumable_checkpoint(whole_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     script = f"""

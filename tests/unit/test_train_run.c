@@ -387,6 +387,7 @@ static void values_out_of_range_are_refused(void **state) {
     REFUSED("data", o.data_count = 0);
     REFUSED("data", o.data = missing);
     REFUSED("data", o.data_count = 65);
+    REFUSED("gradient_precision", o.gradient_precision = OF_PRECISION_AUTO);
     REFUSED("data", o.data_shares = &nothing);
     REFUSED("out_of", o.out_of_count = 17);
     REFUSED("batch", o.batch = 0);
