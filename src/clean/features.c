@@ -50,13 +50,13 @@ static void fill_gradients(const of_survey *survey, const uint8_t *pixels, doubl
 static void normalise_block(double *histograms, size_t row, size_t column) {
     const double flat = 100; /* in squared grey levels: noise is not made into edges */
     double square = flat;
-    for (size_t k = 0; k < BLOCK * BLOCK; k++) {
+    for (size_t k = 0; k < (size_t)BLOCK * BLOCK; k++) {
         const double *cell =
             histograms + ((row + k / BLOCK) * GRID + column + k % BLOCK) * ORIENTATIONS;
         for (size_t o = 0; o < ORIENTATIONS; o++)
             square += cell[o] * cell[o];
     }
-    for (size_t k = 0; k < BLOCK * BLOCK; k++) {
+    for (size_t k = 0; k < (size_t)BLOCK * BLOCK; k++) {
         double *cell = histograms + ((row + k / BLOCK) * GRID + column + k % BLOCK) * ORIENTATIONS;
         for (size_t o = 0; o < ORIENTATIONS; o++)
             cell[o] = sqrt(cell[o] / sqrt(square));

@@ -134,6 +134,8 @@ static double real_of(const cJSON *object, const char *name) {
 /* Names may hold any bytes. */
 static void read_back(cJSON *item) {
     cJSON *child;
+    if (item == NULL)
+        return;
     if (cJSON_IsString(item))
         of_text_unescape(item->valuestring);
     cJSON_ArrayForEach(child, item) read_back(child);

@@ -38,7 +38,7 @@ static unsigned cell(const of_survey *survey, const uint8_t *pixels, unsigned ro
             const uint8_t *p = pixels + (y * survey->width + x) * OF_SURVEY_CHANNELS;
             sum += p[0] + 2u * p[1] + p[2];
         }
-    return (unsigned)(sum / count);
+    return count > 0 ? (unsigned)(sum / count) : 0;
 }
 
 static uint64_t gradient_of(const of_survey *survey, const uint8_t *pixels) {
@@ -110,6 +110,7 @@ static void thin(of_survey *survey) {
         for (size_t i = 0; i < survey->count; i++) {
             if (survey->images[i].place >= survey->share) {
                 free(survey->images[i].path);
+                survey->images[i].path = NULL;
                 continue;
             }
             survey->images[kept] = survey->images[i];
