@@ -102,24 +102,31 @@ static of_status take(of_survey *survey, const of_item *item, const uint8_t *pix
     return OF_OK;
 }
 
+static size_t count_below(const of_survey *survey, double share) {
+    size_t count = 0;
+    for (size_t i = 0; i < survey->count; i++)
+        count += survey->images[i].place < share;
+    return count;
+}
+
 /* Lowers the share of the paths until there is room again. */
 static void thin(of_survey *survey) {
-    while (survey->count > survey->most) {
-        size_t kept = 0;
+    size_t kept = 0;
+    if (survey->count <= survey->most)
+        return;
+    while (count_below(survey, survey->share) > survey->most)
         survey->share *= 0.97;
-        for (size_t i = 0; i < survey->count; i++) {
-            if (survey->images[i].place >= survey->share) {
-                free(survey->images[i].path);
-                survey->images[i].path = NULL;
-                continue;
-            }
-            survey->images[kept] = survey->images[i];
-            memmove(survey->pixels + kept * survey->image_bytes, of_survey_pixels(survey, i),
-                    survey->image_bytes);
-            kept++;
+    for (size_t i = 0; i < survey->count; i++) {
+        if (survey->images[i].place >= survey->share) {
+            free(survey->images[i].path);
+            continue;
         }
-        survey->count = kept;
+        survey->images[kept] = survey->images[i];
+        memmove(survey->pixels + kept * survey->image_bytes, of_survey_pixels(survey, i),
+                survey->image_bytes);
+        kept++;
     }
+    survey->count = kept;
 }
 
 of_status of_survey_take(of_survey *survey, const of_source_batch *batch, of_error *error) {
