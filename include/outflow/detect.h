@@ -465,22 +465,21 @@ OF_API of_status of_detector_quantize(of_detector *detector, const char *source,
 OF_API of_status of_detector_quantize_pixels(of_detector *detector, const of_batch *batch,
                                              const char *source, of_error *error);
 
-/** A score whose loss of AUROC, less the error of the measurement, is above this is refused in
-    OF_PRECISION_INT8. */
+/** A score whose measured loss of AUROC is above this is refused in OF_PRECISION_INT8. */
 #define OF_MOST_LOSS 0.002
 
 /** What a score loses in OF_PRECISION_INT8. */
 typedef struct of_precision_loss {
     of_score score;
-    double auroc;     /**< the largest fall of AUROC over the kinds of outliers, less its error;
-                           negative: it rises */
-    double error;     /**< standard error of it, from so few images */
+    double auroc;     /**< fall of AUROC against the kind of outliers where it is largest, by at
+                           least its error; negative: it rises */
+    double error;     /**< standard error of that: more images make it smaller */
     char against[24]; /**< which kind that is: "mixed images" */
     double p_value;   /**< mean change of a usual image's p-value, as a distance */
     double flagged;   /**< share of usual images that the threshold in f32 for 5 % then flags */
 } of_precision_loss;
 
-/** Is it above OF_MOST_LOSS by more than its error? */
+/** Is it above OF_MOST_LOSS? In doubt, with a large error, a score is rather refused. */
 OF_API bool of_precision_loss_is_large(const of_precision_loss *loss);
 
 /** What was measured for these models when they were quantized; NULL: nothing. Valid until the

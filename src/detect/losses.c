@@ -192,7 +192,7 @@ of_status of_losses_check(const of_detector *detector, of_score score, of_error 
 }
 
 bool of_precision_loss_is_large(const of_precision_loss *loss) {
-    return loss->auroc - loss->error > OF_MOST_LOSS;
+    return loss->auroc > OF_MOST_LOSS;
 }
 
 const of_precision_loss *of_detector_precision_loss(const of_detector *detector, of_score score) {

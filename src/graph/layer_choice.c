@@ -13,10 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Error that is small enough: of a scale's contribution or the sum, in standard deviations of it
- * among images, root mean square. */
-static const double ENOUGH = 0.02;
-
 /* Each try packs all weights, so steps of large models are tried together: with this many weights
  * of hidden layers in all tries of a scale's steps. */
 static const double MOST_WEIGHTS = 8 * 24.0 * 128 * 128;
@@ -31,6 +27,7 @@ typedef struct choice {
     of_model *model;
     const of_batch *images;
     unsigned threads;
+    double enough;
     of_quantization *layers; /* what is tried */
     size_t terms;            /* numbers of an image: contributions, and their sum */
     double *exact, *found;   /* [images][terms] */
@@ -203,7 +200,7 @@ static of_status take_enough(choice *c, of_error *error) {
         double left = 0;
         take_first(c, middle);
         status = measure(c, &left, error);
-        if (left <= ENOUGH * ENOUGH)
+        if (left <= c->enough * c->enough)
             high = middle;
         else
             low = middle;
@@ -219,7 +216,7 @@ static of_status choose(choice *c, of_error *error) {
         return status;
     weigh_terms(c);
     status = measure(c, &base, error);
-    if (status != OF_OK || base <= ENOUGH * ENOUGH)
+    if (status != OF_OK || base <= c->enough * c->enough)
         return status;
     status = list_candidates(c, error);
     if (status == OF_OK)
@@ -230,9 +227,9 @@ static of_status choose(choice *c, of_error *error) {
     return take_enough(c, error);
 }
 
-of_status of_layers_choose(of_model *model, const of_batch *images, unsigned threads, char **text,
-                           of_error *error) {
-    choice c = {.model = model, .images = images, .threads = threads};
+of_status of_layers_choose(of_model *model, const of_batch *images, double enough, unsigned threads,
+                           char **text, of_error *error) {
+    choice c = {.model = model, .images = images, .threads = threads, .enough = enough};
     c.terms = of_architecture_scale_count(&model->architecture) + 1;
     of_status status = of_quantization_read(model, &c.layers, error);
     if (status == OF_OK) {

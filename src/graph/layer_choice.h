@@ -7,8 +7,10 @@
 
 /* Starts from the layers that the model's metadata string "quantization" says, and gives back the
  * text with more of them in 16 bits, to be freed with free(). `images`: at least 2, as they are to
- * be scored. The result does not depend on `threads`. Fails where integers do not run. */
-of_status of_layers_choose(of_model *model, const of_batch *images, unsigned threads, char **text,
-                           of_error *error);
+ * be scored. `enough`: error that is small enough, of a scale's contribution or the sum, in
+ * standard deviations of it among the images, root mean square. The result does not depend on
+ * `threads`. Fails where integers do not run. */
+of_status of_layers_choose(of_model *model, const of_batch *images, double enough, unsigned threads,
+                           char **text, of_error *error);
 
 #endif

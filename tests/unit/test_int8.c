@@ -7,6 +7,7 @@
 #include "graph/convolution.h"
 #include "graph/integer_convolution.h"
 #include "graph/integer_rounding.h"
+#include "graph/layer_choice.h"
 #include "kernels.h"
 #include "model/model.h"
 #include "model/quantization.h"
@@ -428,6 +429,61 @@ static void ranges_read_back(void **state) {
     of_model_free(model);
 }
 
+static size_t count_wide(const of_model *model) {
+    of_quantization *read = NULL;
+    size_t wide = 0;
+    assert_int_equal(of_quantization_read(model, &read, NULL), OF_OK);
+    for (size_t i = 0; i < (size_t)read->scales * read->steps; i++)
+        for (size_t layer = 1; layer < OF_NETWORK_LAYERS; layer++)
+            wide += read->networks[i].layers[layer] == OF_PRECISION_INT16;
+    of_quantization_free(read);
+    return wide;
+}
+
+/* How many layers of 16 bits make the error this small; the text, too, where it is asked for. */
+static size_t choose(const of_architecture *a, double enough, unsigned threads, char **kept) {
+    of_model *model = make_quantized(a);
+    uint8_t *pixels = make_pixels(a);
+    const of_batch batch = {OF_PIXEL_U8, pixels, IMAGES};
+    char *text = NULL;
+    of_error error;
+    if (of_layers_choose(model, &batch, enough, threads, &text, &error) != OF_OK)
+        fail_msg("%s", error.message);
+    assert_string_equal(text, of_model_metadata(model, "quantization"));
+    size_t wide = count_wide(model);
+    if (kept != NULL)
+        *kept = text;
+    else
+        free(text);
+    of_free(pixels);
+    of_model_free(model);
+    return wide;
+}
+
+static void layers_are_chosen_by_their_error(void **state) {
+    (void)state;
+    if (!has_int8())
+        skip();
+    of_architecture a = small(3, 16, 16);
+    a.scales = 2;
+    size_t least = (size_t)2 * a.steps, all = 2 * least; /* the last scale's are wide already */
+    char *first, *second;
+    assert_int_equal(choose(&a, 1e9, 1, NULL), least);
+    assert_int_equal(choose(&a, 0, 1, NULL), all);
+    double enough = 1;
+    size_t some = least;
+    while (some == least && enough > 1e-9) {
+        enough /= 1.25;
+        some = choose(&a, enough, 1, NULL);
+    }
+    assert_int_equal(choose(&a, enough, 1, &first), some);
+    assert_true(some > least && some < all);
+    assert_int_equal(choose(&a, enough, 3, &second), some);
+    assert_string_equal(first, second);
+    free(first);
+    free(second);
+}
+
 /* Replaces the first `old` of a text by `new`. */
 static char *replaced(const char *text, const char *old, const char *new) {
     const char *place = strstr(text, old);
@@ -536,6 +592,7 @@ int main(void) {
         cmocka_unit_test(int8_is_near_f32),
         cmocka_unit_test(ranges_do_not_depend_on_threads),
         cmocka_unit_test(ranges_read_back),
+        cmocka_unit_test(layers_are_chosen_by_their_error),
         cmocka_unit_test(damaged_ranges_are_refused),
         cmocka_unit_test(what_cannot_run_says_so),
     };
