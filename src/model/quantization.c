@@ -266,7 +266,7 @@ static of_status check_head(const cJSON *object, uint64_t fingerprint, of_quanti
 static of_status parse(const char *text, uint64_t fingerprint, of_quantization *q,
                        of_error *error) {
     size_t numbers =
-        network_count(q) * (2 * LAYER_ARRAYS * (size_t)q->hidden + NETWORK_VALUES) + OTHER_VALUES;
+        network_count(q) * ((size_t)2 * LAYER_ARRAYS * q->hidden + NETWORK_VALUES) + OTHER_VALUES;
     size_t most = numbers * NUMBER_BYTES, length = strnlen(text, most + 1);
     cJSON *object = NULL;
     if (length > most)
