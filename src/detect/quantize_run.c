@@ -7,6 +7,7 @@
 #include "detect/batch.h"
 #include "detect/losses.h"
 #include "detect/losses_measure.h"
+#include "detect/thinned_sample.h"
 #include "detect/unusual.h"
 #include "graph/layer_choice.h"
 #include "graph/quantizer.h"
@@ -31,38 +32,6 @@ enum {
  * scale 0's networks, and most of the gain in speed over bfloat16. */
 static const double ENOUGH = 0.02;
 
-/* ---- Samples of a stream ------------------------------------------------------------------- */
-
-/* Every stride-th image, where the stride doubles each time the room is used up. */
-typedef struct sample {
-    uint8_t *pixels;
-    size_t image_bytes, count, most;
-    uint64_t stride, seen;
-} sample;
-
-static of_status open_sample(sample *s, size_t image_bytes, size_t most, of_error *error) {
-    *s = (sample){.image_bytes = image_bytes, .most = most, .stride = 1};
-    s->pixels = of_allocate(most, image_bytes);
-    return s->pixels != NULL ? OF_OK : of_fail_memory(error, "images");
-}
-
-static void thin(sample *s) {
-    for (size_t i = 0; 2 * i < s->count; i++)
-        memmove(s->pixels + i * s->image_bytes, s->pixels + 2 * i * s->image_bytes, s->image_bytes);
-    s->count = (s->count + 1) / 2;
-    s->stride *= 2;
-}
-
-static void add_to_sample(sample *s, const uint8_t *image) {
-    if (s->seen % s->stride == 0 && s->count == s->most)
-        thin(s);
-    if (s->seen % s->stride == 0) {
-        memcpy(s->pixels + s->count * s->image_bytes, image, s->image_bytes);
-        s->count++;
-    }
-    s->seen++;
-}
-
 /* ---- Ranges -------------------------------------------------------------------------------- */
 
 typedef struct quantizing {
@@ -70,7 +39,7 @@ typedef struct quantizing {
     char *texts[OF_PLACES];      /* what they find */
     size_t image_bytes;
     uint64_t seen;
-    sample compared, fitted;
+    of_thinned_sample compared, fitted;
 } quantizing;
 
 static void close_quantizing(quantizing *q) {
@@ -84,10 +53,10 @@ static void close_quantizing(quantizing *q) {
 
 static of_status open_quantizing(const of_detector *detector, quantizing *q, of_error *error) {
     size_t bytes = of_architecture_dimensions(&detector->models[OF_PLACE_MODEL].architecture);
-    of_status status = open_sample(&q->compared, bytes, MOST_COMPARED, error);
+    of_status status = of_thinned_sample_open(&q->compared, bytes, MOST_COMPARED, error);
     q->image_bytes = bytes;
     if (status == OF_OK)
-        status = open_sample(&q->fitted, bytes, MOST_FITTED, error);
+        status = of_thinned_sample_open(&q->fitted, bytes, MOST_FITTED, error);
     for (size_t i = 0; status == OF_OK && i < OF_PLACES; i++)
         if (of_detector_has(detector, i))
             status = of_quantizer_create(detector->plans[i], &q->of[i], error);
@@ -102,7 +71,7 @@ static of_status add_run(quantizing *q, const uint8_t *pixels, size_t count, of_
         if (q->of[i] != NULL)
             status = of_quantizer_add(q->of[i], &images, error);
     for (size_t i = 0; i < count; i++)
-        add_to_sample(&q->fitted, pixels + i * q->image_bytes);
+        of_thinned_sample_add(&q->fitted, pixels + i * q->image_bytes);
     return status;
 }
 
@@ -119,7 +88,7 @@ static of_status add_images(quantizing *q, const uint8_t *pixels, size_t count, 
     for (size_t i = 0; i < count; i++, q->seen++) {
         const uint8_t *image = pixels + i * q->image_bytes;
         if (is_held_out(q->seen))
-            add_to_sample(&q->compared, image);
+            of_thinned_sample_add(&q->compared, image);
         else
             memcpy(run + kept++ * q->image_bytes, image, q->image_bytes);
     }
@@ -135,7 +104,7 @@ static of_status add_batch(void *user, const of_scored_batch *batch, of_error *e
 /* ---- Unusual images ------------------------------------------------------------------------ */
 
 /* Spread over the sample, [count]; to be freed with of_free. */
-static uint8_t *take_some(const sample *s, size_t count) {
+static uint8_t *take_some(const of_thinned_sample *s, size_t count) {
     uint8_t *some = s->count > 0 ? of_allocate(count, s->image_bytes) : NULL;
     for (size_t i = 0; some != NULL && i < count; i++)
         memcpy(some + i * s->image_bytes, s->pixels + i * s->count / count * s->image_bytes,
