@@ -56,7 +56,8 @@ of_status of_multipart_open(const char *content_type, const uint8_t *body, size_
         multipart->at = first;
         return OF_OK;
     }
-    const uint8_t *found = memmem(body, size, multipart->delimiter, multipart->delimiter_size);
+    const uint8_t *found = /* a body without bytes has no address */
+        size > 0 ? memmem(body, size, multipart->delimiter, multipart->delimiter_size) : NULL;
     if (found == NULL)
         return damaged(multipart, "the boundary does not appear,", error);
     multipart->at = (size_t)(found - body) + multipart->delimiter_size;
