@@ -59,7 +59,7 @@ typedef enum of_clean_issue {
     OF_CLEAN_MISFILED = 5,   /**< another class fits better */
     OF_CLEAN_OUTLIER = 6,    /**< unlike its class and every other */
     OF_CLEAN_SIMILAR = 7,    /**< nearly the same picture */
-    OF_CLEAN_SHAPE = 8,      /**< of a size or shape that its class does not have */
+    OF_CLEAN_SHAPE = 8,      /**< of a size or shape far from what is usual in the set */
     OF_CLEAN_SUSPECT = 9     /**< looks misfiled, but as many of a clean set would */
 } of_clean_issue;
 

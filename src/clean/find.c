@@ -3,6 +3,7 @@
 #include "clean/cleaning.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/sort.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -58,11 +59,6 @@ typedef struct shape {
     double area, aspect;
 } shape;
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static shape shape_of(const of_survey_image *image) {
     return (shape){(double)image->height * image->width,
                    (double)image->width / (image->height > 0 ? image->height : 1)};
@@ -79,8 +75,8 @@ static of_status median_shape(const of_survey *survey, shape *median, of_error *
         values[i] = own.area;
         aspects[i] = own.aspect;
     }
-    qsort(values, survey->count, sizeof *values, by_value);
-    qsort(aspects, survey->count, sizeof *aspects, by_value);
+    of_sort_doubles(values, survey->count);
+    of_sort_doubles(aspects, survey->count);
     *median = (shape){values[survey->count / 2], aspects[survey->count / 2]};
     of_free(values);
     return OF_OK;
@@ -105,7 +101,7 @@ static of_status find_shape(of_cleaning *cleaning, size_t index, const shape *me
 
 /* ---- What does not fit --------------------------------------------------------------------- */
 
-/* p-values of the images that are judged; which of the two, by the offset in the struct. */
+/* p-values of the images that are judged. */
 static double p_of(const of_clean_image *image, bool misfit) {
     return misfit ? image->p_misfit : image->p_unlike;
 }

@@ -3,14 +3,10 @@
 #include "clean/cleaning.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/sort.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 
 /* Where the middle of sorted values is, and one standard deviation above it if they are normal:
  * Phi(1) = 0.8413, Phi(1.2816) = 0.9. The larger of the two, because many tails are heavier than
@@ -29,7 +25,7 @@ static double upper_tail(double z) {
 
 double of_clean_threshold(double *p, size_t count, double rate) {
     double threshold = -1;
-    qsort(p, count, sizeof *p, by_value);
+    of_sort_doubles(p, count);
     for (size_t i = 0; i < count; i++)
         if (p[i] <= rate * (double)(i + 1) / (double)count)
             threshold = p[i];
@@ -53,7 +49,7 @@ static void test_class(of_cleaning *cleaning, const ordered_image *members, size
     double middle, spread;
     for (size_t i = 0; i < count; i++)
         values[i] = cleaning->images[members[i].image].misfit;
-    qsort(values, count, sizeof *values, by_value);
+    of_sort_doubles(values, count);
     spread_of(values, count, &middle, &spread);
     for (size_t i = 0; i < count; i++) {
         of_clean_image *image = &cleaning->images[members[i].image];
@@ -61,7 +57,7 @@ static void test_class(of_cleaning *cleaning, const ordered_image *members, size
         image->p_misfit = image->misfit > 0 ? upper_tail((image->misfit - middle) / spread) : 1;
         values[i] = image->unlike;
     }
-    qsort(values, count, sizeof *values, by_value);
+    of_sort_doubles(values, count);
     spread_of(values, count, &middle, &spread);
     for (size_t i = 0; i < count; i++) {
         of_clean_image *image = &cleaning->images[members[i].image];

@@ -3,6 +3,7 @@
 #include "core/batch_check.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/sort.h"
 #include "detect/detector.h"
 #include "score/heat.h"
 
@@ -110,11 +111,6 @@ of_status of_detector_heat(const of_detector *detector, of_score score, const of
 
 /* ---- What is usual ------------------------------------------------------------------------- */
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* |heat| that a share BEYOND of its finite values exceeds; 0 if there are none. `sizes` has room
  * for as many values. */
 static double usual_size(const double *heat, size_t count, double *sizes) {
@@ -122,7 +118,7 @@ static double usual_size(const double *heat, size_t count, double *sizes) {
     for (size_t i = 0; i < count; i++)
         if (isfinite(heat[i]))
             sizes[finite++] = fabs(heat[i]);
-    qsort(sizes, finite, sizeof *sizes, ascending);
+    of_sort_doubles(sizes, finite);
     return finite > 0 ? sizes[(size_t)((1 - BEYOND) * (double)(finite - 1))] : 0;
 }
 

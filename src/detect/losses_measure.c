@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/sort.h"
 #include "detect/batch.h"
 #include "detect/unusual.h"
 #include "score/calibration.h"
@@ -12,7 +13,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SETS = OF_UNUSUAL_KINDS + 1 /* the usual images are the last one */ };
@@ -49,8 +49,7 @@ static of_status make_calibration(measurement *m, of_error *error) {
         .architecture = &detector->models[OF_PLACE_MODEL].architecture,
         .general = detector->has_general ? &detector->models[OF_PLACE_GENERAL].architecture : NULL,
         .model_fingerprint = detector->models[OF_PLACE_MODEL].fingerprint,
-        .general_fingerprint =
-            detector->has_general ? detector->models[OF_PLACE_GENERAL].fingerprint : 0,
+        .general_fingerprint = of_detector_general_fingerprint(detector),
     };
     const of_batch batch = {OF_PIXEL_U8, m->images->fitted, m->images->fitted_count};
     of_calibrator *calibrator = NULL;
@@ -67,9 +66,9 @@ static of_status make_calibration(measurement *m, of_error *error) {
 static of_status find_calibration(measurement *m, of_error *error) {
     const of_detector *detector = m->detectors[0];
     const of_score combined = {OF_SCORE_COMBINED, 0};
-    uint64_t general = detector->has_general ? detector->models[OF_PLACE_GENERAL].fingerprint : 0;
     if (detector->calibration != NULL &&
-        of_calibration_check(detector->calibration, combined, general, 0, NULL) == OF_OK) {
+        of_calibration_check(detector->calibration, combined,
+                             of_detector_general_fingerprint(detector), 0, NULL) == OF_OK) {
         m->calibration = detector->calibration;
         return OF_OK;
     }
@@ -78,16 +77,13 @@ static of_status find_calibration(measurement *m, of_error *error) {
 
 static bool is_measured(const measurement *m, const of_score_row *row) {
     const of_detector *detector = m->detectors[0];
-    const of_architecture *own = &detector->models[OF_PLACE_MODEL].architecture;
-    const of_architecture *general = &detector->models[OF_PLACE_GENERAL].architecture;
     unsigned needs = row->needs;
     if ((needs & (OF_NEEDS_ENSEMBLE | OF_NEEDS_WEBP)) != 0 ||
-        ((needs & OF_NEEDS_CLASSES) != 0 && own->classes == 0) ||
+        ((needs & OF_NEEDS_CLASSES) != 0 && of_detector_architecture(detector)->classes == 0) ||
         ((needs & OF_NEEDS_GENERAL) != 0 && !detector->has_general) ||
         ((needs & OF_NEEDS_CALIBRATION) != 0 && m->calibration == NULL))
         return false;
-    return (needs & OF_NEEDS_SAME_SCALES) == 0 ||
-           of_architecture_scale_count(own) == of_architecture_scale_count(general);
+    return (needs & OF_NEEDS_SAME_SCALES) == 0 || of_detector_same_scales(detector);
 }
 
 static void list_scores(measurement *m) {
@@ -211,11 +207,6 @@ static void find_auroc(const measurement *m, size_t score, of_precision_loss *lo
     }
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Share of the sorted values that are at least `value`. */
 static double share_above(const double *sorted, size_t count, double value) {
     size_t below = 0;
@@ -231,7 +222,7 @@ static void find_p_values(measurement *m, size_t score, of_precision_loss *loss)
     const double *reduced = values_of(m, 1, OF_UNUSUAL_KINDS, score);
     double sum = 0;
     memcpy(m->sorted, exact, count * sizeof *exact);
-    qsort(m->sorted, count, sizeof *m->sorted, ascending);
+    of_sort_doubles(m->sorted, count);
     for (size_t i = 0; i < count; i++) {
         double p = share_above(m->sorted, count, reduced[i]);
         sum += fabs(p - share_above(m->sorted, count, exact[i]));

@@ -136,6 +136,10 @@ static float largest_input(const of_quantizer *q, size_t op) {
     return largest;
 }
 
+static of_network_ranges *network_of(const of_quantization *quantization, const of_op *op) {
+    return &quantization->networks[(size_t)op->scale * quantization->steps + op->step];
+}
+
 static of_status fill(const of_quantizer *q, of_quantization *quantization, of_error *error) {
     const of_plan *plan = q->session->plan;
     quantization->images = q->images;
@@ -143,8 +147,7 @@ static of_status fill(const of_quantizer *q, of_quantization *quantization, of_e
         const of_op *op = &plan->ops[i];
         if (!is_observed(op))
             continue;
-        of_network_ranges *network =
-            &quantization->networks[(size_t)op->scale * quantization->steps + op->step];
+        of_network_ranges *network = network_of(quantization, op);
         for (uint32_t unit = 0; unit < quantization->hidden; unit++)
             fill_unit(q, i, unit, &network->hidden[op->writes]);
         if (of_reads_state(op))
@@ -177,9 +180,7 @@ static void fill_others(const of_quantizer *q, of_quantizer *const *others, size
         const of_op *op = &plan->ops[i];
         if (!is_observed(op))
             continue;
-        of_network_ranges *network =
-            &quantization->networks[(size_t)op->scale * quantization->steps + op->step];
-        float *means = network->hidden[op->writes].others;
+        float *means = network_of(quantization, op)->hidden[op->writes].others;
         for (size_t k = 0; k < count; k++)
             for (uint32_t unit = 0; unit < quantization->hidden; unit++)
                 means[k * quantization->hidden + unit] = mean_of(others[k], i, unit);

@@ -4,12 +4,12 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/sort.h"
 #include "report/axis.h"
 #include "report/chart_parts.h"
 #include "report/html.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* ---- What charts share -------------------------------------------------------------------- */
 
@@ -27,11 +27,6 @@ void of_chart_close(of_chart_page *page) {
     (void)fputs("</svg>\n", page->file);
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 of_status of_chart_sorted(const double *values, size_t count, double **sorted, size_t *finite,
                           of_error *error) {
     *finite = 0;
@@ -41,7 +36,7 @@ of_status of_chart_sorted(const double *values, size_t count, double **sorted, s
     for (size_t i = 0; i < count; i++)
         if (isfinite(values[i]))
             (*sorted)[(*finite)++] = values[i];
-    qsort(*sorted, *finite, sizeof **sorted, ascending);
+    of_sort_doubles(*sorted, *finite);
     return OF_OK;
 }
 

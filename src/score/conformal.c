@@ -3,21 +3,16 @@
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/sort.h"
 
 #include <math.h>
-#include <stdlib.h>
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static size_t copy_finite(const double *scores, size_t count, double *sorted) {
     size_t finite = 0;
     for (size_t i = 0; i < count; i++)
         if (isfinite(scores[i]))
             sorted[finite++] = scores[i];
-    qsort(sorted, finite, sizeof *sorted, ascending);
+    of_sort_doubles(sorted, finite);
     return finite;
 }
 
